@@ -1,0 +1,58 @@
+//! What a client can do wrong with a command, and the text it gets.
+
+use std::borrow::Cow;
+
+/// A refusal of one request. Its text is made in one place, [`CommandError::text`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandError {
+    /// The key holds another type than the command works on.
+    WrongType,
+    /// The words do not fit the command.
+    Syntax,
+    /// A word should be a 64-bit integer.
+    NotInteger,
+    /// A word should be a floating point number.
+    NotFloat,
+    /// The key does not exist and has to.
+    NoSuchKey,
+    /// An index or number is outside its bounds.
+    OutOfRange,
+    /// An increment would leave the 64-bit range.
+    Overflow,
+    /// An increment would give NaN or infinity.
+    NanOrInfinity,
+    /// A value would exceed `proto-max-bulk-len`.
+    StringTooLong,
+    /// An expiry time is not acceptable for the command.
+    InvalidExpire,
+    /// A database number is outside `0..databases`.
+    DbOutOfRange,
+    /// Source and target are the same.
+    SameObject,
+    /// A word for a bit of another text; begins with its error code (`ERR ...`).
+    Text(&'static str),
+}
+
+impl CommandError {
+    /// Returns the error line without the leading `-`, for the command `name` (lower case).
+    #[must_use]
+    pub fn text(self, name: &str) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
+            Self::Syntax => "ERR syntax error",
+            Self::NotInteger => "ERR value is not an integer or out of range",
+            Self::NotFloat => "ERR value is not a valid float",
+            Self::NoSuchKey => "ERR no such key",
+            Self::OutOfRange => "ERR index out of range",
+            Self::Overflow => "ERR increment or decrement would overflow",
+            Self::NanOrInfinity => "ERR increment would produce NaN or Infinity",
+            Self::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            Self::InvalidExpire => {
+                return Cow::Owned(format!("ERR invalid expire time in '{name}' command"));
+            }
+            Self::DbOutOfRange => "ERR DB index is out of range",
+            Self::SameObject => "ERR source and destination objects are the same",
+            Self::Text(text) => text,
+        })
+    }
+}

@@ -1,0 +1,400 @@
+//! What the declaration of a command says, and what its handler is given.
+//!
+//! A command is declared once, as a `const`. From the declaration follow the checks before it runs
+//! (arity, flags, ACL categories), its routing (`keys`, `spread`), and everything that `COMMAND`
+//! tells clients. Nobody else decides by a command's name.
+
+use base::clock::UnixMillis;
+use base::ids::DbIndex;
+use protocol::args::Args;
+use protocol::reply::Reply;
+use shard::Shard;
+
+pub use crate::error::CommandError;
+
+/// A command that works on the data of shards. It sees a shard, its arguments and the reply, and
+/// nothing else; it is synchronous and bounded.
+pub struct ShardCommand {
+    /// What clients are told.
+    pub declaration: Declaration,
+    /// How the command uses several shards.
+    pub spread: Spread,
+    /// The handler.
+    pub run: Run,
+}
+
+/// The handler of a [`ShardCommand`]. It writes exactly one reply, or returns an error and has
+/// then written nothing and changed nothing.
+pub type Run = fn(&mut Context<'_>, Args<'_>) -> Result<(), CommandError>;
+
+/// What a handler works on.
+pub struct Context<'a> {
+    /// The shard that owns every key of this request.
+    pub shard: &'a mut Shard,
+    /// The database that the client has selected.
+    pub db: DbIndex,
+    /// Where the reply goes, in the client's protocol version.
+    pub reply: Reply<'a>,
+    /// The time of this request; the same for all commands of one MULTI or script.
+    pub now: UnixMillis,
+    /// Whether reads count as accesses (`CLIENT NO-TOUCH`).
+    pub touch: bool,
+}
+
+/// How a command uses several shards.
+///
+/// Every handler also works when all of its keys lie on the one shard that it is given; the
+/// variants say what the coordinator does when they do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// All keys of the command always lie on one shard (or it has no key and may run anywhere).
+    OneShard,
+    /// The arguments after the name are groups of `step` words that each begin with a key. Each
+    /// shard runs the command on its own groups; the replies are joined.
+    ByKey {
+        /// Words per group: 1 for `DEL`, 2 for `MSET`.
+        step: usize,
+        /// How the replies become one.
+        join: Join,
+    },
+    /// Every shard runs the command with the same arguments; the replies are joined.
+    Everywhere(Join),
+    /// The cursor, first argument after the name, says which shard goes on.
+    Cursor,
+    /// The coordinator has a plan of its own, in several hops.
+    Plan(Plan),
+}
+
+/// How the replies of several shards become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// All say `OK`.
+    AllOk,
+    /// Integers are added.
+    Sum,
+    /// One-to-one: arrays whose elements go back to the place of their key.
+    Interleave,
+    /// Arrays are appended to each other in any order.
+    Concatenate,
+    /// XOR of 20-byte digests.
+    Digest,
+}
+
+/// Commands over shards that need several hops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// `MSETNX`: look at all keys, then set all or none.
+    SetIfNone,
+    /// `RENAME source target`.
+    Rename,
+    /// `RENAMENX source target`.
+    RenameIfNone,
+    /// `COPY source target [DB n] [REPLACE]`.
+    Copy,
+    /// `LCS a b ...`: fetches the second value to the shard of the first.
+    Lcs,
+    /// `RANDOMKEY`: a shard drawn by its number of keys.
+    RandomKey,
+}
+
+/// What a command tells clients, and what is checked before it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Declaration {
+    /// Lower-case name. For a subcommand the second word only.
+    pub name: &'static str,
+    /// How many words a request has, the name included.
+    pub arity: Arity,
+    /// What kind of command it is.
+    pub flags: Flags,
+    /// ACL categories beyond those that follow from the flags (`Flags::implied_categories`).
+    pub categories: &'static [Category],
+    /// Where its keys are.
+    pub keys: &'static [KeySpec],
+    /// Hints for clients of a cluster (`request_policy:...`), in Redis's spelling.
+    pub tips: &'static [&'static str],
+    /// What `COMMAND DOCS` says.
+    pub docs: Docs,
+    /// Subcommands, if the second word names one.
+    pub subcommands: &'static [Declaration],
+}
+
+/// How many words a request has, the command's name included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// As many.
+    Exactly(u8),
+    /// As many or more.
+    AtLeast(u8),
+}
+
+impl Arity {
+    /// Returns the number as `COMMAND INFO` shows it: negative for "at least".
+    #[must_use]
+    pub fn wire(self) -> i64 {
+        match self {
+            Self::Exactly(count) => i64::from(count),
+            Self::AtLeast(count) => -i64::from(count),
+        }
+    }
+
+    /// Returns whether a request of `words` words is acceptable.
+    #[must_use]
+    pub fn accepts(self, words: usize) -> bool {
+        match self {
+            Self::Exactly(count) => words == usize::from(count),
+            Self::AtLeast(count) => words >= usize::from(count),
+        }
+    }
+}
+
+/// What kind of command it is, as a set of bits. The names are those of `COMMAND INFO`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(pub u32);
+
+impl Flags {
+    /// No flag.
+    pub const NONE: Self = Self(0);
+    /// May change data.
+    pub const WRITE: Self = Self(1);
+    /// Never changes data.
+    pub const READONLY: Self = Self(1 << 1);
+    /// Refused when memory is short.
+    pub const DENY_OOM: Self = Self(1 << 2);
+    /// For operators.
+    pub const ADMIN: Self = Self(1 << 3);
+    /// About channels.
+    pub const PUBSUB: Self = Self(1 << 4);
+    /// Not for scripts.
+    pub const NO_SCRIPT: Self = Self(1 << 5);
+    /// May wait.
+    pub const BLOCKING: Self = Self(1 << 6);
+    /// Runs while data is loaded.
+    pub const LOADING: Self = Self(1 << 7);
+    /// Runs on a replica that lost its primary.
+    pub const STALE: Self = Self(1 << 8);
+    /// Not shown to MONITOR.
+    pub const SKIP_MONITOR: Self = Self(1 << 9);
+    /// Not put into the slow log.
+    pub const SKIP_SLOWLOG: Self = Self(1 << 10);
+    /// Takes constant or logarithmic time.
+    pub const FAST: Self = Self(1 << 11);
+    /// Allowed before login.
+    pub const NO_AUTH: Self = Self(1 << 12);
+    /// Its keys depend on more than positions.
+    pub const MOVABLE_KEYS: Self = Self(1 << 13);
+    /// Not allowed in MULTI.
+    pub const NO_MULTI: Self = Self(1 << 14);
+    /// Allowed while a script runs too long.
+    pub const ALLOW_BUSY: Self = Self(1 << 15);
+    /// Works on keys, and names none to the ACL (`KEYS`, `FLUSHALL`).
+    pub const KEYSPACE: Self = Self(1 << 16);
+    /// Not answered to a client's `COMMAND` as runnable over asynchronous loading.
+    pub const NO_ASYNC_LOADING: Self = Self(1 << 17);
+    /// Has mandatory keys though their positions vary.
+    pub const NO_MANDATORY_KEYS: Self = Self(1 << 18);
+
+    /// Returns the union of both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Returns whether every flag of `other` is set.
+    #[inline]
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// An ACL category, as in `ACL CAT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the whole meaning")]
+pub enum Category {
+    Keyspace,
+    Read,
+    Write,
+    Set,
+    SortedSet,
+    List,
+    Hash,
+    String,
+    Bitmap,
+    HyperLogLog,
+    Geo,
+    Stream,
+    PubSub,
+    Admin,
+    Fast,
+    Slow,
+    Blocking,
+    Dangerous,
+    Connection,
+    Transaction,
+    Scripting,
+}
+
+/// Where keys stand in a request and how they are used. Source: Redis documentation, "Command key
+/// specifications".
+#[derive(Clone, Copy, Debug)]
+pub struct KeySpec {
+    /// A remark, empty if none.
+    pub notes: &'static str,
+    /// How the keys are used, in the order and spelling of `COMMAND INFO`: one of `RO RW OW RM`,
+    /// then `access update insert delete not_key incomplete variable_flags`.
+    pub flags: &'static [&'static str],
+    /// Where the search begins.
+    pub begin: BeginSearch,
+    /// How the keys are found from there.
+    pub find: FindKeys,
+}
+
+/// Where the search for keys begins.
+#[derive(Clone, Copy, Debug)]
+pub enum BeginSearch {
+    /// At a fixed position.
+    Index(u8),
+    /// After a word, looked for from a position (negative: backwards from the end).
+    Keyword(&'static str, i8),
+    /// Not expressible.
+    Unknown,
+}
+
+/// How keys are found from where the search begins.
+#[derive(Clone, Copy, Debug)]
+pub enum FindKeys {
+    /// From there to `last` (relative; negative counts from the end), every `step`-th word.
+    Range {
+        /// Relative position of the last key; negative counts from the end of the request.
+        last: i8,
+        /// Distance between keys.
+        step: u8,
+        /// If `last` is -1: 0 or 1 for no limit, 2 for half of the words, and so on.
+        limit: u8,
+    },
+    /// A number stands there, and as many keys follow.
+    KeyNum {
+        /// Position of the number, relative to the begin.
+        at: u8,
+        /// Position of the first key, relative to the begin.
+        first: u8,
+        /// Distance between keys.
+        step: u8,
+    },
+    /// Not expressible.
+    Unknown,
+}
+
+/// What `COMMAND DOCS` says of a command.
+#[derive(Clone, Copy, Debug)]
+pub struct Docs {
+    /// One sentence.
+    pub summary: &'static str,
+    /// The Redis version that brought the command.
+    pub since: &'static str,
+    /// The group of commands it belongs to, in Redis's spelling (`string`, `generic`, `server`...).
+    pub group: &'static str,
+    /// Cost, every letter named.
+    pub complexity: &'static str,
+    /// Version and what changed in it.
+    pub history: &'static [(&'static str, &'static str)],
+    /// Since when one should use something else, and what; empty if not deprecated.
+    pub deprecated: Option<(&'static str, &'static str)>,
+    /// The arguments after the name.
+    pub arguments: &'static [Argument],
+}
+
+/// One argument of a command.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: ArgumentKind,
+    /// The word that introduces it, if any.
+    pub token: Option<&'static str>,
+    /// Since when it is there, if later than the command.
+    pub since: Option<&'static str>,
+    /// Since when it is deprecated.
+    pub deprecated_since: Option<&'static str>,
+    /// May be left out.
+    pub optional: bool,
+    /// May be repeated.
+    pub multiple: bool,
+    /// Its token is repeated with it.
+    pub multiple_token: bool,
+}
+
+/// What an argument is.
+#[derive(Clone, Copy, Debug)]
+pub enum ArgumentKind {
+    /// Any bytes.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A floating point number.
+    Double,
+    /// A key, by the index of its key specification.
+    Key(u8),
+    /// A glob pattern.
+    Pattern,
+    /// Seconds or milliseconds since 1970.
+    UnixTime,
+    /// Only its token.
+    PureToken,
+    /// One of several.
+    OneOf(&'static [Argument]),
+    /// Several that belong together.
+    Block(&'static [Argument]),
+}
+
+impl Argument {
+    /// Creates a mandatory argument without a token.
+    #[must_use]
+    pub const fn new(name: &'static str, kind: ArgumentKind) -> Self {
+        Self {
+            name,
+            kind,
+            token: None,
+            since: None,
+            deprecated_since: None,
+            optional: false,
+            multiple: false,
+            multiple_token: false,
+        }
+    }
+
+    /// Creates an argument that consists of its token only.
+    #[must_use]
+    pub const fn token(name: &'static str, token: &'static str) -> Self {
+        Self::new(name, ArgumentKind::PureToken).with_token(token)
+    }
+
+    /// Adds the word that introduces the argument.
+    #[must_use]
+    pub const fn with_token(mut self, token: &'static str) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// Makes the argument optional.
+    #[must_use]
+    pub const fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+
+    /// Makes the argument repeatable.
+    #[must_use]
+    pub const fn multiple(mut self) -> Self {
+        self.multiple = true;
+        self
+    }
+
+    /// Says since which version the argument is there.
+    #[must_use]
+    pub const fn since(mut self, version: &'static str) -> Self {
+        self.since = Some(version);
+        self
+    }
+}
