@@ -1,1 +1,71 @@
-//! Placeholder until the crate's first part lands.
+//! From sockets to requests, and from replies to sockets.
+//!
+//! One [`Net`] per core owns the core's socket ring and the connections that live there. It reads,
+//! parses up to [`base::limits::REQUESTS_PER_TURN_MAX`] requests of a connection in place, and
+//! hands them to the [`Service`], the only door upward. The service writes replies into the
+//! connection's [`output::Output`], at once or later; `Net` sends what is ready, in request order.
+//!
+//! Invariants
+//! - All reads of a turn are served before the first reply of the turn is sent.
+//! - A connection has at most one send in flight, so bytes leave in order.
+//! - A connection whose output exceeds `output_pause_bytes`, or which waits for more than
+//!   `pending_replies_max` replies, is not read from until it has drained.
+//! - Bad bytes close their own connection and no other.
+//!
+//! Not here: what a request means (`server`), and how bytes move (`runtime::socket`).
+//!
+//! In reading order: [`output`], [`connection`], [`requests`], [`turn`].
+
+pub mod connection;
+pub mod output;
+pub mod requests;
+pub mod turn;
+
+use runtime::socket::{ListenerId, Socket, SocketId};
+
+use crate::connection::Connection;
+use crate::requests::Requests;
+
+/// What stands above the connections.
+pub trait Service {
+    /// What the service remembers of a client.
+    type Session;
+
+    /// Decides about a socket that was accepted.
+    ///
+    /// # Errors
+    ///
+    /// The bytes to send before the socket is closed, if the client is turned away.
+    fn open(&mut self, socket: &Socket, listener: ListenerId) -> Result<Self::Session, Vec<u8>>;
+
+    /// Serves requests of one connection, in order, as many as it can.
+    fn serve(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Self::Session>,
+        requests: Requests<'_>,
+    ) -> Served;
+
+    /// Takes notice that a connection is gone. Replies to it that are still to come are dropped.
+    fn closed(&mut self, id: SocketId, session: Self::Session);
+}
+
+/// How far a service came with the requests it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Requests that are done or under way; the rest is offered again.
+    pub taken: usize,
+    /// What to do with the connection.
+    pub then: Then,
+}
+
+/// What to do with a connection after a call of [`Service::serve`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Offer more requests.
+    GoOn,
+    /// Offer nothing until `Net::resume`.
+    Wait,
+    /// Send what is written and close.
+    Close,
+}

@@ -1,0 +1,315 @@
+//! The steps of MULTI/EXEC.
+//!
+//! The whole transaction runs under one claim, so no one sees a part of it. Within it, commands that
+//! need one shard each are sent together, each shard getting its own in order; a command over
+//! several shards is a hop or more of its own between them. Commands that work on no shard (`PING`,
+//! `CONFIG GET`) are answered by the coordinator after the last hop, in their order: they neither see
+//! nor change data, so nobody can tell.
+
+use base::ids::ShardId;
+use protocol::args::PackedArgs;
+use protocol::reply::{Reply, Resp};
+use shard::Shard;
+use shard::locks::{Claim, Mode};
+
+use crate::host::add_claim;
+use crate::message::{Operation, Outcome, OwnedRequest, Watched};
+use crate::program::{HopOutcome, Program, Step, program_of, push_operation};
+use crate::route::{Route, SlotMap, route};
+
+/// One command between MULTI and EXEC.
+#[derive(Debug)]
+pub enum Queued {
+    /// A command on shards.
+    Shard(OwnedRequest),
+    /// A command of the coordinator.
+    Control(PackedArgs),
+}
+
+/// What the program waits for.
+#[derive(Debug, PartialEq, Eq)]
+enum Awaited {
+    Nothing,
+    /// Whether watched keys are as they were, before anything else runs.
+    Check,
+    /// The replies of commands, as (index of the command, its shard), in the order sent.
+    Batch(Vec<(usize, ShardId)>),
+    /// The hop of a command over several shards.
+    Part,
+    /// The reply of a command of the coordinator.
+    Answer(usize),
+}
+
+/// The program of one EXEC.
+#[derive(Debug)]
+pub struct Exec {
+    map: SlotMap,
+    me: ShardId,
+    resp: Resp,
+    draw: u64,
+    watched: Vec<Watched>,
+    queued: Vec<Queued>,
+    replies: Vec<Vec<u8>>,
+    next: usize,
+    next_control: usize,
+    part: Option<Box<dyn Program>>,
+    awaited: Awaited,
+}
+
+impl Exec {
+    /// Creates the program of an EXEC on core `me`.
+    #[must_use]
+    pub fn new(
+        map: SlotMap,
+        me: ShardId,
+        resp: Resp,
+        watched: Vec<Watched>,
+        queued: Vec<Queued>,
+        draw: u64,
+    ) -> Self {
+        let replies = queued.iter().map(|_| Vec::new()).collect();
+        Self {
+            map,
+            me,
+            resp,
+            draw,
+            watched,
+            queued,
+            replies,
+            next: 0,
+            next_control: 0,
+            part: None,
+            awaited: Awaited::Nothing,
+        }
+    }
+
+    /// Returns what the transaction claims on each shard it needs. `shard` is any shard: all hash
+    /// alike.
+    #[must_use]
+    pub fn claims(&self, shard: &Shard) -> Vec<(ShardId, Claim)> {
+        let mut claims: Vec<(ShardId, Claim)> = Vec::new();
+        for watched in &self.watched {
+            let at = self.map.shard_of_key(&watched.key);
+            let hash = shard.key(&watched.key).hash;
+            let key = (crate::host::fingerprint(watched.db, hash), Mode::Shared);
+            claim_at(&mut claims, at).keys.push(key);
+        }
+        for queued in &self.queued {
+            let Queued::Shard(request) = queued else { continue };
+            for at in self.shards_of(request) {
+                let claim = claim_at(&mut claims, at);
+                add_claim(shard, request.command, request.db, request.args.args(), claim);
+            }
+        }
+        claims
+    }
+
+    fn route_of(&self, request: &OwnedRequest) -> Route {
+        match route(self.map, request.command, request.args.args()) {
+            Route::Anywhere => Route::One(self.me),
+            Route::Cursor => Route::One(cursor_shard(self.map, request)),
+            other @ (Route::One(_) | Route::Several(_)) => other,
+        }
+    }
+
+    fn shards_of(&self, request: &OwnedRequest) -> Vec<ShardId> {
+        match self.route_of(request) {
+            Route::One(shard) => vec![shard],
+            Route::Several(shards) if !shards.is_empty() => shards,
+            Route::Several(_) | Route::Anywhere | Route::Cursor => self.map.shards().collect(),
+        }
+    }
+
+    fn check(&self) -> Vec<(ShardId, Vec<Operation>)> {
+        let mut by_shard: Vec<(ShardId, Vec<Watched>)> = Vec::new();
+        for watched in &self.watched {
+            let at = self.map.shard_of_key(&watched.key);
+            match by_shard.iter_mut().find(|(shard, _)| *shard == at) {
+                Some((_, list)) => list.push(watched.clone()),
+                None => by_shard.push((at, vec![watched.clone()])),
+            }
+        }
+        by_shard.into_iter().map(|(at, list)| (at, vec![Operation::CheckWatches(list)])).collect()
+    }
+
+    /// Takes what the last hop gave. Returns a step if it is already decided.
+    fn take(&mut self, outcomes: Vec<HopOutcome>) -> Option<Step> {
+        match std::mem::replace(&mut self.awaited, Awaited::Nothing) {
+            Awaited::Nothing | Awaited::Answer(_) => None,
+            Awaited::Check => is_changed(&outcomes).then(|| self.aborted()),
+            Awaited::Batch(order) => {
+                if is_changed(&outcomes) {
+                    return Some(self.aborted());
+                }
+                self.take_batch(&order, outcomes);
+                None
+            }
+            Awaited::Part => {
+                let part = self.part.as_mut().expect("a part is under way");
+                let step = part.step(outcomes);
+                self.take_part(step)
+            }
+        }
+    }
+
+    fn take_batch(&mut self, order: &[(usize, ShardId)], outcomes: Vec<HopOutcome>) {
+        for HopOutcome { shard, outcomes } in outcomes {
+            let replies = outcomes.into_iter().filter_map(|outcome| match outcome {
+                Outcome::Reply { bytes, .. } => Some(bytes),
+                Outcome::Entry(_) | Outcome::Integer(_) | Outcome::Done => None,
+            });
+            let indexes = order.iter().filter(|(_, at)| *at == shard).map(|(index, _)| *index);
+            for (index, reply) in indexes.zip(replies) {
+                self.replies[index] = reply;
+            }
+        }
+    }
+
+    fn take_part(&mut self, step: Step) -> Option<Step> {
+        match step {
+            Step::Hop { operations, last } => {
+                self.awaited = Awaited::Part;
+                let last = last && !self.has_shard_work_from(self.next + 1);
+                Some(Step::Hop { operations, last })
+            }
+            Step::Done { reply } => {
+                self.replies[self.next] = reply;
+                self.next += 1;
+                self.part = None;
+                None
+            }
+            Step::Ask(_) | Step::Watching { .. } => unreachable!("no program of a command asks"),
+        }
+    }
+
+    fn has_shard_work_from(&self, index: usize) -> bool {
+        self.queued[index..].iter().any(|queued| matches!(queued, Queued::Shard(_)))
+    }
+
+    fn aborted(&self) -> Step {
+        let mut out = Vec::new();
+        Reply { out: &mut out, resp: self.resp }.null_array();
+        Step::Done { reply: out }
+    }
+
+    /// Collects commands from `next` on up to the first that needs several shards.
+    fn batch(&mut self, mut operations: Vec<(ShardId, Vec<Operation>)>) -> Option<Step> {
+        let mut order = Vec::new();
+        while let Some(queued) = self.queued.get(self.next) {
+            if let Queued::Shard(request) = queued {
+                let Route::One(shard) = self.route_of(request) else { break };
+                let request = OwnedRequest::new(request.as_request());
+                push_operation(&mut operations, shard, Operation::Run(Box::new(request)));
+                order.push((self.next, shard));
+            }
+            self.next += 1;
+        }
+        if operations.is_empty() {
+            return None;
+        }
+        self.awaited = Awaited::Batch(order);
+        let last = !self.has_shard_work_from(self.next);
+        Some(Step::Hop { operations, last })
+    }
+
+    fn begin_part(&mut self) -> Option<Step> {
+        let Some(Queued::Shard(request)) = self.queued.get(self.next) else { return None };
+        let mut part = program_of(self.map, request.as_request(), self.draw);
+        let step = part.step(Vec::new());
+        self.part = Some(part);
+        self.take_part(step)
+    }
+
+    fn ask(&mut self) -> Option<Step> {
+        let rest = &self.queued[self.next_control..];
+        let found = rest.iter().position(|queued| matches!(queued, Queued::Control(_)))?;
+        let index = self.next_control + found;
+        self.next_control = index + 1;
+        self.awaited = Awaited::Answer(index);
+        Some(Step::Ask(index))
+    }
+
+    fn done(&self) -> Step {
+        let mut out = Vec::new();
+        Reply { out: &mut out, resp: self.resp }.array(self.replies.len());
+        for reply in &self.replies {
+            out.extend_from_slice(reply);
+        }
+        Step::Done { reply: out }
+    }
+}
+
+impl Program for Exec {
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
+        if let Some(step) = self.take(outcomes) {
+            return step;
+        }
+        if !self.watched.is_empty() {
+            let check = self.check();
+            self.watched.clear();
+            // On one shard the check leads the batch, and a failed check stops it there. On several,
+            // no shard may run before all have checked.
+            if self.is_on_one_shard(&check) {
+                if let Some(step) = self.batch(check) {
+                    return step;
+                }
+            } else {
+                self.awaited = Awaited::Check;
+                return Step::Hop { operations: check, last: !self.has_shard_work_from(0) };
+            }
+        }
+        loop {
+            if let Some(step) = self.batch(Vec::new()) {
+                return step;
+            }
+            if self.next >= self.queued.len() {
+                return self.ask().unwrap_or_else(|| self.done());
+            }
+            if let Some(step) = self.begin_part() {
+                return step;
+            }
+        }
+    }
+
+    fn answer(&mut self, reply: Vec<u8>) {
+        if let Awaited::Answer(index) = self.awaited {
+            self.replies[index] = reply;
+        }
+    }
+
+    fn control_args(&self, index: usize) -> Option<&PackedArgs> {
+        match self.queued.get(index) {
+            Some(Queued::Control(args)) => Some(args),
+            Some(Queued::Shard(_)) | None => None,
+        }
+    }
+}
+
+impl Exec {
+    fn is_on_one_shard(&self, check: &[(ShardId, Vec<Operation>)]) -> bool {
+        let [(only, _)] = check else { return false };
+        self.queued.iter().all(|queued| match queued {
+            Queued::Shard(request) => self.shards_of(request) == [*only],
+            Queued::Control(_) => true,
+        })
+    }
+}
+
+fn claim_at(claims: &mut Vec<(ShardId, Claim)>, at: ShardId) -> &mut Claim {
+    let index = claims.iter().position(|(shard, _)| *shard == at).unwrap_or_else(|| {
+        claims.push((at, Claim { keys: Vec::new(), whole: None }));
+        claims.len() - 1
+    });
+    &mut claims[index].1
+}
+
+fn is_changed(outcomes: &[HopOutcome]) -> bool {
+    // Only a watch check gives a number in a batch.
+    outcomes.iter().flat_map(|it| &it.outcomes).any(|it| matches!(it, Outcome::Integer(0)))
+}
+
+fn cursor_shard(map: SlotMap, request: &OwnedRequest) -> ShardId {
+    let args = request.args.args();
+    let cursor = args.get(1).and_then(|word| commands::cursor::parse(word).ok()).unwrap_or(0);
+    commands::cursor::unpack(cursor, map.shard_count()).0
+}

@@ -1,0 +1,417 @@
+//! A core's receiving side: its shard, the claims on it, and what waits for them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base::clock::{Monotonic, UnixMillis};
+use base::hash::Map;
+use base::ids::{DbIndex, ShardId, TxId};
+use commands::parts;
+use commands::spec::{Context, Flags, ShardCommand};
+use protocol::args::Args;
+use protocol::reply::Reply;
+use runtime::clock::monotonic;
+use shard::Shard;
+use shard::locks::{Claim, LockTable, Mode, Scheduled};
+
+use crate::message::{
+    Envelope, LateReply, Message, Operation, Origin, Outcome, OwnedRequest, Request, Watched,
+};
+
+/// Hands out transaction ids; shared by all cores of a node.
+#[derive(Clone, Debug, Default)]
+pub struct TxIds(Arc<AtomicU64>);
+
+impl TxIds {
+    /// Returns an id larger than every id handed out before.
+    #[must_use]
+    pub fn next(&self) -> TxId {
+        TxId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// One core's shard and what goes on at it.
+#[derive(Debug)]
+pub struct Host {
+    /// The data.
+    pub shard: Shard,
+    /// Messages to other cores, in order; the core loop sends them.
+    pub outbox: Vec<(ShardId, Message)>,
+    /// Counts so far.
+    pub counters: Counters,
+    me: ShardId,
+    ids: TxIds,
+    locks: LockTable,
+    parked: Map<TxId, Parked>,
+}
+
+/// Counts of what happened at a shard.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Requests that came from other cores.
+    pub remote_requests: u64,
+    /// Envelopes that brought them.
+    pub envelopes: u64,
+    /// Requests that had to wait for a transaction.
+    pub parked: u64,
+    /// Claims of transactions over several shards.
+    pub scheduled: u64,
+    /// Claims refused because they came too late.
+    pub refused: u64,
+}
+
+/// What waits for a claim to be granted.
+#[derive(Debug)]
+enum Parked {
+    /// A request for this shard alone.
+    Single { from: ShardId, origin: Origin, request: OwnedRequest },
+    /// A transaction for this shard alone; `tx` is the coordinator's name for it.
+    Alone { from: ShardId, tx: TxId, operations: Vec<Operation> },
+    /// A hop of a transaction over several shards.
+    Hop { from: ShardId, operations: Vec<Operation>, last: bool },
+}
+
+impl Host {
+    /// Creates the receiving side of core `me`.
+    #[must_use]
+    pub fn new(me: ShardId, shard: Shard, ids: TxIds) -> Self {
+        Self {
+            shard,
+            outbox: Vec::new(),
+            counters: Counters::default(),
+            me,
+            ids,
+            locks: LockTable::default(),
+            parked: Map::default(),
+        }
+    }
+
+    /// Sets the time that the requests of this turn see.
+    pub fn set_now(&mut self, now: UnixMillis) {
+        self.shard.set_now(now);
+    }
+
+    /// Runs a request, whatever is claimed: the caller has looked at [`Self::may_run`].
+    #[inline]
+    pub fn run(&mut self, request: Request<'_>, out: &mut Vec<u8>) {
+        run_on(&mut self.shard, request, out);
+    }
+
+    /// Returns whether a request may run now, before all that waits here.
+    #[inline]
+    #[must_use]
+    pub fn may_run(&self, request: &Request<'_>) -> bool {
+        self.locks.is_empty() || !self.locks.claim_conflicts(&self.claim_of(request))
+    }
+
+    /// Returns what a request claims.
+    #[must_use]
+    pub fn claim_of(&self, request: &Request<'_>) -> Claim {
+        let mut claim = Claim { keys: Vec::new(), whole: None };
+        add_claim(&self.shard, request.command, request.db, request.args, &mut claim);
+        claim
+    }
+
+    /// Keeps a request of core `from` until it may run; its reply goes out as
+    /// [`Message::LateReply`].
+    pub fn park(&mut self, from: ShardId, origin: Origin, request: Request<'_>) {
+        self.counters.parked += 1;
+        let claim = self.claim_of(&request);
+        let id = self.ids.next();
+        let parked = Parked::Single { from, origin, request: OwnedRequest::new(request) };
+        self.schedule_here(id, claim, parked);
+    }
+
+    /// Takes a new id's claim and keeps what it is for. A new id is larger than all others, so it
+    /// cannot be refused; if it is granted at once it runs at once.
+    fn schedule_here(&mut self, id: TxId, claim: Claim, parked: Parked) {
+        match self.locks.schedule(id, claim) {
+            Scheduled::Granted => {
+                self.parked.insert(id, parked);
+                self.run_granted(vec![id]);
+            }
+            Scheduled::Waiting => {
+                self.parked.insert(id, parked);
+            }
+            Scheduled::Refused => unreachable!("only larger ids refuse, and this one is the largest"),
+        }
+    }
+
+    /// Takes a message of core `from` that is meant for the shard.
+    ///
+    /// # Panics
+    ///
+    /// If the message is an answer, which belongs to the coordinator.
+    pub fn receive(&mut self, from: ShardId, message: Message) {
+        match message {
+            Message::Requests(envelope) => self.run_envelope(from, envelope),
+            Message::Schedule { tx, claim } => self.schedule(from, tx, claim),
+            Message::Hop { tx, operations, last } => {
+                if self.locks.is_granted(tx) {
+                    self.run_hop(from, tx, operations, last);
+                } else {
+                    self.parked.insert(tx, Parked::Hop { from, operations, last });
+                }
+            }
+            Message::Alone { tx, claim, operations } => self.alone(from, tx, claim, operations),
+            Message::Release { tx } => self.release(tx),
+            Message::Replies(_)
+            | Message::LateReply(_)
+            | Message::Scheduled { .. }
+            | Message::HopDone { .. } => unreachable!("answers go to the coordinator"),
+        }
+    }
+
+    fn send(&mut self, to: ShardId, message: Message) {
+        self.outbox.push((to, message));
+    }
+
+    fn run_envelope(&mut self, from: ShardId, mut envelope: Box<Envelope>) {
+        self.counters.envelopes += 1;
+        let mut replies = std::mem::take(&mut envelope.replies);
+        self.prefetch(&envelope);
+        let mut started = monotonic();
+        for index in 0..envelope.entries().len() {
+            self.counters.remote_requests += 1;
+            let request = envelope.request(index);
+            let may_run = self.may_run(&request);
+            if may_run {
+                run_on(&mut self.shard, request, &mut replies);
+            } else {
+                self.park(from, envelope.entries()[index].origin, request);
+            }
+            let ended = monotonic();
+            let entry = &mut envelope.entries_mut()[index];
+            entry.is_late = !may_run;
+            entry.nanos = u32::try_from(ended.nanos_since(started)).unwrap_or(u32::MAX);
+            entry.reply_end = base::cast::u32_from(replies.len());
+            started = ended;
+        }
+        envelope.replies = replies;
+        self.send(from, Message::Replies(envelope));
+    }
+
+    /// Starts the memory accesses of all requests before the first of them runs.
+    fn prefetch(&self, envelope: &Envelope) {
+        if envelope.entries().len() < 2 {
+            return;
+        }
+        for stage in [Stage::Bucket, Stage::Entry] {
+            for index in 0..envelope.entries().len() {
+                let request = envelope.request(index);
+                let declaration = &request.command.declaration;
+                if let Some(at) = commands::keys::first_key(declaration, request.args) {
+                    let key = self.shard.key(request.args.word(at));
+                    match stage {
+                        Stage::Bucket => self.shard.prefetch_bucket(request.db, key.hash),
+                        Stage::Entry => self.shard.prefetch_entry(request.db, key.hash),
+                    }
+                }
+            }
+        }
+    }
+
+    fn schedule(&mut self, from: ShardId, tx: TxId, claim: Claim) {
+        self.counters.scheduled += 1;
+        let accepted = self.locks.schedule(tx, claim) != Scheduled::Refused;
+        if !accepted {
+            self.counters.refused += 1;
+        }
+        self.send(from, Message::Scheduled { tx, accepted });
+    }
+
+    fn alone(&mut self, from: ShardId, tx: TxId, claim: Claim, operations: Vec<Operation>) {
+        if self.locks.is_empty() || !self.locks.claim_conflicts(&claim) {
+            let outcomes = self.run_operations(operations);
+            self.send(from, Message::HopDone { tx, outcomes });
+        } else {
+            self.counters.parked += 1;
+            let id = self.ids.next();
+            self.schedule_here(id, claim, Parked::Alone { from, tx, operations });
+        }
+    }
+
+    fn run_hop(&mut self, from: ShardId, tx: TxId, operations: Vec<Operation>, last: bool) {
+        self.locks.start(tx);
+        let outcomes = self.run_operations(operations);
+        self.send(from, Message::HopDone { tx, outcomes });
+        if last {
+            self.release(tx);
+        }
+    }
+
+    fn release(&mut self, tx: TxId) {
+        self.parked.remove(&tx);
+        let mut granted = Vec::new();
+        self.locks.release(tx, &mut granted);
+        self.run_granted(granted);
+    }
+
+    /// Runs what became free, in the order of ids; each that ends may free others.
+    fn run_granted(&mut self, mut granted: Vec<TxId>) {
+        let mut next = 0;
+        while next < granted.len() {
+            let tx = granted[next];
+            next += 1;
+            match self.parked.remove(&tx) {
+                Some(Parked::Single { from, origin, request }) => {
+                    self.locks.start(tx);
+                    self.run_single(from, origin, request);
+                    self.locks.release(tx, &mut granted);
+                }
+                Some(Parked::Alone { from, tx: name, operations }) => {
+                    self.locks.start(tx);
+                    let outcomes = self.run_operations(operations);
+                    self.send(from, Message::HopDone { tx: name, outcomes });
+                    self.locks.release(tx, &mut granted);
+                }
+                Some(Parked::Hop { from, operations, last }) => {
+                    self.locks.start(tx);
+                    let outcomes = self.run_operations(operations);
+                    self.send(from, Message::HopDone { tx, outcomes });
+                    if last {
+                        self.locks.release(tx, &mut granted);
+                    }
+                }
+                // Granted before its hop came: the hop will find it so.
+                None => {}
+            }
+        }
+    }
+
+    fn run_single(&mut self, from: ShardId, origin: Origin, request: OwnedRequest) {
+        let mut reply = Vec::new();
+        let started = monotonic();
+        run_on(&mut self.shard, request.as_request(), &mut reply);
+        let nanos = monotonic().nanos_since(started);
+        let late = LateReply { origin, request, reply, nanos };
+        self.send(from, Message::LateReply(Box::new(late)));
+    }
+
+    fn run_operations(&mut self, operations: Vec<Operation>) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(operations.len());
+        let mut started = monotonic();
+        for operation in operations {
+            let is_check = matches!(operation, Operation::CheckWatches(_));
+            let outcome = self.run_operation(operation, &mut started);
+            let is_changed = is_check && matches!(outcome, Outcome::Integer(0));
+            outcomes.push(outcome);
+            if is_changed {
+                break;
+            }
+        }
+        outcomes
+    }
+
+    fn run_operation(&mut self, operation: Operation, started: &mut Monotonic) -> Outcome {
+        match operation {
+            Operation::Run(request) => {
+                let mut bytes = Vec::new();
+                run_on(&mut self.shard, request.as_request(), &mut bytes);
+                let ended = monotonic();
+                let nanos = ended.nanos_since(*started);
+                *started = ended;
+                Outcome::Reply { bytes, nanos }
+            }
+            Operation::Fetch { db, key } => {
+                Outcome::Entry(parts::fetch(&mut self.shard, db, &key).map(Box::new))
+            }
+            Operation::Store { db, key, entry } => {
+                parts::store(&mut self.shard, db, &key, *entry);
+                Outcome::Done
+            }
+            Operation::Remove { db, key } => {
+                let key = self.shard.key(&key);
+                Outcome::Integer(i64::from(self.shard.db(db).remove(key)))
+            }
+            Operation::Exists { db, keys } => {
+                let count = keys.iter().filter(|key| parts::exists(&mut self.shard, db, key));
+                Outcome::Integer(base::cast::i64_from(count.count()))
+            }
+            Operation::Size { db } => {
+                Outcome::Integer(base::cast::i64_from(self.shard.db(db).len()))
+            }
+            Operation::Watch { db, key } => {
+                Outcome::Integer(self.shard.watch(db, &key).cast_signed())
+            }
+            Operation::CheckWatches(watched) => {
+                Outcome::Integer(i64::from(self.check_watches(&watched)))
+            }
+        }
+    }
+
+    /// Ends the watches and returns whether all keys are as they were.
+    fn check_watches(&mut self, watched: &[Watched]) -> bool {
+        let mut is_same = true;
+        for Watched { db, key, version } in watched {
+            is_same &= self.shard.watch_version(*db, key) == *version;
+            self.shard.unwatch(*db, key);
+        }
+        is_same
+    }
+
+    /// Returns the core this is.
+    #[must_use]
+    pub fn me(&self) -> ShardId {
+        self.me
+    }
+
+    /// Returns how many transactions and requests wait or hold claims here.
+    #[must_use]
+    pub fn claims(&self) -> usize {
+        self.locks.len()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Bucket,
+    Entry,
+}
+
+/// Adds what a request claims on `shard` to `claim`: its keys, or the whole shard if it works on the
+/// keyspace without naming keys.
+pub fn add_claim(
+    shard: &Shard,
+    command: &ShardCommand,
+    db: DbIndex,
+    args: Args<'_>,
+    claim: &mut Claim,
+) {
+    let flags = command.declaration.flags;
+    let mode = if flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared };
+    if command.declaration.keys.is_empty() {
+        if flags.has(Flags::WRITE) || claim.whole != Some(Mode::Exclusive) {
+            claim.whole = Some(mode);
+        }
+        return;
+    }
+    commands::keys::positions(&command.declaration, args, &mut |index, _| {
+        let key = shard.key(args.word(index));
+        claim.keys.push((fingerprint(db, key.hash), mode));
+    });
+}
+
+/// Names a key of a database in a lock table. Two keys with one fingerprint only wait for each other
+/// without need.
+#[must_use]
+pub fn fingerprint(db: DbIndex, hash: u64) -> u64 {
+    hash ^ u64::from(db.0).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+#[inline]
+fn run_on(shard: &mut Shard, request: Request<'_>, out: &mut Vec<u8>) {
+    let begun = out.len();
+    let now = shard.now();
+    let mut context = Context {
+        shard,
+        db: request.db,
+        reply: Reply { out, resp: request.resp },
+        now,
+        touch: request.touch,
+    };
+    if let Err(error) = (request.command.run)(&mut context, request.args) {
+        context.reply.out.truncate(begun);
+        context.reply.error(&error.text(request.command.declaration.name));
+    }
+}

@@ -1,0 +1,392 @@
+//! Everything that crosses cores for the sake of data.
+//!
+//! Messages from the same sender arrive in the order they were sent. Requests and replies travel on
+//! separate lanes, so that a core with a full inbox can still be answered.
+
+use base::ids::{DbIndex, TxId};
+use commands::spec::ShardCommand;
+use protocol::args::{Args, PackedArgs, WordRange};
+use protocol::reply::Resp;
+use shard::keyspace::Detached;
+use shard::locks::Claim;
+
+/// From core to core.
+#[derive(Debug)]
+pub enum Message {
+    /// Requests of one turn for one shard.
+    Requests(Box<Envelope>),
+    /// The same envelope on its way back, with the replies.
+    Replies(Box<Envelope>),
+    /// The reply to a request that had to wait for a transaction.
+    LateReply(Box<LateReply>),
+    /// Claims keys for a transaction.
+    Schedule {
+        /// The transaction; its coordinator is the sender.
+        tx: TxId,
+        /// What it will use.
+        claim: Claim,
+    },
+    /// The answer to [`Message::Schedule`].
+    Scheduled {
+        /// The transaction.
+        tx: TxId,
+        /// Whether the claim has its place; if not, nothing was kept.
+        accepted: bool,
+    },
+    /// One hop of a transaction that all its shards have accepted.
+    Hop {
+        /// The transaction.
+        tx: TxId,
+        /// What to do, in order.
+        operations: Vec<Operation>,
+        /// Whether the claim is released with it.
+        last: bool,
+    },
+    /// A whole transaction that needs one shard only: claim, hop and release in one.
+    Alone {
+        /// The transaction.
+        tx: TxId,
+        /// What it will use.
+        claim: Claim,
+        /// What to do, in order.
+        operations: Vec<Operation>,
+    },
+    /// The answer to [`Message::Hop`] and [`Message::Alone`].
+    HopDone {
+        /// The transaction.
+        tx: TxId,
+        /// One outcome per operation; fewer if a watch check failed, which is then the last.
+        outcomes: Vec<Outcome>,
+    },
+    /// Withdraws a claim.
+    Release {
+        /// The transaction.
+        tx: TxId,
+    },
+}
+
+impl Message {
+    /// Returns whether this travels on the lane of replies.
+    #[must_use]
+    pub fn is_reply(&self) -> bool {
+        match self {
+            Self::Replies(_)
+            | Self::LateReply(_)
+            | Self::Scheduled { .. }
+            | Self::HopDone { .. } => true,
+            Self::Requests(_)
+            | Self::Schedule { .. }
+            | Self::Hop { .. }
+            | Self::Alone { .. }
+            | Self::Release { .. } => false,
+        }
+    }
+}
+
+/// Where a reply belongs; means something only on the core that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The connection.
+    pub connection: u64,
+    /// The place in its output.
+    pub place: u64,
+}
+
+/// A request for one shard.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The command.
+    pub command: &'static ShardCommand,
+    /// The selected database.
+    pub db: DbIndex,
+    /// The protocol of the reply.
+    pub resp: Resp,
+    /// Whether reads count as accesses.
+    pub touch: bool,
+    /// All words, the name included.
+    pub args: Args<'a>,
+}
+
+/// A request that owns its words.
+pub struct OwnedRequest {
+    /// The command.
+    pub command: &'static ShardCommand,
+    /// The selected database.
+    pub db: DbIndex,
+    /// The protocol of the reply.
+    pub resp: Resp,
+    /// Whether reads count as accesses.
+    pub touch: bool,
+    /// All words, the name included.
+    pub args: PackedArgs,
+}
+
+impl OwnedRequest {
+    /// Copies `request`.
+    #[must_use]
+    pub fn new(request: Request<'_>) -> Self {
+        Self {
+            command: request.command,
+            db: request.db,
+            resp: request.resp,
+            touch: request.touch,
+            args: PackedArgs::from_args(request.args),
+        }
+    }
+
+    /// Returns the request.
+    #[must_use]
+    pub fn as_request(&self) -> Request<'_> {
+        Request {
+            command: self.command,
+            db: self.db,
+            resp: self.resp,
+            touch: self.touch,
+            args: self.args.args(),
+        }
+    }
+}
+
+impl std::fmt::Debug for OwnedRequest {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("OwnedRequest")
+            .field("command", &self.command.declaration.name)
+            .field("db", &self.db)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The reply to a request that had to wait.
+#[derive(Debug)]
+pub struct LateReply {
+    /// Where it belongs.
+    pub origin: Origin,
+    /// The request, for statistics and the slow log.
+    pub request: OwnedRequest,
+    /// The reply.
+    pub reply: Vec<u8>,
+    /// How long it ran.
+    pub nanos: u64,
+}
+
+/// A key that a client watches, and the version it saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// The database.
+    pub db: DbIndex,
+    /// The key.
+    pub key: Box<[u8]>,
+    /// The version when it was watched.
+    pub version: u64,
+}
+
+/// One thing a shard does within a hop.
+#[derive(Debug)]
+pub enum Operation {
+    /// Runs a command: [`Outcome::Reply`].
+    Run(Box<OwnedRequest>),
+    /// Copies an entry out: [`Outcome::Entry`].
+    Fetch {
+        /// The database.
+        db: DbIndex,
+        /// The key.
+        key: Box<[u8]>,
+    },
+    /// Writes an entry, replacing what is there: [`Outcome::Done`].
+    Store {
+        /// The database.
+        db: DbIndex,
+        /// The key.
+        key: Box<[u8]>,
+        /// The entry.
+        entry: Box<Detached>,
+    },
+    /// Removes a key: [`Outcome::Integer`], 1 if it was there.
+    Remove {
+        /// The database.
+        db: DbIndex,
+        /// The key.
+        key: Box<[u8]>,
+    },
+    /// Counts those of the keys that exist: [`Outcome::Integer`].
+    Exists {
+        /// The database.
+        db: DbIndex,
+        /// The keys.
+        keys: Vec<Box<[u8]>>,
+    },
+    /// Counts the keys of a database: [`Outcome::Integer`].
+    Size {
+        /// The database.
+        db: DbIndex,
+    },
+    /// Begins to watch a key: [`Outcome::Integer`], its version.
+    Watch {
+        /// The database.
+        db: DbIndex,
+        /// The key.
+        key: Box<[u8]>,
+    },
+    /// Ends watches and says whether the keys are as they were: [`Outcome::Integer`], 1 or 0. After a
+    /// 0 the rest of the hop is left out.
+    CheckWatches(Vec<Watched>),
+}
+
+/// What an [`Operation`] gave.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A reply in the client's protocol.
+    Reply {
+        /// Its bytes.
+        bytes: Vec<u8>,
+        /// How long the command ran.
+        nanos: u64,
+    },
+    /// A copy of an entry.
+    Entry(Option<Box<Detached>>),
+    /// A number.
+    Integer(i64),
+    /// Nothing to say.
+    Done,
+}
+
+/// Requests of one turn from one core to one shard, packed into few allocations. The envelope returns
+/// to its sender with the replies and is used again, so memory is freed where it was allocated.
+#[derive(Default)]
+pub struct Envelope {
+    bytes: Vec<u8>,
+    words: Vec<WordRange>,
+    entries: Vec<Entry>,
+    /// The replies of all requests, one after the other.
+    pub replies: Vec<u8>,
+}
+
+/// One request of an [`Envelope`].
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// Where the reply belongs.
+    pub origin: Origin,
+    /// The command.
+    pub command: &'static ShardCommand,
+    /// The selected database.
+    pub db: DbIndex,
+    /// The protocol of the reply.
+    pub resp: Resp,
+    /// Whether reads count as accesses.
+    pub touch: bool,
+    start: u32,
+    first_word: u32,
+    word_count: u32,
+    /// Where the reply ends in `replies`.
+    pub reply_end: u32,
+    /// How long the command ran, in nanoseconds.
+    pub nanos: u32,
+    /// Whether the reply comes later.
+    pub is_late: bool,
+}
+
+impl std::fmt::Debug for Envelope {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Envelope").field("requests", &self.entries.len()).finish()
+    }
+}
+
+impl Envelope {
+    /// Appends a copy of `request`.
+    ///
+    /// # Panics
+    ///
+    /// If the envelope would exceed 4 GiB; [`Self::has_room`] says so before.
+    pub fn push(&mut self, origin: Origin, request: Request<'_>) {
+        let start = base::cast::u32_from(self.bytes.len());
+        let first_word = base::cast::u32_from(self.words.len());
+        for word in request.args.iter() {
+            let from = base::cast::u32_from(self.bytes.len()) - start;
+            self.bytes.extend_from_slice(word);
+            let to = base::cast::u32_from(self.bytes.len()) - start;
+            self.words.push(WordRange { start: from, end: to });
+        }
+        self.entries.push(Entry {
+            origin,
+            command: request.command,
+            db: request.db,
+            resp: request.resp,
+            touch: request.touch,
+            start,
+            first_word,
+            word_count: base::cast::u32_from(request.args.len()),
+            reply_end: 0,
+            nanos: 0,
+            is_late: false,
+        });
+    }
+
+    /// Returns whether a request of `bytes` bytes may still be added.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.bytes.len() + bytes < ENVELOPE_BYTES_MAX || self.entries.is_empty()
+    }
+
+    /// Returns the requests.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Returns the requests for change.
+    pub fn entries_mut(&mut self) -> &mut [Entry] {
+        &mut self.entries
+    }
+
+    /// Returns whether there is no request.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns request `index`.
+    #[must_use]
+    pub fn request(&self, index: usize) -> Request<'_> {
+        let entry = &self.entries[index];
+        let first = base::cast::usize_from_u32(entry.first_word);
+        let count = base::cast::usize_from_u32(entry.word_count);
+        let start = base::cast::usize_from_u32(entry.start);
+        Request {
+            command: entry.command,
+            db: entry.db,
+            resp: entry.resp,
+            touch: entry.touch,
+            args: Args::new(&self.bytes[start..], &self.words[first..first + count]),
+        }
+    }
+
+    /// Returns the reply of request `index`.
+    #[must_use]
+    pub fn reply(&self, index: usize) -> &[u8] {
+        let end = |index: usize| base::cast::usize_from_u32(self.entries[index].reply_end);
+        let start = index.checked_sub(1).map_or(0, end);
+        &self.replies[start..end(index)]
+    }
+
+    /// Empties the envelope for its next use; large buffers are freed.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.words.clear();
+        clear_or_free(&mut self.bytes);
+        clear_or_free(&mut self.replies);
+    }
+}
+
+fn clear_or_free(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    if buffer.capacity() > BUFFER_KEPT_BYTES {
+        *buffer = Vec::new();
+    }
+}
+
+/// An envelope is sent before it grows beyond this, unless a single request is larger.
+const ENVELOPE_BYTES_MAX: usize = 1024 * 1024;
+
+/// A larger buffer is freed when its envelope comes home.
+const BUFFER_KEPT_BYTES: usize = 256 * 1024;

@@ -1,0 +1,593 @@
+//! The steps of a request over several shards.
+//!
+//! A program says what each shard does in the next hop, looks at what came back, and ends with a
+//! reply. It knows nothing of claims and messages: those are the coordinator's.
+
+use std::fmt;
+
+use base::ids::{DbIndex, ShardId};
+use commands::parts::{self, CopyOptions};
+use commands::spec::{CommandError, Join, Plan, Spread};
+use protocol::args::{Args, PackedArgs};
+use protocol::reply::{Reply, Resp};
+use protocol::value::skip_value;
+use shard::keyspace::Detached;
+
+use crate::message::{Operation, Outcome, OwnedRequest, Request, Watched};
+use crate::route::SlotMap;
+
+/// What a program wants next.
+#[derive(Debug)]
+pub enum Step {
+    /// A hop. Each shard stands in it once.
+    Hop {
+        /// What each shard does, in order.
+        operations: Vec<(ShardId, Vec<Operation>)>,
+        /// No hop follows: claims are released with it.
+        last: bool,
+    },
+    /// The reply to the queued command of this index, which works on no shard (`PING` in a MULTI).
+    Ask(usize),
+    /// The end.
+    Done {
+        /// The reply.
+        reply: Vec<u8>,
+    },
+    /// The end of [`WatchKeys`]; the client is told `OK`.
+    Watching {
+        /// The keys and the versions they have.
+        watched: Vec<Watched>,
+    },
+}
+
+/// What a shard gave in a hop.
+#[derive(Debug)]
+pub struct HopOutcome {
+    /// The shard.
+    pub shard: ShardId,
+    /// One outcome per operation, in order.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// The steps of one request.
+pub trait Program: fmt::Debug {
+    /// Returns the next step. `outcomes` is what the last hop gave, in the order of its shards; empty
+    /// at first.
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step;
+
+    /// Takes the reply to [`Step::Ask`].
+    fn answer(&mut self, _reply: Vec<u8>) {}
+
+    /// Returns the words of the command of [`Step::Ask`].
+    fn control_args(&self, _index: usize) -> Option<&PackedArgs> {
+        None
+    }
+}
+
+/// What every program of a single command knows.
+#[derive(Debug)]
+struct Base {
+    map: SlotMap,
+    request: OwnedRequest,
+    stage: u8,
+}
+
+impl Base {
+    fn args(&self) -> Args<'_> {
+        self.request.args.args()
+    }
+
+    fn resp(&self) -> Resp {
+        self.request.resp
+    }
+
+    fn done(&self, write: impl FnOnce(&mut Reply<'_>)) -> Step {
+        let mut out = Vec::new();
+        write(&mut Reply { out: &mut out, resp: self.resp() });
+        Step::Done { reply: out }
+    }
+
+    fn fail(&self, error: CommandError) -> Step {
+        let name = self.request.command.declaration.name;
+        self.done(|reply| reply.error(&error.text(name)))
+    }
+
+    fn shard_of(&self, word: usize) -> ShardId {
+        self.map.shard_of_key(self.args().word(word))
+    }
+
+    fn key(&self, word: usize) -> Box<[u8]> {
+        self.args().word(word).into()
+    }
+
+    /// A request for `command` with the words `args`.
+    fn run(&self, args: PackedArgs) -> Operation {
+        Operation::Run(Box::new(OwnedRequest {
+            command: self.request.command,
+            db: self.request.db,
+            resp: self.request.resp,
+            touch: self.request.touch,
+            args,
+        }))
+    }
+}
+
+/// Creates the program of a request whose keys lie on several shards. `draw` is a random number.
+#[must_use]
+pub fn program_of(map: SlotMap, request: Request<'_>, draw: u64) -> Box<dyn Program> {
+    let base = Base { map, request: OwnedRequest::new(request), stage: 0 };
+    match request.command.spread {
+        Spread::ByKey { step, join } => Box::new(ByKey { base, step, join, groups: Vec::new() }),
+        Spread::Everywhere(join) => Box::new(Everywhere { base, join }),
+        Spread::OneShard | Spread::Cursor => Box::new(OnOne { base }),
+        Spread::Plan(Plan::SetIfNone) => Box::new(SetIfNone { base }),
+        Spread::Plan(Plan::Rename) => Box::new(Rename { base, if_none: false }),
+        Spread::Plan(Plan::RenameIfNone) => Box::new(Rename { base, if_none: true }),
+        Spread::Plan(Plan::Copy) => Box::new(Copy { base, options: None }),
+        Spread::Plan(Plan::Lcs) => Box::new(Lcs { base }),
+        Spread::Plan(Plan::RandomKey) => Box::new(RandomKey { base, draw }),
+    }
+}
+
+/// Appends `operation` to what `shard` does.
+pub(crate) fn push_operation(
+    operations: &mut Vec<(ShardId, Vec<Operation>)>,
+    shard: ShardId,
+    operation: Operation,
+) {
+    match operations.iter_mut().find(|(at, _)| *at == shard) {
+        Some((_, list)) => list.push(operation),
+        None => operations.push((shard, vec![operation])),
+    }
+}
+
+/// Returns the replies of a hop in which each shard ran one command.
+fn replies(outcomes: &[HopOutcome]) -> impl Iterator<Item = &[u8]> {
+    outcomes.iter().flat_map(|it| &it.outcomes).filter_map(|outcome| match outcome {
+        Outcome::Reply { bytes, .. } => Some(bytes.as_slice()),
+        Outcome::Entry(_) | Outcome::Integer(_) | Outcome::Done => None,
+    })
+}
+
+/// Returns the first error among replies. All shards run the same command with the same options, so
+/// any one speaks for all.
+fn first_error(outcomes: &[HopOutcome]) -> Option<&[u8]> {
+    replies(outcomes).find(|reply| reply.first() == Some(&b'-'))
+}
+
+fn integer_of(reply: &[u8]) -> i64 {
+    let digits = reply.get(1..reply.len().saturating_sub(2)).unwrap_or_default();
+    base::number::parse_i64(digits).unwrap_or_default()
+}
+
+fn sum_of_integers(outcomes: &[HopOutcome]) -> i64 {
+    outcomes
+        .iter()
+        .flat_map(|it| &it.outcomes)
+        .map(|outcome| match outcome {
+            Outcome::Integer(value) => *value,
+            Outcome::Reply { .. } | Outcome::Entry(_) | Outcome::Done => 0,
+        })
+        .sum()
+}
+
+/// One command on a single shard, as a step of something larger.
+#[derive(Debug)]
+struct OnOne {
+    base: Base,
+}
+
+impl Program for OnOne {
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
+        if let Some(reply) = replies(&outcomes).next() {
+            return Step::Done { reply: reply.to_vec() };
+        }
+        let declaration = &self.base.request.command.declaration;
+        let shard = commands::keys::first_key(declaration, self.base.args())
+            .map_or(ShardId(0), |word| self.base.shard_of(word));
+        let run = self.base.run(PackedArgs::from_args(self.base.args()));
+        Step::Hop { operations: vec![(shard, vec![run])], last: true }
+    }
+}
+
+/// Groups of words that each begin with a key: each shard gets its own.
+#[derive(Debug)]
+struct ByKey {
+    base: Base,
+    step: usize,
+    join: Join,
+    /// The shard of each group, in request order.
+    groups: Vec<ShardId>,
+}
+
+impl Program for ByKey {
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
+        if !outcomes.is_empty() {
+            return self.join(&outcomes);
+        }
+        let args = self.base.args();
+        if !(args.len() - 1).is_multiple_of(self.step) {
+            return self.base.fail(CommandError::WrongArity);
+        }
+        let mut parts: Vec<(ShardId, PackedArgs)> = Vec::new();
+        let mut groups = Vec::new();
+        for first in (1..args.len()).step_by(self.step) {
+            let shard = self.base.shard_of(first);
+            groups.push(shard);
+            let index = parts.iter().position(|(at, _)| *at == shard).unwrap_or_else(|| {
+                let mut words = PackedArgs::default();
+                words.push_word(args.word(0));
+                parts.push((shard, words));
+                parts.len() - 1
+            });
+            for word in first..args.len().min(first + self.step) {
+                parts[index].1.push_word(args.word(word));
+            }
+        }
+        let operations =
+            parts.into_iter().map(|(at, words)| (at, vec![self.base.run(words)])).collect();
+        self.groups = groups;
+        Step::Hop { operations, last: true }
+    }
+}
+
+impl ByKey {
+    fn join(&self, outcomes: &[HopOutcome]) -> Step {
+        if let Some(error) = first_error(outcomes) {
+            return Step::Done { reply: error.to_vec() };
+        }
+        match self.join {
+            Join::Interleave => self.interleave(outcomes),
+            Join::AllOk | Join::Sum | Join::Concatenate | Join::Digest => {
+                self.base.done(|reply| join_replies(self.join, outcomes, reply))
+            }
+        }
+    }
+
+    /// Puts the elements of the shards' arrays back into the order of the keys.
+    fn interleave(&self, outcomes: &[HopOutcome]) -> Step {
+        let mut rests: Vec<(ShardId, &[u8])> = outcomes
+            .iter()
+            .zip(replies(outcomes))
+            .map(|(outcome, reply)| (outcome.shard, after_header(reply)))
+            .collect();
+        self.base.done(|reply| {
+            reply.array(self.groups.len());
+            for shard in &self.groups {
+                let rest = rests.iter_mut().find(|(at, _)| at == shard);
+                let (_, rest) = rest.expect("each group's shard was asked");
+                let length = skip_value(rest).expect("a shard's reply is whole");
+                reply.raw(&rest[..length]);
+                *rest = &rest[length..];
+            }
+        })
+    }
+}
+
+/// Returns what follows the first line of an array.
+fn after_header(reply: &[u8]) -> &[u8] {
+    let end = reply.iter().position(|&byte| byte == b'\n').map_or(reply.len(), |at| at + 1);
+    &reply[end..]
+}
+
+/// Returns the number of elements that the first line of an array declares.
+fn declared_elements(reply: &[u8]) -> usize {
+    let line = reply.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let count = base::number::parse_i64(line.get(1..).unwrap_or_default());
+    count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+}
+
+fn join_replies(join: Join, outcomes: &[HopOutcome], reply: &mut Reply<'_>) {
+    match join {
+        Join::AllOk => reply.ok(),
+        Join::Sum => reply.integer(replies(outcomes).map(integer_of).sum()),
+        Join::Concatenate | Join::Interleave => {
+            reply.array(replies(outcomes).map(declared_elements).sum());
+            for part in replies(outcomes) {
+                reply.raw(after_header(part));
+            }
+        }
+        Join::Digest => {
+            let mut digest = [0_u8; 20];
+            for part in replies(outcomes) {
+                for (index, byte) in digest.iter_mut().enumerate() {
+                    *byte ^= hex_byte(part, 1 + 2 * index);
+                }
+            }
+            let text: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            reply.simple(&text);
+        }
+    }
+}
+
+fn hex_byte(text: &[u8], at: usize) -> u8 {
+    let digits = text.get(at..at + 2).and_then(|pair| std::str::from_utf8(pair).ok());
+    digits.and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or(0)
+}
+
+/// The same words on every shard.
+#[derive(Debug)]
+struct Everywhere {
+    base: Base,
+    join: Join,
+}
+
+impl Program for Everywhere {
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
+        if outcomes.is_empty() {
+            let run = |shard| {
+                (shard, vec![self.base.run(PackedArgs::from_args(self.base.args()))])
+            };
+            let operations = self.base.map.shards().map(run).collect();
+            return Step::Hop { operations, last: true };
+        }
+        if let Some(error) = first_error(&outcomes) {
+            return Step::Done { reply: error.to_vec() };
+        }
+        self.base.done(|reply| join_replies(self.join, &outcomes, reply))
+    }
+}
+
+/// `MSETNX`: one hop looks whether a key exists, the next sets all.
+#[derive(Debug)]
+struct SetIfNone {
+    base: Base,
+}
+
+impl Program for SetIfNone {
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
+        let args = self.base.args();
+        let stage = self.base.stage;
+        if stage == 0 && args.len().is_multiple_of(2) {
+            return self.base.fail(CommandError::WrongArity);
+        }
+        if stage == 1 && sum_of_integers(&outcomes) > 0 {
+            return self.base.done(|reply| reply.integer(0));
+        }
+        if stage == 2 {
+            let reply = replies(&outcomes).next().unwrap_or_default().to_vec();
+            return Step::Done { reply };
+        }
+        let mut parts: Vec<(ShardId, PackedArgs, Vec<Box<[u8]>>)> = Vec::new();
+        for word in (1..args.len()).step_by(2) {
+            let shard = self.base.shard_of(word);
+            let index = parts.iter().position(|(at, ..)| *at == shard).unwrap_or_else(|| {
+                let mut words = PackedArgs::default();
+                words.push_word(args.word(0));
+                parts.push((shard, words, Vec::new()));
+                parts.len() - 1
+            });
+            parts[index].1.push_word(args.word(word));
+            parts[index].1.push_word(args.word(word + 1));
+            parts[index].2.push(self.base.key(word));
+        }
+        let db = self.base.request.db;
+        let operations = parts
+            .into_iter()
+            .map(|(shard, words, keys)| match stage {
+                0 => (shard, vec![Operation::Exists { db, keys }]),
+                _ => (shard, vec![self.base.run(words)]),
+            })
+            .collect();
+        self.base.stage += 1;
+        Step::Hop { operations, last: stage == 1 }
+    }
+}
+
+/// `RENAME` and `RENAMENX`: fetch, then store there and remove here.
+#[derive(Debug)]
+struct Rename {
+    base: Base,
+    if_none: bool,
+}
+
+impl Program for Rename {
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
+        let (source, target) = (self.base.shard_of(1), self.base.shard_of(2));
+        let db = self.base.request.db;
+        let stage = self.base.stage;
+        self.base.stage += 1;
+        match stage {
+            0 => {
+                let fetch = Operation::Fetch { db, key: self.base.key(1) };
+                let exists = Operation::Exists { db, keys: vec![self.base.key(2)] };
+                Step::Hop {
+                    operations: vec![(source, vec![fetch]), (target, vec![exists])],
+                    last: false,
+                }
+            }
+            1 => {
+                let exists = sum_of_integers(&outcomes) > 0;
+                let Some(entry) = take_entry(outcomes) else {
+                    return self.base.fail(CommandError::NoSuchKey);
+                };
+                if self.if_none && exists {
+                    return self.base.done(|reply| reply.integer(0));
+                }
+                let remove = Operation::Remove { db, key: self.base.key(1) };
+                let store = Operation::Store { db, key: self.base.key(2), entry };
+                Step::Hop {
+                    operations: vec![(source, vec![remove]), (target, vec![store])],
+                    last: true,
+                }
+            }
+            _ if self.if_none => self.base.done(|reply| reply.integer(1)),
+            _ => self.base.done(|reply| reply.ok()),
+        }
+    }
+}
+
+fn take_entry(outcomes: Vec<HopOutcome>) -> Option<Box<Detached>> {
+    outcomes.into_iter().flat_map(|it| it.outcomes).find_map(|outcome| match outcome {
+        Outcome::Entry(entry) => entry,
+        Outcome::Reply { .. } | Outcome::Integer(_) | Outcome::Done => None,
+    })
+}
+
+/// `COPY`: fetch, then store.
+#[derive(Debug)]
+struct Copy {
+    base: Base,
+    options: Option<CopyOptions>,
+}
+
+impl Copy {
+    fn target_db(&self) -> DbIndex {
+        self.options.as_ref().and_then(|options| options.db).unwrap_or(self.base.request.db)
+    }
+}
+
+impl Program for Copy {
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
+        let (source, target) = (self.base.shard_of(1), self.base.shard_of(2));
+        let db = self.base.request.db;
+        let stage = self.base.stage;
+        self.base.stage += 1;
+        match stage {
+            0 => {
+                match parts::parse_copy_options(self.base.args()) {
+                    Ok(options) => self.options = Some(options),
+                    Err(error) => return self.base.fail(error),
+                }
+                let fetch = Operation::Fetch { db, key: self.base.key(1) };
+                let db = self.target_db();
+                let exists = Operation::Exists { db, keys: vec![self.base.key(2)] };
+                Step::Hop {
+                    operations: vec![(source, vec![fetch]), (target, vec![exists])],
+                    last: false,
+                }
+            }
+            1 => {
+                let exists = sum_of_integers(&outcomes) > 0;
+                let replace = self.options.as_ref().is_some_and(|options| options.replace);
+                match take_entry(outcomes) {
+                    Some(entry) if replace || !exists => {
+                        let db = self.target_db();
+                        let store = Operation::Store { db, key: self.base.key(2), entry };
+                        Step::Hop { operations: vec![(target, vec![store])], last: true }
+                    }
+                    Some(_) | None => self.base.done(|reply| reply.integer(0)),
+                }
+            }
+            _ => self.base.done(|reply| reply.integer(1)),
+        }
+    }
+}
+
+/// `LCS`: fetch both strings, compare here.
+#[derive(Debug)]
+struct Lcs {
+    base: Base,
+}
+
+impl Program for Lcs {
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
+        let db = self.base.request.db;
+        if self.base.stage == 0 {
+            self.base.stage = 1;
+            let fetch = |word| Operation::Fetch { db, key: self.base.key(word) };
+            let operations = vec![
+                (self.base.shard_of(1), vec![fetch(1)]),
+                (self.base.shard_of(2), vec![fetch(2)]),
+            ];
+            return Step::Hop { operations, last: true };
+        }
+        let mut entries = outcomes.into_iter().flat_map(|it| it.outcomes).map(|it| match it {
+            Outcome::Entry(entry) => entry,
+            Outcome::Reply { .. } | Outcome::Integer(_) | Outcome::Done => None,
+        });
+        let (first, second) = (entries.next().flatten(), entries.next().flatten());
+        let mut out = Vec::new();
+        let mut reply = Reply { out: &mut out, resp: self.base.resp() };
+        let joined =
+            parts::lcs_of_entries(first.as_deref(), second.as_deref(), self.base.args(), &mut reply);
+        match joined {
+            Ok(()) => Step::Done { reply: out },
+            Err(error) => self.base.fail(error),
+        }
+    }
+}
+
+/// `RANDOMKEY`: draw a shard by its number of keys, then a key of it.
+#[derive(Debug)]
+struct RandomKey {
+    base: Base,
+    draw: u64,
+}
+
+impl Program for RandomKey {
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
+        let stage = self.base.stage;
+        self.base.stage += 1;
+        match stage {
+            0 => {
+                let db = self.base.request.db;
+                let size = |shard| (shard, vec![Operation::Size { db }]);
+                Step::Hop { operations: self.base.map.shards().map(size).collect(), last: false }
+            }
+            1 => {
+                let total = u64::try_from(sum_of_integers(&outcomes)).unwrap_or(0);
+                if total == 0 {
+                    return self.base.done(|reply| reply.null());
+                }
+                let mut rest = i64::try_from(self.draw % total).unwrap_or(0);
+                let drawn = outcomes.iter().find(|outcome| {
+                    rest -= sum_of_integers(std::slice::from_ref(outcome));
+                    rest < 0
+                });
+                let shard = drawn.map_or(ShardId(0), |outcome| outcome.shard);
+                let run = self.base.run(PackedArgs::from_args(self.base.args()));
+                Step::Hop { operations: vec![(shard, vec![run])], last: false }
+            }
+            _ => {
+                let reply = replies(&outcomes).next().unwrap_or_default().to_vec();
+                Step::Done { reply }
+            }
+        }
+    }
+}
+
+/// `WATCH`: begins to watch keys on their shards.
+#[derive(Debug)]
+pub struct WatchKeys {
+    map: SlotMap,
+    db: DbIndex,
+    keys: Vec<Box<[u8]>>,
+}
+
+impl WatchKeys {
+    /// Creates the program; `keys` are distinct and not watched by this client yet.
+    #[must_use]
+    pub fn new(map: SlotMap, db: DbIndex, keys: Vec<Box<[u8]>>) -> Self {
+        Self { map, db, keys }
+    }
+
+    fn versions(&mut self, outcomes: Vec<HopOutcome>) -> Vec<Watched> {
+        let mut watched = Vec::with_capacity(self.keys.len());
+        for HopOutcome { shard, outcomes } in outcomes {
+            let map = self.map;
+            let keys = self.keys.iter().filter(|key| map.shard_of_key(key) == shard);
+            for (key, outcome) in keys.zip(outcomes) {
+                if let Outcome::Integer(version) = outcome {
+                    let version = version.cast_unsigned();
+                    watched.push(Watched { db: self.db, key: key.clone(), version });
+                }
+            }
+        }
+        watched
+    }
+}
+
+impl Program for WatchKeys {
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
+        if !outcomes.is_empty() {
+            return Step::Watching { watched: self.versions(outcomes) };
+        }
+        let mut operations = Vec::new();
+        for key in &self.keys {
+            let watch = Operation::Watch { db: self.db, key: key.clone() };
+            push_operation(&mut operations, self.map.shard_of_key(key), watch);
+        }
+        Step::Hop { operations, last: true }
+    }
+}

@@ -1,0 +1,304 @@
+//! The coordinator of requests over several shards: schedule, run the hops, release.
+//!
+//! ```text
+//! begin -> Schedule to all -> all accepted -> Hop, Hop, last Hop -> done
+//!                          -> one refused  -> Release to all, new id, Schedule again
+//! ```
+//! A transaction on one shard that needs one hop goes as [`Message::Alone`], without the first round.
+
+use base::hash::Map;
+use base::ids::{ShardId, TxId};
+use protocol::args::PackedArgs;
+use shard::locks::Claim;
+
+use crate::host::{Host, TxIds};
+use crate::message::{Message, Operation, Origin, Outcome, Watched};
+use crate::program::{HopOutcome, Program, Step};
+
+/// The transactions that this core coordinates.
+#[derive(Debug)]
+pub struct Transactions {
+    /// What has happened since the core loop looked last, in order.
+    pub events: Vec<Event>,
+    /// Counts so far.
+    pub counters: Counters,
+    ids: TxIds,
+    active: Map<TxId, Transaction>,
+}
+
+/// Counts of transactions that this core coordinated.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Begun.
+    pub begun: u64,
+    /// Hops.
+    pub hops: u64,
+    /// Begun anew because a shard refused.
+    pub retries: u64,
+}
+
+/// What the core loop has to see to.
+#[derive(Debug)]
+pub enum Event {
+    /// A transaction is done.
+    Done {
+        /// Where the reply belongs.
+        origin: Origin,
+        /// The reply.
+        reply: Vec<u8>,
+    },
+    /// Keys are being watched.
+    Watching {
+        /// Where the `OK` belongs.
+        origin: Origin,
+        /// The keys and their versions.
+        watched: Vec<Watched>,
+    },
+    /// A MULTI needs the reply to a command of the coordinator.
+    Ask {
+        /// The transaction.
+        tx: TxId,
+        /// Whose it is.
+        origin: Origin,
+        /// The words of the command.
+        args: PackedArgs,
+    },
+}
+
+#[derive(Debug)]
+struct Transaction {
+    origin: Origin,
+    program: Box<dyn Program>,
+    claims: Vec<(ShardId, Claim)>,
+    /// The first step, while it waits for the shards to accept.
+    first: Option<Step>,
+    phase: Phase,
+    /// The shards of the hop under way, and what they gave.
+    hop: Vec<(ShardId, Option<Vec<Outcome>>)>,
+    /// The claims are gone, or were never taken.
+    is_released: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Scheduling { awaited: usize, refused: bool },
+    Running { awaited: usize },
+}
+
+impl Transactions {
+    /// Creates the coordinator of a core.
+    #[must_use]
+    pub fn new(ids: TxIds) -> Self {
+        Self { events: Vec::new(), counters: Counters::default(), ids, active: Map::default() }
+    }
+
+    /// Returns how many transactions are under way.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.active.len()
+    }
+
+    /// Returns whether no transaction is under way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.active.is_empty()
+    }
+
+    /// Begins a transaction. Its messages go to the outbox of `host`, behind what is there.
+    pub fn begin(
+        &mut self,
+        host: &mut Host,
+        origin: Origin,
+        claims: Vec<(ShardId, Claim)>,
+        mut program: Box<dyn Program>,
+    ) {
+        self.counters.begun += 1;
+        let tx = self.ids.next();
+        let first = program.step(Vec::new());
+        let mut transaction = Transaction {
+            origin,
+            program,
+            claims,
+            first: None,
+            phase: Phase::Running { awaited: 0 },
+            hop: Vec::new(),
+            is_released: true,
+        };
+        if let Step::Hop { operations, last: true } = first
+            && transaction.claims.len() == 1
+            && operations.len() == 1
+        {
+            self.run_alone(host, tx, transaction, operations);
+        } else if transaction.claims.is_empty() || !matches!(first, Step::Hop { .. }) {
+            self.active.insert(tx, transaction);
+            self.follow(host, tx, first);
+        } else {
+            transaction.first = Some(first);
+            transaction.is_released = false;
+            transaction.schedule(host, tx);
+            self.active.insert(tx, transaction);
+        }
+    }
+
+    fn run_alone(
+        &mut self,
+        host: &mut Host,
+        tx: TxId,
+        mut transaction: Transaction,
+        operations: Vec<(ShardId, Vec<Operation>)>,
+    ) {
+        self.counters.hops += 1;
+        transaction.hop = operations.iter().map(|(shard, _)| (*shard, None)).collect();
+        transaction.phase = Phase::Running { awaited: 1 };
+        let claims = std::mem::take(&mut transaction.claims);
+        self.active.insert(tx, transaction);
+        for ((shard, operations), (_, claim)) in operations.into_iter().zip(claims) {
+            host.outbox.push((shard, Message::Alone { tx, claim, operations }));
+        }
+    }
+
+    /// Takes an answer of shard `from`.
+    pub fn receive(&mut self, host: &mut Host, from: ShardId, message: Message) {
+        match message {
+            Message::Scheduled { tx, accepted } => self.scheduled(host, tx, accepted),
+            Message::HopDone { tx, outcomes } => self.hop_done(host, from, tx, outcomes),
+            Message::Requests(_)
+            | Message::Replies(_)
+            | Message::LateReply(_)
+            | Message::Schedule { .. }
+            | Message::Hop { .. }
+            | Message::Alone { .. }
+            | Message::Release { .. } => unreachable!("only answers come to the coordinator"),
+        }
+    }
+
+    fn scheduled(&mut self, host: &mut Host, tx: TxId, accepted: bool) {
+        let Some(transaction) = self.active.get_mut(&tx) else { return };
+        let Phase::Scheduling { awaited, refused } = &mut transaction.phase else { return };
+        *awaited -= 1;
+        *refused |= !accepted;
+        if *awaited > 0 {
+            return;
+        }
+        if *refused {
+            self.retry(host, tx);
+        } else if let Some(first) = transaction.first.take() {
+            transaction.phase = Phase::Running { awaited: 0 };
+            self.follow(host, tx, first);
+        }
+    }
+
+    /// Withdraws and comes back with a new id, which no shard has passed yet.
+    fn retry(&mut self, host: &mut Host, tx: TxId) {
+        self.counters.retries += 1;
+        let Some(mut transaction) = self.active.remove(&tx) else { return };
+        transaction.release(host, tx);
+        let tx = self.ids.next();
+        transaction.is_released = false;
+        transaction.schedule(host, tx);
+        self.active.insert(tx, transaction);
+    }
+
+    fn hop_done(&mut self, host: &mut Host, from: ShardId, tx: TxId, outcomes: Vec<Outcome>) {
+        let Some(transaction) = self.active.get_mut(&tx) else { return };
+        let Phase::Running { awaited } = &mut transaction.phase else { return };
+        *awaited -= 1;
+        let is_complete = *awaited == 0;
+        if let Some((_, place)) = transaction.hop.iter_mut().find(|(shard, _)| *shard == from) {
+            *place = Some(outcomes);
+        }
+        if is_complete {
+            let hop = std::mem::take(&mut transaction.hop);
+            let outcomes = hop
+                .into_iter()
+                .map(|(shard, outcomes)| HopOutcome {
+                    shard,
+                    outcomes: outcomes.unwrap_or_default(),
+                })
+                .collect();
+            let step = transaction.program.step(outcomes);
+            self.follow(host, tx, step);
+        }
+    }
+
+    /// Gives the reply to [`Event::Ask`].
+    pub fn answer(&mut self, host: &mut Host, tx: TxId, reply: Vec<u8>) {
+        let Some(transaction) = self.active.get_mut(&tx) else { return };
+        transaction.program.answer(reply);
+        let step = transaction.program.step(Vec::new());
+        self.follow(host, tx, step);
+    }
+
+    fn follow(&mut self, host: &mut Host, tx: TxId, step: Step) {
+        let Some(transaction) = self.active.get_mut(&tx) else { return };
+        let origin = transaction.origin;
+        match step {
+            Step::Hop { operations, last } => {
+                self.counters.hops += 1;
+                transaction.run_hop(host, tx, operations, last);
+            }
+            Step::Ask(index) => {
+                let args = transaction.program.control_args(index);
+                let args = args.map(|args| PackedArgs::from_args(args.args())).unwrap_or_default();
+                self.events.push(Event::Ask { tx, origin, args });
+            }
+            Step::Done { reply } => {
+                self.end(host, tx);
+                self.events.push(Event::Done { origin, reply });
+            }
+            Step::Watching { watched } => {
+                self.end(host, tx);
+                self.events.push(Event::Watching { origin, watched });
+            }
+        }
+    }
+
+    fn end(&mut self, host: &mut Host, tx: TxId) {
+        if let Some(mut transaction) = self.active.remove(&tx) {
+            transaction.release(host, tx);
+        }
+    }
+}
+
+impl Transaction {
+    fn schedule(&mut self, host: &mut Host, tx: TxId) {
+        self.phase = Phase::Scheduling { awaited: self.claims.len(), refused: false };
+        for (shard, claim) in &self.claims {
+            host.outbox.push((*shard, Message::Schedule { tx, claim: claim.clone() }));
+        }
+    }
+
+    /// Sends a hop. With the last one, shards that have no part in it are released too.
+    fn run_hop(
+        &mut self,
+        host: &mut Host,
+        tx: TxId,
+        operations: Vec<(ShardId, Vec<Operation>)>,
+        last: bool,
+    ) {
+        self.phase = Phase::Running { awaited: operations.len() };
+        self.hop = operations.iter().map(|(shard, _)| (*shard, None)).collect();
+        if last && !self.is_released {
+            self.is_released = true;
+            for (shard, _) in &self.claims {
+                if !operations.iter().any(|(at, _)| at == shard) {
+                    host.outbox.push((*shard, Message::Release { tx }));
+                }
+            }
+        }
+        for (shard, operations) in operations {
+            host.outbox.push((shard, Message::Hop { tx, operations, last }));
+        }
+    }
+
+    /// Withdraws the claims, if they are still held.
+    fn release(&mut self, host: &mut Host, tx: TxId) {
+        if self.is_released {
+            return;
+        }
+        self.is_released = true;
+        for (shard, _) in &self.claims {
+            host.outbox.push((*shard, Message::Release { tx }));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! One connection: its input, its output, and the session that the service keeps for it.
+
+use protocol::args::WordRange;
+use protocol::request::RequestParser;
+use runtime::socket::Socket;
+
+use crate::output::Output;
+
+/// A connection on the core where it lives.
+#[derive(Debug)]
+pub struct Connection<S> {
+    /// What the service remembers of the client.
+    pub session: S,
+    /// Replies.
+    pub output: Output,
+    /// Whether the client has logged in; before that requests are small.
+    pub authenticated: bool,
+    /// Bytes received and sent so far.
+    pub traffic: Traffic,
+    pub(crate) parser: RequestParser,
+    /// Words of a request that is not complete yet.
+    pub(crate) partial_words: Vec<WordRange>,
+    pub(crate) input: Vec<u8>,
+    pub(crate) state: State,
+    /// A send is in flight.
+    pub(crate) sending: bool,
+    /// Bytes of the send in flight.
+    pub(crate) sending_bytes: usize,
+    /// The socket is not read from, because of its output or its input.
+    pub(crate) paused: bool,
+    /// Stands in the list of connections with output.
+    pub(crate) dirty: bool,
+    /// Stands in the list of connections to serve.
+    pub(crate) queued: bool,
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Requests are served as they come.
+    Open,
+    /// A request is under way behind which nothing may start.
+    Waiting,
+    /// Sends what it has, then closes.
+    Closing,
+    /// Handing its socket over to another core.
+    Moving,
+    /// Closed here; the ring still reports on it.
+    Closed,
+}
+
+/// Bytes received and sent, and reads that brought them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Bytes given to the socket.
+    pub sent_bytes: u64,
+}
+
+/// A connection between two cores: everything but its place in a ring.
+#[derive(Debug)]
+pub struct Moving<S> {
+    /// The socket; the peer notices nothing.
+    pub socket: Socket,
+    /// The session.
+    pub session: S,
+    /// Whether the client has logged in.
+    pub authenticated: bool,
+    /// Bytes so far.
+    pub traffic: Traffic,
+    /// What was received and not served.
+    pub(crate) input: Vec<u8>,
+}
+
+impl<S> Connection<S> {
+    pub(crate) fn new(session: S, authenticated: bool) -> Self {
+        Self {
+            session,
+            output: Output::default(),
+            authenticated,
+            traffic: Traffic::default(),
+            parser: RequestParser::new(),
+            partial_words: Vec::new(),
+            input: Vec::new(),
+            state: State::Open,
+            sending: false,
+            sending_bytes: 0,
+            paused: false,
+            dirty: false,
+            queued: false,
+        }
+    }
+
+    /// Returns the bytes received and not served yet.
+    #[must_use]
+    pub fn unserved_bytes(&self) -> usize {
+        self.input.len()
+    }
+
+    /// Returns the memory that the input and output buffers take.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> usize {
+        self.input.capacity() + self.output.capacity_bytes()
+    }
+
+    /// Returns the bytes that wait to be sent, those in flight included.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> usize {
+        self.output.unsent_bytes() + self.sending_bytes
+    }
+
+    /// Returns whether the connection could move to another core now: nothing awaited, nothing
+    /// unsent, no request half way.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.state == State::Open
+            && !self.sending
+            && self.output.awaited() == 0
+            && self.output.unsent_bytes() == 0
+    }
+}

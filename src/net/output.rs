@@ -1,0 +1,235 @@
+//! Replies of one connection in request order, though they become ready in any order.
+//!
+//! A reply that is ready when nothing before it is outstanding goes straight into `ready`. As soon
+//! as a reply has to come from elsewhere, it takes a place in `plan`; replies behind it are held in
+//! `arena` until every place before them is filled.
+//!
+//! ```text
+//! requests   1        2          3        4
+//!            GET a    GET b      GET c    GET d
+//!            here     elsewhere  here     here
+//! ready      [reply 1]
+//! plan                [awaited]  [held: replies 3 and 4 in arena]
+//! ```
+
+use std::collections::VecDeque;
+use std::mem;
+
+use base::cast::usize_from;
+
+/// The place of an awaited reply. Unique per connection over its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(pub u64);
+
+#[derive(Clone, Copy, Debug)]
+enum Planned {
+    Awaited,
+    Held { start: usize, end: usize },
+}
+
+/// Where a reply that is written now begins; given back to [`Output::end`].
+#[derive(Clone, Copy, Debug)]
+pub struct Begun(usize);
+
+/// The replies of one connection.
+#[derive(Debug, Default)]
+pub struct Output {
+    ready: Vec<u8>,
+    plan: VecDeque<Planned>,
+    first_place: u64,
+    awaited: usize,
+    arena: Vec<u8>,
+}
+
+impl Output {
+    /// Returns the buffer to append a reply to that is ready now, and a mark for [`Self::end`].
+    #[inline]
+    pub fn begin(&mut self) -> (&mut Vec<u8>, Begun) {
+        let buffer = if self.plan.is_empty() { &mut self.ready } else { &mut self.arena };
+        let begun = Begun(buffer.len());
+        (buffer, begun)
+    }
+
+    /// Ends the reply begun with [`Self::begin`]; nothing else may have been written in between.
+    #[inline]
+    pub fn end(&mut self, begun: Begun) {
+        if !self.plan.is_empty() {
+            self.hold(begun);
+        }
+    }
+
+    fn hold(&mut self, begun: Begun) {
+        let end = self.arena.len();
+        if let Some(Planned::Held { end: last, .. }) = self.plan.back_mut()
+            && *last == begun.0
+        {
+            *last = end;
+            return;
+        }
+        self.plan.push_back(Planned::Held { start: begun.0, end });
+    }
+
+    /// Returns the bytes written since [`Self::begin`].
+    #[inline]
+    #[must_use]
+    pub fn written(&self, begun: Begun) -> &[u8] {
+        let buffer = if self.plan.is_empty() { &self.ready } else { &self.arena };
+        &buffer[begun.0..]
+    }
+
+    /// Takes back what was written since [`Self::begin`].
+    pub fn undo(&mut self, begun: Begun) {
+        let buffer = if self.plan.is_empty() { &mut self.ready } else { &mut self.arena };
+        buffer.truncate(begun.0);
+    }
+
+    /// Takes a place for a reply that comes later.
+    #[inline]
+    pub fn defer(&mut self) -> Place {
+        let place = Place(self.first_place + base::cast::u64_from(self.plan.len()));
+        self.plan.push_back(Planned::Awaited);
+        self.awaited += 1;
+        place
+    }
+
+    /// Fills a place with its reply. A reply may be empty (`CLIENT REPLY OFF`).
+    ///
+    /// # Panics
+    ///
+    /// If the place was filled before: a reply must come once.
+    pub fn fill(&mut self, place: Place, reply: &[u8]) {
+        let index = place.0.checked_sub(self.first_place).map(usize_from);
+        let planned = index.and_then(|index| self.plan.get_mut(index));
+        let planned = planned.expect("a place is filled once, while it is in the plan");
+        assert!(matches!(planned, Planned::Awaited), "a place is filled once");
+        self.awaited -= 1;
+        if index == Some(0) {
+            self.plan.pop_front();
+            self.first_place += 1;
+            self.ready.extend_from_slice(reply);
+            self.release();
+        } else {
+            let start = self.arena.len();
+            self.arena.extend_from_slice(reply);
+            *planned = Planned::Held { start, end: self.arena.len() };
+        }
+    }
+
+    /// Moves what no awaited reply precedes from the arena to `ready`.
+    fn release(&mut self) {
+        while let Some(&Planned::Held { start, end }) = self.plan.front() {
+            self.ready.extend_from_slice(&self.arena[start..end]);
+            self.plan.pop_front();
+            self.first_place += 1;
+        }
+        if self.plan.is_empty() {
+            self.arena.clear();
+            if self.arena.capacity() > ARENA_KEPT_BYTES {
+                self.arena = Vec::new();
+            }
+        }
+    }
+
+    /// Returns how many replies are awaited.
+    #[inline]
+    #[must_use]
+    pub fn awaited(&self) -> usize {
+        self.awaited
+    }
+
+    /// Returns the bytes of this connection that could not be given to the socket yet.
+    #[inline]
+    #[must_use]
+    pub fn unsent_bytes(&self) -> usize {
+        self.ready.len() + self.arena.len()
+    }
+
+    /// Returns the memory that the buffers take.
+    #[must_use]
+    pub fn capacity_bytes(&self) -> usize {
+        self.ready.capacity() + self.arena.capacity()
+    }
+
+    /// Returns whether bytes are ready to be sent.
+    #[inline]
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Takes the bytes that are ready and leaves `spare`, an empty buffer, in their place.
+    pub fn take_ready(&mut self, spare: Vec<u8>) -> Vec<u8> {
+        mem::replace(&mut self.ready, spare)
+    }
+
+    /// Appends bytes that answer no request (`MONITOR` lines, pushes). They may stand between
+    /// replies, never inside one.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let (buffer, begun) = self.begin();
+        buffer.extend_from_slice(bytes);
+        self.end(begun);
+    }
+}
+
+/// An arena above this size is not kept for the next pipeline.
+const ARENA_KEPT_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(output: &mut Output, reply: &[u8]) {
+        let (buffer, begun) = output.begin();
+        buffer.extend_from_slice(reply);
+        output.end(begun);
+    }
+
+    #[test]
+    fn replies_leave_in_request_order_whatever_order_they_come_in() {
+        let mut output = Output::default();
+        write(&mut output, b"1");
+        let second = output.defer();
+        write(&mut output, b"3");
+        write(&mut output, b"4");
+        let fifth = output.defer();
+        let sixth = output.defer();
+        write(&mut output, b"7");
+        assert_eq!(output.take_ready(Vec::new()), b"1");
+        output.fill(sixth, b"6");
+        assert!(!output.has_ready());
+        output.fill(second, b"2");
+        assert_eq!(output.take_ready(Vec::new()), b"234");
+        output.fill(fifth, b"5");
+        assert_eq!(output.take_ready(Vec::new()), b"567");
+        assert_eq!(output.awaited(), 0);
+        write(&mut output, b"8");
+        assert_eq!(output.take_ready(Vec::new()), b"8");
+    }
+
+    #[test]
+    fn an_empty_reply_fills_its_place() {
+        let mut output = Output::default();
+        let first = output.defer();
+        let second = output.defer();
+        output.fill(second, b"");
+        output.fill(first, b"1");
+        assert_eq!(output.take_ready(Vec::new()), b"1");
+    }
+
+    #[test]
+    fn undo_takes_back_a_reply_on_both_paths() {
+        let mut output = Output::default();
+        let (buffer, begun) = output.begin();
+        buffer.extend_from_slice(b"no");
+        output.undo(begun);
+        output.end(begun);
+        assert!(!output.has_ready());
+        let place = output.defer();
+        let (buffer, begun) = output.begin();
+        buffer.extend_from_slice(b"no");
+        output.undo(begun);
+        output.end(begun);
+        output.fill(place, b"yes");
+        assert_eq!(output.take_ready(Vec::new()), b"yes");
+    }
+}

@@ -1,0 +1,654 @@
+//! The turn of a core: collect what the sockets brought, serve it, send the replies.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::Duration;
+
+use base::cast::u64_from;
+use base::limits::REQUESTS_PER_TURN_MAX;
+use protocol::args::WordRange;
+use protocol::request::{Progress, RequestLimits};
+use runtime::socket::{Idle, Listener, ListenerId, RingEvent, Socket, SocketId, SocketRing};
+
+use crate::connection::{Connection, Moving, State};
+use crate::requests::{Requests, Span};
+use crate::{Service, Then};
+
+/// Bounds on what one connection may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Longest argument of a request (`proto-max-bulk-len`).
+    pub bulk_bytes_max: u64,
+    /// Most bytes received and not served, above which the connection is closed
+    /// (`client-query-buffer-limit`).
+    pub input_bytes_max: usize,
+    /// Unsent bytes above which a connection is closed at once; 0 for no limit
+    /// (`client-output-buffer-limit`).
+    pub output_bytes_max: usize,
+    /// Unsent bytes above which a connection is not read from.
+    pub output_pause_bytes: usize,
+    /// Awaited replies above which a connection is not read from.
+    pub pending_replies_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            bulk_bytes_max: 512 * 1024 * 1024,
+            input_bytes_max: 1024 * 1024 * 1024,
+            output_bytes_max: 0,
+            output_pause_bytes: 1024 * 1024,
+            pending_replies_max: 1024,
+        }
+    }
+}
+
+/// Counts of what happened at the sockets of this core.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Bytes given to sockets.
+    pub sent_bytes: u64,
+    /// Receive completions.
+    pub reads: u64,
+    /// Send submissions.
+    pub writes: u64,
+    /// Connections closed because of bad bytes.
+    pub protocol_errors: u64,
+    /// Connections closed because their input exceeded its limit.
+    pub input_limit_closes: u64,
+    /// Connections closed because their output exceeded its limit.
+    pub output_limit_closes: u64,
+}
+
+/// The sockets and connections of one core.
+#[derive(Debug)]
+pub struct Net<S> {
+    /// Bounds; may be changed at any time.
+    pub options: Options,
+    /// Counts so far.
+    pub counters: Counters,
+    ring: SocketRing,
+    connections: Vec<Option<(SocketId, Box<Connection<S>>)>>,
+    open_count: usize,
+    dirty: Vec<SocketId>,
+    queued: VecDeque<SocketId>,
+    detached: Vec<Moving<S>>,
+    spare: Vec<Vec<u8>>,
+    words: Vec<WordRange>,
+    request_words: Vec<WordRange>,
+    spans: Vec<Span>,
+}
+
+/// Buffers kept for connections that have something to send.
+const SPARE_BUFFERS_MAX: usize = 256;
+
+/// A buffer larger than this is freed when it has been sent.
+const BUFFER_KEPT_BYTES: usize = 64 * 1024;
+
+impl<S> Net<S> {
+    /// Creates the network part of a core over its ring.
+    #[must_use]
+    pub fn new(ring: SocketRing, options: Options) -> Self {
+        Self {
+            options,
+            counters: Counters::default(),
+            ring,
+            connections: Vec::new(),
+            open_count: 0,
+            dirty: Vec::new(),
+            queued: VecDeque::new(),
+            detached: Vec::new(),
+            spare: Vec::new(),
+            words: Vec::new(),
+            request_words: Vec::new(),
+            spans: Vec::new(),
+        }
+    }
+
+    /// Starts to accept connections.
+    pub fn listen(&mut self, listener: Listener) -> ListenerId {
+        self.ring.listen(listener)
+    }
+
+    /// Stops to accept connections.
+    pub fn stop_listening(&mut self, listener: ListenerId) {
+        self.ring.stop_listening(listener);
+    }
+
+    /// Returns how many connections live here.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open_count
+    }
+
+    /// Returns whether no connection lives here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open_count == 0
+    }
+
+    /// Returns a connection, unless it is gone.
+    pub fn connection_mut(&mut self, id: SocketId) -> Option<&mut Connection<S>> {
+        match self.connections.get_mut(id.index()) {
+            Some(Some((at, connection))) if *at == id && connection.state != State::Closed => {
+                Some(connection)
+            }
+            Some(_) | None => None,
+        }
+    }
+
+    /// Returns all connections, in no order that means anything.
+    pub fn iter(&self) -> impl Iterator<Item = (SocketId, &Connection<S>)> {
+        self.connections
+            .iter()
+            .flatten()
+            .filter(|(_, connection)| connection.state != State::Closed)
+            .map(|(id, connection)| (*id, &**connection))
+    }
+
+    /// Returns all connections for change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (SocketId, &mut Connection<S>)> {
+        self.connections
+            .iter_mut()
+            .flatten()
+            .filter(|(_, connection)| connection.state != State::Closed)
+            .map(|(id, connection)| (*id, &mut **connection))
+    }
+
+    /// Takes notice that output was written to a connection outside of [`Service::serve`].
+    pub fn wrote(&mut self, id: SocketId) {
+        if let Some(connection) = self.connection_mut(id)
+            && !connection.dirty
+        {
+            connection.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Lets a connection go on after [`Then::Wait`].
+    pub fn resume(&mut self, id: SocketId) {
+        if let Some(connection) = self.connection_mut(id)
+            && connection.state == State::Waiting
+        {
+            connection.state = State::Open;
+        }
+        self.queue(id);
+        self.wrote(id);
+    }
+
+    fn queue(&mut self, id: SocketId) {
+        if let Some(connection) = self.connection_mut(id)
+            && !connection.queued
+            && !connection.input.is_empty()
+        {
+            connection.queued = true;
+            self.queued.push_back(id);
+        }
+    }
+
+    /// Closes a connection once its output is sent; requests behind are not served.
+    pub fn close_after_output(&mut self, id: SocketId) {
+        if let Some(connection) = self.connection_mut(id) {
+            connection.state = State::Closing;
+        }
+        self.wrote(id);
+    }
+
+    /// Closes a connection at once.
+    pub fn close(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
+        if self.connection_mut(id).is_none() {
+            return;
+        }
+        self.ring.close(id);
+        self.forget(id, service);
+    }
+
+    fn forget(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
+        if self.connection_mut(id).is_none() {
+            return;
+        }
+        if let Some((_, connection)) = self.connections[id.index()].take() {
+            self.open_count -= 1;
+            service.closed(id, connection.session);
+        }
+    }
+
+    /// Starts to hand a connection over to another core; it comes out of [`Self::take_detached`]
+    /// when the ring has let go of it. Only for a connection at rest.
+    pub fn detach(&mut self, id: SocketId) {
+        let Some(connection) = self.connection_mut(id) else { return };
+        if !connection.is_at_rest() {
+            return;
+        }
+        connection.state = State::Moving;
+        self.ring.detach(id);
+    }
+
+    /// Returns a connection that is ready to move, if there is one.
+    pub fn take_detached(&mut self) -> Option<Moving<S>> {
+        self.detached.pop()
+    }
+
+    /// Takes over a connection that comes from another core.
+    pub fn adopt(&mut self, moving: Moving<S>) -> SocketId {
+        let id = self.ring.add(moving.socket);
+        let mut connection = Box::new(Connection::new(moving.session, moving.authenticated));
+        connection.traffic = moving.traffic;
+        connection.input = moving.input;
+        self.insert(id, connection);
+        self.queue(id);
+        id
+    }
+
+    fn insert(&mut self, id: SocketId, connection: Box<Connection<S>>) {
+        if self.connections.len() <= id.index() {
+            self.connections.resize_with(id.index() + 1, || None);
+        }
+        self.connections[id.index()] = Some((id, connection));
+        self.open_count += 1;
+    }
+
+    /// Serves what the sockets brought since the last turn, and connections that may go on.
+    /// Returns whether there was anything.
+    pub fn receive(&mut self, service: &mut impl Service<Session = S>) -> bool {
+        let mut busy = false;
+        while let Some(event) = self.ring.next_event() {
+            busy = true;
+            self.handle(event, service);
+        }
+        for _ in 0..self.queued.len() {
+            busy = true;
+            let Some(id) = self.queued.pop_front() else { break };
+            if let Some(connection) = self.connection_mut(id) {
+                connection.queued = false;
+                let input = mem::take(&mut connection.input);
+                self.serve(id, input, service);
+            }
+        }
+        busy
+    }
+
+    fn handle(&mut self, event: RingEvent, service: &mut impl Service<Session = S>) {
+        match event {
+            RingEvent::Accepted { listener, socket } => self.accept(listener, socket, service),
+            RingEvent::AcceptFailed { .. } => {}
+            RingEvent::Received(received) => {
+                let id = received.id();
+                self.counters.reads += 1;
+                self.counters.received_bytes += u64_from(self.ring.received(&received).len());
+                self.take_input(id, &received, service);
+                self.ring.recycle(received);
+            }
+            RingEvent::Sent { id, buffer, bytes } => self.sent(id, buffer, bytes, service),
+            RingEvent::SendFailed { id, .. } => self.close(id, service),
+            RingEvent::Closed { id, .. } => self.peer_closed(id, service),
+            RingEvent::Detached { id, socket } => self.detached(id, socket),
+        }
+    }
+
+    fn accept(
+        &mut self,
+        listener: ListenerId,
+        socket: Socket,
+        service: &mut impl Service<Session = S>,
+    ) {
+        match service.open(&socket, listener) {
+            Ok(session) => {
+                let id = self.ring.add(socket);
+                self.insert(id, Box::new(Connection::new(session, true)));
+            }
+            Err(refusal) => socket.send_and_close(&refusal),
+        }
+    }
+
+    /// Serves received bytes in place if nothing is left from before, else behind what is left.
+    fn take_input(
+        &mut self,
+        id: SocketId,
+        received: &runtime::socket::Received,
+        service: &mut impl Service<Session = S>,
+    ) {
+        let bytes = self.ring.received(received);
+        let Some(Some((at, connection))) = self.connections.get_mut(id.index()) else { return };
+        if *at != id {
+            return;
+        }
+        connection.traffic.received_bytes += u64_from(bytes.len());
+        if connection.state == State::Open && !connection.paused && connection.input.is_empty() {
+            let mut pass = Pass {
+                id,
+                connection,
+                words: &mut self.words,
+                request_words: &mut self.request_words,
+                spans: &mut self.spans,
+                options: &self.options,
+                counters: &mut self.counters,
+            };
+            let served = pass.run(bytes, service);
+            connection.input.extend_from_slice(&bytes[served..]);
+            self.after_serving(id);
+        } else if connection.state != State::Closing {
+            connection.input.extend_from_slice(bytes);
+            self.limit_input(id, service);
+            self.queue_if_open(id);
+        }
+    }
+
+    fn queue_if_open(&mut self, id: SocketId) {
+        if self.connection_mut(id).is_some_and(|it| it.state == State::Open && !it.paused) {
+            self.queue(id);
+        }
+    }
+
+    fn serve(
+        &mut self,
+        id: SocketId,
+        mut input: Vec<u8>,
+        service: &mut impl Service<Session = S>,
+    ) {
+        let Some(Some((_, connection))) = self.connections.get_mut(id.index()) else { return };
+        if connection.state != State::Open || connection.paused {
+            connection.input = input;
+            return;
+        }
+        let mut pass = Pass {
+            id,
+            connection,
+            words: &mut self.words,
+            request_words: &mut self.request_words,
+            spans: &mut self.spans,
+            options: &self.options,
+            counters: &mut self.counters,
+        };
+        let served = pass.run(&input, service);
+        if served == input.len() && input.capacity() > BUFFER_KEPT_BYTES {
+            input = Vec::new();
+        } else {
+            input.drain(..served);
+        }
+        connection.input = input;
+        self.after_serving(id);
+    }
+
+    /// Notes output, and stops reading from a connection that has too much of it.
+    fn after_serving(&mut self, id: SocketId) {
+        let options = self.options;
+        let Some(connection) = self.connection_mut(id) else { return };
+        let has_output = connection.output.has_ready() || connection.state == State::Closing;
+        let is_full = connection.unsent_bytes() > options.output_pause_bytes
+            || connection.output.awaited() > options.pending_replies_max;
+        let is_backlogged =
+            connection.state == State::Waiting && connection.input.len() > BACKLOG_PAUSE_BYTES;
+        if (is_full || is_backlogged) && !connection.paused && connection.state != State::Closing {
+            connection.paused = true;
+            self.ring.pause_receive(id);
+        }
+        if has_output {
+            self.wrote(id);
+        }
+    }
+
+    fn limit_input(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
+        let limit = self.options.input_bytes_max;
+        let Some(connection) = self.connection_mut(id) else { return };
+        if connection.input.len() > limit {
+            self.counters.input_limit_closes += 1;
+            self.close(id, service);
+            return;
+        }
+        let is_waiting = connection.state == State::Waiting || connection.paused;
+        if is_waiting && connection.input.len() > BACKLOG_PAUSE_BYTES && !connection.paused {
+            connection.paused = true;
+            self.ring.pause_receive(id);
+        }
+    }
+
+    /// Reads on from a connection whose output has drained.
+    pub fn reconsider(&mut self, id: SocketId) {
+        let options = self.options;
+        let Some(connection) = self.connection_mut(id) else { return };
+        let has_drained = connection.unsent_bytes() <= options.output_pause_bytes / 2
+            && connection.output.awaited() <= options.pending_replies_max / 2
+            && connection.state != State::Waiting;
+        if connection.paused && has_drained {
+            connection.paused = false;
+            self.ring.resume_receive(id);
+            self.queue(id);
+        }
+    }
+
+    fn sent(
+        &mut self,
+        id: SocketId,
+        mut buffer: Vec<u8>,
+        bytes: usize,
+        service: &mut impl Service<Session = S>,
+    ) {
+        self.counters.sent_bytes += u64_from(bytes);
+        buffer.clear();
+        if buffer.capacity() <= BUFFER_KEPT_BYTES && self.spare.len() < SPARE_BUFFERS_MAX {
+            self.spare.push(buffer);
+        }
+        let Some(connection) = self.connection_mut(id) else { return };
+        connection.traffic.sent_bytes += u64_from(bytes);
+        connection.sending = false;
+        connection.sending_bytes = 0;
+        let is_finished = connection.state == State::Closing
+            && connection.output.awaited() == 0
+            && !connection.output.has_ready();
+        if is_finished {
+            self.close(id, service);
+            return;
+        }
+        if self.connection_mut(id).is_some_and(|it| it.output.has_ready()) {
+            self.wrote(id);
+        }
+        self.reconsider(id);
+    }
+
+    /// The peer sends no more. What it has asked for is still answered, as far as it can be sent.
+    fn peer_closed(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
+        let Some(connection) = self.connection_mut(id) else { return };
+        let has_work = connection.output.awaited() > 0
+            || connection.output.has_ready()
+            || connection.sending;
+        if has_work && connection.state != State::Moving {
+            connection.state = State::Closing;
+            self.wrote(id);
+        } else {
+            self.close(id, service);
+        }
+    }
+
+    fn detached(&mut self, id: SocketId, socket: Socket) {
+        let Some(Some((at, _))) = self.connections.get(id.index()) else { return };
+        if *at != id {
+            return;
+        }
+        if let Some((_, connection)) = self.connections[id.index()].take() {
+            self.open_count -= 1;
+            self.detached.push(Moving {
+                socket,
+                session: connection.session,
+                authenticated: connection.authenticated,
+                traffic: connection.traffic,
+                input: connection.input,
+            });
+        }
+    }
+
+    /// Gives what is ready to the sockets. Returns whether there was anything.
+    pub fn send(&mut self, service: &mut impl Service<Session = S>) -> bool {
+        let busy = !self.dirty.is_empty();
+        for index in 0..self.dirty.len() {
+            let id = self.dirty[index];
+            self.send_one(id, service);
+        }
+        self.dirty.clear();
+        busy
+    }
+
+    fn send_one(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
+        let limit = self.options.output_bytes_max;
+        let Some(connection) = self.connection_mut(id) else { return };
+        connection.dirty = false;
+        if limit > 0 && connection.unsent_bytes() > limit {
+            self.counters.output_limit_closes += 1;
+            self.close(id, service);
+            return;
+        }
+        if connection.sending {
+            return;
+        }
+        if !connection.output.has_ready() {
+            if connection.state == State::Closing && connection.output.awaited() == 0 {
+                self.close(id, service);
+            }
+            return;
+        }
+        let spare = self.spare.pop().unwrap_or_default();
+        let Some(connection) = self.connection_mut(id) else { return };
+        let buffer = connection.output.take_ready(spare);
+        connection.sending = true;
+        connection.sending_bytes = buffer.len();
+        self.counters.writes += 1;
+        self.ring.send(id, buffer, 0);
+    }
+
+    /// Submits what was sent and collects what came in, in at most one system call.
+    ///
+    /// # Errors
+    ///
+    /// If the ring itself fails, which no client can cause.
+    pub fn exchange(&mut self) -> std::io::Result<()> {
+        self.ring.turn()
+    }
+
+    /// Waits until a socket, another core or the time calls. See `SocketRing::wait`.
+    pub async fn wait(
+        &mut self,
+        idle: &mut Idle,
+        until: Option<Duration>,
+        inbound: impl Fn() -> bool,
+    ) {
+        self.ring.wait(idle, until, inbound).await;
+    }
+
+    /// Returns the ring, for what only it knows.
+    pub fn ring_mut(&mut self) -> &mut SocketRing {
+        &mut self.ring
+    }
+}
+
+/// Input that may pile up behind a request that waits, before reading stops.
+const BACKLOG_PAUSE_BYTES: usize = 256 * 1024;
+
+/// One pass over the input of one connection.
+struct Pass<'a, S> {
+    id: SocketId,
+    connection: &'a mut Connection<S>,
+    words: &'a mut Vec<WordRange>,
+    request_words: &'a mut Vec<WordRange>,
+    spans: &'a mut Vec<Span>,
+    options: &'a Options,
+    counters: &'a mut Counters,
+}
+
+impl<S> Pass<'_, S> {
+    /// Serves `input` from its front and returns how many bytes are done with.
+    fn run(&mut self, input: &[u8], service: &mut impl Service<Session = S>) -> usize {
+        let mut done = 0;
+        loop {
+            let rest = &input[done..];
+            let (parsed, error) = self.parse(rest);
+            if !self.spans.is_empty() {
+                let requests = Requests { buffer: rest, words: self.words, spans: self.spans };
+                let served = service.serve(self.id, self.connection, requests);
+                let is_partial = served.taken < self.spans.len();
+                match served.then {
+                    Then::GoOn => {}
+                    Then::Wait => self.connection.state = State::Waiting,
+                    Then::Close => {
+                        self.connection.state = State::Closing;
+                        return input.len();
+                    }
+                }
+                if is_partial {
+                    self.forget_partial_request();
+                    return done + served.taken.checked_sub(1).map_or(0, |it| self.spans[it].end);
+                }
+                if served.then == Then::Wait || self.is_full() {
+                    self.forget_partial_request();
+                    return done + parsed;
+                }
+            }
+            done += parsed;
+            if let Some(text) = error {
+                self.refuse(&text);
+                return input.len();
+            }
+            if self.spans.len() < REQUESTS_PER_TURN_MAX {
+                return done;
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.connection.unsent_bytes() > self.options.output_pause_bytes
+            || self.connection.output.awaited() > self.options.pending_replies_max
+    }
+
+    /// Forgets what the parser knows of a request that is not complete: the next pass begins
+    /// somewhere before it.
+    fn forget_partial_request(&mut self) {
+        self.connection.parser = protocol::request::RequestParser::new();
+        self.connection.partial_words.clear();
+    }
+
+    /// Parses requests from the front of `input` into `words` and `spans`. Returns how many bytes
+    /// they take, and the text of the error behind the last of them, if there is one.
+    fn parse(&mut self, input: &[u8]) -> (usize, Option<String>) {
+        let limits = RequestLimits {
+            bulk_bytes_max: self.options.bulk_bytes_max,
+            authenticated: self.connection.authenticated,
+        };
+        self.words.clear();
+        self.spans.clear();
+        self.request_words.clear();
+        self.request_words.append(&mut self.connection.partial_words);
+        let mut start = 0;
+        while start < input.len() && self.spans.len() < REQUESTS_PER_TURN_MAX {
+            let parser = &mut self.connection.parser;
+            match parser.parse(&input[start..], &limits, self.request_words) {
+                Ok(Progress::Complete { consumed }) => {
+                    let end = start + consumed;
+                    if !self.request_words.is_empty() {
+                        let first_word = self.words.len();
+                        self.words.extend_from_slice(self.request_words);
+                        let word_count = self.request_words.len();
+                        self.spans.push(Span { start, first_word, word_count, end });
+                    }
+                    start = end;
+                }
+                Ok(Progress::Incomplete { .. }) => {
+                    self.connection.partial_words.append(self.request_words);
+                    break;
+                }
+                Err(error) => return (start, Some(error.text().into_owned())),
+            }
+        }
+        (start, None)
+    }
+
+    fn refuse(&mut self, text: &str) {
+        self.counters.protocol_errors += 1;
+        let (buffer, begun) = self.connection.output.begin();
+        buffer.extend_from_slice(b"-ERR ");
+        buffer.extend_from_slice(text.as_bytes());
+        buffer.extend_from_slice(b"\r\n");
+        self.connection.output.end(begun);
+        self.connection.state = State::Closing;
+    }
+}
