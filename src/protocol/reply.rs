@@ -333,3 +333,115 @@ impl Text<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{DOUBLE_BYTES_MAX, Reply, Resp, double_text};
+
+    #[track_caller]
+    fn check(write: impl Fn(&mut Reply<'_>), expected_v2: &str, expected_v3: &str) {
+        for (resp, expected) in [(Resp::V2, expected_v2), (Resp::V3, expected_v3)] {
+            let mut out = Vec::new();
+            write(&mut Reply::new(&mut out, resp));
+            assert_eq!(String::from_utf8_lossy(&out), expected, "{resp:?}");
+        }
+    }
+
+    #[test]
+    fn encodings_are_those_of_debug_protocol() {
+        check(|reply| reply.ok(), "+OK\r\n", "+OK\r\n");
+        check(
+            |reply| reply.bulk(b"Hello World"),
+            "$11\r\nHello World\r\n",
+            "$11\r\nHello World\r\n",
+        );
+        check(|reply| reply.integer(12_345), ":12345\r\n", ":12345\r\n");
+        check(|reply| reply.double(-1.25), "$5\r\n-1.25\r\n", ",-1.25\r\n");
+        check(|reply| reply.null(), "$-1\r\n", "_\r\n");
+        check(|reply| reply.null_array(), "*-1\r\n", "_\r\n");
+        check(|reply| reply.array(3), "*3\r\n", "*3\r\n");
+        check(|reply| reply.set(3), "*3\r\n", "~3\r\n");
+        check(|reply| reply.map(3), "*6\r\n", "%3\r\n");
+        check(|reply| reply.push(2), "*2\r\n", ">2\r\n");
+        check(
+            |reply| assert_eq!(reply.attribute(1), reply.resp == Resp::V3),
+            "",
+            "|1\r\n",
+        );
+        check(|reply| reply.boolean(true), ":1\r\n", "#t\r\n");
+        check(|reply| reply.boolean(false), ":0\r\n", "#f\r\n");
+        check(|reply| reply.big_number("123"), "$3\r\n123\r\n", "(123\r\n");
+        check(
+            |reply| reply.verbatim("txt", b"a\nb"),
+            "$3\r\na\nb\r\n",
+            "=7\r\ntxt:a\nb\r\n",
+        );
+        check(
+            |reply| reply.integer_bulk(-42),
+            "$3\r\n-42\r\n",
+            "$3\r\n-42\r\n",
+        );
+        check(|reply| reply.raw(b":1\r\n"), ":1\r\n", ":1\r\n");
+    }
+
+    #[test]
+    fn lengths_of_every_width_are_written() {
+        for len in [0, 9, 10, 99, 100, 999, 12_345] {
+            let expected = format!("${len}\r\n{}\r\n", "x".repeat(len));
+            check(
+                |reply| reply.bulk_text(&"x".repeat(len)),
+                &expected,
+                &expected,
+            );
+        }
+        for value in [0, 9, 10, 255, 256, -1, i64::MAX, i64::MIN] {
+            let expected = format!(":{value}\r\n");
+            check(|reply| reply.integer(value), &expected, &expected);
+        }
+    }
+
+    #[test]
+    fn lines_lose_their_line_ends() {
+        check(
+            |reply| reply.error("ERR a\r\nb"),
+            "-ERR a  b\r\n",
+            "-ERR a  b\r\n",
+        );
+        check(|reply| reply.simple("a\nb"), "+a b\r\n", "+a b\r\n");
+    }
+
+    #[test]
+    fn doubles_have_seventeen_digits() {
+        let cases = [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (1.5, "1.5"),
+            (100.0, "100"),
+            (3.1, "3.1000000000000001"),
+            (0.1, "0.10000000000000001"),
+            (-1234.5678, "-1234.5678"),
+            (1e15, "1000000000000000"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (123_456_789_012_345_680.0, "1.2345678901234568e+17"),
+            (99_999_999_999_999_999.0, "1e+17"),
+            (1e-4, "0.0001"),
+            (1e-5, "1.0000000000000001e-05"),
+            (0.000_123_45, "0.00012344999999999999"),
+            // A tie at the 17th digit goes to the even one.
+            (1.0 / 33_554_432.0, "2.9802322387695312e-08"),
+            (1e20, "1e+20"),
+            (1e300, "1.0000000000000001e+300"),
+            (5e-324, "4.9406564584124654e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (-f64::MIN_POSITIVE, "-2.2250738585072014e-308"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::NAN, "nan"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(double_text(value, &mut [0; DOUBLE_BYTES_MAX]), expected);
+        }
+    }
+}

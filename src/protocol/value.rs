@@ -363,3 +363,110 @@ fn write_pairs(pairs: &[(Value, Value)], reply: &mut Reply<'_>) {
         value.write_to(reply);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{SkipState, VALUE_DEPTH_MAX, Value, ValueError, parse_value, skip_value};
+
+    #[track_caller]
+    fn check(input: &[u8], expected: Value) {
+        assert_eq!(parse_value(input), Ok(Some((expected, input.len()))));
+    }
+
+    fn bulk(text: &str) -> Value {
+        Value::Bulk(text.into())
+    }
+
+    #[test]
+    fn every_type_is_read() {
+        check(b"+OK\r\n", Value::Simple(b"OK".to_vec()));
+        check(b"-ERR no\r\n", Value::Error(b"ERR no".to_vec()));
+        check(b"!6\r\nERR\r\nx\r\n", Value::Error(b"ERR\r\nx".to_vec()));
+        check(b":-12\r\n", Value::Integer(-12));
+        check(b"$2\r\n\r\n\r\n", bulk("\r\n"));
+        check(b"$-1\r\n", Value::Null);
+        check(b"_\r\n", Value::Null);
+        check(b"*-1\r\n", Value::NullArray);
+        check(
+            b"*2\r\n*0\r\n:1\r\n",
+            Value::Array(vec![Value::Array(vec![]), Value::Integer(1)]),
+        );
+        check(
+            b"%1\r\n$1\r\na\r\n:1\r\n",
+            Value::Map(vec![(bulk("a"), Value::Integer(1))]),
+        );
+        check(b"~1\r\n:1\r\n", Value::Set(vec![Value::Integer(1)]));
+        check(b">1\r\n:1\r\n", Value::Push(vec![Value::Integer(1)]));
+        check(b",1.5e3\r\n", Value::Double(1500.0));
+        check(b",-inf\r\n", Value::Double(f64::NEG_INFINITY));
+        check(b"#t\r\n", Value::Boolean(true));
+        check(b"#f\r\n", Value::Boolean(false));
+        check(b"(-123\r\n", Value::BigNumber(b"-123".to_vec()));
+        check(b"=5\r\ntxt:a\r\n", Value::Verbatim(*b"txt", b"a".to_vec()));
+        check(
+            b"|1\r\n+k\r\n#t\r\n:5\r\n",
+            Value::Attributed(
+                vec![(Value::Simple(b"k".to_vec()), Value::Boolean(true))],
+                Box::new(Value::Integer(5)),
+            ),
+        );
+    }
+
+    #[test]
+    fn wrong_bytes_are_refused() {
+        for (input, expected) in [
+            (&b"?1\r\n"[..], ValueError::UnknownMark(b'?')),
+            (b"\r\n", ValueError::UnknownMark(b'\r')),
+            (b":x\r\n", ValueError::InvalidNumber),
+            (b"$-2\r\n", ValueError::InvalidNumber),
+            (b"*x\r\n", ValueError::InvalidNumber),
+            (b"%-1\r\n", ValueError::InvalidNumber),
+            (b"#x\r\n", ValueError::InvalidNumber),
+            (b"_x\r\n", ValueError::InvalidNumber),
+            (b"(\r\n", ValueError::InvalidNumber),
+            (b",one\r\n", ValueError::InvalidNumber),
+            (b"=2\r\nab\r\n", ValueError::InvalidNumber),
+            (b"+a\nb\r\n", ValueError::InvalidLineEnd),
+            (b"+a\rb\r\n", ValueError::InvalidLineEnd),
+            (b"$1\r\nabc", ValueError::InvalidLineEnd),
+            (
+                b"*2\r\n%9223372036854775807\r\n%9223372036854775807\r\n",
+                ValueError::TooBig,
+            ),
+        ] {
+            assert_eq!(
+                parse_value(input),
+                Err(expected),
+                "{}",
+                input.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |levels: usize| [&b"*1\r\n".repeat(levels - 1)[..], b":1\r\n"].concat();
+        assert!(matches!(parse_value(&nested(VALUE_DEPTH_MAX)), Ok(Some(_))));
+        assert_eq!(
+            parse_value(&nested(VALUE_DEPTH_MAX + 1)),
+            Err(ValueError::TooDeep)
+        );
+    }
+
+    #[test]
+    fn declared_elements_cost_nothing_until_they_arrive() {
+        assert_eq!(parse_value(b"*9223372036854775807\r\n:1\r\n"), Ok(None));
+        assert_eq!(parse_value(b"$9223372036854775807\r\n"), Ok(None));
+    }
+
+    #[test]
+    fn skipping_resumes_at_every_byte() {
+        let input = b"|1\r\n+k\r\n$3\r\nabc\r\n%1\r\n*2\r\n:1\r\n$-1\r\n#t\r\n";
+        let mut state = SkipState::default();
+        for end in 0..input.len() {
+            assert_eq!(skip_value(&input[..end], &mut state), Ok(None), "{end}");
+        }
+        assert_eq!(skip_value(input, &mut state), Ok(Some(input.len())));
+        assert_eq!(skip_value(b":1\r\n:2\r\n", &mut state), Ok(Some(4)));
+    }
+}

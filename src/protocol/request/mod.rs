@@ -177,6 +177,8 @@ impl RequestParser {
                 [b'*', digit @ b'1'..=b'9', b'\r', _, ..] => {
                     self.words_left = u32::from(*digit - b'0');
                     self.position = 4;
+                    // An earlier call may have stopped inside this line.
+                    self.searched = 0;
                 }
                 [b'*', ..] => match self.read_count(input, limits)? {
                     Some(0) => {
@@ -458,3 +460,6 @@ const fn hex_digit(digit: u8) -> u8 {
 const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
+
+#[cfg(test)]
+mod tests;
