@@ -19,8 +19,9 @@
 
 /// Returns whether `pattern` matches the whole of `text`.
 ///
-/// With `ignore_case`, ASCII letters are equal to their other case. The ends of a range are ordered
-/// before they are lowered, so that `[Z-a]` then matches nothing, as in Redis.
+/// With `ignore_case`, ASCII letters are equal to their other case, with two exceptions as in Redis:
+/// the ends of a range are ordered before they are lowered, so that `[Z-a]` matches nothing; and
+/// inside a class a letter behind `\` stands for its own case only.
 /// Cost: O(`pattern.len()` + `text.len()`) for patterns with at most a star at the end, at worst the
 /// product of the two.
 #[must_use]
@@ -80,7 +81,7 @@ fn match_class(pattern: &[u8], mut at: usize, byte: u8, ignore_case: bool) -> (b
         match pattern[at..] {
             [] => return (found != inverted, at),
             [b'\\', escaped, ..] => {
-                found |= same(escaped, byte, ignore_case);
+                found |= escaped == byte;
                 at += 2;
             }
             [b']', ..] => return (found != inverted, at + 1),
@@ -109,4 +110,52 @@ fn in_range(first: u8, last: u8, byte: u8, ignore_case: bool) -> bool {
 
 fn same(left: u8, right: u8, ignore_case: bool) -> bool {
     left == right || (ignore_case && left.eq_ignore_ascii_case(&right))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_what_redis_matches() {
+        let mut count = 0;
+        for line in include_str!("vectors.txt")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+        {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [case, pattern, text, expected] = words[..] else {
+                panic!("malformed: {line}")
+            };
+            let found = matches(pattern.as_bytes(), text.as_bytes(), case == "ignore_case");
+            assert_eq!(found, expected == "yes", "{line}");
+            count += 1;
+        }
+        assert!(count >= 100, "the table is cut short: {count}");
+    }
+
+    #[test]
+    fn empty_text_is_matched_by_the_empty_pattern_only() {
+        assert!(matches(b"", b"", false));
+        for pattern in [&b"*"[..], b"**", b"?", b"[^", b"a"] {
+            assert!(!matches(pattern, b"", false), "{pattern:?}");
+        }
+        assert!(!matches(b"", b"a", false));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_match_as_numbers() {
+        assert!(matches(b"[\x80-\xff]\0?", b"\xc3\0\xa9", false));
+        assert!(!matches(b"[\x80-\xff]", b"\x7f", false));
+        assert!(!matches(b"\xc3", b"\xe3", true), "only ASCII has cases");
+    }
+
+    #[test]
+    fn many_stars_cost_no_more_than_one() {
+        // Trying each split of the text would take 10^50 steps.
+        let text = vec![b'a'; 100_000];
+        let pattern = b"a*".repeat(20);
+        assert!(matches(&pattern, &text, false));
+        assert!(!matches(&[&pattern[..], b"b"].concat(), &text, false));
+    }
 }
