@@ -14,3 +14,4 @@ pub mod clock;
 pub mod hash;
 pub mod ids;
 pub mod limits;
+pub mod random;
