@@ -275,7 +275,7 @@ impl<S> Net<S> {
             RingEvent::Accepted { listener, socket } => self.accept(listener, socket, service),
             RingEvent::AcceptFailed { .. } => {}
             RingEvent::Received(received) => {
-                let id = received.id();
+                let id = received.id;
                 self.counters.reads += 1;
                 self.counters.received_bytes += u64_from(self.ring.received(&received).len());
                 self.take_input(id, &received, service);
@@ -310,7 +310,7 @@ impl<S> Net<S> {
         received: &runtime::socket::Received,
         service: &mut impl Service<Session = S>,
     ) {
-        let bytes = self.ring.received(received);
+        let bytes = self.ring.received_mut(received);
         let Some(Some((at, connection))) = self.connections.get_mut(id.index()) else { return };
         if *at != id {
             return;
@@ -362,7 +362,7 @@ impl<S> Net<S> {
             options: &self.options,
             counters: &mut self.counters,
         };
-        let served = pass.run(&input, service);
+        let served = pass.run(&mut input, service);
         if served == input.len() && input.capacity() > BUFFER_KEPT_BYTES {
             input = Vec::new();
         } else {
@@ -558,11 +558,11 @@ struct Pass<'a, S> {
 
 impl<S> Pass<'_, S> {
     /// Serves `input` from its front and returns how many bytes are done with.
-    fn run(&mut self, input: &[u8], service: &mut impl Service<Session = S>) -> usize {
+    fn run(&mut self, input: &mut [u8], service: &mut impl Service<Session = S>) -> usize {
         let mut done = 0;
         loop {
+            let (parsed, error) = self.parse(&mut input[done..]);
             let rest = &input[done..];
-            let (parsed, error) = self.parse(rest);
             if !self.spans.is_empty() {
                 let requests = Requests { buffer: rest, words: self.words, spans: self.spans };
                 let served = service.serve(self.id, self.connection, requests);
@@ -609,7 +609,7 @@ impl<S> Pass<'_, S> {
 
     /// Parses requests from the front of `input` into `words` and `spans`. Returns how many bytes
     /// they take, and the text of the error behind the last of them, if there is one.
-    fn parse(&mut self, input: &[u8]) -> (usize, Option<String>) {
+    fn parse(&mut self, input: &mut [u8]) -> (usize, Option<String>) {
         let limits = RequestLimits {
             bulk_bytes_max: self.options.bulk_bytes_max,
             authenticated: self.connection.authenticated,
@@ -621,7 +621,7 @@ impl<S> Pass<'_, S> {
         let mut start = 0;
         while start < input.len() && self.spans.len() < REQUESTS_PER_TURN_MAX {
             let parser = &mut self.connection.parser;
-            match parser.parse(&input[start..], &limits, self.request_words) {
+            match parser.parse(&mut input[start..], &limits, self.request_words) {
                 Ok(Progress::Complete { consumed }) => {
                     let end = start + consumed;
                     if !self.request_words.is_empty() {

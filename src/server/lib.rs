@@ -1,1 +1,20 @@
-//! The server.
+//! The server: puts the layers together.
+//!
+//! Each core runs one [`core_loop`], which owns the core's network part and its [`engine`]. A request
+//! goes through [`dispatch`] (its gates, in their fixed order) and is then either a command on
+//! shards (crate `commands`, routed by crate `coordinator`) or a command of the control plane
+//! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
+//!
+//! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
+//! [`table`], [`control`], [`observe`], [`config`].
+
+pub mod config;
+pub mod control;
+pub mod core_loop;
+pub mod dispatch;
+pub mod engine;
+pub mod gather;
+pub mod observe;
+pub mod session;
+pub mod startup;
+pub mod table;

@@ -1,0 +1,350 @@
+//! One core: its sockets, its engine, its ends of the mesh, and the turn that joins them.
+//!
+//! ```text
+//! turn:  read and serve -> run what other cores sent -> send envelopes -> send replies -> exchange
+//! ```
+//! Replies of a turn leave after all its reads are served, and the whole turn costs at most one
+//! system call for the sockets.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use base::clock::Monotonic;
+use base::ids::ShardId;
+use coordinator::message::{LateReply, Message, Origin};
+use coordinator::transaction::Event;
+use net::turn::Net;
+use runtime::executor::{CoreContext, yield_if_needed};
+use runtime::idle::Idle;
+use runtime::mesh::{Lane, MeshEnd};
+use runtime::socket::SocketId;
+
+use crate::control;
+use crate::cron;
+use crate::engine::{CoreMessage, Engine, Part, read_origin};
+use crate::gather::{Asker, Finish, Finished, Gather};
+use crate::session::Session;
+
+/// Everything that one core owns.
+pub struct Core {
+    /// All but the sockets.
+    pub engine: Engine,
+    /// The sockets.
+    pub net: Net<Session>,
+    /// Listeners of this core.
+    pub listeners: Vec<runtime::socket::ListenerId>,
+    mesh: MeshEnd<CoreMessage>,
+    idle: Idle,
+    next_cron: Monotonic,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Core").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+/// Messages taken from the mesh before sockets get their turn again.
+const MESSAGES_PER_TURN_MAX: usize = 1024;
+
+impl Core {
+    /// Creates a core.
+    #[must_use]
+    pub fn new(
+        engine: Engine,
+        net: Net<Session>,
+        mesh: MeshEnd<CoreMessage>,
+        context: &CoreContext,
+    ) -> Self {
+        let idle = Idle::new(cron::idle_options(&engine.config), context.background());
+        Self {
+            engine,
+            net,
+            listeners: Vec::new(),
+            mesh,
+            idle,
+            next_cron: Monotonic::default(),
+        }
+    }
+
+    /// Runs turns until the server stops.
+    pub async fn run(&mut self) {
+        while !self.engine.shared.stopping.load(Ordering::Relaxed) {
+            let is_busy = self.turn();
+            if is_busy {
+                yield_if_needed().await;
+            } else {
+                self.wait().await;
+            }
+        }
+        self.farewell();
+    }
+
+    /// Runs one turn. Returns whether there was anything to do.
+    fn turn(&mut self) -> bool {
+        self.engine.begin_turn();
+        let mut is_busy = self.net.receive(&mut self.engine);
+        is_busy |= self.receive_messages();
+        is_busy |= self.pump();
+        self.begin_moves();
+        is_busy |= self.send_messages();
+        if self.engine.clock >= self.next_cron {
+            self.next_cron = cron::run(self);
+            is_busy |= self.pump();
+            is_busy |= self.send_messages();
+        }
+        for index in 0..self.engine.wrote.len() {
+            let id = self.engine.wrote[index];
+            self.net.wrote(id);
+            self.net.reconsider(id);
+        }
+        self.engine.wrote.clear();
+        is_busy |= self.net.send(&mut self.engine);
+        if let Err(error) = self.net.exchange() {
+            tracing::error!(core = self.engine.me.0, %error, "exchange with the kernel");
+        }
+        is_busy
+    }
+
+    async fn wait(&mut self) {
+        let now = runtime::clock::monotonic();
+        let nanos = self.next_cron.nanos_since(now);
+        let until = Duration::from_nanos(nanos.max(1));
+        let mesh = &self.mesh;
+        self.net.wait(&mut self.idle, Some(until), || mesh.has_inbound()).await;
+    }
+
+    fn receive_messages(&mut self) -> bool {
+        let mut count = 0;
+        while count < MESSAGES_PER_TURN_MAX
+            && let Some((from, message)) = self.mesh.receive()
+        {
+            self.take(from, message);
+            count += 1;
+        }
+        count > 0
+    }
+
+    /// Does what this turn has left to do on this core, until nothing is left.
+    fn pump(&mut self) -> bool {
+        let mut is_busy = false;
+        while self.engine.has_local_work() {
+            is_busy = true;
+            for (to, message) in std::mem::take(&mut self.engine.host.outbox) {
+                if to == self.engine.me {
+                    self.take_shard_message(to, message);
+                } else {
+                    self.engine.outbound.push_back((to, CoreMessage::Shard(message)));
+                }
+            }
+            for event in std::mem::take(&mut self.engine.transactions.events) {
+                self.take_event(event);
+            }
+        }
+        is_busy
+    }
+
+    fn send_messages(&mut self) -> bool {
+        self.engine.flush_envelopes();
+        let mut is_busy = false;
+        for _ in 0..self.engine.outbound.len() {
+            let Some((to, message)) = self.engine.outbound.pop_front() else { break };
+            if to == self.engine.me {
+                is_busy = true;
+                self.take(to, message);
+                continue;
+            }
+            let lane = match &message {
+                CoreMessage::Shard(message) if !message.is_reply() => Lane::Request,
+                CoreMessage::Job(..) | CoreMessage::Adopt(_) | CoreMessage::Monitor(_) => {
+                    Lane::Request
+                }
+                CoreMessage::Shard(_) | CoreMessage::JobDone(..) => Lane::Reply,
+            };
+            match self.mesh.send(to, lane, message) {
+                Ok(()) => is_busy = true,
+                // The lane is full. Later messages for this core must not overtake this one.
+                Err(message) => self.engine.outbound.push_back((to, message)),
+            }
+        }
+        self.mesh.flush_wakes();
+        is_busy
+    }
+
+    fn take(&mut self, from: ShardId, message: CoreMessage) {
+        match message {
+            CoreMessage::Shard(message) => self.take_shard_message(from, message),
+            CoreMessage::Job(number, job) => {
+                let part = job(self);
+                self.engine.outbound.push_back((from, CoreMessage::JobDone(number, part)));
+            }
+            CoreMessage::JobDone(number, part) => self.take_part(from, number, part),
+            CoreMessage::Adopt(moving) => {
+                self.net.adopt(*moving);
+            }
+            CoreMessage::Monitor(line) => self.show_monitors(&line),
+        }
+    }
+
+    fn take_shard_message(&mut self, from: ShardId, message: Message) {
+        match message {
+            Message::Replies(envelope) => {
+                for (index, entry) in envelope.entries().iter().enumerate() {
+                    if !entry.is_late {
+                        let reply = envelope.reply(index);
+                        self.fill(entry.origin, reply);
+                        let request = envelope.request(index);
+                        self.account(entry.origin, request.args, u64::from(entry.nanos), reply);
+                    }
+                }
+                self.engine.keep_envelope(envelope);
+            }
+            Message::LateReply(late) => {
+                let LateReply { origin, request, reply, nanos } = *late;
+                self.fill(origin, &reply);
+                self.account(origin, request.args.args(), nanos, &reply);
+            }
+            Message::Scheduled { .. } | Message::HopDone { .. } => {
+                self.engine.transactions.receive(&mut self.engine.host, from, message);
+            }
+            Message::Requests(_)
+            | Message::Schedule { .. }
+            | Message::Hop { .. }
+            | Message::Alone { .. }
+            | Message::Release { .. } => self.engine.host.receive(from, message),
+        }
+    }
+
+    fn take_event(&mut self, event: Event) {
+        match event {
+            Event::Done { origin, reply } => self.fill_and_resume(origin, &reply),
+            Event::Watching { origin, watched } => {
+                let (id, ..) = read_origin(origin);
+                match self.net.connection_mut(id) {
+                    Some(connection) => connection.session.watched.extend(watched),
+                    // The client has left meanwhile; so its watches end.
+                    None => self.engine.unwatch(watched),
+                }
+                self.fill_and_resume(origin, b"+OK\r\n");
+            }
+            Event::Ask { tx, origin, args } => control::transaction::ask(self, tx, origin, &args),
+        }
+    }
+
+    /// Gives a reply to its connection.
+    pub fn fill(&mut self, origin: Origin, reply: &[u8]) {
+        let (id, place, is_dropped) = read_origin(origin);
+        if let Some(connection) = self.net.connection_mut(id) {
+            connection.output.fill(place, if is_dropped { &[] } else { reply });
+            self.engine.wrote.push(id);
+        }
+    }
+
+    /// Gives a reply to a connection that waits for it, and lets it go on.
+    pub fn fill_and_resume(&mut self, origin: Origin, reply: &[u8]) {
+        self.fill(origin, reply);
+        let (id, ..) = read_origin(origin);
+        self.net.resume(id);
+    }
+
+    /// Counts a request that another core has run.
+    fn account(
+        &mut self,
+        origin: Origin,
+        args: protocol::args::Args<'_>,
+        nanos: u64,
+        reply: &[u8],
+    ) {
+        let engine = &mut self.engine;
+        let Some(command) = engine.shared.table.resolve(args) else { return };
+        let (index, name, flags) =
+            (command.index, command.full_name, command.declaration.flags);
+        engine.observed.count(index, nanos, reply);
+        if engine.observed.slow_log.is_slow(nanos) {
+            let (id, ..) = read_origin(origin);
+            let session = self.net.connection_mut(id).map(|connection| &connection.session);
+            engine.observed.note_slow(engine.now, nanos, name, flags, args, session);
+        }
+    }
+
+    /// Asks other cores. The reply goes to `asker`.
+    pub fn ask(&mut self, asker: Asker, gather: Gather) {
+        self.engine.ask(asker, gather);
+    }
+
+    fn take_part(&mut self, from: ShardId, number: u64, part: Part) {
+        if let Some((asker, parts, finish)) = self.engine.gathers.receive(from, number, part) {
+            self.finish(asker, parts, finish);
+        }
+    }
+
+    fn finish(&mut self, asker: Asker, parts: Vec<Part>, finish: Finish) {
+        match finish(self, parts) {
+            Finished::More(gather) => self.ask(asker, gather),
+            Finished::Reply(reply) => match asker {
+                Asker::Client(origin) => self.fill_and_resume(origin, &reply),
+                Asker::Transaction(tx) => {
+                    let engine = &mut self.engine;
+                    engine.transactions.answer(&mut engine.host, tx, reply);
+                }
+                Asker::Nobody => {}
+            },
+        }
+    }
+
+    fn show_monitors(&mut self, line: &Arc<[u8]>) {
+        let mut shown: Vec<SocketId> = Vec::new();
+        for (id, connection) in self.net.iter_mut() {
+            if connection.session.is_monitor {
+                connection.output.push(line);
+                shown.push(id);
+            }
+        }
+        self.engine.wrote.extend(shown);
+    }
+
+    /// Starts to move connections to the cores that their keys live on.
+    fn begin_moves(&mut self) {
+        for (id, to) in std::mem::take(&mut self.engine.movers) {
+            let Some(connection) = self.net.connection_mut(id) else { continue };
+            if connection.session.pin.leader() == Some(to) && connection.is_at_rest() {
+                self.net.detach(id);
+            }
+        }
+        while let Some(moving) = self.net.take_detached() {
+            let to = moving.session.pin.leader().unwrap_or(self.engine.me);
+            self.engine.observed.moved_out += 1;
+            self.engine.outbound.push_back((to, CoreMessage::Adopt(Box::new(moving))));
+        }
+    }
+
+    /// Returns the counts of how this core has waited.
+    #[must_use]
+    pub fn idle_counts(&self) -> runtime::idle::IdleCounts {
+        self.idle.counts()
+    }
+
+    /// Applies idle options that may have changed.
+    pub fn review_idle(&mut self) {
+        self.idle.set_options(cron::idle_options(&self.engine.config));
+    }
+
+    /// Says goodbye: stops to accept, and sends what is ready.
+    fn farewell(&mut self) {
+        for listener in std::mem::take(&mut self.listeners) {
+            self.net.stop_listening(listener);
+        }
+        for _ in 0..FAREWELL_TURNS {
+            let is_busy = self.net.send(&mut self.engine);
+            let result = self.net.exchange();
+            let is_received = self.net.discard_input(&mut self.engine);
+            if result.is_err() || (!is_busy && !is_received) {
+                break;
+            }
+        }
+    }
+}
+
+/// Turns that replies get to leave after the server was told to stop.
+const FAREWELL_TURNS: usize = 64;

@@ -1,0 +1,225 @@
+//! What a core knows beside its sockets: its shard, the transactions it coordinates, the requests
+//! on their way to other cores, its counters and its configuration.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use base::clock::{Monotonic, UnixMillis};
+use base::ids::{ClientId, ShardId};
+use base::random::Random;
+use coordinator::host::{Host, TxIds};
+use coordinator::message::{Envelope, Message, Origin, Request};
+use coordinator::route::SlotMap;
+use coordinator::transaction::Transactions;
+use net::connection::Moving;
+use runtime::socket::SocketId;
+
+use crate::config::Config;
+use crate::core_loop::Core;
+use crate::gather::Gathers;
+use crate::observe::Observed;
+use crate::session::Session;
+use crate::table::CommandTable;
+
+/// What a core did for a gather; made on one core, taken apart on another.
+pub type Part = Box<dyn Any + Send>;
+
+/// Something for another core to do.
+pub type Job = Box<dyn FnOnce(&mut Core) -> Part + Send>;
+
+/// From core to core.
+pub enum CoreMessage {
+    /// For the shard, or for the coordinator of a transaction.
+    Shard(Message),
+    /// Something to do, and the number under which the sender waits for the outcome.
+    Job(u64, Job),
+    /// The outcome of a job.
+    JobDone(u64, Part),
+    /// A connection that moves here.
+    Adopt(Box<Moving<Session>>),
+    /// Bytes for every client here that listens to `MONITOR`.
+    Monitor(Arc<[u8]>),
+}
+
+impl std::fmt::Debug for CoreMessage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Shard(_) => "Shard",
+            Self::Job(..) => "Job",
+            Self::JobDone(..) => "JobDone",
+            Self::Adopt(_) => "Adopt",
+            Self::Monitor(_) => "Monitor",
+        })
+    }
+}
+
+/// What all cores of the process see. Counters and facts that never change; no data.
+#[derive(Debug)]
+pub struct Shared {
+    /// Transaction ids.
+    pub tx_ids: TxIds,
+    /// Clients of all cores.
+    pub client_count: AtomicUsize,
+    /// Last client id given.
+    pub client_ids: AtomicU64,
+    /// Clients of all cores that listen to `MONITOR`.
+    pub monitor_count: AtomicUsize,
+    /// When the process started.
+    pub started_at: UnixMillis,
+    /// The same on the clock that never goes back.
+    pub started: Monotonic,
+    /// 40 hexadecimal digits that name this run.
+    pub run_id: String,
+    /// All commands.
+    pub table: CommandTable,
+    /// Ports of the cores, if `shard-ports` is on.
+    pub shard_ports: Vec<u16>,
+    /// Set once; cores end when they see it.
+    pub stopping: std::sync::atomic::AtomicBool,
+}
+
+impl Shared {
+    /// Returns the id of a new client.
+    pub fn next_client(&self) -> ClientId {
+        ClientId(self.client_ids.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// One core's part of the server, without its sockets.
+pub struct Engine {
+    /// This core.
+    pub me: ShardId,
+    /// Keys to cores.
+    pub map: SlotMap,
+    /// The shard.
+    pub host: Host,
+    /// Requests over several shards that this core coordinates.
+    pub transactions: Transactions,
+    /// What all cores see.
+    pub shared: Arc<Shared>,
+    /// The effective configuration.
+    pub config: Arc<Config>,
+    /// What happened here.
+    pub observed: Observed,
+    /// Questions to all cores that this core waits for.
+    pub gathers: Gathers,
+    /// Chance.
+    pub random: Random,
+    /// Messages for other cores, in order per core.
+    pub outbound: VecDeque<(ShardId, CoreMessage)>,
+    /// Wall-clock time of this turn.
+    pub now: UnixMillis,
+    /// The last reading of the clock; the next command begins there.
+    pub clock: Monotonic,
+    /// Connections that a reply was written to outside of their turn.
+    pub wrote: Vec<SocketId>,
+    /// Connections that may move to another core.
+    pub movers: Vec<(SocketId, ShardId)>,
+    envelopes: Vec<Option<Box<Envelope>>>,
+    spare_envelopes: Vec<Box<Envelope>>,
+}
+
+/// Envelopes kept for later use.
+const SPARE_ENVELOPES_MAX: usize = 64;
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Engine").field("me", &self.me).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Creates the engine of the core that `host` belongs to.
+    #[must_use]
+    pub fn new(host: Host, map: SlotMap, shared: Arc<Shared>, config: Arc<Config>) -> Self {
+        let me = host.me();
+        let seed = runtime::clock::random_seed();
+        Self {
+            me,
+            map,
+            transactions: Transactions::new(shared.tx_ids.clone()),
+            observed: Observed::new(&config, shared.table.len()),
+            host,
+            shared,
+            config,
+            gathers: Gathers::default(),
+            random: Random::new(seed.0 ^ seed.1),
+            outbound: VecDeque::new(),
+            now: UnixMillis::default(),
+            clock: Monotonic::default(),
+            wrote: Vec::new(),
+            movers: Vec::new(),
+            envelopes: map.shards().map(|_| None).collect(),
+            spare_envelopes: Vec::new(),
+        }
+    }
+
+    /// Begins a turn: reads the clocks.
+    pub fn begin_turn(&mut self) {
+        self.clock = runtime::clock::monotonic();
+        self.now = runtime::clock::unix_millis();
+        self.host.set_now(self.now);
+    }
+
+    /// Puts a request into the envelope for another core.
+    pub fn send_request(&mut self, to: ShardId, origin: Origin, request: Request<'_>) {
+        let bytes: usize = request.args.iter().map(<[u8]>::len).sum();
+        let slot = &mut self.envelopes[to.index()];
+        if slot.as_ref().is_some_and(|envelope| !envelope.has_room(bytes)) {
+            self.flush_envelope(to);
+        }
+        let slot = &mut self.envelopes[to.index()];
+        let envelope =
+            slot.get_or_insert_with(|| self.spare_envelopes.pop().unwrap_or_default());
+        envelope.push(origin, request);
+    }
+
+    fn flush_envelope(&mut self, to: ShardId) {
+        if let Some(envelope) = self.envelopes[to.index()].take() {
+            let message = CoreMessage::Shard(Message::Requests(envelope));
+            self.outbound.push_back((to, message));
+        }
+    }
+
+    /// Sends the envelopes of this turn.
+    pub fn flush_envelopes(&mut self) {
+        for index in 0..self.envelopes.len() {
+            if self.envelopes[index].is_some() {
+                self.flush_envelope(ShardId(u16::try_from(index).unwrap_or(0)));
+            }
+        }
+    }
+
+    /// Takes back an envelope that has come home.
+    pub fn keep_envelope(&mut self, mut envelope: Box<Envelope>) {
+        if self.spare_envelopes.len() < SPARE_ENVELOPES_MAX {
+            envelope.clear();
+            self.spare_envelopes.push(envelope);
+        }
+    }
+
+    /// Returns whether a turn has left something that this core itself has to do.
+    #[must_use]
+    pub fn has_local_work(&self) -> bool {
+        !self.host.outbox.is_empty() || !self.transactions.events.is_empty()
+    }
+}
+
+/// Where a connection's replies go once they come: for replies that are to be dropped the place is
+/// marked in its top bit.
+#[must_use]
+pub fn origin_of(id: SocketId, place: net::output::Place, is_dropped: bool) -> Origin {
+    Origin { connection: id.to_bits(), place: place.0 | if is_dropped { DROPPED } else { 0 } }
+}
+
+/// Reads an origin: the connection, its place, and whether the reply is dropped.
+#[must_use]
+pub fn read_origin(origin: Origin) -> (SocketId, net::output::Place, bool) {
+    let id = SocketId::from_bits(origin.connection);
+    (id, net::output::Place(origin.place & !DROPPED), origin.place & DROPPED != 0)
+}
+
+const DROPPED: u64 = 1 << 63;
+

@@ -1,0 +1,186 @@
+//! What the server remembers of one client.
+
+use std::sync::Arc;
+
+use base::clock::Monotonic;
+use base::ids::{ClientId, DbIndex, ShardId};
+use coordinator::exec::Queued;
+use coordinator::message::Watched;
+use protocol::reply::Resp;
+
+/// One client's state. It travels with the connection from core to core.
+#[derive(Debug)]
+pub struct Session {
+    /// Names the client for its whole life.
+    pub client: ClientId,
+    /// Selected database.
+    pub db: DbIndex,
+    /// Protocol of its replies.
+    pub resp: Resp,
+    /// Something about this client is out of the ordinary; the fast path looks only at this.
+    pub special: bool,
+    /// Has logged in, or need not.
+    pub authenticated: bool,
+    /// Commands between MULTI and EXEC.
+    pub multi: Option<Box<Multi>>,
+    /// Keys under WATCH, and the versions they had.
+    pub watched: Vec<Watched>,
+    /// What becomes of replies.
+    pub replies: Replies,
+    /// Receives every command (`MONITOR`).
+    pub is_monitor: bool,
+    /// Its buffers are not counted against `maxmemory-clients`.
+    pub no_evict: bool,
+    /// Its reads do not count as accesses.
+    pub no_touch: bool,
+    /// Where its keys live.
+    pub pin: Pin,
+    /// What it said of itself and where it comes from.
+    pub about: Box<About>,
+    /// When it connected.
+    pub connected_at: Monotonic,
+    /// When its last request came.
+    pub active_at: Monotonic,
+    /// Full name of its last command, empty before the first.
+    pub last_command: &'static str,
+    /// Requests so far.
+    pub commands: u64,
+}
+
+/// What a client said of itself and where it comes from.
+#[derive(Debug, Default)]
+pub struct About {
+    /// `ip:port` of the client, or the path of the Unix socket and `:0`.
+    pub address: String,
+    /// `ip:port` it has reached.
+    pub local_address: String,
+    /// Number of its file descriptor.
+    pub fd: i32,
+    /// `CLIENT SETNAME`.
+    pub name: String,
+    /// `CLIENT SETINFO LIB-NAME`.
+    pub library_name: String,
+    /// `CLIENT SETINFO LIB-VER`.
+    pub library_version: String,
+    /// Name of its user.
+    pub user: Arc<str>,
+    /// It has come in by a Unix socket.
+    pub is_unix: bool,
+}
+
+/// Commands between MULTI and EXEC.
+#[derive(Debug, Default)]
+pub struct Multi {
+    /// The commands, in order.
+    pub queued: Vec<Queued>,
+    /// Bytes of their words.
+    pub bytes: usize,
+    /// A command was refused, so EXEC will refuse all.
+    pub is_spoiled: bool,
+}
+
+/// What becomes of replies (`CLIENT REPLY`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replies {
+    /// Sent.
+    On,
+    /// Dropped.
+    Off,
+    /// The reply to the command that said so is dropped, and the next one.
+    SkipNext,
+    /// This one is dropped.
+    SkipThis,
+}
+
+/// Where a client's keys live: a running vote between cores.
+///
+/// A command for the leading core adds a vote, a command for another takes one away; at 0 the lead
+/// changes hands. Only a client whose commands go mostly to one other core ever collects
+/// [`PIN_VOTES`], so a client that spreads its keys stays where it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pin {
+    leader: ShardId,
+    votes: u16,
+}
+
+/// Votes at which a connection moves to the core it works with.
+pub const PIN_VOTES: u16 = 512;
+
+impl Pin {
+    /// Counts commands for `shard`.
+    #[inline]
+    pub fn vote(&mut self, shard: ShardId) {
+        if self.leader == shard {
+            self.votes = (self.votes + 1).min(PIN_VOTES);
+        } else if self.votes == 0 {
+            self.leader = shard;
+            self.votes = 1;
+        } else {
+            self.votes -= 1;
+        }
+    }
+
+    /// Returns the core that the client works with, if it is clear.
+    #[inline]
+    #[must_use]
+    pub fn leader(&self) -> Option<ShardId> {
+        (self.votes == PIN_VOTES).then_some(self.leader)
+    }
+}
+
+impl Session {
+    /// Creates the session of a client that has just connected.
+    #[must_use]
+    pub fn new(client: ClientId, about: About, authenticated: bool, now: Monotonic) -> Self {
+        Self {
+            client,
+            db: DbIndex(0),
+            resp: Resp::V2,
+            special: !authenticated,
+            authenticated,
+            multi: None,
+            watched: Vec::new(),
+            replies: Replies::On,
+            is_monitor: false,
+            no_evict: false,
+            no_touch: false,
+            pin: Pin::default(),
+            about: Box::new(about),
+            connected_at: now,
+            active_at: now,
+            last_command: "",
+            commands: 0,
+        }
+    }
+
+    /// Notes whether the fast path may serve this client; to be called after each change.
+    pub fn review(&mut self) {
+        self.special = !self.authenticated
+            || self.multi.is_some()
+            || self.replies != Replies::On
+            || self.is_monitor;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_spreads_its_keys_is_pinned_nowhere() {
+        let mut pin = Pin::default();
+        for index in 0..10_000_u16 {
+            pin.vote(ShardId(index % 4));
+            assert_eq!(pin.leader(), None);
+        }
+    }
+
+    #[test]
+    fn a_client_that_works_mostly_with_one_core_is_pinned_there() {
+        let mut pin = Pin::default();
+        for index in 0..10_000_u16 {
+            pin.vote(ShardId(if index % 5 == 0 { 1 } else { 3 }));
+        }
+        assert_eq!(pin.leader(), Some(ShardId(3)));
+    }
+}

@@ -1,0 +1,195 @@
+//! The table of commands: every declaration of the data plane and the control plane, by name.
+
+use base::cast::u32_from;
+use commands::spec::{Declaration, ShardCommand};
+
+use crate::control::{self, ControlRun};
+
+/// Position of a command in the [`CommandTable`] and in statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandIndex(pub u16);
+
+impl CommandIndex {
+    /// Returns the position in an array with one element per command.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// A command or a subcommand as the server runs it.
+#[derive(Clone, Copy)]
+pub struct Command {
+    /// Its position.
+    pub index: CommandIndex,
+    /// `get`, or `config|get` for a subcommand.
+    pub full_name: &'static str,
+    /// What it declares.
+    pub declaration: &'static Declaration,
+    /// How it is run.
+    pub run: Run,
+}
+
+/// How a command is run.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// On shards.
+    Shard(&'static ShardCommand),
+    /// By the coordinator.
+    Control(ControlRun),
+}
+
+/// All commands. Built once per core at start; `rename-command` changes only the names.
+pub struct CommandTable {
+    commands: Vec<Command>,
+    top: Vec<CommandIndex>,
+    /// Per command, the positions of its subcommands.
+    children: Vec<Vec<CommandIndex>>,
+    /// Open addressing over lower-case names; a power of two.
+    slots: Vec<Option<(Box<[u8]>, CommandIndex)>>,
+}
+
+impl std::fmt::Debug for CommandTable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("CommandTable").field("commands", &self.commands.len()).finish()
+    }
+}
+
+/// Longest command name looked up; longer words are unknown.
+const NAME_BYTES_MAX: usize = 64;
+
+impl CommandTable {
+    /// Creates the table. `renames` are pairs of a command and its new name; an empty new name takes
+    /// the command away.
+    #[must_use]
+    pub fn new(renames: &[(String, String)]) -> Self {
+        let mut table = Self {
+            commands: Vec::new(),
+            top: Vec::new(),
+            children: Vec::new(),
+            slots: vec![None; SLOTS],
+        };
+        for command in commands::all() {
+            table.add(&command.declaration, Run::Shard(command), renames);
+        }
+        for command in control::all() {
+            table.add(command.declaration, Run::Control(command.run), renames);
+        }
+        table
+    }
+
+    fn add(
+        &mut self,
+        declaration: &'static Declaration,
+        run: Run,
+        renames: &[(String, String)],
+    ) {
+        let index = self.push(declaration.name, declaration, run);
+        self.top.push(index);
+        for child in declaration.subcommands {
+            // Lives as long as the process: the table is built once per core.
+            let full_name = leak(format!("{}|{}", declaration.name, child.name));
+            let child = self.push(full_name, child, run);
+            self.children[index.index()].push(child);
+        }
+        let renamed = renames.iter().find(|(old, _)| old.eq_ignore_ascii_case(declaration.name));
+        match renamed {
+            Some((_, new)) if new.is_empty() => {}
+            Some((_, new)) => self.insert(&new.to_ascii_lowercase(), index),
+            None => self.insert(declaration.name, index),
+        }
+    }
+
+    fn push(
+        &mut self,
+        full_name: &'static str,
+        declaration: &'static Declaration,
+        run: Run,
+    ) -> CommandIndex {
+        let index = CommandIndex(u16::try_from(self.commands.len()).unwrap_or(u16::MAX));
+        self.commands.push(Command { index, full_name, declaration, run });
+        self.children.push(Vec::new());
+        index
+    }
+
+    fn insert(&mut self, name: &str, index: CommandIndex) {
+        let mut slot = slot_of(name.as_bytes());
+        while self.slots[slot].is_some() {
+            slot = (slot + 1) % SLOTS;
+        }
+        self.slots[slot] = Some((name.as_bytes().into(), index));
+    }
+
+    /// Finds a command by its name in any case. Cost: O(length of the name).
+    #[inline]
+    #[must_use]
+    pub fn find(&self, name: &[u8]) -> Option<&Command> {
+        let mut buffer = [0_u8; NAME_BYTES_MAX];
+        let lower = buffer.get_mut(..name.len())?;
+        for (to, from) in lower.iter_mut().zip(name) {
+            *to = from.to_ascii_lowercase();
+        }
+        let lower = &*lower;
+        let mut slot = slot_of(lower);
+        while let Some((at, index)) = &self.slots[slot] {
+            if **at == *lower {
+                return self.commands.get(index.index());
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+        None
+    }
+
+    /// Finds a subcommand of `command` by its name in any case.
+    #[must_use]
+    pub fn find_child(&self, command: CommandIndex, name: &[u8]) -> Option<&Command> {
+        self.children[command.index()]
+            .iter()
+            .map(|child| &self.commands[child.index()])
+            .find(|child| name.eq_ignore_ascii_case(child.declaration.name.as_bytes()))
+    }
+
+    /// Returns a command by its position.
+    #[must_use]
+    pub fn at(&self, index: CommandIndex) -> &Command {
+        &self.commands[index.index()]
+    }
+
+    /// Returns how many commands and subcommands there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Returns whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// Returns the declarations of the commands, without subcommands.
+    pub fn declarations(&self) -> impl Iterator<Item = &'static Declaration> {
+        self.top.iter().map(|index| self.commands[index.index()].declaration)
+    }
+
+    /// Returns all commands and subcommands in the order of their positions.
+    pub fn iter(&self) -> impl Iterator<Item = &Command> {
+        self.commands.iter()
+    }
+}
+
+/// A power of two, several times the number of commands.
+const SLOTS: usize = 2048;
+
+#[inline]
+fn slot_of(name: &[u8]) -> usize {
+    let mut hash = u32_from(name.len()).wrapping_mul(0x9E37_79B1);
+    for &byte in name {
+        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    }
+    base::cast::usize_from_u32(hash ^ (hash >> 15)) % SLOTS
+}
+
+fn leak(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
