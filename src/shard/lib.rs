@@ -11,7 +11,8 @@
 //!
 //! In reading order: [`keyspace`] is what commands call, `dict` finds entries, [`entry`] is the
 //! layout of one key, `access` notes its use, [`expiry`] removes the dead, [`watches`] serves WATCH,
-//! [`memory`] counts bytes, [`digest`] compares data sets, [`effects`] counts what happened.
+//! [`memory`] counts bytes, [`digest`] compares data sets, [`effects`] counts what happened. Apart
+//! from all of them, [`locks`] orders the transactions that touch several shards.
 //!
 //! Invariants
 //! - What a method does depends on the shard and its arguments alone, so a run repeats exactly.
@@ -25,6 +26,7 @@ pub mod effects;
 pub mod entry;
 pub mod expiry;
 pub mod keyspace;
+pub mod locks;
 pub mod memory;
 mod watches;
 
