@@ -260,6 +260,11 @@ pub fn double_text(value: f64, buffer: &mut [u8; DOUBLE_BYTES_MAX]) -> &str {
     if value.is_infinite() {
         return if value > 0.0 { "inf" } else { "-inf" };
     }
+    let mut text = Text { buffer, used: 0 };
+    if let Some(integer) = small_integer(value) {
+        text.push(itoa::Buffer::new().format(integer).as_bytes());
+        return text.finish();
+    }
     // One digit, a point, 16 digits, `e`, exponent: correctly rounded, ties to even, as C does.
     let mut scientific = [0_u8; DOUBLE_BYTES_MAX];
     let mut unused = scientific.as_mut_slice();
@@ -280,13 +285,25 @@ pub fn double_text(value: f64, buffer: &mut [u8; DOUBLE_BYTES_MAX]) -> &str {
         .rposition(|&digit| digit != b'0')
         .map_or(1, |last| last + 1);
 
-    let mut text = Text { buffer, used: 0 };
     if value.is_sign_negative() {
         text.push(b"-");
     }
     text.push_decimal(&digits, significant, exponent);
-    let Text { buffer, used } = text;
-    std::str::from_utf8(&buffer[..used]).expect("only ASCII was written")
+    text.finish()
+}
+
+/// The integer that `value` is, if digits alone say it; most scores are such.
+fn small_integer(value: f64) -> Option<i64> {
+    let is_small = value.abs() < 1e15 && value.trunc() == value;
+    let is_negative_zero = value == 0.0 && value.is_sign_negative();
+    if !is_small || is_negative_zero {
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "whole and below 2^53 in magnitude"
+    )]
+    Some(value as i64)
 }
 
 /// A text that grows inside a buffer that is large enough.
@@ -295,7 +312,11 @@ struct Text<'b> {
     used: usize,
 }
 
-impl Text<'_> {
+impl<'b> Text<'b> {
+    fn finish(self) -> &'b str {
+        std::str::from_utf8(&self.buffer[..self.used]).expect("only ASCII was written")
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         self.buffer[self.used..self.used + bytes.len()].copy_from_slice(bytes);
         self.used += bytes.len();
@@ -418,6 +439,8 @@ mod tests {
             (1.0, "1"),
             (1.5, "1.5"),
             (100.0, "100"),
+            (-100.0, "-100"),
+            (-999_999_999_999_999.0, "-999999999999999"),
             (3.1, "3.1000000000000001"),
             (0.1, "0.10000000000000001"),
             (-1234.5678, "-1234.5678"),

@@ -266,12 +266,20 @@ impl RequestParser {
         input: &[u8],
         limits: &RequestLimits,
     ) -> Result<Option<u32>, ProtocolError> {
-        // Words of up to 99 bytes are within every sensible limit; the slow path knows the others.
+        // Words below 1000 bytes are nearly all; the slow path knows the others.
+        let digit = |byte: &u8| u32::from(byte - b'0');
         let (length, line_bytes) = match input.get(self.position..).unwrap_or_default() {
-            [b'$', digit @ b'0'..=b'9', b'\r', _, ..] => (u32::from(digit - b'0'), 4),
-            [b'$', tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _, ..] => {
-                (u32::from(tens - b'0') * 10 + u32::from(ones - b'0'), 5)
-            }
+            [b'$', a @ b'0'..=b'9', b'\r', _, ..] => (digit(a), 4),
+            [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => (digit(a) * 10 + digit(b), 5),
+            [
+                b'$',
+                a @ b'1'..=b'9',
+                b @ b'0'..=b'9',
+                c @ b'0'..=b'9',
+                b'\r',
+                _,
+                ..,
+            ] => (digit(a) * 100 + digit(b) * 10 + digit(c), 6),
             _ => return self.read_long_length(input, limits),
         };
         if u64::from(length) > limits.bulk_bytes_max {
