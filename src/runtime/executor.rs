@@ -1,0 +1,197 @@
+//! One thread per core, each with an executor that runs the core's future.
+//!
+//! The executor is for what is not on the way of a request: files, timers, background tasks. Sockets
+//! and messages go through the rings of this crate, which the core's own future drives.
+//!
+//! Invariants
+//! - All cores start or none: no body runs before every executor is up.
+//! - A core that panics takes the process with it: its data may be broken, and the others would wait
+//!   for it for ever.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use base::ids::ShardId;
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+
+use crate::idle::Background;
+use crate::topology::Cpu;
+
+/// Memory each executor registers for file operations.
+const IO_MEMORY_BYTES: usize = 1 << 20;
+
+/// How long a core's future runs before timers and file completions are looked at.
+const PREEMPT_TIMER: Duration = Duration::from_millis(1);
+
+/// One core to start.
+#[derive(Debug)]
+pub struct CoreSpec<S> {
+    /// The shard it owns.
+    pub shard: ShardId,
+    /// The processor it stays on; none to let the kernel choose at any time.
+    pub cpu: Option<Cpu>,
+    /// What its body needs that only one core may have, such as its end of the mesh.
+    pub seed: S,
+}
+
+/// What a core's body learns about where it runs. Lives on its core.
+#[derive(Debug)]
+pub struct CoreContext {
+    shard: ShardId,
+    background: Background,
+}
+
+impl CoreContext {
+    /// Returns the shard this core owns.
+    #[must_use]
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// Returns the count of operations under way in the executor, for [`crate::idle::Idle`] and for
+    /// tasks that wait for files.
+    #[must_use]
+    pub fn background(&self) -> Background {
+        self.background.clone()
+    }
+
+    /// Runs `task` beside the core's future. It must not compute for long; what it waits for should
+    /// be counted by [`Background::begin`], or it may be noticed up to 5 ms late.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        glommio::spawn_local(task).detach();
+    }
+
+    /// Sleeps in a background task, about 1 ms exact. Not for the core's own future, which waits in
+    /// its socket ring.
+    pub async fn sleep(&self, duration: Duration) {
+        let _guard = self.background.begin();
+        glommio::timer::sleep(duration).await;
+    }
+}
+
+/// Lets other tasks of the core run if the core's future has had its time. Cost: 1 ns if not.
+pub async fn yield_if_needed() {
+    glommio::yield_if_needed().await;
+}
+
+/// The running cores.
+#[derive(Debug)]
+pub struct Cores {
+    handles: Vec<ExecutorJoinHandle<()>>,
+}
+
+impl Cores {
+    /// Waits until the bodies of all cores have ended.
+    ///
+    /// # Errors
+    ///
+    /// If an executor has failed.
+    pub fn join(self) -> io::Result<()> {
+        for handle in self.handles {
+            handle.join().map_err(io::Error::from)?;
+        }
+        Ok(())
+    }
+}
+
+/// Starts all cores and waits until their bodies have ended.
+///
+/// # Errors
+///
+/// As for [`start_cores`] and [`Cores::join`].
+pub fn run_cores<S, F, R>(specs: Vec<CoreSpec<S>>, body: F) -> io::Result<()>
+where
+    S: Send + 'static,
+    F: Fn(CoreContext, S) -> R + Clone + Send + 'static,
+    R: Future<Output = ()> + 'static,
+{
+    start_cores(specs, body)?.join()
+}
+
+/// Starts one thread with an executor per core; each runs the future that `body` makes on it.
+///
+/// # Errors
+///
+/// If a thread or its rings cannot be created, or a processor does not exist; no body has run then.
+pub fn start_cores<S, F, R>(specs: Vec<CoreSpec<S>>, body: F) -> io::Result<Cores>
+where
+    S: Send + 'static,
+    F: Fn(CoreContext, S) -> R + Clone + Send + 'static,
+    R: Future<Output = ()> + 'static,
+{
+    let gate = Arc::new(OnceLock::new());
+    let mut handles = Vec::with_capacity(specs.len());
+    let mut failure = None;
+    for spec in specs {
+        match start_core(spec, body.clone(), Arc::clone(&gate)) {
+            Ok(handle) => handles.push(handle),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
+    }
+    let is_go = failure.is_none();
+    gate.get_or_init(|| is_go);
+    let cores = Cores { handles };
+    match failure {
+        None => Ok(cores),
+        Some(error) => {
+            cores.join()?;
+            Err(error)
+        }
+    }
+}
+
+/// Starts one core and waits until its executor runs; its body waits for `gate`.
+fn start_core<S, F, R>(
+    spec: CoreSpec<S>,
+    body: F,
+    gate: Arc<OnceLock<bool>>,
+) -> io::Result<ExecutorJoinHandle<()>>
+where
+    S: Send + 'static,
+    F: Fn(CoreContext, S) -> R + Send + 'static,
+    R: Future<Output = ()> + 'static,
+{
+    let CoreSpec { shard, cpu, seed } = spec;
+    let placement = cpu.map_or(Placement::Unbound, |cpu| Placement::Fixed(cpu.number()));
+    let (ready_sender, ready_receiver) = mpsc::channel();
+    let handle = LocalExecutorBuilder::new(placement)
+        .name(&format!("core-{shard}"))
+        .io_memory(IO_MEMORY_BYTES)
+        .preempt_timer(PREEMPT_TIMER)
+        .spawn(move || async move {
+            let _guard = AbortOnPanic;
+            // Fails only if the starting thread is gone, and then nobody opens the gate either.
+            ready_sender.send(()).ok();
+            if !*gate.wait() {
+                return;
+            }
+            body(CoreContext { shard, background: Background::default() }, seed).await;
+        })
+        .map_err(io::Error::from)?;
+    if ready_receiver.recv().is_ok() {
+        return Ok(handle);
+    }
+    // The executor has dropped our closure without running it, so it has an error to tell.
+    match handle.join() {
+        Err(error) => Err(error.into()),
+        Ok(()) => Err(io::Error::other("the executor ended before it ran its core")),
+    }
+}
+
+/// Ends the process when a core unwinds. With `panic = "abort"` the process is gone before.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}

@@ -1,0 +1,888 @@
+//! All sockets of one core: accept, receive, send and close through one ring.
+//!
+//! A turn of a core is: [`SocketRing::turn`], then [`SocketRing::next_event`] until it has no more,
+//! then the work that came of it, with one [`SocketRing::send`] per connection that has output.
+//! What was asked for goes to the kernel in the next turn, in one system call for all sockets.
+//!
+//! Receiving needs no asking: a socket is armed once and gives an event for each piece of data, in
+//! a buffer that all sockets share and the user returns with [`SocketRing::recycle`].
+//!
+//! Invariants
+//! - Events of one socket come in the order in which things happened to it.
+//! - One send per socket is in flight; its buffer belongs to the ring until `Sent` or `SendFailed`.
+//! - A slot is free only when the kernel has no entry of it left, and then gets a new generation, so
+//!   a late completion never reaches the socket that has the slot next.
+//! - After [`SocketRing::close`] or `Detached` there are no events of that [`SocketId`].
+//!
+//! Not here: how a core sleeps ([`crate::idle`] has [`SocketRing::wait`]), what bytes mean.
+
+#![expect(unsafe_code, reason = "entries for the kernel name memory and descriptors")]
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use base::cast::{u32_from, usize_from_u32};
+use base::clock::Monotonic;
+use io_uring::types::Fd;
+use io_uring::{opcode, squeue};
+
+use crate::clock::monotonic;
+use crate::kernel_ring::{Completion, KernelRing};
+use crate::listener::Listener;
+use crate::receive_buffers::{BUFFER_GROUP, ReceiveBuffers};
+use crate::socket::Socket;
+use crate::waker::Waker;
+
+/// Sizes of a [`SocketRing`].
+#[derive(Clone, Copy, Debug)]
+pub struct RingOptions {
+    /// Operations between two system calls; more only cost a further call.
+    pub entries: u32,
+    /// Unread completions; the kernel keeps more aside, slower.
+    pub completions: u32,
+    /// Receive buffers of the core, rounded up to a power of two. `buffers * buffer_bytes` should
+    /// fit the second-level cache.
+    pub buffers: u16,
+    /// Bytes of one receive buffer.
+    pub buffer_bytes: u32,
+}
+
+impl Default for RingOptions {
+    fn default() -> Self {
+        Self { entries: 2048, completions: 8192, buffers: 128, buffer_bytes: 8192 }
+    }
+}
+
+/// A socket in the ring it was added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId {
+    index: u32,
+    generation: u32,
+}
+
+impl SocketId {
+    /// Returns the place of the socket in an array: small, and used again after the socket is gone.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize_from_u32(self.index)
+    }
+}
+
+/// A listener in the ring it was given to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListenerId(u32);
+
+/// Bytes that have come for a socket, in a buffer of the ring. Give it back with
+/// [`SocketRing::recycle`]: while all buffers are out nothing is received.
+#[derive(Debug)]
+#[must_use = "a buffer that is not recycled is lost for receiving"]
+pub struct Received {
+    /// Whose bytes they are.
+    pub id: SocketId,
+    buffer: u16,
+    len: u32,
+    ring: u32,
+}
+
+impl Received {
+    /// Returns the number of bytes, never 0.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "there is always at least one byte")]
+    pub fn len(&self) -> usize {
+        usize_from_u32(self.len)
+    }
+}
+
+/// What has happened to a socket or a listener.
+#[derive(Debug)]
+pub enum RingEvent {
+    /// A client has connected; [`SocketRing::add`] it here or on another core.
+    Accepted {
+        /// Where it has connected to.
+        listener: ListenerId,
+        /// The connection.
+        socket: Socket,
+    },
+    /// No connection could be accepted. The listener goes on, after a pause if descriptors or
+    /// memory were short.
+    AcceptFailed {
+        /// Which listener.
+        listener: ListenerId,
+        /// Why.
+        error: io::Error,
+    },
+    /// Data has come.
+    Received(Received),
+    /// The peer sends no more. The socket stays here, and a send in flight goes on, until
+    /// [`SocketRing::close`].
+    Closed {
+        /// Which socket.
+        id: SocketId,
+        /// None at an orderly end.
+        error: Option<io::Error>,
+    },
+    /// All bytes of a send are in the kernel.
+    Sent {
+        /// Which socket.
+        id: SocketId,
+        /// The buffer of the send, empty, with its capacity.
+        buffer: Vec<u8>,
+        /// How many bytes were sent.
+        bytes: usize,
+    },
+    /// The bytes of a send did not all get out, and later ones cannot.
+    SendFailed {
+        /// Which socket.
+        id: SocketId,
+        /// Why.
+        error: io::Error,
+        /// The buffer of the send, empty, with its capacity.
+        buffer: Vec<u8>,
+    },
+    /// Nothing of a detached socket is in flight any more.
+    Detached {
+        /// Its name so far.
+        id: SocketId,
+        /// The connection, which may go to another core.
+        socket: Socket,
+    },
+}
+
+/// Kinds of entries, the top byte of what the kernel hands back with each completion.
+const RECEIVE: u64 = 1;
+const SEND: u64 = 2;
+const CANCEL_RECEIVE: u64 = 3;
+const CANCEL_SEND: u64 = 4;
+const ACCEPT: u64 = 5;
+const WAKE: u64 = 6;
+const ALARM: u64 = 7;
+const UNHEARD: u64 = 8;
+
+const INDEX_BITS: u32 = 24;
+const SOCKETS_MAX: usize = 1 << INDEX_BITS;
+
+/// Most bytes of one send entry; longer sends go in pieces.
+const SEND_BYTES_MAX: usize = 1 << 30;
+
+/// How long a listener rests after the process had no descriptors or memory for a connection.
+const ACCEPT_PAUSE_NANOS: u64 = 100_000_000;
+
+/// Packs what the kernel hands back: 8 bits kind, 24 bits index, 32 bits generation.
+const fn user_data(kind: u64, index: u32, generation: u32) -> u64 {
+    kind << 56 | (index as u64) << 32 | generation as u64
+}
+
+/// What the kernel does for the receiving side of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Receive {
+    Idle,
+    Armed,
+    Cancelling,
+    /// Not armed, as there was no buffer; waits in `SocketRing::starved`.
+    Starved,
+    /// The peer sends no more, or the socket is broken.
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Goes to the user when nothing is in flight.
+    Detaching,
+    /// Is dropped when nothing is in flight.
+    Closing,
+}
+
+#[derive(Debug)]
+struct Sending {
+    buffer: Vec<u8>,
+    start: usize,
+    position: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    /// None if the slot is free.
+    socket: Option<Socket>,
+    phase: Phase,
+    receive: Receive,
+    is_receive_wanted: bool,
+    sending: Option<Sending>,
+}
+
+#[derive(Debug)]
+struct ListenerSlot {
+    /// None after the listener was stopped and the kernel has let go of it.
+    listener: Option<Listener>,
+    is_armed: bool,
+    is_stopped: bool,
+    /// When to accept again after a failure.
+    resting_until: Option<Monotonic>,
+}
+
+/// The sockets of one core. Lives on the thread that created it.
+pub struct SocketRing {
+    // Dropped before the memory that the kernel was given.
+    pub(crate) kernel: KernelRing,
+    buffers: ReceiveBuffers,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Slots in use.
+    socket_count: usize,
+    listeners: Vec<ListenerSlot>,
+    resting_listeners: usize,
+    /// Events that did not come as completions, oldest first; they go before any completion.
+    queued: VecDeque<RingEvent>,
+    /// Sockets that found no receive buffer.
+    starved: Vec<SocketId>,
+    /// Entries that name memory of ours and have not ended.
+    in_flight: usize,
+    /// Tells rings apart, so that a buffer is not recycled into the wrong one.
+    number: u32,
+    /// Receive events since the core last slept.
+    pub(crate) burst: u32,
+    pub(crate) waker: Waker,
+    pub(crate) alarm: crate::idle::Alarm,
+    pub(crate) park: crate::idle::Park,
+}
+
+impl SocketRing {
+    /// Creates the ring of the calling thread. `waker` wakes it while it waits.
+    ///
+    /// # Errors
+    ///
+    /// Those of `io_uring_setup(2)`; [`crate::preflight`] explains the common ones.
+    pub fn new(options: RingOptions, waker: Waker) -> io::Result<Self> {
+        static RINGS: AtomicU32 = AtomicU32::new(0);
+        let mut kernel = KernelRing::new(options.entries, options.completions)?;
+        kernel.register_eventfd(waker.park_fd())?;
+        let buffers = ReceiveBuffers::new(options.buffers, usize_from_u32(options.buffer_bytes));
+        // SAFETY: both become fields of one value that drops `kernel` first; its `drop` keeps the
+        // buffers for ever if the kernel does not let go of them.
+        unsafe { buffers.register(&mut kernel) }?;
+        let mut ring = Self {
+            kernel,
+            buffers,
+            slots: Vec::new(),
+            free: Vec::new(),
+            socket_count: 0,
+            listeners: Vec::new(),
+            resting_listeners: 0,
+            queued: VecDeque::new(),
+            starved: Vec::new(),
+            in_flight: 0,
+            number: RINGS.fetch_add(1, Ordering::Relaxed),
+            burst: 0,
+            waker,
+            alarm: crate::idle::Alarm::default(),
+            park: crate::idle::Park::default(),
+        };
+        ring.watch_waker();
+        Ok(ring)
+    }
+
+    /// Accepts connections of `listener` from the next turn on.
+    pub fn listen(&mut self, listener: Listener) -> ListenerId {
+        let index = u32_from(self.listeners.len());
+        self.listeners.push(ListenerSlot {
+            listener: Some(listener),
+            is_armed: false,
+            is_stopped: false,
+            resting_until: None,
+        });
+        self.arm_accept(index);
+        ListenerId(index)
+    }
+
+    /// Accepts no more connections; the listening socket is closed in one of the next turns.
+    pub fn stop_listening(&mut self, id: ListenerId) {
+        let slot = &mut self.listeners[usize_from_u32(id.0)];
+        if slot.is_stopped {
+            return;
+        }
+        slot.is_stopped = true;
+        if slot.resting_until.take().is_some() {
+            self.resting_listeners -= 1;
+        }
+        if slot.is_armed {
+            let cancel = opcode::AsyncCancel::new(user_data(ACCEPT, id.0, 0)).build();
+            self.push_plain(cancel.user_data(user_data(UNHEARD, 0, 0)));
+        } else {
+            slot.listener = None;
+        }
+    }
+
+    /// Takes a socket into the ring and receives from it.
+    ///
+    /// # Panics
+    ///
+    /// If the ring has 2^24 sockets already, more than a process may have descriptors.
+    pub fn add(&mut self, socket: Socket) -> SocketId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            assert!(self.slots.len() < SOCKETS_MAX, "fewer sockets than descriptors of a process");
+            self.slots.push(Slot {
+                generation: 0,
+                socket: None,
+                phase: Phase::Open,
+                receive: Receive::Idle,
+                is_receive_wanted: true,
+                sending: None,
+            });
+            u32_from(self.slots.len() - 1)
+        });
+        let slot = &mut self.slots[usize_from_u32(index)];
+        slot.socket = Some(socket);
+        slot.phase = Phase::Open;
+        slot.receive = Receive::Idle;
+        slot.is_receive_wanted = true;
+        self.socket_count += 1;
+        let id = SocketId { index, generation: slot.generation };
+        self.settle(id);
+        id
+    }
+
+    /// Takes the next event, if there is one. Call [`Self::turn`] or [`Self::wait`] for more.
+    #[inline]
+    pub fn next_event(&mut self) -> Option<RingEvent> {
+        if let Some(event) = self.queued.pop_front() {
+            return Some(event);
+        }
+        while let Some(completion) = self.kernel.pop() {
+            if let Some(event) = self.handle(completion) {
+                return Some(event);
+            }
+            if let Some(event) = self.queued.pop_front() {
+                return Some(event);
+            }
+        }
+        None
+    }
+
+    /// Returns the bytes of `received`.
+    ///
+    /// # Panics
+    ///
+    /// If `received` is of another ring.
+    #[inline]
+    #[must_use]
+    pub fn received(&self, received: &Received) -> &[u8] {
+        assert_eq!(received.ring, self.number, "received by this ring");
+        self.buffers.received(received.buffer, usize_from_u32(received.len))
+    }
+
+    /// Gives the buffer of `received` back for receiving.
+    ///
+    /// # Panics
+    ///
+    /// If `received` is of another ring.
+    #[inline]
+    #[expect(clippy::needless_pass_by_value, reason = "the bytes are gone after this")]
+    pub fn recycle(&mut self, received: Received) {
+        assert_eq!(received.ring, self.number, "received by this ring");
+        self.buffers.recycle(received.buffer);
+    }
+
+    /// Sends `buffer[from..]`. Ends with `Sent` or `SendFailed`; without either if the socket is
+    /// closed before. Ignored if the socket is gone already.
+    ///
+    /// # Panics
+    ///
+    /// If a send of this socket is in flight, or `from` is beyond the end.
+    pub fn send(&mut self, id: SocketId, mut buffer: Vec<u8>, from: usize) {
+        let Some(slot) = self.open_slot(id) else { return };
+        assert!(slot.sending.is_none(), "one send per socket is in flight");
+        assert!(from <= buffer.len(), "the start lies inside the buffer");
+        if from == buffer.len() {
+            buffer.clear();
+            self.queued.push_back(RingEvent::Sent { id, buffer, bytes: 0 });
+            return;
+        }
+        slot.sending = Some(Sending { buffer, start: from, position: from });
+        self.push_send(id);
+    }
+
+    /// Whether a send of this socket is in flight.
+    #[must_use]
+    pub fn is_sending(&self, id: SocketId) -> bool {
+        self.slots
+            .get(id.index())
+            .is_some_and(|slot| slot.generation == id.generation && slot.sending.is_some())
+    }
+
+    /// Stops receiving from a socket. Data that the kernel has already handed over still comes;
+    /// that the peer has gone is noticed only after [`Self::resume_receive`].
+    pub fn pause_receive(&mut self, id: SocketId) {
+        let Some(slot) = self.open_slot(id) else { return };
+        slot.is_receive_wanted = false;
+        self.cancel_receive(id);
+    }
+
+    /// Receives again.
+    pub fn resume_receive(&mut self, id: SocketId) {
+        let Some(slot) = self.open_slot(id) else { return };
+        slot.is_receive_wanted = true;
+        self.settle(id);
+    }
+
+    /// Ends a socket: what is in flight is cancelled, what the kernel has already taken is still
+    /// sent. No events of `id` come after this call. Ignored if the socket is gone already.
+    pub fn close(&mut self, id: SocketId) {
+        let Some(slot) = self.slot(id) else { return };
+        if slot.phase == Phase::Closing {
+            return;
+        }
+        slot.phase = Phase::Closing;
+        let is_sending = slot.sending.is_some();
+        self.queued.retain(|event| event_socket(event) != Some(id));
+        if is_sending {
+            self.push_cancel(id, SEND, CANCEL_SEND);
+        }
+        self.cancel_receive(id);
+        self.settle(id);
+    }
+
+    /// Stops receiving from a socket and hands it out, by `Detached`, when nothing of it is in
+    /// flight. All data received before comes as events before.
+    pub fn detach(&mut self, id: SocketId) {
+        let Some(slot) = self.open_slot(id) else { return };
+        slot.phase = Phase::Detaching;
+        self.cancel_receive(id);
+        self.settle(id);
+    }
+
+    /// Returns the socket behind `id`, to ask it for its addresses.
+    #[must_use]
+    pub fn socket(&self, id: SocketId) -> Option<&Socket> {
+        let slot = self.slots.get(id.index())?;
+        if slot.generation == id.generation { slot.socket.as_ref() } else { None }
+    }
+
+    /// Returns the number of sockets in the ring, those still closing included.
+    #[must_use]
+    pub fn socket_count(&self) -> usize {
+        self.socket_count
+    }
+
+    /// Hands to the kernel what was asked for, and takes what it has ready. Does not wait, and makes
+    /// no system call if there is nothing to hand over and nothing put off in the kernel.
+    ///
+    /// # Errors
+    ///
+    /// If the ring is broken; the core cannot go on.
+    #[inline]
+    pub fn turn(&mut self) -> io::Result<()> {
+        self.prepare();
+        if self.kernel.needs_enter() { self.kernel.enter() } else { Ok(()) }
+    }
+
+    /// Whether [`Self::next_event`] or [`Self::turn`] has something to do.
+    #[inline]
+    #[must_use]
+    pub fn has_work(&mut self) -> bool {
+        !self.queued.is_empty() || self.kernel.has_completion() || self.kernel.needs_enter()
+    }
+
+    /// Puts into the queue what waits for its time.
+    pub(crate) fn prepare(&mut self) {
+        self.buffers.publish();
+        if !self.starved.is_empty() && self.buffers.is_available() {
+            for id in mem::take(&mut self.starved) {
+                if let Some(slot) = self.slot(id)
+                    && slot.receive == Receive::Starved
+                {
+                    slot.receive = Receive::Idle;
+                    self.settle(id);
+                }
+            }
+        }
+        if self.resting_listeners > 0 {
+            self.rouse_listeners();
+        }
+    }
+
+    /// How long the core may sleep at most, as a listener rests.
+    pub(crate) fn sleep_max(&self) -> Option<Duration> {
+        (self.resting_listeners > 0).then_some(Duration::from_nanos(ACCEPT_PAUSE_NANOS))
+    }
+
+    /// Queues a timer that ends `delay` from now; the kernel copies the time when it is submitted.
+    pub(crate) fn push_alarm(&mut self, entry: squeue::Entry) {
+        self.push_plain(entry.user_data(user_data(ALARM, 0, 0)));
+    }
+
+    /// Queues a change of the timer.
+    pub(crate) fn push_alarm_change(&mut self, entry: squeue::Entry) {
+        self.push_plain(entry.user_data(user_data(UNHEARD, 0, 0)));
+    }
+
+    /// What the timer is known by to the kernel.
+    pub(crate) const fn alarm_user_data() -> u64 {
+        user_data(ALARM, 0, 0)
+    }
+
+    // --- completions ---
+
+    fn handle(&mut self, completion: Completion) -> Option<RingEvent> {
+        let kind = completion.user_data >> 56;
+        let index = u32::try_from((completion.user_data >> 32) & ((1 << INDEX_BITS) - 1))
+            .expect("24 bits fit");
+        let generation =
+            u32::try_from(completion.user_data & u64::from(u32::MAX)).expect("32 bits fit");
+        let id = SocketId { index, generation };
+        match kind {
+            RECEIVE => self.on_receive(id, completion),
+            SEND => self.on_send(id, completion.result),
+            CANCEL_RECEIVE | CANCEL_SEND => {
+                self.on_cancel_failed(id, kind);
+                None
+            }
+            ACCEPT => self.on_accept(index, completion),
+            WAKE => {
+                if !completion.more {
+                    self.watch_waker();
+                }
+                None
+            }
+            ALARM => {
+                self.alarm.ended();
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn on_receive(&mut self, id: SocketId, completion: Completion) -> Option<RingEvent> {
+        if let Some(buffer) = completion.buffer {
+            self.buffers.lend(buffer);
+        }
+        if !completion.more {
+            self.in_flight -= 1;
+        }
+        let Some(slot) = self.slot(id) else {
+            self.recycle_buffer(completion.buffer);
+            return None;
+        };
+        if !completion.more {
+            slot.receive = Receive::Idle;
+        }
+        let phase = slot.phase;
+        let event = match (completion.result, completion.buffer) {
+            (len @ 1.., Some(buffer)) if phase != Phase::Closing => {
+                self.burst = self.burst.saturating_add(1);
+                let len = len.unsigned_abs();
+                Some(RingEvent::Received(Received { id, buffer, len, ring: self.number }))
+            }
+            (result, buffer) => {
+                self.recycle_buffer(buffer);
+                if result <= 0 && !completion.more {
+                    self.on_receive_ended(id, -result)
+                } else {
+                    None
+                }
+            }
+        };
+        self.settle(id);
+        event
+    }
+
+    /// The kernel receives no more for this socket; `error` is 0 at the end of the stream.
+    fn on_receive_ended(&mut self, id: SocketId, error: i32) -> Option<RingEvent> {
+        let slot = self.slot(id)?;
+        let is_open = slot.phase == Phase::Open;
+        match error {
+            libc::ENOBUFS => {
+                slot.receive = Receive::Starved;
+                self.starved.push(id);
+                None
+            }
+            libc::ECANCELED | libc::EINTR | libc::EAGAIN => None,
+            _ => {
+                slot.receive = Receive::Ended;
+                let error = (error != 0).then(|| io::Error::from_raw_os_error(error));
+                is_open.then_some(RingEvent::Closed { id, error })
+            }
+        }
+    }
+
+    fn on_send(&mut self, id: SocketId, result: i32) -> Option<RingEvent> {
+        self.in_flight -= 1;
+        let slot = self.slot(id)?;
+        let is_closing = slot.phase == Phase::Closing;
+        let sending = slot.sending.as_mut()?;
+        let is_transient = matches!(-result, libc::EINTR | libc::EAGAIN);
+        if let Ok(count) = usize::try_from(result) {
+            sending.position += count;
+        }
+        let is_unfinished = sending.position < sending.buffer.len();
+        if !is_closing && is_unfinished && (result > 0 || is_transient) {
+            self.push_send(id);
+            return None;
+        }
+        let Sending { mut buffer, start, position } = slot.sending.take()?;
+        buffer.clear();
+        self.settle(id);
+        if is_closing {
+            return None;
+        }
+        if is_unfinished {
+            let error = if result == 0 {
+                io::Error::from(io::ErrorKind::WriteZero)
+            } else {
+                io::Error::from_raw_os_error(-result)
+            };
+            return Some(RingEvent::SendFailed { id, error, buffer });
+        }
+        Some(RingEvent::Sent { id, buffer, bytes: position - start })
+    }
+
+    /// The kernel did not find what was to be cancelled, or it was just at it. If it has not ended
+    /// in the meantime, it is cancelled again; a closing socket is also shut down, which ends
+    /// everything.
+    fn on_cancel_failed(&mut self, id: SocketId, kind: u64) {
+        let Some(slot) = self.slot(id) else { return };
+        let is_in_flight = match kind {
+            CANCEL_SEND => slot.sending.is_some(),
+            _ => slot.receive == Receive::Cancelling,
+        };
+        if !is_in_flight {
+            return;
+        }
+        if slot.phase == Phase::Closing
+            && let Some(socket) = &slot.socket
+        {
+            socket.shut_down();
+        }
+        let target = if kind == CANCEL_SEND { SEND } else { RECEIVE };
+        self.push_cancel(id, target, kind);
+    }
+
+    fn on_accept(&mut self, index: u32, completion: Completion) -> Option<RingEvent> {
+        let id = ListenerId(index);
+        let slot = self.listeners.get_mut(usize_from_u32(index))?;
+        if !completion.more {
+            slot.is_armed = false;
+            if slot.is_stopped {
+                slot.listener = None;
+            }
+        }
+        if completion.result >= 0 {
+            // SAFETY: the kernel has just given us this descriptor and nobody else knows it.
+            let fd = unsafe { OwnedFd::from_raw_fd(completion.result) };
+            let is_stopped = slot.is_stopped;
+            self.arm_accept(index);
+            let socket = Socket::from_blocking(fd);
+            return (!is_stopped).then_some(RingEvent::Accepted { listener: id, socket });
+        }
+        if slot.is_stopped {
+            return None;
+        }
+        match -completion.result {
+            libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ECONNABORTED => {
+                self.arm_accept(index);
+                None
+            }
+            code => {
+                let until = Monotonic(monotonic().0.saturating_add(ACCEPT_PAUSE_NANOS));
+                if !slot.is_armed && slot.resting_until.replace(until).is_none() {
+                    self.resting_listeners += 1;
+                }
+                let error = io::Error::from_raw_os_error(code);
+                Some(RingEvent::AcceptFailed { listener: id, error })
+            }
+        }
+    }
+
+    // --- what follows from the state of a slot ---
+
+    /// Does what the state of a slot asks for: arms the receive, hands out, or frees.
+    fn settle(&mut self, id: SocketId) {
+        let Some(slot) = self.slot(id) else { return };
+        match slot.phase {
+            Phase::Open if slot.receive == Receive::Idle && slot.is_receive_wanted => {
+                self.arm_receive(id);
+            }
+            Phase::Open => {}
+            Phase::Detaching | Phase::Closing => {
+                let is_quiet = !matches!(slot.receive, Receive::Armed | Receive::Cancelling)
+                    && slot.sending.is_none();
+                if !is_quiet {
+                    return;
+                }
+                let is_detaching = slot.phase == Phase::Detaching;
+                let socket = self.release(id);
+                if let Some(socket) = socket
+                    && is_detaching
+                {
+                    self.queued.push_back(RingEvent::Detached { id, socket });
+                }
+            }
+        }
+    }
+
+    /// Frees a slot and returns its socket.
+    fn release(&mut self, id: SocketId) -> Option<Socket> {
+        let slot = self.slot(id)?;
+        let socket = slot.socket.take();
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(id.index);
+        self.socket_count -= 1;
+        socket
+    }
+
+    fn slot(&mut self, id: SocketId) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(id.index())?;
+        (slot.generation == id.generation && slot.socket.is_some()).then_some(slot)
+    }
+
+    fn open_slot(&mut self, id: SocketId) -> Option<&mut Slot> {
+        self.slot(id).filter(|slot| slot.phase == Phase::Open)
+    }
+
+    fn recycle_buffer(&mut self, buffer: Option<u16>) {
+        if let Some(buffer) = buffer {
+            self.buffers.recycle(buffer);
+        }
+    }
+
+    // --- entries ---
+
+    fn arm_receive(&mut self, id: SocketId) {
+        let Some(slot) = self.slot(id) else { return };
+        let Some(fd) = slot.socket.as_ref().map(Socket::raw_fd) else { return };
+        slot.receive = Receive::Armed;
+        self.in_flight += 1;
+        let entry = opcode::RecvMulti::new(Fd(fd), BUFFER_GROUP).build();
+        let entry = entry.user_data(user_data(RECEIVE, id.index, id.generation));
+        // SAFETY: the slot keeps the descriptor until the receive has ended (`settle`), and the
+        // buffers of the group live as long as the ring.
+        unsafe { self.kernel.push(entry) };
+    }
+
+    fn push_send(&mut self, id: SocketId) {
+        let Some(slot) = self.slot(id) else { return };
+        let (Some(socket), Some(sending)) = (&slot.socket, &slot.sending) else { return };
+        let rest = &sending.buffer[sending.position..];
+        let len = u32_from(rest.len().min(SEND_BYTES_MAX));
+        // The kernel goes on after a partial send by itself, which saves a completion for each
+        // time the socket's buffer is full.
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        let entry = opcode::Send::new(Fd(socket.raw_fd()), rest.as_ptr(), len).flags(flags).build();
+        let entry = entry.user_data(user_data(SEND, id.index, id.generation));
+        self.in_flight += 1;
+        // SAFETY: the slot keeps descriptor and buffer, and does not touch the buffer, until the
+        // completion of this send was handled (`on_send`).
+        unsafe { self.kernel.push(entry) };
+    }
+
+    fn cancel_receive(&mut self, id: SocketId) {
+        if let Some(slot) = self.slot(id)
+            && slot.receive == Receive::Armed
+        {
+            slot.receive = Receive::Cancelling;
+            self.push_cancel(id, RECEIVE, CANCEL_RECEIVE);
+        }
+    }
+
+    /// Queues the end of an entry; there is a completion only if that fails.
+    fn push_cancel(&mut self, id: SocketId, target: u64, kind: u64) {
+        let entry = opcode::AsyncCancel::new(user_data(target, id.index, id.generation)).build();
+        let entry = entry.flags(squeue::Flags::SKIP_SUCCESS);
+        self.push_plain(entry.user_data(user_data(kind, id.index, id.generation)));
+    }
+
+    fn arm_accept(&mut self, index: u32) {
+        let Some(slot) = self.listeners.get_mut(usize_from_u32(index)) else { return };
+        if slot.is_armed || slot.is_stopped {
+            return;
+        }
+        let Some(fd) = slot.listener.as_ref().map(Listener::raw_fd) else { return };
+        slot.is_armed = true;
+        // Not SOCK_NONBLOCK: the ring would answer "try again" where it should wait.
+        let entry = opcode::AcceptMulti::new(Fd(fd)).flags(libc::SOCK_CLOEXEC).build();
+        // The slot keeps the descriptor until the accept has ended (`on_accept`).
+        self.push_plain(entry.user_data(user_data(ACCEPT, index, 0)));
+    }
+
+    fn rouse_listeners(&mut self) {
+        let now = monotonic();
+        for index in 0..self.listeners.len() {
+            let slot = &mut self.listeners[index];
+            if slot.resting_until.is_some_and(|until| until <= now) {
+                slot.resting_until = None;
+                self.resting_listeners -= 1;
+                self.arm_accept(u32_from(index));
+            }
+        }
+    }
+
+    fn watch_waker(&mut self) {
+        let fd = Fd(self.waker.ring_fd());
+        let entry = opcode::PollAdd::new(fd, u32::from(libc::POLLIN.unsigned_abs())).multi(true);
+        self.push_plain(entry.build().user_data(user_data(WAKE, 0, 0)));
+    }
+
+    /// Queues an entry that names no memory.
+    fn push_plain(&mut self, entry: squeue::Entry) {
+        // SAFETY: all callers name at most a descriptor that `self` keeps open, or a time that the
+        // caller keeps until the entry was submitted, when the kernel copies it.
+        unsafe { self.kernel.push(entry) };
+    }
+}
+
+impl Drop for SocketRing {
+    fn drop(&mut self) {
+        let mut is_quiet = self.kernel.cancel_all().is_ok();
+        while let Some(completion) = self.kernel.pop() {
+            drop(self.handle_at_end(completion));
+        }
+        is_quiet &= self.in_flight == 0;
+        if !is_quiet {
+            // The kernel may still touch this memory, so it is never given back.
+            mem::forget(mem::replace(&mut self.buffers, ReceiveBuffers::new(1, 1)));
+            mem::forget(mem::take(&mut self.slots));
+        }
+    }
+}
+
+impl SocketRing {
+    /// Counts what has ended; sockets that were accepted last are closed.
+    fn handle_at_end(&mut self, completion: Completion) -> Option<OwnedFd> {
+        match completion.user_data >> 56 {
+            RECEIVE if !completion.more => self.in_flight -= 1,
+            SEND => self.in_flight -= 1,
+            ACCEPT if completion.result >= 0 => {
+                // SAFETY: the kernel has given us this descriptor and nobody else knows it.
+                return Some(unsafe { OwnedFd::from_raw_fd(completion.result) });
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+impl std::fmt::Debug for SocketRing {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("SocketRing")
+            .field("sockets", &self.socket_count)
+            .field("in_flight", &self.in_flight)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The socket that an event is about.
+fn event_socket(event: &RingEvent) -> Option<SocketId> {
+    match event {
+        RingEvent::Received(received) => Some(received.id),
+        RingEvent::Closed { id, .. }
+        | RingEvent::Sent { id, .. }
+        | RingEvent::SendFailed { id, .. }
+        | RingEvent::Detached { id, .. } => Some(*id),
+        RingEvent::Accepted { .. } | RingEvent::AcceptFailed { .. } => None,
+    }
+}
