@@ -4,9 +4,7 @@
 #[must_use]
 pub const fn u64_from(len: usize) -> u64 {
     // usize is at most 64 bits wide.
-    {
-        len as u64
-    }
+    len as u64
 }
 
 /// Converts a length to `i64`.
@@ -43,7 +41,5 @@ pub fn usize_from(value: u64) -> usize {
 #[must_use]
 pub const fn usize_from_u32(value: u32) -> usize {
     // usize is at least 32 bits wide.
-    {
-        value as usize
-    }
+    value as usize
 }

@@ -7,11 +7,17 @@ use crate::ids::SlotId;
 use crate::limits::SLOT_COUNT;
 
 /// A hash map whose order repeats from run to run, for everything that is not the keyspace.
-#[expect(clippy::disallowed_types, reason = "this is the replacement, with a fixed seed")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "this is the replacement, with a fixed seed"
+)]
 pub type Map<K, V> = hash_map::HashMap<K, V, FixedState>;
 
 /// A hash set whose order repeats from run to run.
-#[expect(clippy::disallowed_types, reason = "this is the replacement, with a fixed seed")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "this is the replacement, with a fixed seed"
+)]
 pub type Set<K> = hash_set::HashSet<K, FixedState>;
 
 /// Builds hashers with one fixed seed. Not for keys that clients choose in bulk: use [`KeyHasher`].
@@ -37,7 +43,9 @@ impl KeyHasher {
     /// Creates a hasher from 128 bits that clients cannot guess.
     #[must_use]
     pub fn new(seed: (u64, u64)) -> Self {
-        Self { state: ahash::RandomState::with_seeds(seed.0, seed.1, !seed.0, !seed.1) }
+        Self {
+            state: ahash::RandomState::with_seeds(seed.0, seed.1, !seed.0, !seed.1),
+        }
     }
 
     /// Returns the hash of `key`; all 64 bits are usable.
@@ -50,18 +58,21 @@ impl KeyHasher {
     }
 }
 
-/// Returns the cluster slot of `key`: CRC16 (XMODEM) modulo 16384 of the key, or of the part between
-/// the first `{` and the next `}` if that part is not empty. Source: the Redis Cluster
-/// specification, "Keys distribution model" and "Hash tags".
+/// Returns the cluster slot of `key`: CRC16 (XMODEM) modulo 16384 of its hash tag.
+///
+/// Source: the Redis Cluster specification, "Keys distribution model" and "Hash tags".
 #[must_use]
 pub fn key_slot(key: &[u8]) -> SlotId {
     SlotId(crc16(hash_tag(key)) % SLOT_COUNT)
 }
 
-/// Returns the part of `key` that decides its slot.
+/// Returns the part of `key` that decides its slot: what stands between the first `{` and the next
+/// `}` if that is not empty, else all of it.
 #[must_use]
 pub fn hash_tag(key: &[u8]) -> &[u8] {
-    let Some(open) = key.iter().position(|&byte| byte == b'{') else { return key };
+    let Some(open) = key.iter().position(|&byte| byte == b'{') else {
+        return key;
+    };
     let rest = &key[open + 1..];
     match rest.iter().position(|&byte| byte == b'}') {
         Some(close) if close > 0 => &rest[..close],
@@ -79,7 +90,11 @@ const fn crc16_table() -> [u16; 256] {
         let mut crc = byte << 8;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ CRC16_POLYNOMIAL };
+            crc = if crc & 0x8000 == 0 {
+                crc << 1
+            } else {
+                (crc << 1) ^ CRC16_POLYNOMIAL
+            };
             bit += 1;
         }
         table[byte as usize] = crc;
@@ -106,7 +121,10 @@ mod tests {
 
     #[test]
     fn slot_follows_the_hash_tag_only_if_it_is_not_empty() {
-        assert_eq!(key_slot(b"{user1000}.following"), key_slot(b"{user1000}.followers"));
+        assert_eq!(
+            key_slot(b"{user1000}.following"),
+            key_slot(b"{user1000}.followers")
+        );
         assert_eq!(hash_tag(b"foo{}{bar}"), b"foo{}{bar}");
         assert_eq!(hash_tag(b"foo{{bar}}zap"), b"{bar");
         assert_eq!(hash_tag(b"foo{bar}{zap}"), b"bar");
