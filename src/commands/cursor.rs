@@ -18,13 +18,16 @@ const SHARD_BITS: u32 = 10;
 /// Bits of a shard-local cursor.
 const LOCAL_BITS: u32 = 53;
 
+/// Largest shard-local cursor.
+pub const LOCAL_MAX: u64 = (1 << LOCAL_BITS) - 1;
+
 const _: () = assert!(1 << SHARD_BITS >= SHARDS_MAX, "every shard must fit its bits");
 const _: () = assert!(SHARD_BITS + LOCAL_BITS < 64, "a cursor must fit a signed integer");
 
 /// Packs a place in a walk for the wire. `local` has at most 53 bits.
 #[must_use]
 pub fn pack(shard: ShardId, local: u64) -> u64 {
-    debug_assert!(local >> LOCAL_BITS == 0, "shard-local cursors are bounded");
+    debug_assert!(local <= LOCAL_MAX, "shard-local cursors are bounded");
     (local << SHARD_BITS) | u64::from(shard.0)
 }
 
@@ -35,7 +38,7 @@ pub fn pack(shard: ShardId, local: u64) -> u64 {
 #[must_use]
 pub fn unpack(cursor: u64, shard_count: u16) -> (ShardId, u64) {
     let index = u16::try_from(cursor & ((1 << SHARD_BITS) - 1)).unwrap_or_default();
-    let local = (cursor >> SHARD_BITS) & ((1 << LOCAL_BITS) - 1);
+    let local = (cursor >> SHARD_BITS) & LOCAL_MAX;
     if index < shard_count { (ShardId(index), local) } else { (ShardId(0), 0) }
 }
 
@@ -87,7 +90,7 @@ mod tests {
     #[test]
     fn cursor_survives_packing() {
         for shard in [0, 1, 7, 1023] {
-            for local in [0, 1, 12_345, (1 << LOCAL_BITS) - 1] {
+            for local in [0, 1, 12_345, LOCAL_MAX] {
                 assert_eq!(unpack(pack(ShardId(shard), local), 1024), (ShardId(shard), local));
             }
         }

@@ -14,7 +14,6 @@
 //! command by name, and everything that involves two shards.
 
 pub mod cursor;
-pub mod digest;
 pub mod error;
 pub mod key;
 pub mod key_expire;

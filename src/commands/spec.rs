@@ -6,6 +6,7 @@
 
 use base::clock::UnixMillis;
 use base::ids::DbIndex;
+use base::random::Random;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use shard::Shard;
@@ -47,6 +48,8 @@ pub struct Context<'a> {
     pub now: UnixMillis,
     /// Whether reads count as accesses (`CLIENT NO-TOUCH`).
     pub touch: bool,
+    /// The chance of this core, for commands whose answer is drawn.
+    pub random: &'a mut Random,
 }
 
 /// How a command uses several shards.
