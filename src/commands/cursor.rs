@@ -21,8 +21,14 @@ const LOCAL_BITS: u32 = 53;
 /// Largest shard-local cursor.
 pub const LOCAL_MAX: u64 = (1 << LOCAL_BITS) - 1;
 
-const _: () = assert!(1 << SHARD_BITS >= SHARDS_MAX, "every shard must fit its bits");
-const _: () = assert!(SHARD_BITS + LOCAL_BITS < 64, "a cursor must fit a signed integer");
+const _: () = assert!(
+    1 << SHARD_BITS >= SHARDS_MAX,
+    "every shard must fit its bits"
+);
+const _: () = assert!(
+    SHARD_BITS + LOCAL_BITS < 64,
+    "a cursor must fit a signed integer"
+);
 
 /// Packs a place in a walk for the wire. `local` has at most 53 bits.
 #[must_use]
@@ -39,7 +45,11 @@ pub fn pack(shard: ShardId, local: u64) -> u64 {
 pub fn unpack(cursor: u64, shard_count: u16) -> (ShardId, u64) {
     let index = u16::try_from(cursor & ((1 << SHARD_BITS) - 1)).unwrap_or_default();
     let local = (cursor >> SHARD_BITS) & LOCAL_MAX;
-    if index < shard_count { (ShardId(index), local) } else { (ShardId(0), 0) }
+    if index < shard_count {
+        (ShardId(index), local)
+    } else {
+        (ShardId(0), 0)
+    }
 }
 
 /// Returns the wire cursor of the step after one that ran on `shard` and ended with the local cursor
@@ -50,7 +60,11 @@ pub fn next_shard(shard: ShardId, local: u64, shard_count: u16) -> u64 {
         return pack(shard, local);
     }
     let next = shard.0.saturating_add(1);
-    if next < shard_count { pack(ShardId(next), 0) } else { 0 }
+    if next < shard_count {
+        pack(ShardId(next), 0)
+    } else {
+        0
+    }
 }
 
 /// Reads a cursor word, accepting what Redis accepts: an optional sign and decimal digits, or nothing
@@ -80,7 +94,11 @@ pub fn parse(word: &[u8]) -> Result<u64, CommandError> {
             .and_then(|value| value.checked_add(u64::from(byte - b'0')))
             .ok_or(INVALID)?;
     }
-    Ok(if negative { value.wrapping_neg() } else { value })
+    Ok(if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    })
 }
 
 #[cfg(test)]
@@ -91,7 +109,10 @@ mod tests {
     fn cursor_survives_packing() {
         for shard in [0, 1, 7, 1023] {
             for local in [0, 1, 12_345, LOCAL_MAX] {
-                assert_eq!(unpack(pack(ShardId(shard), local), 1024), (ShardId(shard), local));
+                assert_eq!(
+                    unpack(pack(ShardId(shard), local), 1024),
+                    (ShardId(shard), local)
+                );
             }
         }
     }

@@ -63,7 +63,9 @@ impl CommandError {
             Self::DbOutOfRange => "ERR DB index is out of range",
             Self::SameObject => "ERR source and destination objects are the same",
             Self::WordCount => {
-                return Cow::Owned(format!("ERR wrong number of arguments for '{name}' command"));
+                return Cow::Owned(format!(
+                    "ERR wrong number of arguments for '{name}' command"
+                ));
             }
             Self::UnsupportedOption(index) => {
                 let word = String::from_utf8_lossy(args.get(index).unwrap_or_default());

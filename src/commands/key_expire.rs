@@ -45,7 +45,9 @@ fn set_expiry(
 ) -> Result<(), CommandError> {
     let conditions = Conditions::parse(args)?;
     let amount = words::integer_or_refuse(args.word(2))?;
-    let at = form.point(amount, context.now).ok_or(CommandError::InvalidExpire)?;
+    let at = form
+        .point(amount, context.now)
+        .ok_or(CommandError::InvalidExpire)?;
     let key = context.shard.key(args.word(1));
     let mut db = context.shard.db(context.db);
     let done = match db.peek(key).map(|entry| entry.expire_at()) {
@@ -83,7 +85,12 @@ impl Conditions {
                 return Err(CommandError::UnsupportedOption(index));
             }
         }
-        let Self { if_none, if_any, if_later, if_earlier } = conditions;
+        let Self {
+            if_none,
+            if_any,
+            if_later,
+            if_earlier,
+        } = conditions;
         if if_none && (if_any || if_later || if_earlier) {
             return Err(CommandError::Text(
                 "ERR NX and XX, GT or LT options at the same time are not compatible",
@@ -112,7 +119,9 @@ impl Conditions {
 }
 
 fn ttl(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    reply_with_time(context, args, |at, now| rounded_seconds((at.0 - now.0).max(0)))
+    reply_with_time(context, args, |at, now| {
+        rounded_seconds((at.0 - now.0).max(0))
+    })
 }
 
 fn pttl(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
@@ -157,21 +166,196 @@ fn persist(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
     Ok(())
 }
 
-const EXPIRE: Declaration = Declaration::new("expire", Arity::AtLeast(3), Flags::WRITE.and(Flags::FAST)).categories(&[Category::Keyspace]).keys(&[KeySpec::at(1, &["RW", "update"])]).docs(Docs::new("generic", "1.0.0", "Lets a key expire after some seconds.", "O(1)").history(&[("7.0.0", "`NX`, `XX`, `GT` and `LT` make it conditional.")]).arguments(&[Argument::KEY, Argument::integer("seconds"), Argument::one_of("condition", &[Argument::token("nx", "NX"), Argument::token("xx", "XX"), Argument::token("gt", "GT"), Argument::token("lt", "LT")]).since("7.0.0").optional()]));
+const EXPIRE: Declaration =
+    Declaration::new("expire", Arity::AtLeast(3), Flags::WRITE.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(1, &["RW", "update"])])
+        .docs(
+            Docs::new(
+                "generic",
+                "1.0.0",
+                "Lets a key expire after some seconds.",
+                "O(1)",
+            )
+            .history(&[("7.0.0", "`NX`, `XX`, `GT` and `LT` make it conditional.")])
+            .arguments(&[
+                Argument::KEY,
+                Argument::integer("seconds"),
+                Argument::one_of(
+                    "condition",
+                    &[
+                        Argument::token("nx", "NX"),
+                        Argument::token("xx", "XX"),
+                        Argument::token("gt", "GT"),
+                        Argument::token("lt", "LT"),
+                    ],
+                )
+                .since("7.0.0")
+                .optional(),
+            ]),
+        );
 
-const PEXPIRE: Declaration = Declaration::new("pexpire", Arity::AtLeast(3), Flags::WRITE.and(Flags::FAST)).categories(&[Category::Keyspace]).keys(&[KeySpec::at(1, &["RW", "update"])]).docs(Docs::new("generic", "2.6.0", "Lets a key expire after some milliseconds.", "O(1)").history(&[("7.0.0", "`NX`, `XX`, `GT` and `LT` make it conditional.")]).arguments(&[Argument::KEY, Argument::integer("milliseconds"), Argument::one_of("condition", &[Argument::token("nx", "NX"), Argument::token("xx", "XX"), Argument::token("gt", "GT"), Argument::token("lt", "LT")]).since("7.0.0").optional()]));
+const PEXPIRE: Declaration =
+    Declaration::new("pexpire", Arity::AtLeast(3), Flags::WRITE.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(1, &["RW", "update"])])
+        .docs(
+            Docs::new(
+                "generic",
+                "2.6.0",
+                "Lets a key expire after some milliseconds.",
+                "O(1)",
+            )
+            .history(&[("7.0.0", "`NX`, `XX`, `GT` and `LT` make it conditional.")])
+            .arguments(&[
+                Argument::KEY,
+                Argument::integer("milliseconds"),
+                Argument::one_of(
+                    "condition",
+                    &[
+                        Argument::token("nx", "NX"),
+                        Argument::token("xx", "XX"),
+                        Argument::token("gt", "GT"),
+                        Argument::token("lt", "LT"),
+                    ],
+                )
+                .since("7.0.0")
+                .optional(),
+            ]),
+        );
 
-const EXPIREAT: Declaration = Declaration::new("expireat", Arity::AtLeast(3), Flags::WRITE.and(Flags::FAST)).categories(&[Category::Keyspace]).keys(&[KeySpec::at(1, &["RW", "update"])]).docs(Docs::new("generic", "1.2.0", "Lets a key expire at a point in time given in Unix seconds.", "O(1)").history(&[("7.0.0", "`NX`, `XX`, `GT` and `LT` make it conditional.")]).arguments(&[Argument::KEY, Argument::unix_time("unix-time-seconds"), Argument::one_of("condition", &[Argument::token("nx", "NX"), Argument::token("xx", "XX"), Argument::token("gt", "GT"), Argument::token("lt", "LT")]).since("7.0.0").optional()]));
+const EXPIREAT: Declaration =
+    Declaration::new("expireat", Arity::AtLeast(3), Flags::WRITE.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(1, &["RW", "update"])])
+        .docs(
+            Docs::new(
+                "generic",
+                "1.2.0",
+                "Lets a key expire at a point in time given in Unix seconds.",
+                "O(1)",
+            )
+            .history(&[("7.0.0", "`NX`, `XX`, `GT` and `LT` make it conditional.")])
+            .arguments(&[
+                Argument::KEY,
+                Argument::unix_time("unix-time-seconds"),
+                Argument::one_of(
+                    "condition",
+                    &[
+                        Argument::token("nx", "NX"),
+                        Argument::token("xx", "XX"),
+                        Argument::token("gt", "GT"),
+                        Argument::token("lt", "LT"),
+                    ],
+                )
+                .since("7.0.0")
+                .optional(),
+            ]),
+        );
 
-const PEXPIREAT: Declaration = Declaration::new("pexpireat", Arity::AtLeast(3), Flags::WRITE.and(Flags::FAST)).categories(&[Category::Keyspace]).keys(&[KeySpec::at(1, &["RW", "update"])]).docs(Docs::new("generic", "2.6.0", "Lets a key expire at a point in time given in Unix milliseconds.", "O(1)").history(&[("7.0.0", "`NX`, `XX`, `GT` and `LT` make it conditional.")]).arguments(&[Argument::KEY, Argument::unix_time("unix-time-milliseconds"), Argument::one_of("condition", &[Argument::token("nx", "NX"), Argument::token("xx", "XX"), Argument::token("gt", "GT"), Argument::token("lt", "LT")]).since("7.0.0").optional()]));
+const PEXPIREAT: Declaration = Declaration::new(
+    "pexpireat",
+    Arity::AtLeast(3),
+    Flags::WRITE.and(Flags::FAST),
+)
+.categories(&[Category::Keyspace])
+.keys(&[KeySpec::at(1, &["RW", "update"])])
+.docs(
+    Docs::new(
+        "generic",
+        "2.6.0",
+        "Lets a key expire at a point in time given in Unix milliseconds.",
+        "O(1)",
+    )
+    .history(&[("7.0.0", "`NX`, `XX`, `GT` and `LT` make it conditional.")])
+    .arguments(&[
+        Argument::KEY,
+        Argument::unix_time("unix-time-milliseconds"),
+        Argument::one_of(
+            "condition",
+            &[
+                Argument::token("nx", "NX"),
+                Argument::token("xx", "XX"),
+                Argument::token("gt", "GT"),
+                Argument::token("lt", "LT"),
+            ],
+        )
+        .since("7.0.0")
+        .optional(),
+    ]),
+);
 
-const TTL: Declaration = Declaration::new("ttl", Arity::Exactly(2), Flags::READONLY.and(Flags::FAST)).categories(&[Category::Keyspace]).keys(&[KeySpec::at(1, &["RO", "access"])]).tips(&["nondeterministic_output"]).docs(Docs::new("generic", "1.0.0", "Returns the seconds until a key expires.", "O(1)").history(&[("2.8.0", "-2 tells a missing key from one without expiry.")]).arguments(&[Argument::KEY]));
+const TTL: Declaration =
+    Declaration::new("ttl", Arity::Exactly(2), Flags::READONLY.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(1, &["RO", "access"])])
+        .tips(&["nondeterministic_output"])
+        .docs(
+            Docs::new(
+                "generic",
+                "1.0.0",
+                "Returns the seconds until a key expires.",
+                "O(1)",
+            )
+            .history(&[("2.8.0", "-2 tells a missing key from one without expiry.")])
+            .arguments(&[Argument::KEY]),
+        );
 
-const PTTL: Declaration = Declaration::new("pttl", Arity::Exactly(2), Flags::READONLY.and(Flags::FAST)).categories(&[Category::Keyspace]).keys(&[KeySpec::at(1, &["RO", "access"])]).tips(&["nondeterministic_output"]).docs(Docs::new("generic", "2.6.0", "Returns the milliseconds until a key expires.", "O(1)").history(&[("2.8.0", "-2 tells a missing key from one without expiry.")]).arguments(&[Argument::KEY]));
+const PTTL: Declaration =
+    Declaration::new("pttl", Arity::Exactly(2), Flags::READONLY.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(1, &["RO", "access"])])
+        .tips(&["nondeterministic_output"])
+        .docs(
+            Docs::new(
+                "generic",
+                "2.6.0",
+                "Returns the milliseconds until a key expires.",
+                "O(1)",
+            )
+            .history(&[("2.8.0", "-2 tells a missing key from one without expiry.")])
+            .arguments(&[Argument::KEY]),
+        );
 
-const EXPIRETIME: Declaration = Declaration::new("expiretime", Arity::Exactly(2), Flags::READONLY.and(Flags::FAST)).categories(&[Category::Keyspace]).keys(&[KeySpec::at(1, &["RO", "access"])]).docs(Docs::new("generic", "7.0.0", "Returns when a key expires, in Unix seconds.", "O(1)").arguments(&[Argument::KEY]));
+const EXPIRETIME: Declaration = Declaration::new(
+    "expiretime",
+    Arity::Exactly(2),
+    Flags::READONLY.and(Flags::FAST),
+)
+.categories(&[Category::Keyspace])
+.keys(&[KeySpec::at(1, &["RO", "access"])])
+.docs(
+    Docs::new(
+        "generic",
+        "7.0.0",
+        "Returns when a key expires, in Unix seconds.",
+        "O(1)",
+    )
+    .arguments(&[Argument::KEY]),
+);
 
-const PEXPIRETIME: Declaration = Declaration::new("pexpiretime", Arity::Exactly(2), Flags::READONLY.and(Flags::FAST)).categories(&[Category::Keyspace]).keys(&[KeySpec::at(1, &["RO", "access"])]).docs(Docs::new("generic", "7.0.0", "Returns when a key expires, in Unix milliseconds.", "O(1)").arguments(&[Argument::KEY]));
+const PEXPIRETIME: Declaration = Declaration::new(
+    "pexpiretime",
+    Arity::Exactly(2),
+    Flags::READONLY.and(Flags::FAST),
+)
+.categories(&[Category::Keyspace])
+.keys(&[KeySpec::at(1, &["RO", "access"])])
+.docs(
+    Docs::new(
+        "generic",
+        "7.0.0",
+        "Returns when a key expires, in Unix milliseconds.",
+        "O(1)",
+    )
+    .arguments(&[Argument::KEY]),
+);
 
-const PERSIST: Declaration = Declaration::new("persist", Arity::Exactly(2), Flags::WRITE.and(Flags::FAST)).categories(&[Category::Keyspace]).keys(&[KeySpec::at(1, &["RW", "update"])]).docs(Docs::new("generic", "2.2.0", "Takes the expiry off a key.", "O(1)").arguments(&[Argument::KEY]));
-
+const PERSIST: Declaration =
+    Declaration::new("persist", Arity::Exactly(2), Flags::WRITE.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(1, &["RW", "update"])])
+        .docs(
+            Docs::new("generic", "2.2.0", "Takes the expiry off a key.", "O(1)")
+                .arguments(&[Argument::KEY]),
+        );

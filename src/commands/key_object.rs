@@ -42,7 +42,9 @@ fn object(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
     let subcommand = args.word(1);
     if equals_ignore_case(subcommand, "HELP") {
         context.reply.array(OBJECT_HELP.len());
-        OBJECT_HELP.iter().for_each(|line| context.reply.simple(line));
+        OBJECT_HELP
+            .iter()
+            .for_each(|line| context.reply.simple(line));
         return Ok(());
     }
     let options = *context.shard.options();
@@ -61,7 +63,9 @@ fn object(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
             return Err(CommandError::Text(LFU_SELECTED));
         }
         let seconds = entry.idle_seconds(context.now);
-        context.reply.integer(i64::try_from(seconds).unwrap_or(i64::MAX));
+        context
+            .reply
+            .integer(i64::try_from(seconds).unwrap_or(i64::MAX));
     } else if equals_ignore_case(subcommand, "FREQ") {
         if !options.lfu {
             return Err(CommandError::Text(LFU_NOT_SELECTED));
@@ -113,7 +117,9 @@ fn memory_usage(context: &mut Context<'_>, args: Args<'_>) -> Result<(), Command
 pub fn debug_object(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Result<String, CommandError> {
     let now = shard.now();
     let key = shard.key(key);
-    let Some(entry) = shard.db(db).peek(key) else { return Err(CommandError::NoSuchKey) };
+    let Some(entry) = shard.db(db).peek(key) else {
+        return Err(CommandError::NoSuchKey);
+    };
     let idle = entry.idle_seconds(now);
     // The clock of which Redis shows 24 bits, at the time of the last use.
     let used_at = (now.seconds() - i64::try_from(idle).unwrap_or(i64::MAX)) & 0xFF_FFFF;
@@ -157,7 +163,11 @@ fn serialized_bytes(entry: EntryRef<'_>) -> usize {
 #[must_use]
 pub fn digest_of_value(shard: &mut Shard, db: DbIndex, key: &[u8]) -> digest::Digest {
     let key = shard.key(key);
-    shard.db(db).peek(key).map(digest::value).unwrap_or_default()
+    shard
+        .db(db)
+        .peek(key)
+        .map(digest::value)
+        .unwrap_or_default()
 }
 
 /// Returns this shard's share of `DEBUG DIGEST` for one database. Shares are joined by
@@ -167,17 +177,101 @@ pub fn digest_of_database(shard: &mut Shard, db: DbIndex) -> digest::Digest {
     shard.db(db).digest()
 }
 
-const OBJECT_HELP: Declaration = Declaration::new("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE)).categories(&[Category::Keyspace]).docs(Docs::new("generic", "6.2.0", "Lists the subcommands.", "O(1)"));
+const OBJECT_HELP: Declaration =
+    Declaration::new("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE))
+        .categories(&[Category::Keyspace])
+        .docs(Docs::new(
+            "generic",
+            "6.2.0",
+            "Lists the subcommands.",
+            "O(1)",
+        ));
 
-const OBJECT_FREQ: Declaration = Declaration::new("freq", Arity::Exactly(3), Flags::READONLY).categories(&[Category::Keyspace]).keys(&[KeySpec::at(2, &["RO"])]).tips(&["nondeterministic_output"]).docs(Docs::new("generic", "4.0.0", "Returns the logarithmic counter of accesses to a key.", "O(1)").arguments(&[Argument::KEY]));
+const OBJECT_FREQ: Declaration = Declaration::new("freq", Arity::Exactly(3), Flags::READONLY)
+    .categories(&[Category::Keyspace])
+    .keys(&[KeySpec::at(2, &["RO"])])
+    .tips(&["nondeterministic_output"])
+    .docs(
+        Docs::new(
+            "generic",
+            "4.0.0",
+            "Returns the logarithmic counter of accesses to a key.",
+            "O(1)",
+        )
+        .arguments(&[Argument::KEY]),
+    );
 
-const OBJECT_IDLETIME: Declaration = Declaration::new("idletime", Arity::Exactly(3), Flags::READONLY).categories(&[Category::Keyspace]).keys(&[KeySpec::at(2, &["RO"])]).tips(&["nondeterministic_output"]).docs(Docs::new("generic", "2.2.3", "Returns how many seconds ago a key was last used.", "O(1)").arguments(&[Argument::KEY]));
+const OBJECT_IDLETIME: Declaration =
+    Declaration::new("idletime", Arity::Exactly(3), Flags::READONLY)
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(2, &["RO"])])
+        .tips(&["nondeterministic_output"])
+        .docs(
+            Docs::new(
+                "generic",
+                "2.2.3",
+                "Returns how many seconds ago a key was last used.",
+                "O(1)",
+            )
+            .arguments(&[Argument::KEY]),
+        );
 
-const OBJECT_ENCODING: Declaration = Declaration::new("encoding", Arity::Exactly(3), Flags::READONLY).categories(&[Category::Keyspace]).keys(&[KeySpec::at(2, &["RO"])]).tips(&["nondeterministic_output"]).docs(Docs::new("generic", "2.2.3", "Names the representation in which a value is kept.", "O(1)").arguments(&[Argument::KEY]));
+const OBJECT_ENCODING: Declaration =
+    Declaration::new("encoding", Arity::Exactly(3), Flags::READONLY)
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(2, &["RO"])])
+        .tips(&["nondeterministic_output"])
+        .docs(
+            Docs::new(
+                "generic",
+                "2.2.3",
+                "Names the representation in which a value is kept.",
+                "O(1)",
+            )
+            .arguments(&[Argument::KEY]),
+        );
 
-const OBJECT_REFCOUNT: Declaration = Declaration::new("refcount", Arity::Exactly(3), Flags::READONLY).categories(&[Category::Keyspace]).keys(&[KeySpec::at(2, &["RO"])]).tips(&["nondeterministic_output"]).docs(Docs::new("generic", "2.2.3", "Returns how many references to a value there are.", "O(1)").arguments(&[Argument::KEY]));
+const OBJECT_REFCOUNT: Declaration =
+    Declaration::new("refcount", Arity::Exactly(3), Flags::READONLY)
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(2, &["RO"])])
+        .tips(&["nondeterministic_output"])
+        .docs(
+            Docs::new(
+                "generic",
+                "2.2.3",
+                "Returns how many references to a value there are.",
+                "O(1)",
+            )
+            .arguments(&[Argument::KEY]),
+        );
 
-const OBJECT: Declaration = Declaration::new("object", Arity::AtLeast(2), Flags::NONE).docs(Docs::new("generic", "2.2.3", "Groups the commands that look at how a value is kept.", "See its subcommands.")).subcommands(&[OBJECT_HELP, OBJECT_FREQ, OBJECT_IDLETIME, OBJECT_ENCODING, OBJECT_REFCOUNT]);
+const OBJECT: Declaration = Declaration::new("object", Arity::AtLeast(2), Flags::NONE)
+    .docs(Docs::new(
+        "generic",
+        "2.2.3",
+        "Groups the commands that look at how a value is kept.",
+        "See its subcommands.",
+    ))
+    .subcommands(&[
+        OBJECT_HELP,
+        OBJECT_FREQ,
+        OBJECT_IDLETIME,
+        OBJECT_ENCODING,
+        OBJECT_REFCOUNT,
+    ]);
 
-const MEMORY_USAGE: Declaration = Declaration::new("usage", Arity::AtLeast(3), Flags::READONLY).keys(&[KeySpec::at(2, &["RO"])]).docs(Docs::new("server", "4.0.0", "Returns how many bytes of memory a key and its value take.", "O(S), S being the number of sampled elements.").arguments(&[Argument::KEY, Argument::integer("count").with_token("SAMPLES").optional()]));
-
+const MEMORY_USAGE: Declaration = Declaration::new("usage", Arity::AtLeast(3), Flags::READONLY)
+    .keys(&[KeySpec::at(2, &["RO"])])
+    .docs(
+        Docs::new(
+            "server",
+            "4.0.0",
+            "Returns how many bytes of memory a key and its value take.",
+            "O(S), S being the number of sampled elements.",
+        )
+        .arguments(&[
+            Argument::KEY,
+            Argument::integer("count").with_token("SAMPLES").optional(),
+        ]),
+    );

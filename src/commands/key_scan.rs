@@ -47,7 +47,11 @@ struct Elements {
 
 impl Elements {
     fn new(reply: &Reply<'_>) -> Self {
-        Self { bytes: Vec::new(), count: 0, resp: reply.resp }
+        Self {
+            bytes: Vec::new(),
+            count: 0,
+            resp: reply.resp,
+        }
     }
 
     fn push(&mut self, element: &[u8]) {
@@ -66,13 +70,18 @@ fn scan(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let local = cursor::parse(args.word(1))? & cursor::LOCAL_MAX;
     let options = ScanOptions::parse(args)?;
     let mut found = Elements::new(&context.reply);
-    let next = context.shard.db(context.db).scan(local, options.count, &mut |entry| {
-        if options.accept(entry) {
-            found.push(entry.key());
-        }
-    });
+    let next = context
+        .shard
+        .db(context.db)
+        .scan(local, options.count, &mut |entry| {
+            if options.accept(entry) {
+                found.push(entry.key());
+            }
+        });
     context.reply.array(2);
-    context.reply.bulk(itoa::Buffer::new().format(next).as_bytes());
+    context
+        .reply
+        .bulk(itoa::Buffer::new().format(next).as_bytes());
     found.write(&mut context.reply);
     Ok(())
 }
@@ -106,12 +115,19 @@ impl<'a> ScanOptions<'a> {
             }
         }
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        Ok(Self { count, pattern, type_name })
+        Ok(Self {
+            count,
+            pattern,
+            type_name,
+        })
     }
 
     fn accept(&self, entry: EntryRef<'_>) -> bool {
-        self.type_name.is_none_or(|name| name.eq_ignore_ascii_case(entry.type_name().as_bytes()))
-            && self.pattern.is_none_or(|pattern| matches(pattern, entry.key()))
+        self.type_name
+            .is_none_or(|name| name.eq_ignore_ascii_case(entry.type_name().as_bytes()))
+            && self
+                .pattern
+                .is_none_or(|pattern| matches(pattern, entry.key()))
     }
 }
 
@@ -123,9 +139,47 @@ fn randomkey(context: &mut Context<'_>, _: Args<'_>) -> Result<(), CommandError>
     Ok(())
 }
 
-const KEYS: Declaration = Declaration::new("keys", Arity::Exactly(2), Flags::READONLY).categories(&[Category::Keyspace, Category::Dangerous]).tips(&["request_policy:all_shards", "nondeterministic_output_order"]).docs(Docs::new("generic", "1.0.0", "Lists all keys whose names match a pattern.", "O(N), N being the number of keys in the database.").arguments(&[Argument::pattern("pattern")]));
+const KEYS: Declaration = Declaration::new("keys", Arity::Exactly(2), Flags::READONLY)
+    .categories(&[Category::Keyspace, Category::Dangerous])
+    .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
+    .docs(
+        Docs::new(
+            "generic",
+            "1.0.0",
+            "Lists all keys whose names match a pattern.",
+            "O(N), N being the number of keys in the database.",
+        )
+        .arguments(&[Argument::pattern("pattern")]),
+    );
 
-const SCAN: Declaration = Declaration::new("scan", Arity::AtLeast(2), Flags::READONLY).categories(&[Category::Keyspace]).tips(&["nondeterministic_output", "request_policy:special"]).docs(Docs::new("generic", "2.8.0", "Walks over the keys of the database in small steps.", "O(C) for a step over about C keys; O(N) for a whole walk over N keys.").history(&[("6.0.0", "`TYPE` came.")]).arguments(&[Argument::integer("cursor"), Argument::pattern("pattern").with_token("MATCH").optional(), Argument::integer("count").with_token("COUNT").optional(), Argument::text("type").with_token("TYPE").since("6.0.0").optional()]));
+const SCAN: Declaration = Declaration::new("scan", Arity::AtLeast(2), Flags::READONLY)
+    .categories(&[Category::Keyspace])
+    .tips(&["nondeterministic_output", "request_policy:special"])
+    .docs(
+        Docs::new(
+            "generic",
+            "2.8.0",
+            "Walks over the keys of the database in small steps.",
+            "O(C) for a step over about C keys; O(N) for a whole walk over N keys.",
+        )
+        .history(&[("6.0.0", "`TYPE` came.")])
+        .arguments(&[
+            Argument::integer("cursor"),
+            Argument::pattern("pattern").with_token("MATCH").optional(),
+            Argument::integer("count").with_token("COUNT").optional(),
+            Argument::text("type")
+                .with_token("TYPE")
+                .since("6.0.0")
+                .optional(),
+        ]),
+    );
 
-const RANDOMKEY: Declaration = Declaration::new("randomkey", Arity::Exactly(1), Flags::READONLY).categories(&[Category::Keyspace]).tips(&["request_policy:all_shards", "nondeterministic_output"]).docs(Docs::new("generic", "1.0.0", "Names one key of the database, drawn at random.", "O(1)"));
-
+const RANDOMKEY: Declaration = Declaration::new("randomkey", Arity::Exactly(1), Flags::READONLY)
+    .categories(&[Category::Keyspace])
+    .tips(&["request_policy:all_shards", "nondeterministic_output"])
+    .docs(Docs::new(
+        "generic",
+        "1.0.0",
+        "Names one key of the database, drawn at random.",
+        "O(1)",
+    ));

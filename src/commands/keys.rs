@@ -38,13 +38,21 @@ pub fn positions(
 #[must_use]
 pub fn first_key(declaration: &Declaration, args: Args<'_>) -> Option<usize> {
     // One key at a fixed position: nearly all requests end here.
-    if let [KeySpec { begin: BeginSearch::Index(index), find: FindKeys::Range { .. }, .. }, ..] =
-        declaration.keys
+    if let [
+        KeySpec {
+            begin: BeginSearch::Index(index),
+            find: FindKeys::Range { .. },
+            ..
+        },
+        ..,
+    ] = declaration.keys
     {
         let index = usize::from(*index);
         return (index < args.len()).then_some(index);
     }
-    specs(declaration, args).iter().find_map(|spec| resolve(spec, args).map(|found| found.first))
+    specs(declaration, args)
+        .iter()
+        .find_map(|spec| resolve(spec, args).map(|found| found.first))
 }
 
 /// Returns the specifications that count for this request.
@@ -92,13 +100,16 @@ fn begin(search: BeginSearch, args: Args<'_>) -> Option<usize> {
         BeginSearch::Index(index) => Some(usize::from(index)),
         BeginSearch::Keyword(keyword, from) => {
             let is_keyword = |&index: &usize| {
-                args.get(index).is_some_and(|word| word.eq_ignore_ascii_case(keyword.as_bytes()))
+                args.get(index)
+                    .is_some_and(|word| word.eq_ignore_ascii_case(keyword.as_bytes()))
             };
             let distance = usize_from_u32(u32::from(from.unsigned_abs()));
             let place = if from >= 0 {
                 (distance..args.len()).find(is_keyword)?
             } else {
-                (1..=args.len().checked_sub(distance)?).rev().find(is_keyword)?
+                (1..=args.len().checked_sub(distance)?)
+                    .rev()
+                    .find(is_keyword)?
             };
             Some(place + 1)
         }
@@ -132,18 +143,29 @@ mod tests {
     }
 
     const fn spec(begin: BeginSearch, find: FindKeys) -> KeySpec {
-        KeySpec { notes: "", flags: &[], begin, find }
+        KeySpec {
+            notes: "",
+            flags: &[],
+            begin,
+            find,
+        }
     }
 
     #[track_caller]
     fn check(keys: &'static [KeySpec], request: &str, expected: &[usize]) {
         let mut packed = PackedArgs::default();
-        request.split(' ').for_each(|word| packed.push_word(word.as_bytes()));
+        request
+            .split(' ')
+            .for_each(|word| packed.push_word(word.as_bytes()));
         let declaration = declaration(keys);
         let mut found = Vec::new();
         positions(&declaration, packed.args(), |index, _| found.push(index));
         assert_eq!(found, expected, "{request}");
-        assert_eq!(first_key(&declaration, packed.args()), expected.first().copied(), "{request}");
+        assert_eq!(
+            first_key(&declaration, packed.args()),
+            expected.first().copied(),
+            "{request}"
+        );
     }
 
     #[test]
@@ -152,14 +174,22 @@ mod tests {
         check(&[KeySpec::range(1, -1, 1, &[])], "del a b c", &[1, 2, 3]);
         check(&[KeySpec::range(1, -1, 2, &[])], "mset a 1 b 2", &[1, 3]);
         check(&[KeySpec::range(1, -2, 1, &[])], "blpop a b 0", &[1, 2]);
-        check(&[KeySpec::at(1, &[]), KeySpec::at(2, &[])], "copy a b", &[1, 2]);
+        check(
+            &[KeySpec::at(1, &[]), KeySpec::at(2, &[])],
+            "copy a b",
+            &[1, 2],
+        );
     }
 
     #[test]
     fn range_with_a_limit_takes_a_part_of_the_words() {
         const XREAD: &[KeySpec] = &[spec(
             BeginSearch::Keyword("STREAMS", 1),
-            FindKeys::Range { last: -1, step: 1, limit: 2 },
+            FindKeys::Range {
+                last: -1,
+                step: 1,
+                limit: 2,
+            },
         )];
         check(XREAD, "xread count 1 streams a b 0 0", &[4, 5]);
         check(XREAD, "xread count 1", &[]);
@@ -169,7 +199,11 @@ mod tests {
     fn keyword_is_found_from_the_end_too() {
         const MIGRATE: &[KeySpec] = &[spec(
             BeginSearch::Keyword("KEYS", -2),
-            FindKeys::Range { last: -1, step: 1, limit: 0 },
+            FindKeys::Range {
+                last: -1,
+                step: 1,
+                limit: 0,
+            },
         )];
         check(MIGRATE, "migrate h 1 x 0 9 keys a b", &[7, 8]);
         check(MIGRATE, "migrate", &[]);
@@ -179,7 +213,13 @@ mod tests {
     fn counted_keys_must_all_be_there() {
         const COUNTED: &[KeySpec] = &[KeySpec::counted(2, &[])];
         check(COUNTED, "eval s 2 a b c", &[3, 4]);
-        for request in ["eval s 0 a", "eval s 3 a b", "eval s x a", "eval s -1 a", "eval s"] {
+        for request in [
+            "eval s 0 a",
+            "eval s 3 a b",
+            "eval s x a",
+            "eval s -1 a",
+            "eval s",
+        ] {
             check(COUNTED, request, &[]);
         }
         check(COUNTED, "eval s 9223372036854775807 a", &[]);

@@ -19,7 +19,9 @@ pub const COMMANDS: &[ShardCommand] = &[
 ];
 
 fn dbsize(context: &mut Context<'_>, _: Args<'_>) -> Result<(), CommandError> {
-    context.reply.integer(i64_from(context.shard.db(context.db).len()));
+    context
+        .reply
+        .integer(i64_from(context.shard.db(context.db).len()));
     Ok(())
 }
 
@@ -70,11 +72,71 @@ fn swapdb(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
     Ok(())
 }
 
-const DBSIZE: Declaration = Declaration::new("dbsize", Arity::Exactly(1), Flags::READONLY.and(Flags::FAST)).categories(&[Category::Keyspace]).tips(&["request_policy:all_shards", "response_policy:agg_sum"]).docs(Docs::new("server", "1.0.0", "Counts the keys of the database.", "O(S), S being the number of shards."));
+const DBSIZE: Declaration = Declaration::new(
+    "dbsize",
+    Arity::Exactly(1),
+    Flags::READONLY.and(Flags::FAST),
+)
+.categories(&[Category::Keyspace])
+.tips(&["request_policy:all_shards", "response_policy:agg_sum"])
+.docs(Docs::new(
+    "server",
+    "1.0.0",
+    "Counts the keys of the database.",
+    "O(S), S being the number of shards.",
+));
 
-const FLUSHDB: Declaration = Declaration::new("flushdb", Arity::AtLeast(1), Flags::WRITE).categories(&[Category::Keyspace, Category::Dangerous]).tips(&["request_policy:all_shards", "response_policy:all_succeeded"]).docs(Docs::new("server", "1.0.0", "Removes every key of the database.", "O(N), N being the number of keys in the database.").history(&[("4.0.0", "`ASYNC` came."), ("6.2.0", "`SYNC` came.")]).arguments(&[Argument::one_of("async", &[Argument::token("async", "ASYNC").since("4.0.0"), Argument::token("sync", "SYNC").since("6.2.0")]).optional()]));
+const FLUSHDB: Declaration = Declaration::new("flushdb", Arity::AtLeast(1), Flags::WRITE)
+    .categories(&[Category::Keyspace, Category::Dangerous])
+    .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+    .docs(
+        Docs::new(
+            "server",
+            "1.0.0",
+            "Removes every key of the database.",
+            "O(N), N being the number of keys in the database.",
+        )
+        .history(&[("4.0.0", "`ASYNC` came."), ("6.2.0", "`SYNC` came.")])
+        .arguments(&[Argument::one_of(
+            "async",
+            &[
+                Argument::token("async", "ASYNC").since("4.0.0"),
+                Argument::token("sync", "SYNC").since("6.2.0"),
+            ],
+        )
+        .optional()]),
+    );
 
-const FLUSHALL: Declaration = Declaration::new("flushall", Arity::AtLeast(1), Flags::WRITE).categories(&[Category::Keyspace, Category::Dangerous]).tips(&["request_policy:all_shards", "response_policy:all_succeeded"]).docs(Docs::new("server", "1.0.0", "Removes every key of every database.", "O(N), N being the number of keys in all databases.").history(&[("4.0.0", "`ASYNC` came."), ("6.2.0", "`SYNC` came.")]).arguments(&[Argument::one_of("async", &[Argument::token("async", "ASYNC").since("4.0.0"), Argument::token("sync", "SYNC").since("6.2.0")]).optional()]));
+const FLUSHALL: Declaration = Declaration::new("flushall", Arity::AtLeast(1), Flags::WRITE)
+    .categories(&[Category::Keyspace, Category::Dangerous])
+    .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+    .docs(
+        Docs::new(
+            "server",
+            "1.0.0",
+            "Removes every key of every database.",
+            "O(N), N being the number of keys in all databases.",
+        )
+        .history(&[("4.0.0", "`ASYNC` came."), ("6.2.0", "`SYNC` came.")])
+        .arguments(&[Argument::one_of(
+            "async",
+            &[
+                Argument::token("async", "ASYNC").since("4.0.0"),
+                Argument::token("sync", "SYNC").since("6.2.0"),
+            ],
+        )
+        .optional()]),
+    );
 
-const SWAPDB: Declaration = Declaration::new("swapdb", Arity::Exactly(3), Flags::WRITE.and(Flags::FAST)).categories(&[Category::Keyspace, Category::Dangerous]).docs(Docs::new("server", "4.0.0", "Exchanges the contents of two numbered databases.", "O(W), W being the number of watched keys in both databases.").arguments(&[Argument::integer("index1"), Argument::integer("index2")]));
-
+const SWAPDB: Declaration =
+    Declaration::new("swapdb", Arity::Exactly(3), Flags::WRITE.and(Flags::FAST))
+        .categories(&[Category::Keyspace, Category::Dangerous])
+        .docs(
+            Docs::new(
+                "server",
+                "4.0.0",
+                "Exchanges the contents of two numbered databases.",
+                "O(W), W being the number of watched keys in both databases.",
+            )
+            .arguments(&[Argument::integer("index1"), Argument::integer("index2")]),
+        );

@@ -151,9 +151,17 @@ fn read_back(table: &Table, first: &[u8], second: &[u8], len: usize) -> (Vec<u8>
             common[missing] = first[i];
             match pieces.last_mut() {
                 Some(piece) if piece.first == i + 1 && piece.second == j + 1 => {
-                    *piece = Piece { first: i, second: j, len: piece.len + 1 };
+                    *piece = Piece {
+                        first: i,
+                        second: j,
+                        len: piece.len + 1,
+                    };
                 }
-                Some(_) | None => pieces.push(Piece { first: i, second: j, len: 1 }),
+                Some(_) | None => pieces.push(Piece {
+                    first: i,
+                    second: j,
+                    len: 1,
+                }),
             }
         } else if table.at(i - 1, j) > table.at(i, j - 1) {
             i -= 1;
@@ -185,9 +193,11 @@ impl Table {
         }
         let mut cells = Vec::new();
         let cell_count = width * (first.len() + 1);
-        cells.try_reserve_exact(cell_count).or(Err(CommandError::Text(
-            "ERR Insufficient memory, failed allocating transient memory for LCS",
-        )))?;
+        cells
+            .try_reserve_exact(cell_count)
+            .or(Err(CommandError::Text(
+                "ERR Insufficient memory, failed allocating transient memory for LCS",
+            )))?;
         cells.resize(cell_count, 0);
         let mut table = Self { cells, width };
         table.fill(first, second);
@@ -199,7 +209,11 @@ impl Table {
         let Some(mut above) = rows.next() else { return };
         for (byte, row) in first.iter().zip(rows) {
             for (j, other) in second.iter().enumerate() {
-                row[j + 1] = if byte == other { above[j] + 1 } else { above[j + 1].max(row[j]) };
+                row[j + 1] = if byte == other {
+                    above[j] + 1
+                } else {
+                    above[j + 1].max(row[j])
+                };
             }
             above = row;
         }
@@ -210,5 +224,24 @@ impl Table {
     }
 }
 
-const LCS: Declaration = Declaration::new("lcs", Arity::AtLeast(3), Flags::READONLY).categories(&[Category::String]).keys(&[KeySpec::range(1, 1, 1, &["RO", "access"])]).docs(Docs::new("string", "7.0.0", "Finds the longest sequence of bytes that two strings have in common.", "O(N*M), N and M being the lengths of both strings.").arguments(&[Argument::key("key1", 0), Argument::key("key2", 0), Argument::token("len", "LEN").optional(), Argument::token("idx", "IDX").optional(), Argument::integer("len").with_token("MINMATCHLEN").optional(), Argument::token("withmatchlen", "WITHMATCHLEN").optional()]));
-
+const LCS: Declaration = Declaration::new("lcs", Arity::AtLeast(3), Flags::READONLY)
+    .categories(&[Category::String])
+    .keys(&[KeySpec::range(1, 1, 1, &["RO", "access"])])
+    .docs(
+        Docs::new(
+            "string",
+            "7.0.0",
+            "Finds the longest sequence of bytes that two strings have in common.",
+            "O(N*M), N and M being the lengths of both strings.",
+        )
+        .arguments(&[
+            Argument::key("key1", 0),
+            Argument::key("key2", 0),
+            Argument::token("len", "LEN").optional(),
+            Argument::token("idx", "IDX").optional(),
+            Argument::integer("len")
+                .with_token("MINMATCHLEN")
+                .optional(),
+            Argument::token("withmatchlen", "WITHMATCHLEN").optional(),
+        ]),
+    );

@@ -47,7 +47,11 @@ pub fn exists(shard: &mut Shard, db: DbIndex, key: &[u8]) -> bool {
 ///
 /// [`CommandError::WordCount`].
 pub fn check_pairs(args: Args<'_>) -> Result<(), CommandError> {
-    if args.len() % 2 == 0 { Err(CommandError::WordCount) } else { Ok(()) }
+    if args.len() % 2 == 0 {
+        Err(CommandError::WordCount)
+    } else {
+        Ok(())
+    }
 }
 
 /// What a COPY request asks for besides its two keys.
@@ -71,7 +75,10 @@ pub fn parse_copy_options(
     db: DbIndex,
     databases: u16,
 ) -> Result<CopyOptions, CommandError> {
-    let mut options = CopyOptions { target_db: db, replace: false };
+    let mut options = CopyOptions {
+        target_db: db,
+        replace: false,
+    };
     let mut index = 3;
     while let Some(word) = args.get(index) {
         index += 1;

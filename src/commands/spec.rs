@@ -28,7 +28,11 @@ impl ShardCommand {
     /// Puts the parts of a command together.
     #[must_use]
     pub const fn new(declaration: Declaration, spread: Spread, run: Run) -> Self {
-        Self { declaration, spread, run }
+        Self {
+            declaration,
+            spread,
+            run,
+        }
     }
 }
 
@@ -189,7 +193,9 @@ impl Declaration {
     /// Finds the subcommand that the second word names, in any case of letters. O(subcommands).
     #[must_use]
     pub fn subcommand(&self, word: &[u8]) -> Option<&'static Self> {
-        self.subcommands.iter().find(|sub| word.eq_ignore_ascii_case(sub.name.as_bytes()))
+        self.subcommands
+            .iter()
+            .find(|sub| word.eq_ignore_ascii_case(sub.name.as_bytes()))
     }
 
     /// Finds the declaration that a request of these words is checked by: this one, or the
@@ -203,21 +209,32 @@ impl Declaration {
             return if self.arity.accepts(args.len()) {
                 Ok(self)
             } else {
-                Err(ShapeError::WordCount { container: None, name: self.name })
+                Err(ShapeError::WordCount {
+                    container: None,
+                    name: self.name,
+                })
             };
         }
         // A container without a second word is refused by its own arity; with one, only the
         // subcommand counts.
         let Some(word) = args.get(1) else {
-            return Err(ShapeError::WordCount { container: None, name: self.name });
+            return Err(ShapeError::WordCount {
+                container: None,
+                name: self.name,
+            });
         };
         let Some(sub) = self.subcommand(word) else {
-            return Err(ShapeError::UnknownSubcommand { container: self.name });
+            return Err(ShapeError::UnknownSubcommand {
+                container: self.name,
+            });
         };
         if sub.arity.accepts(args.len()) {
             Ok(sub)
         } else {
-            Err(ShapeError::WordCount { container: Some(self.name), name: sub.name })
+            Err(ShapeError::WordCount {
+                container: Some(self.name),
+                name: sub.name,
+            })
         }
     }
 }
@@ -244,10 +261,16 @@ impl ShapeError {
     #[must_use]
     pub fn text(self, args: Args<'_>) -> String {
         match self {
-            Self::WordCount { container: None, name } => {
+            Self::WordCount {
+                container: None,
+                name,
+            } => {
                 format!("ERR wrong number of arguments for '{name}' command")
             }
-            Self::WordCount { container: Some(container), name } => {
+            Self::WordCount {
+                container: Some(container),
+                name,
+            } => {
                 format!("ERR wrong number of arguments for '{container}|{name}' command")
             }
             Self::UnknownSubcommand { container } => {
@@ -378,7 +401,10 @@ impl Flags {
 
     /// Lists the names of the set flags as `COMMAND INFO` shows them, in its order.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        FLAG_NAMES.iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, name)| *name)
+        FLAG_NAMES
+            .iter()
+            .filter(move |(flag, _)| self.has(*flag))
+            .map(|(_, name)| *name)
     }
 }
 
@@ -515,7 +541,11 @@ impl KeySpec {
             notes: "",
             flags,
             begin: BeginSearch::Index(index),
-            find: FindKeys::Range { last, step, limit: 0 },
+            find: FindKeys::Range {
+                last,
+                step,
+                limit: 0,
+            },
         }
     }
 
@@ -527,7 +557,11 @@ impl KeySpec {
             notes: "",
             flags,
             begin: BeginSearch::Index(index),
-            find: FindKeys::KeyNum { at: 0, first: 1, step: 1 },
+            find: FindKeys::KeyNum {
+                at: 0,
+                first: 1,
+                step: 1,
+            },
         }
     }
 
@@ -603,7 +637,15 @@ impl Docs {
         summary: &'static str,
         complexity: &'static str,
     ) -> Self {
-        Self { summary, since, group, complexity, history: &[], deprecated: None, arguments: &[] }
+        Self {
+            summary,
+            since,
+            group,
+            complexity,
+            history: &[],
+            deprecated: None,
+            arguments: &[],
+        }
     }
 
     /// Sets the history: version and what changed in it.

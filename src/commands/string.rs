@@ -49,7 +49,10 @@ fn set(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return set_with_options(context, args);
     }
     let key = context.shard.key(args.word(1));
-    context.shard.db(context.db).set_string(key, args.word(2), Expiry::Clear);
+    context
+        .shard
+        .db(context.db)
+        .set_string(key, args.word(2), Expiry::Clear);
     context.reply.ok();
     Ok(())
 }
@@ -76,7 +79,10 @@ fn set_with_options(context: &mut Context<'_>, args: Args<'_>) -> Result<(), Com
         Some(Condition::IfExists) => !exists,
     };
     if !refused {
-        context.shard.db(context.db).set_string(key, args.word(2), expiry);
+        context
+            .shard
+            .db(context.db)
+            .set_string(key, args.word(2), expiry);
     }
     match (options.get, refused) {
         (true, _) => {}
@@ -101,7 +107,10 @@ fn set_with_time(
 ) -> Result<(), CommandError> {
     let at = form.positive_point(args.word(2), context.now)?;
     let key = context.shard.key(args.word(1));
-    context.shard.db(context.db).set_string(key, args.word(3), Expiry::At(at));
+    context
+        .shard
+        .db(context.db)
+        .set_string(key, args.word(3), Expiry::At(at));
     context.reply.ok();
     Ok(())
 }
@@ -120,7 +129,10 @@ fn setnx(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
 fn getset(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     reply_with_string(context, args.word(1))?;
     let key = context.shard.key(args.word(1));
-    context.shard.db(context.db).set_string(key, args.word(2), Expiry::Clear);
+    context
+        .shard
+        .db(context.db)
+        .set_string(key, args.word(2), Expiry::Clear);
     Ok(())
 }
 
@@ -215,7 +227,11 @@ impl Options {
     /// Reads the words from `first` on. Options may repeat; those that contradict each other, belong
     /// to the other command or are unknown are a syntax error. Times are not looked at yet.
     fn parse(args: Args<'_>, first: usize, command: Command) -> Result<Self, CommandError> {
-        let mut options = Self { condition: None, get: false, expiry: ExpiryOption::None };
+        let mut options = Self {
+            condition: None,
+            get: false,
+            expiry: ExpiryOption::None,
+        };
         let mut index = first;
         while let Some(word) = args.get(index) {
             index += 1;
@@ -283,19 +299,190 @@ fn time_form(word: &[u8]) -> Option<TimeForm> {
     }
 }
 
-const GET: Declaration = Declaration::new("get", Arity::Exactly(2), Flags::READONLY.and(Flags::FAST)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RO", "access"])]).docs(Docs::new("string", "1.0.0", "Returns the string stored at a key.", "O(1)").arguments(&[Argument::KEY]));
+const GET: Declaration =
+    Declaration::new("get", Arity::Exactly(2), Flags::READONLY.and(Flags::FAST))
+        .categories(&[Category::String])
+        .keys(&[KeySpec::at(1, &["RO", "access"])])
+        .docs(
+            Docs::new(
+                "string",
+                "1.0.0",
+                "Returns the string stored at a key.",
+                "O(1)",
+            )
+            .arguments(&[Argument::KEY]),
+        );
 
-const SET: Declaration = Declaration::new("set", Arity::AtLeast(3), Flags::WRITE.and(Flags::DENY_OOM)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RW", "access", "update", "variable_flags"]).with_notes("Reads the key only when `GET` is given.")]).docs(Docs::new("string", "1.0.0", "Stores a string at a key, replacing any value; conditions and an expiry are optional.", "O(1)").history(&[("2.6.12", "`EX`, `PX`, `NX` and `XX` came."), ("6.0.0", "`KEEPTTL` came."), ("6.2.0", "`GET`, `EXAT` and `PXAT` came."), ("7.0.0", "`NX` may stand together with `GET`.")]).arguments(&[Argument::KEY, Argument::text("value"), Argument::one_of("condition", &[Argument::token("nx", "NX"), Argument::token("xx", "XX")]).since("2.6.12").optional(), Argument::token("get", "GET").since("6.2.0").optional(), Argument::one_of("expiration", &[Argument::integer("seconds").with_token("EX").since("2.6.12"), Argument::integer("milliseconds").with_token("PX").since("2.6.12"), Argument::unix_time("unix-time-seconds").with_token("EXAT").since("6.2.0"), Argument::unix_time("unix-time-milliseconds").with_token("PXAT").since("6.2.0"), Argument::token("keepttl", "KEEPTTL").since("6.0.0")]).optional()]));
+const SET: Declaration = Declaration::new(
+    "set",
+    Arity::AtLeast(3),
+    Flags::WRITE.and(Flags::DENY_OOM),
+)
+.categories(&[Category::String])
+.keys(&[
+    KeySpec::at(1, &["RW", "access", "update", "variable_flags"])
+        .with_notes("Reads the key only when `GET` is given."),
+])
+.docs(
+    Docs::new(
+        "string",
+        "1.0.0",
+        "Stores a string at a key, replacing any value; conditions and an expiry are optional.",
+        "O(1)",
+    )
+    .history(&[
+        ("2.6.12", "`EX`, `PX`, `NX` and `XX` came."),
+        ("6.0.0", "`KEEPTTL` came."),
+        ("6.2.0", "`GET`, `EXAT` and `PXAT` came."),
+        ("7.0.0", "`NX` may stand together with `GET`."),
+    ])
+    .arguments(&[
+        Argument::KEY,
+        Argument::text("value"),
+        Argument::one_of(
+            "condition",
+            &[Argument::token("nx", "NX"), Argument::token("xx", "XX")],
+        )
+        .since("2.6.12")
+        .optional(),
+        Argument::token("get", "GET").since("6.2.0").optional(),
+        Argument::one_of(
+            "expiration",
+            &[
+                Argument::integer("seconds")
+                    .with_token("EX")
+                    .since("2.6.12"),
+                Argument::integer("milliseconds")
+                    .with_token("PX")
+                    .since("2.6.12"),
+                Argument::unix_time("unix-time-seconds")
+                    .with_token("EXAT")
+                    .since("6.2.0"),
+                Argument::unix_time("unix-time-milliseconds")
+                    .with_token("PXAT")
+                    .since("6.2.0"),
+                Argument::token("keepttl", "KEEPTTL").since("6.0.0"),
+            ],
+        )
+        .optional(),
+    ]),
+);
 
-const SETEX: Declaration = Declaration::new("setex", Arity::Exactly(4), Flags::WRITE.and(Flags::DENY_OOM)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["OW", "update"])]).docs(Docs::new("string", "2.0.0", "Stores a string that expires after some seconds.", "O(1)").arguments(&[Argument::KEY, Argument::integer("seconds"), Argument::text("value")]));
+const SETEX: Declaration = Declaration::new(
+    "setex",
+    Arity::Exactly(4),
+    Flags::WRITE.and(Flags::DENY_OOM),
+)
+.categories(&[Category::String])
+.keys(&[KeySpec::at(1, &["OW", "update"])])
+.docs(
+    Docs::new(
+        "string",
+        "2.0.0",
+        "Stores a string that expires after some seconds.",
+        "O(1)",
+    )
+    .arguments(&[
+        Argument::KEY,
+        Argument::integer("seconds"),
+        Argument::text("value"),
+    ]),
+);
 
-const PSETEX: Declaration = Declaration::new("psetex", Arity::Exactly(4), Flags::WRITE.and(Flags::DENY_OOM)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["OW", "update"])]).docs(Docs::new("string", "2.6.0", "Stores a string that expires after some milliseconds.", "O(1)").arguments(&[Argument::KEY, Argument::integer("milliseconds"), Argument::text("value")]));
+const PSETEX: Declaration = Declaration::new(
+    "psetex",
+    Arity::Exactly(4),
+    Flags::WRITE.and(Flags::DENY_OOM),
+)
+.categories(&[Category::String])
+.keys(&[KeySpec::at(1, &["OW", "update"])])
+.docs(
+    Docs::new(
+        "string",
+        "2.6.0",
+        "Stores a string that expires after some milliseconds.",
+        "O(1)",
+    )
+    .arguments(&[
+        Argument::KEY,
+        Argument::integer("milliseconds"),
+        Argument::text("value"),
+    ]),
+);
 
-const SETNX: Declaration = Declaration::new("setnx", Arity::Exactly(3), Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["OW", "insert"])]).docs(Docs::new("string", "1.0.0", "Stores a string only where there is no key yet.", "O(1)").arguments(&[Argument::KEY, Argument::text("value")]));
+const SETNX: Declaration = Declaration::new(
+    "setnx",
+    Arity::Exactly(3),
+    Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST),
+)
+.categories(&[Category::String])
+.keys(&[KeySpec::at(1, &["OW", "insert"])])
+.docs(
+    Docs::new(
+        "string",
+        "1.0.0",
+        "Stores a string only where there is no key yet.",
+        "O(1)",
+    )
+    .arguments(&[Argument::KEY, Argument::text("value")]),
+);
 
-const GETSET: Declaration = Declaration::new("getset", Arity::Exactly(3), Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RW", "access", "update"])]).docs(Docs::new("string", "1.0.0", "Stores a string and returns the one before it.", "O(1)").deprecated("6.2.0", "`SET` with the `!GET` argument").arguments(&[Argument::KEY, Argument::text("value")]));
+const GETSET: Declaration = Declaration::new(
+    "getset",
+    Arity::Exactly(3),
+    Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST),
+)
+.categories(&[Category::String])
+.keys(&[KeySpec::at(1, &["RW", "access", "update"])])
+.docs(
+    Docs::new(
+        "string",
+        "1.0.0",
+        "Stores a string and returns the one before it.",
+        "O(1)",
+    )
+    .deprecated("6.2.0", "`SET` with the `!GET` argument")
+    .arguments(&[Argument::KEY, Argument::text("value")]),
+);
 
-const GETDEL: Declaration = Declaration::new("getdel", Arity::Exactly(2), Flags::WRITE.and(Flags::FAST)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RW", "access", "delete"])]).docs(Docs::new("string", "6.2.0", "Returns a string and removes its key.", "O(1)").arguments(&[Argument::KEY]));
+const GETDEL: Declaration =
+    Declaration::new("getdel", Arity::Exactly(2), Flags::WRITE.and(Flags::FAST))
+        .categories(&[Category::String])
+        .keys(&[KeySpec::at(1, &["RW", "access", "delete"])])
+        .docs(
+            Docs::new(
+                "string",
+                "6.2.0",
+                "Returns a string and removes its key.",
+                "O(1)",
+            )
+            .arguments(&[Argument::KEY]),
+        );
 
-const GETEX: Declaration = Declaration::new("getex", Arity::AtLeast(2), Flags::WRITE.and(Flags::FAST)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RW", "access", "update"]).with_notes("Writes the key only to change its expiry.")]).docs(Docs::new("string", "6.2.0", "Returns a string and changes or drops the expiry of its key.", "O(1)").arguments(&[Argument::KEY, Argument::one_of("expiration", &[Argument::integer("seconds").with_token("EX"), Argument::integer("milliseconds").with_token("PX"), Argument::unix_time("unix-time-seconds").with_token("EXAT"), Argument::unix_time("unix-time-milliseconds").with_token("PXAT"), Argument::token("persist", "PERSIST")]).optional()]));
-
+const GETEX: Declaration =
+    Declaration::new("getex", Arity::AtLeast(2), Flags::WRITE.and(Flags::FAST))
+        .categories(&[Category::String])
+        .keys(&[KeySpec::at(1, &["RW", "access", "update"])
+            .with_notes("Writes the key only to change its expiry.")])
+        .docs(
+            Docs::new(
+                "string",
+                "6.2.0",
+                "Returns a string and changes or drops the expiry of its key.",
+                "O(1)",
+            )
+            .arguments(&[
+                Argument::KEY,
+                Argument::one_of(
+                    "expiration",
+                    &[
+                        Argument::integer("seconds").with_token("EX"),
+                        Argument::integer("milliseconds").with_token("PX"),
+                        Argument::unix_time("unix-time-seconds").with_token("EXAT"),
+                        Argument::unix_time("unix-time-milliseconds").with_token("PXAT"),
+                        Argument::token("persist", "PERSIST"),
+                    ],
+                )
+                .optional(),
+            ]),
+        );

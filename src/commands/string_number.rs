@@ -75,13 +75,87 @@ fn incrbyfloat(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandE
     Ok(())
 }
 
-const INCR: Declaration = Declaration::new("incr", Arity::Exactly(2), Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RW", "access", "update"])]).docs(Docs::new("string", "1.0.0", "Adds one to the integer in a string; a missing key counts as 0.", "O(1)").arguments(&[Argument::KEY]));
+const INCR: Declaration = Declaration::new(
+    "incr",
+    Arity::Exactly(2),
+    Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST),
+)
+.categories(&[Category::String])
+.keys(&[KeySpec::at(1, &["RW", "access", "update"])])
+.docs(
+    Docs::new(
+        "string",
+        "1.0.0",
+        "Adds one to the integer in a string; a missing key counts as 0.",
+        "O(1)",
+    )
+    .arguments(&[Argument::KEY]),
+);
 
-const DECR: Declaration = Declaration::new("decr", Arity::Exactly(2), Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RW", "access", "update"])]).docs(Docs::new("string", "1.0.0", "Takes one from the integer in a string; a missing key counts as 0.", "O(1)").arguments(&[Argument::KEY]));
+const DECR: Declaration = Declaration::new(
+    "decr",
+    Arity::Exactly(2),
+    Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST),
+)
+.categories(&[Category::String])
+.keys(&[KeySpec::at(1, &["RW", "access", "update"])])
+.docs(
+    Docs::new(
+        "string",
+        "1.0.0",
+        "Takes one from the integer in a string; a missing key counts as 0.",
+        "O(1)",
+    )
+    .arguments(&[Argument::KEY]),
+);
 
-const INCRBY: Declaration = Declaration::new("incrby", Arity::Exactly(3), Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RW", "access", "update"])]).docs(Docs::new("string", "1.0.0", "Adds an integer to the one in a string; a missing key counts as 0.", "O(1)").arguments(&[Argument::KEY, Argument::integer("increment")]));
+const INCRBY: Declaration = Declaration::new(
+    "incrby",
+    Arity::Exactly(3),
+    Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST),
+)
+.categories(&[Category::String])
+.keys(&[KeySpec::at(1, &["RW", "access", "update"])])
+.docs(
+    Docs::new(
+        "string",
+        "1.0.0",
+        "Adds an integer to the one in a string; a missing key counts as 0.",
+        "O(1)",
+    )
+    .arguments(&[Argument::KEY, Argument::integer("increment")]),
+);
 
-const DECRBY: Declaration = Declaration::new("decrby", Arity::Exactly(3), Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RW", "access", "update"])]).docs(Docs::new("string", "1.0.0", "Takes an integer from the one in a string; a missing key counts as 0.", "O(1)").arguments(&[Argument::KEY, Argument::integer("decrement")]));
+const DECRBY: Declaration = Declaration::new(
+    "decrby",
+    Arity::Exactly(3),
+    Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST),
+)
+.categories(&[Category::String])
+.keys(&[KeySpec::at(1, &["RW", "access", "update"])])
+.docs(
+    Docs::new(
+        "string",
+        "1.0.0",
+        "Takes an integer from the one in a string; a missing key counts as 0.",
+        "O(1)",
+    )
+    .arguments(&[Argument::KEY, Argument::integer("decrement")]),
+);
 
-const INCRBYFLOAT: Declaration = Declaration::new("incrbyfloat", Arity::Exactly(3), Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RW", "access", "update"])]).docs(Docs::new("string", "2.6.0", "Adds a decimal fraction to the number in a string; a missing key counts as 0.", "O(1)").arguments(&[Argument::KEY, Argument::double("increment")]));
-
+const INCRBYFLOAT: Declaration = Declaration::new(
+    "incrbyfloat",
+    Arity::Exactly(3),
+    Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST),
+)
+.categories(&[Category::String])
+.keys(&[KeySpec::at(1, &["RW", "access", "update"])])
+.docs(
+    Docs::new(
+        "string",
+        "2.6.0",
+        "Adds a decimal fraction to the number in a string; a missing key counts as 0.",
+        "O(1)",
+    )
+    .arguments(&[Argument::KEY, Argument::double("increment")]),
+);

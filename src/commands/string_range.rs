@@ -102,7 +102,13 @@ fn range(string: &[u8], start: i64, end: i64) -> &[u8] {
         return b"";
     }
     let len = i64_from(string.len());
-    let place = |index: i64| if index < 0 { index.saturating_add(len).max(0) } else { index };
+    let place = |index: i64| {
+        if index < 0 {
+            index.saturating_add(len).max(0)
+        } else {
+            index
+        }
+    };
     let (start, end) = (place(start), place(end).min(len - 1));
     match (usize::try_from(start), usize::try_from(end)) {
         (Ok(start), Ok(end)) => string.get(start..=end).unwrap_or_default(),
@@ -110,13 +116,92 @@ fn range(string: &[u8], start: i64, end: i64) -> &[u8] {
     }
 }
 
-const APPEND: Declaration = Declaration::new("append", Arity::Exactly(3), Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RW", "insert"])]).docs(Docs::new("string", "2.0.0", "Adds bytes to the end of a string, starting one if there is none.", "O(M) for M new bytes, at times O(N) when a string of N bytes has to move.").arguments(&[Argument::KEY, Argument::text("value")]));
+const APPEND: Declaration = Declaration::new(
+    "append",
+    Arity::Exactly(3),
+    Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST),
+)
+.categories(&[Category::String])
+.keys(&[KeySpec::at(1, &["RW", "insert"])])
+.docs(
+    Docs::new(
+        "string",
+        "2.0.0",
+        "Adds bytes to the end of a string, starting one if there is none.",
+        "O(M) for M new bytes, at times O(N) when a string of N bytes has to move.",
+    )
+    .arguments(&[Argument::KEY, Argument::text("value")]),
+);
 
-const STRLEN: Declaration = Declaration::new("strlen", Arity::Exactly(2), Flags::READONLY.and(Flags::FAST)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RO"])]).docs(Docs::new("string", "2.2.0", "Returns how many bytes a string has.", "O(1)").arguments(&[Argument::KEY]));
+const STRLEN: Declaration = Declaration::new(
+    "strlen",
+    Arity::Exactly(2),
+    Flags::READONLY.and(Flags::FAST),
+)
+.categories(&[Category::String])
+.keys(&[KeySpec::at(1, &["RO"])])
+.docs(
+    Docs::new(
+        "string",
+        "2.2.0",
+        "Returns how many bytes a string has.",
+        "O(1)",
+    )
+    .arguments(&[Argument::KEY]),
+);
 
-const SETRANGE: Declaration = Declaration::new("setrange", Arity::Exactly(4), Flags::WRITE.and(Flags::DENY_OOM)).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RW", "update"])]).docs(Docs::new("string", "2.2.0", "Writes bytes over a part of a string, filling a gap before it with zero bytes.", "O(M) for M bytes, O(N) when the string has to grow to N bytes.").arguments(&[Argument::KEY, Argument::integer("offset"), Argument::text("value")]));
+const SETRANGE: Declaration = Declaration::new(
+    "setrange",
+    Arity::Exactly(4),
+    Flags::WRITE.and(Flags::DENY_OOM),
+)
+.categories(&[Category::String])
+.keys(&[KeySpec::at(1, &["RW", "update"])])
+.docs(
+    Docs::new(
+        "string",
+        "2.2.0",
+        "Writes bytes over a part of a string, filling a gap before it with zero bytes.",
+        "O(M) for M bytes, O(N) when the string has to grow to N bytes.",
+    )
+    .arguments(&[
+        Argument::KEY,
+        Argument::integer("offset"),
+        Argument::text("value"),
+    ]),
+);
 
-const GETRANGE: Declaration = Declaration::new("getrange", Arity::Exactly(4), Flags::READONLY).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RO", "access"])]).docs(Docs::new("string", "2.4.0", "Returns the bytes of a string between two positions.", "O(M), M being the number of bytes returned.").arguments(&[Argument::KEY, Argument::integer("start"), Argument::integer("end")]));
+const GETRANGE: Declaration = Declaration::new("getrange", Arity::Exactly(4), Flags::READONLY)
+    .categories(&[Category::String])
+    .keys(&[KeySpec::at(1, &["RO", "access"])])
+    .docs(
+        Docs::new(
+            "string",
+            "2.4.0",
+            "Returns the bytes of a string between two positions.",
+            "O(M), M being the number of bytes returned.",
+        )
+        .arguments(&[
+            Argument::KEY,
+            Argument::integer("start"),
+            Argument::integer("end"),
+        ]),
+    );
 
-const SUBSTR: Declaration = Declaration::new("substr", Arity::Exactly(4), Flags::READONLY).categories(&[Category::String]).keys(&[KeySpec::at(1, &["RO", "access"])]).docs(Docs::new("string", "1.0.0", "Returns the bytes of a string between two positions.", "O(M), M being the number of bytes returned.").deprecated("2.0.0", "`GETRANGE`").arguments(&[Argument::KEY, Argument::integer("start"), Argument::integer("end")]));
-
+const SUBSTR: Declaration = Declaration::new("substr", Arity::Exactly(4), Flags::READONLY)
+    .categories(&[Category::String])
+    .keys(&[KeySpec::at(1, &["RO", "access"])])
+    .docs(
+        Docs::new(
+            "string",
+            "1.0.0",
+            "Returns the bytes of a string between two positions.",
+            "O(M), M being the number of bytes returned.",
+        )
+        .deprecated("2.0.0", "`GETRANGE`")
+        .arguments(&[
+            Argument::KEY,
+            Argument::integer("start"),
+            Argument::integer("end"),
+        ]),
+    );

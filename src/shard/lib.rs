@@ -1,1 +1,280 @@
-//! Placeholder until the crate's first part lands.
+//! Everything one core owns: its part of the keyspace.
+//!
+//! A [`Shard`] is plain data with synchronous methods: no I/O, no clock, no thread. The core loop
+//! tells it the time once per turn with [`Shard::set_now`]; all work on keys goes through the handle
+//! that [`Shard::db`] gives for one numbered database.
+//!
+//! ```text
+//! Shard -> one dict per database -> segments -> slots -> entries: header, key, value
+//!       -> watches, statistics, what the time is
+//! ```
+//!
+//! In reading order: [`keyspace`] is what commands call, `dict` finds entries, [`entry`] is the
+//! layout of one key, `access` notes its use, [`expiry`] removes the dead, [`watches`] serves WATCH,
+//! [`memory`] counts bytes, [`digest`] compares data sets, [`effects`] counts what happened.
+//!
+//! Invariants
+//! - What a method does depends on the shard and its arguments alone, so a run repeats exactly.
+//! - Every method is bounded by its arguments and never by the number of keys, but where its
+//!   documentation says so.
+
+mod access;
+mod dict;
+pub mod digest;
+pub mod effects;
+pub mod entry;
+pub mod expiry;
+pub mod keyspace;
+pub mod memory;
+mod watches;
+
+use base::clock::UnixMillis;
+use base::hash::KeyHasher;
+use base::ids::{DbIndex, ShardId};
+use base::random::Random;
+
+use crate::access::Policy;
+use crate::dict::Dict;
+use crate::effects::Stats;
+use crate::expiry::SweepPosition;
+use crate::keyspace::Db;
+use crate::memory::Ledger;
+use crate::watches::Watches;
+
+/// What a shard is made with, and may be told anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Number of databases, at least 1. Fixed for the life of the shard.
+    pub databases: u16,
+    /// Seed of the hash of keys, the same for all shards of a node. Fixed for the life of the shard.
+    pub hash_seed: (u64, u64),
+    /// Longest string, in bytes (`proto-max-bulk-len`); commands refuse longer ones.
+    pub bulk_bytes_max: u64,
+    /// The eviction policy is one of the LFU ones.
+    pub lfu: bool,
+    /// `lfu-log-factor`.
+    pub lfu_log_factor: u32,
+    /// `lfu-decay-time`, in minutes.
+    pub lfu_decay_minutes: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            databases: 16,
+            hash_seed: (0, 0),
+            bulk_bytes_max: 512 * 1024 * 1024,
+            lfu: false,
+            lfu_log_factor: 10,
+            lfu_decay_minutes: 1,
+        }
+    }
+}
+
+/// A key with its hash, which is computed once per request.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'k> {
+    /// The key as the client sent it.
+    pub bytes: &'k [u8],
+    /// Its hash by the seed of the node.
+    pub hash: u64,
+}
+
+/// What all databases of a shard share.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) now: UnixMillis,
+    pub(crate) access: Policy,
+    pub(crate) hasher: KeyHasher,
+    pub(crate) random: Random,
+    pub(crate) watches: Watches,
+    pub(crate) stats: Stats,
+}
+
+/// All data of one core. See the head of this file.
+#[derive(Debug)]
+pub struct Shard {
+    id: ShardId,
+    options: Options,
+    databases: Vec<Dict>,
+    common: Common,
+    sweep_position: SweepPosition,
+}
+
+impl Shard {
+    /// Creates a shard without keys, at the beginning of 1970.
+    ///
+    /// # Panics
+    ///
+    /// If there is to be no database.
+    #[must_use]
+    pub fn new(id: ShardId, options: Options) -> Self {
+        assert!(options.databases > 0, "a shard has at least one database");
+        let seed = options.hash_seed.0 ^ options.hash_seed.1.rotate_left(16) ^ u64::from(id.0);
+        Self {
+            id,
+            options,
+            databases: (0..options.databases).map(|_| Dict::default()).collect(),
+            common: Common {
+                now: UnixMillis::default(),
+                access: policy(&options),
+                hasher: KeyHasher::new(options.hash_seed),
+                random: Random::new(seed),
+                watches: Watches::default(),
+                stats: Stats::default(),
+            },
+            sweep_position: SweepPosition::default(),
+        }
+    }
+
+    /// Returns which shard this is.
+    #[must_use]
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// Returns the options.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Changes the options.
+    ///
+    /// # Panics
+    ///
+    /// If an option that is fixed for the life of the shard differs.
+    pub fn set_options(&mut self, options: Options) {
+        assert!(
+            options.databases == self.options.databases
+                && options.hash_seed == self.options.hash_seed,
+            "the number of databases and the seed are fixed"
+        );
+        self.common.access = policy(&options);
+        self.options = options;
+    }
+
+    /// Tells the shard what time it is; once per turn of the core loop.
+    pub fn set_now(&mut self, now: UnixMillis) {
+        self.common.now = now;
+    }
+
+    /// Returns the time the shard was last told.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        self.common.now
+    }
+
+    /// Returns the key with its hash.
+    #[inline]
+    #[must_use]
+    pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        Key {
+            bytes,
+            hash: self.common.hasher.hash(bytes),
+        }
+    }
+
+    /// Begins to load the part of the table where a key with this hash would be.
+    #[inline]
+    pub fn prefetch_bucket(&self, db: DbIndex, hash: u64) {
+        self.databases[db.index()].prefetch_bucket(hash);
+    }
+
+    /// Begins to load the entry of a key with this hash; useful some tens of nanoseconds after
+    /// [`Shard::prefetch_bucket`].
+    #[inline]
+    pub fn prefetch_entry(&self, db: DbIndex, hash: u64) {
+        self.databases[db.index()].prefetch_entry(hash);
+    }
+
+    /// Returns the handle on one numbered database.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such database: SELECT has checked the number.
+    #[inline]
+    pub fn db(&mut self, db: DbIndex) -> Db<'_> {
+        Db {
+            dict: &mut self.databases[db.index()],
+            common: &mut self.common,
+            index: db,
+        }
+    }
+
+    /// Exchanges the contents of two databases. Watched keys that are in either count as changed.
+    /// O(watched keys).
+    pub fn swap_dbs(&mut self, one: DbIndex, other: DbIndex) {
+        if one == other {
+            return;
+        }
+        let Common {
+            watches, hasher, ..
+        } = &mut self.common;
+        let (first, second) = (&self.databases[one.index()], &self.databases[other.index()]);
+        for db in [one, other] {
+            watches.touch_where(db, |key| {
+                let hash = hasher.hash(key);
+                first.find(hash, key).is_some() || second.find(hash, key).is_some()
+            });
+        }
+        self.databases.swap(one.index(), other.index());
+        self.common.stats.dirty += 1;
+    }
+
+    /// Counts one more watcher of a key and returns the key's version. A dead key is removed first,
+    /// so its later removal does not count as a change.
+    pub fn watch(&mut self, db: DbIndex, key: &[u8]) -> u64 {
+        let hashed = self.key(key);
+        self.db(db).contains(hashed);
+        self.common.watches.watch(db, key)
+    }
+
+    /// Counts one watcher of a key less.
+    pub fn unwatch(&mut self, db: DbIndex, key: &[u8]) {
+        self.common.watches.unwatch(db, key);
+    }
+
+    /// Returns the version of a watched key, 0 if nobody watches it. A key that died meanwhile is
+    /// removed first, which is a change.
+    pub fn watch_version(&mut self, db: DbIndex, key: &[u8]) -> u64 {
+        let hashed = self.key(key);
+        self.db(db).contains(hashed);
+        self.common.watches.version(db, key)
+    }
+
+    /// Returns the counters since the shard was made or they were reset.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.common.stats
+    }
+
+    /// Sets the counters that CONFIG RESETSTAT resets to 0; `dirty` goes on.
+    pub fn reset_stats(&mut self) {
+        self.common.stats = Stats {
+            dirty: self.common.stats.dirty,
+            ..Stats::default()
+        };
+    }
+
+    /// Returns the bytes all databases hold.
+    #[must_use]
+    pub fn memory(&self) -> Ledger {
+        let mut ledger = Ledger::default();
+        for dict in &self.databases {
+            ledger.add(&dict.ledger());
+        }
+        ledger
+    }
+}
+
+fn policy(options: &Options) -> Policy {
+    Policy {
+        lfu: options.lfu,
+        log_factor: options.lfu_log_factor,
+        decay_minutes: options.lfu_decay_minutes,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,561 @@
+//! One key and its value in one allocation.
+//!
+//! ```text
+//! 0         8            8 or 16      ..              ..            ..+k     ..+k+v
+//! | header  | expire at  | value      | key length    | key         | value   | padding
+//! | u64     | i64        | pointer    | u64           | k bytes     | v bytes |
+//!           if EXPIRES   if APART     if LONG_KEY                   unless APART
+//! ```
+//!
+//! The header, from its lowest bit: access (24 bits: seconds or a frequency, see `access`), flags
+//! (8), key length (8, if not `LONG_KEY`), value length (24, if not `APART`). The block is always as
+//! long as [`Heap`] would round its parts up to, so a value may change its length in place as long as
+//! the rounded length stays the same.
+//!
+//! Invariants
+//! - An [`Entry`] is the only owner of its block, of the boxed value that hangs on it, and is given
+//!   back to the [`Heap`] it came from. Losing one leaks; nothing else can go wrong.
+//! - The lengths in the header never reach beyond the block; only this file writes them.
+//! - Blocks are aligned to 8 bytes and lie below 2^48, so a dict may keep 19 bits of its own beside
+//!   the address.
+//!
+//! Not here: where entries are kept (`dict`), when they are dead (`expiry`).
+#![expect(
+    unsafe_code,
+    reason = "key, header and value share one allocation: 21 bytes less per key"
+)]
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use base::cast;
+use base::clock::UnixMillis;
+use types::Value;
+use types::string::{self, Origin};
+
+use crate::access;
+use crate::memory::allocated_bytes;
+
+/// Longer values are kept apart from their keys, in bytes.
+pub(crate) const INLINE_VALUE_BYTES_MAX: usize = 4096;
+
+const HEADER_BYTES: usize = 8;
+const WORD_BYTES: usize = 8;
+const ALIGNMENT: usize = 8;
+const SHORT_KEY_BYTES_MAX: usize = 255;
+
+const EXPIRES: u8 = 1;
+const APART: u8 = 1 << 1;
+const LONG_KEY: u8 = 1 << 2;
+const COMPUTED: u8 = 1 << 3;
+const EDITED: u8 = 1 << 4;
+
+const ACCESS_MASK: u64 = (1 << 24) - 1;
+const FLAGS_SHIFT: u32 = 24;
+const KEY_SHIFT: u32 = 32;
+const VALUE_SHIFT: u32 = 40;
+
+const _: () = assert!(
+    INLINE_VALUE_BYTES_MAX < 1 << 24,
+    "the header has 24 bits for this length"
+);
+
+/// The value of an entry that is to be made.
+#[derive(Debug)]
+pub(crate) enum NewValue<'a> {
+    /// A string of at most [`INLINE_VALUE_BYTES_MAX`] bytes.
+    Inline(&'a [u8]),
+    /// Anything else.
+    Apart(Box<Value>),
+}
+
+/// Everything an entry is made from.
+#[derive(Debug)]
+pub(crate) struct NewEntry<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) value: NewValue<'a>,
+    pub(crate) expire_at: Option<UnixMillis>,
+    /// 24 bits.
+    pub(crate) access: u32,
+    pub(crate) origin: Origin,
+}
+
+/// A block with a key and its value, owned. See the head of this file.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    block: NonNull<u8>,
+}
+
+/// The parts of a header, unpacked.
+#[derive(Clone, Copy)]
+struct Header(u64);
+
+impl Header {
+    fn access(self) -> u32 {
+        cast::u32_from(cast::usize_from(self.0 & ACCESS_MASK))
+    }
+
+    fn has(self, flag: u8) -> bool {
+        self.0 & (u64::from(flag) << FLAGS_SHIFT) != 0
+    }
+
+    fn with(self, flag: u8, on: bool) -> Self {
+        let bit = u64::from(flag) << FLAGS_SHIFT;
+        Self(if on { self.0 | bit } else { self.0 & !bit })
+    }
+
+    fn with_access(self, access: u32) -> Self {
+        Self(self.0 & !ACCESS_MASK | u64::from(access) & ACCESS_MASK)
+    }
+
+    fn with_origin(self, origin: Origin) -> Self {
+        self.with(COMPUTED, origin == Origin::Computed)
+            .with(EDITED, origin == Origin::Edited)
+    }
+
+    fn with_value_len(self, len: usize) -> Self {
+        let low = self.0 & ((1 << VALUE_SHIFT) - 1);
+        Self(low | cast::u64_from(len) << VALUE_SHIFT)
+    }
+
+    fn origin(self) -> Origin {
+        if self.has(EDITED) {
+            Origin::Edited
+        } else if self.has(COMPUTED) {
+            Origin::Computed
+        } else {
+            Origin::Stored
+        }
+    }
+
+    fn short_key_len(self) -> usize {
+        cast::usize_from(self.0 >> KEY_SHIFT & 0xFF)
+    }
+
+    fn inline_value_len(self) -> usize {
+        cast::usize_from(self.0 >> VALUE_SHIFT)
+    }
+
+    fn expiry_offset() -> usize {
+        HEADER_BYTES
+    }
+
+    fn apart_offset(self) -> usize {
+        HEADER_BYTES + if self.has(EXPIRES) { WORD_BYTES } else { 0 }
+    }
+
+    fn key_len_offset(self) -> usize {
+        self.apart_offset() + if self.has(APART) { WORD_BYTES } else { 0 }
+    }
+
+    fn key_offset(self) -> usize {
+        self.key_len_offset() + if self.has(LONG_KEY) { WORD_BYTES } else { 0 }
+    }
+}
+
+/// Borrows a key and its value.
+#[derive(Clone, Copy, Debug)]
+pub struct EntryRef<'a> {
+    block: NonNull<u8>,
+    owner: PhantomData<&'a [u8]>,
+}
+
+/// What an entry holds.
+#[derive(Clone, Copy, Debug)]
+pub enum ValueRef<'a> {
+    /// The bytes of a string.
+    String(&'a [u8]),
+    /// A value of another type.
+    Other(&'a Value),
+}
+
+/// A command met a key of another type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongType;
+
+impl<'a> EntryRef<'a> {
+    fn header(self) -> Header {
+        // SAFETY: the block of a live entry begins with its header, aligned and initialised.
+        Header(unsafe { self.block.cast::<u64>().read() })
+    }
+
+    /// Reads the word at `offset`, which must be one of the header's optional words that is present.
+    fn word(self, offset: usize) -> u64 {
+        // SAFETY: `create` made the block long enough for every word its header announces.
+        let place = unsafe { self.block.add(offset) };
+        // SAFETY: as above; words are at multiples of 8 in a block aligned to 8, and were written.
+        unsafe { place.cast::<u64>().read() }
+    }
+
+    fn slice(self, offset: usize, len: usize) -> &'a [u8] {
+        // SAFETY: callers pass a range that the header announces, so it is inside the block.
+        let start = unsafe { self.block.add(offset) };
+        // SAFETY: as above; the bytes were written when the entry was made, and nobody changes them
+        // while the dict that owns the entry is borrowed for 'a.
+        unsafe { std::slice::from_raw_parts(start.as_ptr(), len) }
+    }
+
+    fn key_len(self) -> usize {
+        let header = self.header();
+        if header.has(LONG_KEY) {
+            cast::usize_from(self.word(header.key_len_offset()))
+        } else {
+            header.short_key_len()
+        }
+    }
+
+    fn apart(self) -> Option<&'a Value> {
+        let header = self.header();
+        if !header.has(APART) {
+            return None;
+        }
+        // SAFETY: callers reach this word only with `APART` set, which says it is there.
+        let place = unsafe { self.block.add(header.apart_offset()) };
+        // SAFETY: the word holds the pointer that `create` took out of a box.
+        let value = unsafe { place.cast::<NonNull<Value>>().read() };
+        // SAFETY: the entry owns that box, so the value lives as long as the entry is borrowed.
+        Some(unsafe { value.as_ref() })
+    }
+
+    /// Returns the key.
+    #[must_use]
+    pub fn key(self) -> &'a [u8] {
+        self.slice(self.header().key_offset(), self.key_len())
+    }
+
+    /// Returns the value.
+    #[must_use]
+    pub fn value(self) -> ValueRef<'a> {
+        match self.apart() {
+            Some(Value::String(bytes)) => ValueRef::String(bytes),
+            None => {
+                let header = self.header();
+                let start = header.key_offset() + self.key_len();
+                ValueRef::String(self.slice(start, header.inline_value_len()))
+            }
+        }
+    }
+
+    /// Returns the bytes of a string.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongType`] if the value is no string.
+    pub fn string(self) -> Result<&'a [u8], WrongType> {
+        match self.value() {
+            ValueRef::String(bytes) => Ok(bytes),
+            ValueRef::Other(_) => Err(WrongType),
+        }
+    }
+
+    /// Returns the moment from which the key is dead, if it has one.
+    #[must_use]
+    pub fn expire_at(self) -> Option<UnixMillis> {
+        let header = self.header();
+        header
+            .has(EXPIRES)
+            .then(|| UnixMillis(self.word(Header::expiry_offset()).cast_signed()))
+    }
+
+    /// Tells whether the key is dead at `now`: it lives through the millisecond it expires at, as in
+    /// Redis.
+    #[must_use]
+    pub fn is_dead(self, now: UnixMillis) -> bool {
+        self.expire_at().is_some_and(|at| at < now)
+    }
+
+    /// Returns the type as the command TYPE names it.
+    #[must_use]
+    pub fn type_name(self) -> &'static str {
+        match self.value() {
+            ValueRef::String(_) => "string",
+            ValueRef::Other(value) => value.type_name(),
+        }
+    }
+
+    /// Returns the encoding as OBJECT ENCODING of Redis 7.0 names it.
+    #[must_use]
+    pub fn encoding_name(self) -> &'static str {
+        match self.value() {
+            ValueRef::String(bytes) => string::encoding_name(bytes, self.origin()),
+            ValueRef::Other(value) => value.type_name(),
+        }
+    }
+
+    /// Returns how the bytes of a string came about.
+    pub(crate) fn origin(self) -> Origin {
+        self.header().origin()
+    }
+
+    /// Returns the seconds since the last access, under any policy but the LFU ones.
+    #[must_use]
+    pub fn idle_seconds(self, now: UnixMillis) -> u64 {
+        access::idle_seconds(self.access(), now)
+    }
+
+    /// Returns the frequency counter (0 to 255) under an LFU policy; `decay_minutes` is
+    /// `lfu-decay-time`.
+    #[must_use]
+    pub fn lfu_frequency(self, now: UnixMillis, decay_minutes: u32) -> u32 {
+        access::decayed(self.access(), now, decay_minutes)
+    }
+
+    /// Returns the 24 bits of access information; `access` gives them meaning.
+    pub(crate) fn access(self) -> u32 {
+        self.header().access()
+    }
+
+    /// Returns the bytes allocated for key and value, the value apart included.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        self.block_bytes() + self.apart().map_or(0, apart_bytes)
+    }
+
+    fn block_bytes(self) -> usize {
+        let header = self.header();
+        let value = if header.has(APART) {
+            0
+        } else {
+            header.inline_value_len()
+        };
+        Heap::rounded(header.key_offset() + self.key_len() + value)
+    }
+}
+
+impl Entry {
+    pub(crate) fn as_ref(&self) -> EntryRef<'_> {
+        EntryRef {
+            block: self.block,
+            owner: PhantomData,
+        }
+    }
+
+    fn set_header(&mut self, header: Header) {
+        // SAFETY: the block begins with its header and belongs to this entry alone.
+        unsafe { self.block.cast::<u64>().write(header.0) };
+    }
+
+    /// Notes an access: 24 bits.
+    pub(crate) fn set_access(&mut self, access: u32) {
+        let header = self.as_ref().header();
+        self.set_header(header.with_access(access));
+    }
+
+    /// Moves the expiry; false if the entry has no room for one and must be made anew.
+    pub(crate) fn set_expire_at(&mut self, at: UnixMillis) -> bool {
+        if !self.as_ref().header().has(EXPIRES) {
+            return false;
+        }
+        // SAFETY: `EXPIRES` says that this word is there.
+        let place = unsafe { self.block.add(Header::expiry_offset()) };
+        // SAFETY: aligned, inside the block, and the entry is borrowed exclusively.
+        unsafe { place.cast::<i64>().write(at.0) };
+        true
+    }
+
+    /// Returns the bytes of a string that lies beside its key, to be changed without changing their
+    /// number; and notes how they came about.
+    pub(crate) fn inline_bytes_mut(&mut self, origin: Origin) -> Option<&mut [u8]> {
+        let header = self.as_ref().header();
+        if header.has(APART) {
+            return None;
+        }
+        self.set_header(header.with_origin(origin));
+        let start = header.key_offset() + self.as_ref().key_len();
+        // SAFETY: the header announces the value at this place.
+        let start = unsafe { self.block.add(start) };
+        // SAFETY: as above; `self` is borrowed exclusively for as long as the slice lives.
+        Some(unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), header.inline_value_len()) })
+    }
+
+    /// Replaces a value that lies beside its key by `bytes`, if the block has room and would not be
+    /// made smaller by its allocator. Returns whether it did.
+    pub(crate) fn replace_inline(&mut self, bytes: &[u8], origin: Origin) -> bool {
+        let entry = self.as_ref();
+        let header = entry.header();
+        if header.has(APART) {
+            return false;
+        }
+        let start = header.key_offset() + entry.key_len();
+        if bytes.len() > INLINE_VALUE_BYTES_MAX
+            || Heap::rounded(start + bytes.len()) != entry.block_bytes()
+        {
+            return false;
+        }
+        self.set_header(header.with_value_len(bytes.len()));
+        let place = self
+            .inline_bytes_mut(origin)
+            .expect("the value lies beside its key");
+        place.copy_from_slice(bytes);
+        true
+    }
+
+    /// Returns the value that lies apart, to be changed. The caller tells [`Heap::resized`].
+    pub(crate) fn apart_mut(&mut self) -> Option<&mut Value> {
+        let header = self.as_ref().header();
+        if !header.has(APART) {
+            return None;
+        }
+        // SAFETY: `APART` says that this word is there.
+        let place = unsafe { self.block.add(header.apart_offset()) };
+        // SAFETY: the word holds the pointer that `create` took out of a box.
+        let mut value = unsafe { place.cast::<NonNull<Value>>().read() };
+        // SAFETY: the entry owns that box and is borrowed exclusively.
+        Some(unsafe { value.as_mut() })
+    }
+
+    /// Notes how the bytes of a string came about.
+    pub(crate) fn set_origin(&mut self, origin: Origin) {
+        let header = self.as_ref().header();
+        self.set_header(header.with_origin(origin));
+    }
+}
+
+/// Makes and destroys entries, and counts their bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Heap {
+    bytes: usize,
+}
+
+impl Heap {
+    /// Returns the bytes of all entries that were made and not yet destroyed.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Notes that a value that lies apart took `before` bytes (see [`apart_bytes`]), now `after`.
+    pub(crate) fn resized(&mut self, before: usize, after: usize) {
+        self.bytes = self.bytes - before + after;
+    }
+
+    /// Returns the length of the block for `size` bytes of contents.
+    fn rounded(size: usize) -> usize {
+        allocated_bytes(size)
+    }
+
+    fn layout(size: usize) -> Layout {
+        Layout::from_size_align(size, ALIGNMENT)
+            .expect("keys and values are bounded far below 2^63")
+    }
+
+    /// Makes an entry.
+    pub(crate) fn create(&mut self, new: NewEntry<'_>) -> Entry {
+        let key_len = new.key.len();
+        let (inline, apart): (&[u8], _) = match new.value {
+            NewValue::Inline(bytes) => (bytes, None),
+            NewValue::Apart(value) => (&[], Some(value)),
+        };
+        assert!(
+            inline.len() <= INLINE_VALUE_BYTES_MAX,
+            "long values are kept apart"
+        );
+        let long_key = key_len > SHORT_KEY_BYTES_MAX;
+        let header = Header(if long_key {
+            0
+        } else {
+            cast::u64_from(key_len) << KEY_SHIFT
+        })
+        .with(EXPIRES, new.expire_at.is_some())
+        .with(APART, apart.is_some())
+        .with(LONG_KEY, long_key)
+        .with_access(new.access)
+        .with_origin(new.origin)
+        .with_value_len(inline.len());
+        let start = header.key_offset();
+        let size = Self::rounded(start + key_len + inline.len());
+        self.bytes += size + apart.as_deref().map_or(0, apart_bytes);
+
+        let layout = Self::layout(size);
+        // SAFETY: the layout is not empty, as every entry has a header.
+        let block = unsafe { alloc(layout) };
+        let Some(block) = NonNull::new(block) else {
+            handle_alloc_error(layout)
+        };
+        write_word(block, 0, header.0);
+        if let Some(at) = new.expire_at {
+            write_word(block, Header::expiry_offset(), at.0.cast_unsigned());
+        }
+        if long_key {
+            write_word(block, header.key_len_offset(), cast::u64_from(key_len));
+        }
+        write(block, start, new.key);
+        write(block, start + key_len, inline);
+        if let Some(value) = apart {
+            // SAFETY: the header announces this word, so the block has room for it.
+            let place = unsafe { block.add(header.apart_offset()) };
+            // SAFETY: aligned to 8 and inside the block that nobody else knows yet.
+            unsafe { place.cast::<*mut Value>().write(Box::into_raw(value)) };
+        }
+        Entry { block }
+    }
+
+    /// Makes an entry like `old` with another expiry. A value that lies apart moves to the new entry;
+    /// `old` keeps an empty string and is still to be destroyed.
+    pub(crate) fn recreate(&mut self, old: &mut Entry, expire_at: Option<UnixMillis>) -> Entry {
+        let apart = old
+            .apart_mut()
+            .map(|value| Box::new(std::mem::replace(value, Value::String(Vec::new()))));
+        if let Some(value) = &apart {
+            self.resized(apart_bytes(value), apart_bytes(&Value::String(Vec::new())));
+        }
+        let entry = old.as_ref();
+        let value = match (apart, entry.value()) {
+            (Some(value), _) => NewValue::Apart(value),
+            (None, ValueRef::String(bytes)) => NewValue::Inline(bytes),
+            (None, ValueRef::Other(_)) => NewValue::Inline(&[]),
+        };
+        let (key, access, origin) = (entry.key(), entry.access(), entry.origin());
+        self.create(NewEntry {
+            key,
+            value,
+            expire_at,
+            access,
+            origin,
+        })
+    }
+
+    /// Destroys an entry of this heap and returns the value that lay apart.
+    pub(crate) fn destroy(&mut self, entry: Entry) -> Option<Box<Value>> {
+        let (header, size) = (entry.as_ref().header(), entry.as_ref().block_bytes());
+        self.bytes -= entry.as_ref().bytes();
+        let apart = header.has(APART).then(|| {
+            // SAFETY: `APART` says that this word is there.
+            let place = unsafe { entry.block.add(header.apart_offset()) };
+            // SAFETY: the word holds the pointer that `create` took out of a box.
+            let value = unsafe { place.cast::<*mut Value>().read() };
+            // SAFETY: the entry owned it, and is gone after this function.
+            unsafe { Box::from_raw(value) }
+        });
+        // SAFETY: `create` allocated the block with this layout: the size follows from the header,
+        // and changes in place keep it.
+        unsafe { dealloc(entry.block.as_ptr(), Self::layout(size)) };
+        apart
+    }
+}
+
+/// Returns the bytes allocated for a value that lies apart.
+pub(crate) fn apart_bytes(value: &Value) -> usize {
+    allocated_bytes(size_of::<Value>()) + value.allocated_bytes(allocated_bytes)
+}
+
+/// Copies `bytes` into a block that is being made; the caller has computed its length from the same
+/// parts.
+fn write(block: NonNull<u8>, offset: usize, bytes: &[u8]) {
+    // SAFETY: `create` sums up the lengths of all parts before it allocates.
+    let place = unsafe { block.add(offset) };
+    // SAFETY: as above; the block is new, so it cannot overlap with `bytes`.
+    unsafe {
+        place
+            .as_ptr()
+            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+    };
+}
+
+/// As [`write`], for one of the words before the key.
+fn write_word(block: NonNull<u8>, offset: usize, word: u64) {
+    // SAFETY: `create` sums up the lengths of all parts before it allocates.
+    let place = unsafe { block.add(offset) };
+    // SAFETY: words are at multiples of 8 in a block aligned to 8.
+    unsafe { place.cast::<u64>().write(word) };
+}

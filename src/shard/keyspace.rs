@@ -1,0 +1,500 @@
+//! One numbered database: every read and write of keys.
+//!
+//! Invariants
+//! - Each method that changes a key moves its watch version on and counts in `dirty`, so no caller
+//!   can forget one; each that meets a dead key removes it first and then behaves as if it had never
+//!   been there.
+//! - No method keeps anything between calls but what the dict holds.
+//!
+//! Not here: replies and limits on lengths (`commands`), the table itself (`dict`).
+
+use base::clock::UnixMillis;
+use base::ids::DbIndex;
+use base::random::Random;
+use types::Value;
+use types::string::{self, Origin};
+
+use crate::access;
+use crate::dict::{Dict, Place};
+use crate::digest::{self, Digest};
+use crate::entry::{EntryRef, INLINE_VALUE_BYTES_MAX, NewEntry, NewValue, ValueRef, WrongType};
+use crate::memory::Ledger;
+use crate::{Common, Key};
+
+/// Strings that are edited in place move apart from their key beyond this many bytes, so that
+/// further growth does not copy the key's block each time.
+const INLINE_EDITED_BYTES_MAX: usize = 256;
+
+/// What becomes of a key's expiry when its value is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// The key lives until it is removed.
+    Clear,
+    /// The expiry stays as it is; a new key has none.
+    Keep,
+    /// The key dies at this moment.
+    At(UnixMillis),
+}
+
+/// A value that was taken from its key with all that belongs to it, on its way to another key,
+/// database or shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detached {
+    /// The value.
+    pub value: Value,
+    /// When its key dies.
+    pub expire_at: Option<UnixMillis>,
+    access: u32,
+    origin: Origin,
+}
+
+impl Detached {
+    /// Wraps a value that comes from outside, such as a file: as if it had just been stored.
+    #[must_use]
+    pub fn new(value: Value, expire_at: Option<UnixMillis>) -> Self {
+        Self {
+            value,
+            expire_at,
+            access: 0,
+            origin: Origin::Stored,
+        }
+    }
+}
+
+/// A handle on one numbered database of a shard. See the head of this file.
+#[derive(Debug)]
+pub struct Db<'s> {
+    pub(crate) dict: &'s mut Dict,
+    pub(crate) common: &'s mut Common,
+    pub(crate) index: DbIndex,
+}
+
+impl Db<'_> {
+    /// Returns the key for a read: counts a hit or a miss, and notes the access if `touch`.
+    #[inline]
+    pub fn lookup(&mut self, key: Key<'_>, touch: bool) -> Option<EntryRef<'_>> {
+        let Some(place) = self.live(key) else {
+            self.common.stats.misses += 1;
+            return None;
+        };
+        self.common.stats.hits += 1;
+        if touch {
+            self.note_access(place);
+        }
+        Some(self.dict.entry(place))
+    }
+
+    /// Returns the key without counting or noting anything.
+    pub fn peek(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        let place = self.live(key)?;
+        Some(self.dict.entry(place))
+    }
+
+    /// Tells whether the key exists, without counting or noting anything.
+    pub fn contains(&mut self, key: Key<'_>) -> bool {
+        self.live(key).is_some()
+    }
+
+    /// Stores a string, whatever the key held before.
+    pub fn set_string(&mut self, key: Key<'_>, value: &[u8], expiry: Expiry) {
+        self.set_string_from(key, value, expiry, Origin::Stored);
+    }
+
+    /// As [`Db::set_string`], for commands whose result Redis does not try to encode as an integer:
+    /// `origin` decides what OBJECT ENCODING says.
+    pub fn set_string_from(&mut self, key: Key<'_>, value: &[u8], expiry: Expiry, origin: Origin) {
+        let place = self.live(key);
+        self.changed(key);
+        let old = place.map(|place| self.dict.entry(place));
+        let expire_at = match expiry {
+            Expiry::Clear => None,
+            Expiry::Keep => old.and_then(EntryRef::expire_at),
+            Expiry::At(at) => Some(at),
+        };
+        let access = match old {
+            Some(old) if self.common.access.lfu => old.access(),
+            Some(_) | None => self.first_access(),
+        };
+        let same_shape = old.is_some_and(|old| old.expire_at().is_some() == expire_at.is_some());
+        if let Some(place) = place
+            && same_shape
+            && self.dict.with_entry(place, |entry, _| {
+                let replaced = entry.replace_inline(value, origin);
+                if replaced {
+                    entry.set_access(access);
+                }
+                replaced
+            })
+        {
+            if let Some(at) = expire_at {
+                self.dict.set_expire_at(place, at);
+            }
+            return;
+        }
+        let value = if value.len() <= INLINE_VALUE_BYTES_MAX {
+            NewValue::Inline(value)
+        } else {
+            NewValue::Apart(Box::new(Value::String(value.to_vec())))
+        };
+        self.put(
+            key,
+            place,
+            NewEntry {
+                key: key.bytes,
+                value,
+                expire_at,
+                access,
+                origin,
+            },
+        );
+    }
+
+    /// Adds `tail` to the end of a string, made if the key does not exist. Returns the new length.
+    ///
+    /// Cost: O(`tail`), amortised over growth. The caller has bounded the new length.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongType`] if the key holds no string; nothing is changed.
+    pub fn append(&mut self, key: Key<'_>, tail: &[u8]) -> Result<usize, WrongType> {
+        let Some(place) = self.live(key) else {
+            self.set_string(key, tail, Expiry::Clear);
+            return Ok(tail.len());
+        };
+        let len = self.dict.entry(place).string()?.len();
+        self.edit(key, place, len, tail)
+    }
+
+    /// Writes `bytes` at `offset` of a string, made of zeros as far as it does not reach. Returns
+    /// the new length. Empty `bytes` change nothing.
+    ///
+    /// Cost: O(`bytes`), amortised over growth. The caller has bounded the new length.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongType`] if the key holds no string; nothing is changed.
+    pub fn overwrite(
+        &mut self,
+        key: Key<'_>,
+        offset: usize,
+        bytes: &[u8],
+    ) -> Result<usize, WrongType> {
+        let Some(place) = self.live(key) else {
+            if bytes.is_empty() {
+                return Ok(0);
+            }
+            let mut value = Vec::new();
+            let len = string::overwrite(&mut value, offset, bytes);
+            self.set_string_from(key, &value, Expiry::Clear, Origin::Edited);
+            return Ok(len);
+        };
+        let len = self.dict.entry(place).string()?.len();
+        if bytes.is_empty() {
+            return Ok(len);
+        }
+        self.edit(key, place, offset, bytes)
+    }
+
+    /// Writes `bytes` at `offset` of the string at `place`.
+    fn edit(
+        &mut self,
+        key: Key<'_>,
+        place: Place,
+        offset: usize,
+        bytes: &[u8],
+    ) -> Result<usize, WrongType> {
+        self.changed(key);
+        let access = self.first_access();
+        let lfu = self.common.access.lfu;
+        let end = offset + bytes.len();
+        let in_place = self.dict.with_entry(place, |entry, heap| {
+            if !lfu {
+                entry.set_access(access);
+            }
+            if let Some(Value::String(value)) = entry.apart_mut() {
+                let before = value.capacity();
+                let len = string::overwrite(value, offset, bytes);
+                let after = value.capacity();
+                heap.resized(
+                    crate::memory::allocated_bytes(before),
+                    crate::memory::allocated_bytes(after),
+                );
+                entry.set_origin(Origin::Edited);
+                return Some(len);
+            }
+            let value = entry.inline_bytes_mut(Origin::Edited)?;
+            value.get_mut(offset..end)?.copy_from_slice(bytes);
+            Some(value.len())
+        });
+        if let Some(len) = in_place {
+            return Ok(len);
+        }
+        // The string lies beside its key and must grow.
+        let entry = self.dict.entry(place);
+        let old = entry.string()?;
+        let mut value = Vec::with_capacity(end.max(old.len()));
+        value.extend_from_slice(old);
+        let len = string::overwrite(&mut value, offset, bytes);
+        let (expire_at, access) = (entry.expire_at(), entry.access());
+        let origin = Origin::Edited;
+        let inline;
+        let value = if len <= INLINE_EDITED_BYTES_MAX {
+            inline = value;
+            NewValue::Inline(&inline)
+        } else {
+            NewValue::Apart(Box::new(Value::String(value)))
+        };
+        self.put(
+            key,
+            Some(place),
+            NewEntry {
+                key: key.bytes,
+                value,
+                expire_at,
+                access,
+                origin,
+            },
+        );
+        Ok(len)
+    }
+
+    /// Removes the key. Returns whether it existed.
+    pub fn remove(&mut self, key: Key<'_>) -> bool {
+        let Some(place) = self.live(key) else {
+            return false;
+        };
+        self.changed(key);
+        drop(self.dict.remove(place));
+        true
+    }
+
+    /// Removes the key and returns its value with all that belongs to it.
+    pub fn detach(&mut self, key: Key<'_>) -> Option<Detached> {
+        let place = self.live(key)?;
+        self.changed(key);
+        let entry = self.dict.entry(place);
+        let (expire_at, access, origin) = (entry.expire_at(), entry.access(), entry.origin());
+        let inline = match entry.value() {
+            ValueRef::String(bytes) if bytes.len() <= INLINE_VALUE_BYTES_MAX => bytes.to_vec(),
+            ValueRef::String(_) | ValueRef::Other(_) => Vec::new(),
+        };
+        let value = match self.dict.remove(place) {
+            Some(value) => *value,
+            None => Value::String(inline),
+        };
+        Some(Detached {
+            value,
+            expire_at,
+            access,
+            origin,
+        })
+    }
+
+    /// Puts a value at the key, whatever the key held before.
+    pub fn attach(&mut self, key: Key<'_>, detached: Detached) {
+        let place = self.live(key);
+        self.changed(key);
+        let Detached {
+            value,
+            expire_at,
+            access,
+            origin,
+        } = detached;
+        match value {
+            Value::String(bytes) if bytes.len() <= INLINE_VALUE_BYTES_MAX => {
+                let value = NewValue::Inline(&bytes);
+                self.put(
+                    key,
+                    place,
+                    NewEntry {
+                        key: key.bytes,
+                        value,
+                        expire_at,
+                        access,
+                        origin,
+                    },
+                );
+            }
+            value @ Value::String(_) => {
+                let value = NewValue::Apart(Box::new(value));
+                self.put(
+                    key,
+                    place,
+                    NewEntry {
+                        key: key.bytes,
+                        value,
+                        expire_at,
+                        access,
+                        origin,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Returns a copy of the value with all that belongs to it.
+    pub fn copy_of(&mut self, key: Key<'_>) -> Option<Detached> {
+        let entry = self.peek(key)?;
+        let value = match entry.value() {
+            ValueRef::String(bytes) => Value::String(bytes.to_vec()),
+            ValueRef::Other(value) => value.clone(),
+        };
+        let (expire_at, access, origin) = (entry.expire_at(), entry.access(), entry.origin());
+        Some(Detached {
+            value,
+            expire_at,
+            access,
+            origin,
+        })
+    }
+
+    /// Sets or clears the expiry. Returns whether the key exists and, to clear it, had one.
+    pub fn set_expiry(&mut self, key: Key<'_>, expire_at: Option<UnixMillis>) -> bool {
+        let Some(place) = self.live(key) else {
+            return false;
+        };
+        let had = self.dict.entry(place).expire_at().is_some();
+        match expire_at {
+            None if !had => return false,
+            Some(at) if had => self.dict.set_expire_at(place, at),
+            Some(_) | None => self.dict.remake(place, expire_at),
+        }
+        self.changed(key);
+        true
+    }
+
+    /// Returns the number of keys, dead ones that were not met yet included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.dict.len()
+    }
+
+    /// Tells whether there is no key at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the number of keys that carry an expiry.
+    #[must_use]
+    pub fn expires_len(&self) -> usize {
+        self.dict.expires_len()
+    }
+
+    /// Returns the mean time the volatile keys have left, in milliseconds; 0 without such keys.
+    #[must_use]
+    pub fn average_ttl_ms(&self) -> i64 {
+        self.dict
+            .mean_expire_at()
+            .map_or(0, |at| at.saturating_sub(self.common.now.0).max(0))
+    }
+
+    /// Returns a live key, each about equally likely; `None` if there is none.
+    pub fn random_key(&mut self, random: &mut Random) -> Option<&[u8]> {
+        let place = loop {
+            let place = self.dict.random(random)?;
+            if !self.dict.entry(place).is_dead(self.common.now) {
+                break place;
+            }
+            self.expire(place);
+        };
+        Some(self.dict.entry(place).key())
+    }
+
+    /// Shows about `count` keys from `cursor` on, and returns the cursor to go on with, 0 after the
+    /// last. Dead keys are left out.
+    ///
+    /// `cursor` is 0 or what the call before returned: 53 bits at most; any other value is harmless.
+    /// Every key that is there from the first call to the last is shown at least once.
+    pub fn scan(&mut self, cursor: u64, count: usize, each: &mut dyn FnMut(EntryRef<'_>)) -> u64 {
+        let now = self.common.now;
+        self.dict.scan(cursor, count, &mut |entry| {
+            if !entry.is_dead(now) {
+                each(entry);
+            }
+        })
+    }
+
+    /// Shows every live key once. O(keys): for small databases and tests.
+    pub fn for_each(&mut self, each: &mut dyn FnMut(EntryRef<'_>)) {
+        let mut cursor = 0;
+        loop {
+            cursor = self.scan(cursor, usize::MAX, each);
+            if cursor == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Removes all keys and returns how many there were.
+    pub fn clear(&mut self) -> usize {
+        let (dict, hasher) = (&*self.dict, &self.common.hasher);
+        self.common
+            .watches
+            .touch_where(self.index, |key| dict.find(hasher.hash(key), key).is_some());
+        let len = self.dict.clear();
+        self.common.stats.dirty += base::cast::u64_from(len);
+        len
+    }
+
+    /// Returns the bytes this database holds.
+    #[must_use]
+    pub fn memory(&self) -> Ledger {
+        self.dict.ledger()
+    }
+
+    /// Returns the fingerprint of all live keys, to be joined with those of the other shards and
+    /// passed to [`digest::mix_database`].
+    pub fn digest(&mut self) -> Digest {
+        let mut digest = Digest::default();
+        self.for_each(&mut |entry| digest::join(&mut digest, &digest::key_and_value(entry)));
+        digest
+    }
+
+    /// Finds the key; a dead one is removed first.
+    #[inline]
+    fn live(&mut self, key: Key<'_>) -> Option<Place> {
+        let place = self.dict.find(key.hash, key.bytes)?;
+        if self.dict.entry(place).is_dead(self.common.now) {
+            self.expire(place);
+            return None;
+        }
+        Some(place)
+    }
+
+    fn expire(&mut self, place: Place) {
+        self.common.stats.expired_keys += 1;
+        self.common
+            .watches
+            .touch(self.index, self.dict.entry(place).key());
+        drop(self.dict.remove(place));
+    }
+
+    #[inline]
+    fn note_access(&mut self, place: Place) {
+        let old = self.dict.entry(place).access();
+        let common = &mut *self.common;
+        let new = access::next(common.access, old, common.now, &mut common.random);
+        // Most accesses fall into the second of the one before: the line stays clean.
+        if new != old {
+            self.dict
+                .with_entry(place, |entry, _| entry.set_access(new));
+        }
+    }
+
+    fn first_access(&self) -> u32 {
+        access::first(self.common.access, self.common.now)
+    }
+
+    fn changed(&mut self, key: Key<'_>) {
+        self.common.stats.dirty += 1;
+        self.common.watches.touch(self.index, key.bytes);
+    }
+
+    fn put(&mut self, key: Key<'_>, place: Option<Place>, new: NewEntry<'_>) {
+        match place {
+            Some(place) => drop(self.dict.replace(place, new)),
+            None => self.dict.insert(key.hash, new),
+        }
+    }
+}
