@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use protocol::args::Args;
+use shard::entry::WrongType;
+
 /// A refusal of one request. Its text is made in one place, [`CommandError::text`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandError {
@@ -29,14 +32,21 @@ pub enum CommandError {
     DbOutOfRange,
     /// Source and target are the same.
     SameObject,
-    /// A word for a bit of another text; begins with its error code (`ERR ...`).
+    /// The number of words fits the arity and yet not the command.
+    WordCount,
+    /// The word at this index should be an option, and is none of the command's.
+    UnsupportedOption(usize),
+    /// A word should be a 32-bit integer, and is an integer beyond that.
+    NotInt32,
+    /// A text of one command; begins with its error code (`ERR ...`).
     Text(&'static str),
 }
 
 impl CommandError {
-    /// Returns the error line without the leading `-`, for the command `name` (lower case).
+    /// Returns the error line without the leading `-`, for the command `name` (lower case) and the
+    /// words that its handler was given.
     #[must_use]
-    pub fn text(self, name: &str) -> Cow<'static, str> {
+    pub fn text(self, name: &str, args: Args<'_>) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
             Self::Syntax => "ERR syntax error",
@@ -52,7 +62,25 @@ impl CommandError {
             }
             Self::DbOutOfRange => "ERR DB index is out of range",
             Self::SameObject => "ERR source and destination objects are the same",
+            Self::WordCount => {
+                return Cow::Owned(format!(
+                    "ERR wrong number of arguments for '{name}' command"
+                ));
+            }
+            Self::UnsupportedOption(index) => {
+                let word = String::from_utf8_lossy(args.get(index).unwrap_or_default());
+                return Cow::Owned(format!("ERR Unsupported option {word}"));
+            }
+            Self::NotInt32 => {
+                "ERR value is out of range, value must between -2147483648 and 2147483647"
+            }
             Self::Text(text) => text,
         })
+    }
+}
+
+impl From<WrongType> for CommandError {
+    fn from(_: WrongType) -> Self {
+        Self::WrongType
     }
 }

@@ -1,1 +1,58 @@
-//! Placeholder until the crate's first part lands.
+//! The commands that work on the data of shards: what they declare and what they do.
+//!
+//! Every command is a [`spec::ShardCommand`]: a declaration, the way it spreads over shards, and a
+//! handler. A handler gets one shard, its words and a reply; it is synchronous and bounded, checks
+//! its words in the order in which Redis 7.0 does, and either writes exactly one reply or returns
+//! an error and has then changed nothing. Whoever calls it has checked the number of words
+//! ([`spec::Declaration::resolve`]) and has made sure that all keys lie on the given shard.
+//!
+//! In reading order: [`spec`] is the contract, [`keys`] finds the keys of a request, [`cursor`]
+//! packs SCAN cursors, [`parts`] holds the steps that one-shard handlers share with plans over
+//! several shards; then one file for each family.
+//!
+//! Not here: commands about sessions and the server (`CLIENT`, `CONFIG`, `DEBUG`), looking up a
+//! command by name, and everything that involves two shards.
+
+pub mod cursor;
+pub mod error;
+pub mod key;
+pub mod key_expire;
+pub mod key_move;
+pub mod key_object;
+pub mod key_scan;
+pub mod keys;
+pub mod keyspace;
+pub mod lcs;
+pub mod parts;
+pub mod spec;
+pub mod string;
+pub mod string_many;
+pub mod string_number;
+pub mod string_range;
+
+mod words;
+
+#[cfg(test)]
+mod transcripts;
+
+use crate::spec::ShardCommand;
+
+/// The commands of all families, one slice for each.
+pub static FAMILIES: &[&[ShardCommand]] = &[
+    string::COMMANDS,
+    string_range::COMMANDS,
+    string_number::COMMANDS,
+    string_many::COMMANDS,
+    lcs::COMMANDS,
+    key::COMMANDS,
+    key_move::COMMANDS,
+    key_expire::COMMANDS,
+    key_scan::COMMANDS,
+    key_object::COMMANDS,
+    keyspace::COMMANDS,
+];
+
+/// Lists every command once, family by family.
+pub fn all() -> impl Iterator<Item = &'static ShardCommand> {
+    FAMILIES.iter().copied().flatten()
+}

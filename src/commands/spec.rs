@@ -6,6 +6,7 @@
 
 use base::clock::UnixMillis;
 use base::ids::DbIndex;
+use base::random::Random;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use shard::Shard;
@@ -21,6 +22,18 @@ pub struct ShardCommand {
     pub spread: Spread,
     /// The handler.
     pub run: Run,
+}
+
+impl ShardCommand {
+    /// Puts the parts of a command together.
+    #[must_use]
+    pub const fn new(declaration: Declaration, spread: Spread, run: Run) -> Self {
+        Self {
+            declaration,
+            spread,
+            run,
+        }
+    }
 }
 
 /// The handler of a [`ShardCommand`]. It writes exactly one reply, or returns an error and has
@@ -39,6 +52,8 @@ pub struct Context<'a> {
     pub now: UnixMillis,
     /// Whether reads count as accesses (`CLIENT NO-TOUCH`).
     pub touch: bool,
+    /// The chance of this core, for commands whose answer is drawn.
+    pub random: &'a mut Random,
 }
 
 /// How a command uses several shards.
@@ -116,6 +131,157 @@ pub struct Declaration {
     pub docs: Docs,
     /// Subcommands, if the second word names one.
     pub subcommands: &'static [Declaration],
+}
+
+impl Declaration {
+    /// Creates a declaration without keys, categories, hints, documentation and subcommands.
+    #[must_use]
+    pub const fn new(name: &'static str, arity: Arity, flags: Flags) -> Self {
+        Self {
+            name,
+            arity,
+            flags,
+            categories: &[],
+            keys: &[],
+            tips: &[],
+            docs: Docs::new("", "", "", ""),
+            subcommands: &[],
+        }
+    }
+
+    /// Sets the ACL categories that do not follow from the flags.
+    #[must_use]
+    pub const fn categories(mut self, categories: &'static [Category]) -> Self {
+        self.categories = categories;
+        self
+    }
+
+    /// Sets where the keys are.
+    #[must_use]
+    pub const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// Sets the hints for clients of a cluster.
+    #[must_use]
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+
+    /// Sets the documentation.
+    #[must_use]
+    pub const fn docs(mut self, docs: Docs) -> Self {
+        self.docs = docs;
+        self
+    }
+
+    /// Makes the command a container of subcommands.
+    #[must_use]
+    pub const fn subcommands(mut self, subcommands: &'static [Self]) -> Self {
+        self.subcommands = subcommands;
+        self
+    }
+
+    /// Returns whether the command belongs to `category`, by its own word or by its flags.
+    #[must_use]
+    pub fn is_in(&self, category: Category) -> bool {
+        self.categories.contains(&category) || self.flags.implies(category)
+    }
+
+    /// Finds the subcommand that the second word names, in any case of letters. O(subcommands).
+    #[must_use]
+    pub fn subcommand(&self, word: &[u8]) -> Option<&'static Self> {
+        self.subcommands
+            .iter()
+            .find(|sub| word.eq_ignore_ascii_case(sub.name.as_bytes()))
+    }
+
+    /// Finds the declaration that a request of these words is checked by: this one, or the
+    /// subcommand that word 1 names. Words are checked against it completely.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError`] if the subcommand is unknown or the number of words does not fit.
+    pub fn resolve<'d>(&'d self, args: Args<'_>) -> Result<&'d Self, ShapeError> {
+        if self.subcommands.is_empty() {
+            return if self.arity.accepts(args.len()) {
+                Ok(self)
+            } else {
+                Err(ShapeError::WordCount {
+                    container: None,
+                    name: self.name,
+                })
+            };
+        }
+        // A container without a second word is refused by its own arity; with one, only the
+        // subcommand counts.
+        let Some(word) = args.get(1) else {
+            return Err(ShapeError::WordCount {
+                container: None,
+                name: self.name,
+            });
+        };
+        let Some(sub) = self.subcommand(word) else {
+            return Err(ShapeError::UnknownSubcommand {
+                container: self.name,
+            });
+        };
+        if sub.arity.accepts(args.len()) {
+            Ok(sub)
+        } else {
+            Err(ShapeError::WordCount {
+                container: Some(self.name),
+                name: sub.name,
+            })
+        }
+    }
+}
+
+/// Why the words of a request do not fit its declaration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShapeError {
+    /// Too few or too many words.
+    WordCount {
+        /// The container, for a subcommand.
+        container: Option<&'static str>,
+        /// The command or subcommand.
+        name: &'static str,
+    },
+    /// Word 1 names no subcommand.
+    UnknownSubcommand {
+        /// The container.
+        container: &'static str,
+    },
+}
+
+impl ShapeError {
+    /// Returns the error line without the leading `-`, for a request of these words.
+    #[must_use]
+    pub fn text(self, args: Args<'_>) -> String {
+        match self {
+            Self::WordCount {
+                container: None,
+                name,
+            } => {
+                format!("ERR wrong number of arguments for '{name}' command")
+            }
+            Self::WordCount {
+                container: Some(container),
+                name,
+            } => {
+                format!("ERR wrong number of arguments for '{container}|{name}' command")
+            }
+            Self::UnknownSubcommand { container } => {
+                let word = args.get(1).unwrap_or_default();
+                // Redis cuts the echoed word at 128 bytes.
+                let shown = String::from_utf8_lossy(&word[..word.len().min(128)]);
+                let container = container.to_ascii_uppercase();
+                format!("ERR unknown subcommand '{shown}'. Try {container} HELP.")
+            }
+        }
+    }
 }
 
 /// How many words a request has, the command's name included.
@@ -205,7 +371,63 @@ impl Flags {
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
+
+    /// Returns whether a command with these flags belongs to `category` without saying so.
+    #[must_use]
+    pub const fn implies(self, category: Category) -> bool {
+        match category {
+            Category::Write => self.has(Self::WRITE),
+            Category::Read => self.has(Self::READONLY),
+            Category::Admin | Category::Dangerous => self.has(Self::ADMIN),
+            Category::PubSub => self.has(Self::PUBSUB),
+            Category::Blocking => self.has(Self::BLOCKING),
+            Category::Fast => self.has(Self::FAST),
+            Category::Slow => !self.has(Self::FAST),
+            Category::Keyspace
+            | Category::Set
+            | Category::SortedSet
+            | Category::List
+            | Category::Hash
+            | Category::String
+            | Category::Bitmap
+            | Category::HyperLogLog
+            | Category::Geo
+            | Category::Stream
+            | Category::Connection
+            | Category::Transaction
+            | Category::Scripting => false,
+        }
+    }
+
+    /// Lists the names of the set flags as `COMMAND INFO` shows them, in its order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        FLAG_NAMES
+            .iter()
+            .filter(move |(flag, _)| self.has(*flag))
+            .map(|(_, name)| *name)
+    }
 }
+
+/// Flags with a name of their own, in the order of `COMMAND INFO`.
+const FLAG_NAMES: &[(Flags, &str)] = &[
+    (Flags::WRITE, "write"),
+    (Flags::READONLY, "readonly"),
+    (Flags::DENY_OOM, "denyoom"),
+    (Flags::ADMIN, "admin"),
+    (Flags::PUBSUB, "pubsub"),
+    (Flags::NO_SCRIPT, "noscript"),
+    (Flags::BLOCKING, "blocking"),
+    (Flags::LOADING, "loading"),
+    (Flags::STALE, "stale"),
+    (Flags::SKIP_MONITOR, "skip_monitor"),
+    (Flags::SKIP_SLOWLOG, "skip_slowlog"),
+    (Flags::FAST, "fast"),
+    (Flags::NO_AUTH, "no_auth"),
+    (Flags::NO_ASYNC_LOADING, "no_async_loading"),
+    (Flags::NO_MULTI, "no_multi"),
+    (Flags::MOVABLE_KEYS, "movablekeys"),
+    (Flags::ALLOW_BUSY, "allow_busy"),
+];
 
 /// An ACL category, as in `ACL CAT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,6 +456,61 @@ pub enum Category {
     Scripting,
 }
 
+impl Category {
+    /// Every category, in the order of `COMMAND INFO`.
+    pub const ALL: [Self; 21] = [
+        Self::Keyspace,
+        Self::Read,
+        Self::Write,
+        Self::Set,
+        Self::SortedSet,
+        Self::List,
+        Self::Hash,
+        Self::String,
+        Self::Bitmap,
+        Self::HyperLogLog,
+        Self::Geo,
+        Self::Stream,
+        Self::PubSub,
+        Self::Admin,
+        Self::Fast,
+        Self::Slow,
+        Self::Blocking,
+        Self::Dangerous,
+        Self::Connection,
+        Self::Transaction,
+        Self::Scripting,
+    ];
+
+    /// Returns the name without the `@`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Keyspace => "keyspace",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Set => "set",
+            Self::SortedSet => "sortedset",
+            Self::List => "list",
+            Self::Hash => "hash",
+            Self::String => "string",
+            Self::Bitmap => "bitmap",
+            Self::HyperLogLog => "hyperloglog",
+            Self::Geo => "geo",
+            Self::Stream => "stream",
+            Self::PubSub => "pubsub",
+            Self::Admin => "admin",
+            Self::Fast => "fast",
+            Self::Slow => "slow",
+            Self::Blocking => "blocking",
+            Self::Dangerous => "dangerous",
+            Self::Connection => "connection",
+            Self::Transaction => "transaction",
+            Self::Scripting => "scripting",
+        }
+    }
+}
+
 /// Where keys stand in a request and how they are used. Source: Redis documentation, "Command key
 /// specifications".
 #[derive(Clone, Copy, Debug)]
@@ -247,6 +524,53 @@ pub struct KeySpec {
     pub begin: BeginSearch,
     /// How the keys are found from there.
     pub find: FindKeys,
+}
+
+impl KeySpec {
+    /// Creates a specification of one key at a fixed position.
+    #[must_use]
+    pub const fn at(index: u8, flags: &'static [&'static str]) -> Self {
+        Self::range(index, 0, 1, flags)
+    }
+
+    /// Creates a specification of every `step`-th word from a fixed position to `last`, which is
+    /// relative to the begin, or counts from the end of the request if negative.
+    #[must_use]
+    pub const fn range(index: u8, last: i8, step: u8, flags: &'static [&'static str]) -> Self {
+        Self {
+            notes: "",
+            flags,
+            begin: BeginSearch::Index(index),
+            find: FindKeys::Range {
+                last,
+                step,
+                limit: 0,
+            },
+        }
+    }
+
+    /// Creates a specification of as many keys as the word at a fixed position says, from the word
+    /// after it.
+    #[must_use]
+    pub const fn counted(index: u8, flags: &'static [&'static str]) -> Self {
+        Self {
+            notes: "",
+            flags,
+            begin: BeginSearch::Index(index),
+            find: FindKeys::KeyNum {
+                at: 0,
+                first: 1,
+                step: 1,
+            },
+        }
+    }
+
+    /// Adds a remark.
+    #[must_use]
+    pub const fn with_notes(mut self, notes: &'static str) -> Self {
+        self.notes = notes;
+        self
+    }
 }
 
 /// Where the search for keys begins.
@@ -304,6 +628,48 @@ pub struct Docs {
     pub arguments: &'static [Argument],
 }
 
+impl Docs {
+    /// Creates documentation without history and arguments.
+    #[must_use]
+    pub const fn new(
+        group: &'static str,
+        since: &'static str,
+        summary: &'static str,
+        complexity: &'static str,
+    ) -> Self {
+        Self {
+            summary,
+            since,
+            group,
+            complexity,
+            history: &[],
+            deprecated: None,
+            arguments: &[],
+        }
+    }
+
+    /// Sets the history: version and what changed in it.
+    #[must_use]
+    pub const fn history(mut self, history: &'static [(&'static str, &'static str)]) -> Self {
+        self.history = history;
+        self
+    }
+
+    /// Marks the command as deprecated since a version, and says what replaces it.
+    #[must_use]
+    pub const fn deprecated(mut self, since: &'static str, replaced_by: &'static str) -> Self {
+        self.deprecated = Some((since, replaced_by));
+        self
+    }
+
+    /// Sets the arguments after the name.
+    #[must_use]
+    pub const fn arguments(mut self, arguments: &'static [Argument]) -> Self {
+        self.arguments = arguments;
+        self
+    }
+}
+
 /// One argument of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument {
@@ -349,6 +715,9 @@ pub enum ArgumentKind {
 }
 
 impl Argument {
+    /// The first key of a command, named `key`.
+    pub const KEY: Self = Self::key("key", 0);
+
     /// Creates a mandatory argument without a token.
     #[must_use]
     pub const fn new(name: &'static str, kind: ArgumentKind) -> Self {
@@ -362,6 +731,54 @@ impl Argument {
             multiple: false,
             multiple_token: false,
         }
+    }
+
+    /// Creates a mandatory key, which the key specification of that index finds.
+    #[must_use]
+    pub const fn key(name: &'static str, spec: u8) -> Self {
+        Self::new(name, ArgumentKind::Key(spec))
+    }
+
+    /// Creates a mandatory argument of any bytes.
+    #[must_use]
+    pub const fn text(name: &'static str) -> Self {
+        Self::new(name, ArgumentKind::Text)
+    }
+
+    /// Creates a mandatory whole number.
+    #[must_use]
+    pub const fn integer(name: &'static str) -> Self {
+        Self::new(name, ArgumentKind::Integer)
+    }
+
+    /// Creates a mandatory floating point number.
+    #[must_use]
+    pub const fn double(name: &'static str) -> Self {
+        Self::new(name, ArgumentKind::Double)
+    }
+
+    /// Creates a mandatory glob pattern.
+    #[must_use]
+    pub const fn pattern(name: &'static str) -> Self {
+        Self::new(name, ArgumentKind::Pattern)
+    }
+
+    /// Creates a mandatory point in Unix time.
+    #[must_use]
+    pub const fn unix_time(name: &'static str) -> Self {
+        Self::new(name, ArgumentKind::UnixTime)
+    }
+
+    /// Creates a choice of exactly one of `choices`.
+    #[must_use]
+    pub const fn one_of(name: &'static str, choices: &'static [Self]) -> Self {
+        Self::new(name, ArgumentKind::OneOf(choices))
+    }
+
+    /// Creates a group of arguments that belong together.
+    #[must_use]
+    pub const fn block(name: &'static str, parts: &'static [Self]) -> Self {
+        Self::new(name, ArgumentKind::Block(parts))
     }
 
     /// Creates an argument that consists of its token only.

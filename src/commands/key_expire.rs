@@ -1,0 +1,361 @@
+//! When keys expire: setting, asking, taking it off.
+
+use base::clock::UnixMillis;
+use protocol::args::{Args, equals_ignore_case};
+
+use crate::spec::{
+    Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
+    ShardCommand, Spread,
+};
+use crate::words::{self, TimeForm};
+
+/// The commands of this family.
+pub const COMMANDS: &[ShardCommand] = &[
+    ShardCommand::new(EXPIRE, Spread::OneShard, expire),
+    ShardCommand::new(PEXPIRE, Spread::OneShard, pexpire),
+    ShardCommand::new(EXPIREAT, Spread::OneShard, expireat),
+    ShardCommand::new(PEXPIREAT, Spread::OneShard, pexpireat),
+    ShardCommand::new(TTL, Spread::OneShard, ttl),
+    ShardCommand::new(PTTL, Spread::OneShard, pttl),
+    ShardCommand::new(EXPIRETIME, Spread::OneShard, expiretime),
+    ShardCommand::new(PEXPIRETIME, Spread::OneShard, pexpiretime),
+    ShardCommand::new(PERSIST, Spread::OneShard, persist),
+];
+
+fn expire(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    set_expiry(context, args, TimeForm::Seconds)
+}
+
+fn pexpire(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    set_expiry(context, args, TimeForm::Millis)
+}
+
+fn expireat(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    set_expiry(context, args, TimeForm::AtSeconds)
+}
+
+fn pexpireat(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    set_expiry(context, args, TimeForm::AtMillis)
+}
+
+fn set_expiry(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    form: TimeForm,
+) -> Result<(), CommandError> {
+    let conditions = Conditions::parse(args)?;
+    let amount = words::integer_or_refuse(args.word(2))?;
+    let at = form
+        .point(amount, context.now)
+        .ok_or(CommandError::InvalidExpire)?;
+    let key = context.shard.key(args.word(1));
+    let mut db = context.shard.db(context.db);
+    let done = match db.peek(key).map(|entry| entry.expire_at()) {
+        None => false,
+        Some(before) if !conditions.allow(before, at) => false,
+        Some(_) if at <= context.now => db.remove(key),
+        Some(_) => db.set_expiry(key, Some(at)),
+    };
+    context.reply.integer(i64::from(done));
+    Ok(())
+}
+
+/// When the expiry may be changed, as the options of EXPIRE say; all that are given must hold.
+#[derive(Default)]
+struct Conditions {
+    if_none: bool,
+    if_any: bool,
+    if_later: bool,
+    if_earlier: bool,
+}
+
+impl Conditions {
+    fn parse(args: Args<'_>) -> Result<Self, CommandError> {
+        let mut conditions = Self::default();
+        for (index, word) in args.iter().enumerate().skip(3) {
+            if equals_ignore_case(word, "NX") {
+                conditions.if_none = true;
+            } else if equals_ignore_case(word, "XX") {
+                conditions.if_any = true;
+            } else if equals_ignore_case(word, "GT") {
+                conditions.if_later = true;
+            } else if equals_ignore_case(word, "LT") {
+                conditions.if_earlier = true;
+            } else {
+                return Err(CommandError::UnsupportedOption(index));
+            }
+        }
+        let Self {
+            if_none,
+            if_any,
+            if_later,
+            if_earlier,
+        } = conditions;
+        if if_none && (if_any || if_later || if_earlier) {
+            return Err(CommandError::Text(
+                "ERR NX and XX, GT or LT options at the same time are not compatible",
+            ));
+        }
+        if if_later && if_earlier {
+            return Err(CommandError::Text(
+                "ERR GT and LT options at the same time are not compatible",
+            ));
+        }
+        Ok(conditions)
+    }
+
+    /// Returns whether an expiry may move from `before` to `after`. A key without one counts as
+    /// living for ever.
+    fn allow(&self, before: Option<UnixMillis>, after: UnixMillis) -> bool {
+        match before {
+            Some(before) => {
+                !self.if_none
+                    && !(self.if_later && after <= before)
+                    && !(self.if_earlier && after >= before)
+            }
+            None => !self.if_any && !self.if_later,
+        }
+    }
+}
+
+fn ttl(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    reply_with_time(context, args, |at, now| {
+        rounded_seconds((at.0 - now.0).max(0))
+    })
+}
+
+fn pttl(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    reply_with_time(context, args, |at, now| (at.0 - now.0).max(0))
+}
+
+fn expiretime(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    reply_with_time(context, args, |at, _| rounded_seconds(at.0))
+}
+
+fn pexpiretime(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    reply_with_time(context, args, |at, _| at.0)
+}
+
+/// Rounds milliseconds that are not negative to the nearest second.
+fn rounded_seconds(millis: i64) -> i64 {
+    millis / 1000 + i64::from(millis % 1000 >= 500)
+}
+
+/// Replies with what `shown` makes of the expiry and the present time, with -1 for a key without an
+/// expiry and -2 for no key. A live key's expiry is never before the present time.
+fn reply_with_time(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    shown: impl FnOnce(UnixMillis, UnixMillis) -> i64,
+) -> Result<(), CommandError> {
+    let key = context.shard.key(args.word(1));
+    let mut db = context.shard.db(context.db);
+    let time = match db.lookup(key, false).map(|entry| entry.expire_at()) {
+        None => -2,
+        Some(None) => -1,
+        Some(Some(at)) => shown(at, context.now),
+    };
+    context.reply.integer(time);
+    Ok(())
+}
+
+fn persist(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let key = context.shard.key(args.word(1));
+    let done = context.shard.db(context.db).set_expiry(key, None);
+    context.reply.integer(i64::from(done));
+    Ok(())
+}
+
+const EXPIRE: Declaration =
+    Declaration::new("expire", Arity::AtLeast(3), Flags::WRITE.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(1, &["RW", "update"])])
+        .docs(
+            Docs::new(
+                "generic",
+                "1.0.0",
+                "Lets a key expire after some seconds.",
+                "O(1)",
+            )
+            .history(&[("7.0.0", "`NX`, `XX`, `GT` and `LT` make it conditional.")])
+            .arguments(&[
+                Argument::KEY,
+                Argument::integer("seconds"),
+                Argument::one_of(
+                    "condition",
+                    &[
+                        Argument::token("nx", "NX"),
+                        Argument::token("xx", "XX"),
+                        Argument::token("gt", "GT"),
+                        Argument::token("lt", "LT"),
+                    ],
+                )
+                .since("7.0.0")
+                .optional(),
+            ]),
+        );
+
+const PEXPIRE: Declaration =
+    Declaration::new("pexpire", Arity::AtLeast(3), Flags::WRITE.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(1, &["RW", "update"])])
+        .docs(
+            Docs::new(
+                "generic",
+                "2.6.0",
+                "Lets a key expire after some milliseconds.",
+                "O(1)",
+            )
+            .history(&[("7.0.0", "`NX`, `XX`, `GT` and `LT` make it conditional.")])
+            .arguments(&[
+                Argument::KEY,
+                Argument::integer("milliseconds"),
+                Argument::one_of(
+                    "condition",
+                    &[
+                        Argument::token("nx", "NX"),
+                        Argument::token("xx", "XX"),
+                        Argument::token("gt", "GT"),
+                        Argument::token("lt", "LT"),
+                    ],
+                )
+                .since("7.0.0")
+                .optional(),
+            ]),
+        );
+
+const EXPIREAT: Declaration =
+    Declaration::new("expireat", Arity::AtLeast(3), Flags::WRITE.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(1, &["RW", "update"])])
+        .docs(
+            Docs::new(
+                "generic",
+                "1.2.0",
+                "Lets a key expire at a point in time given in Unix seconds.",
+                "O(1)",
+            )
+            .history(&[("7.0.0", "`NX`, `XX`, `GT` and `LT` make it conditional.")])
+            .arguments(&[
+                Argument::KEY,
+                Argument::unix_time("unix-time-seconds"),
+                Argument::one_of(
+                    "condition",
+                    &[
+                        Argument::token("nx", "NX"),
+                        Argument::token("xx", "XX"),
+                        Argument::token("gt", "GT"),
+                        Argument::token("lt", "LT"),
+                    ],
+                )
+                .since("7.0.0")
+                .optional(),
+            ]),
+        );
+
+const PEXPIREAT: Declaration = Declaration::new(
+    "pexpireat",
+    Arity::AtLeast(3),
+    Flags::WRITE.and(Flags::FAST),
+)
+.categories(&[Category::Keyspace])
+.keys(&[KeySpec::at(1, &["RW", "update"])])
+.docs(
+    Docs::new(
+        "generic",
+        "2.6.0",
+        "Lets a key expire at a point in time given in Unix milliseconds.",
+        "O(1)",
+    )
+    .history(&[("7.0.0", "`NX`, `XX`, `GT` and `LT` make it conditional.")])
+    .arguments(&[
+        Argument::KEY,
+        Argument::unix_time("unix-time-milliseconds"),
+        Argument::one_of(
+            "condition",
+            &[
+                Argument::token("nx", "NX"),
+                Argument::token("xx", "XX"),
+                Argument::token("gt", "GT"),
+                Argument::token("lt", "LT"),
+            ],
+        )
+        .since("7.0.0")
+        .optional(),
+    ]),
+);
+
+const TTL: Declaration =
+    Declaration::new("ttl", Arity::Exactly(2), Flags::READONLY.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(1, &["RO", "access"])])
+        .tips(&["nondeterministic_output"])
+        .docs(
+            Docs::new(
+                "generic",
+                "1.0.0",
+                "Returns the seconds until a key expires.",
+                "O(1)",
+            )
+            .history(&[("2.8.0", "-2 tells a missing key from one without expiry.")])
+            .arguments(&[Argument::KEY]),
+        );
+
+const PTTL: Declaration =
+    Declaration::new("pttl", Arity::Exactly(2), Flags::READONLY.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(1, &["RO", "access"])])
+        .tips(&["nondeterministic_output"])
+        .docs(
+            Docs::new(
+                "generic",
+                "2.6.0",
+                "Returns the milliseconds until a key expires.",
+                "O(1)",
+            )
+            .history(&[("2.8.0", "-2 tells a missing key from one without expiry.")])
+            .arguments(&[Argument::KEY]),
+        );
+
+const EXPIRETIME: Declaration = Declaration::new(
+    "expiretime",
+    Arity::Exactly(2),
+    Flags::READONLY.and(Flags::FAST),
+)
+.categories(&[Category::Keyspace])
+.keys(&[KeySpec::at(1, &["RO", "access"])])
+.docs(
+    Docs::new(
+        "generic",
+        "7.0.0",
+        "Returns when a key expires, in Unix seconds.",
+        "O(1)",
+    )
+    .arguments(&[Argument::KEY]),
+);
+
+const PEXPIRETIME: Declaration = Declaration::new(
+    "pexpiretime",
+    Arity::Exactly(2),
+    Flags::READONLY.and(Flags::FAST),
+)
+.categories(&[Category::Keyspace])
+.keys(&[KeySpec::at(1, &["RO", "access"])])
+.docs(
+    Docs::new(
+        "generic",
+        "7.0.0",
+        "Returns when a key expires, in Unix milliseconds.",
+        "O(1)",
+    )
+    .arguments(&[Argument::KEY]),
+);
+
+const PERSIST: Declaration =
+    Declaration::new("persist", Arity::Exactly(2), Flags::WRITE.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(1, &["RW", "update"])])
+        .docs(
+            Docs::new("generic", "2.2.0", "Takes the expiry off a key.", "O(1)")
+                .arguments(&[Argument::KEY]),
+        );

@@ -1,0 +1,158 @@
+//! Keys on their way to another name or database.
+//!
+//! The handlers here have both keys on one shard; over two shards the coordinator does the same with
+//! the same steps ([`parts`]).
+
+use protocol::args::Args;
+
+use crate::parts;
+use crate::spec::{
+    Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
+    ShardCommand, Spread,
+};
+use crate::words;
+
+/// The commands of this family.
+pub const COMMANDS: &[ShardCommand] = &[
+    ShardCommand::new(RENAME, Spread::Plan(Plan::Rename), rename),
+    ShardCommand::new(RENAMENX, Spread::Plan(Plan::RenameIfNone), renamenx),
+    ShardCommand::new(COPY, Spread::Plan(Plan::Copy), copy),
+    ShardCommand::new(MOVE, Spread::OneShard, move_key),
+];
+
+fn rename(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let (source, target) = (args.word(1), args.word(2));
+    if !parts::exists(context.shard, context.db, source) {
+        return Err(CommandError::NoSuchKey);
+    }
+    // A key renamed to itself stays as it is.
+    if source != target
+        && let Some(detached) = parts::take(context.shard, context.db, source)
+    {
+        parts::store(context.shard, context.db, target, detached);
+    }
+    context.reply.ok();
+    Ok(())
+}
+
+fn renamenx(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let (source, target) = (args.word(1), args.word(2));
+    if !parts::exists(context.shard, context.db, source) {
+        return Err(CommandError::NoSuchKey);
+    }
+    let free = !parts::exists(context.shard, context.db, target);
+    if free && let Some(detached) = parts::take(context.shard, context.db, source) {
+        parts::store(context.shard, context.db, target, detached);
+    }
+    context.reply.integer(i64::from(free));
+    Ok(())
+}
+
+fn copy(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let databases = context.shard.options().databases;
+    let options = parts::parse_copy_options(args, context.db, databases)?;
+    let target = args.word(2);
+    let wanted = options.replace || !parts::exists(context.shard, options.target_db, target);
+    let copied = if wanted {
+        parts::fetch(context.shard, context.db, args.word(1))
+    } else {
+        None
+    };
+    context.reply.integer(i64::from(copied.is_some()));
+    if let Some(detached) = copied {
+        parts::store(context.shard, options.target_db, target, detached);
+    }
+    Ok(())
+}
+
+/// Both databases of a key are on the same shard, since only its name decides its place.
+fn move_key(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let key = args.word(1);
+    let target_db = words::database(args.word(2), context.shard.options().databases)?;
+    if target_db == context.db {
+        return Err(CommandError::SameObject);
+    }
+    let free = !parts::exists(context.shard, target_db, key);
+    let moved = if free {
+        parts::take(context.shard, context.db, key)
+    } else {
+        None
+    };
+    context.reply.integer(i64::from(moved.is_some()));
+    if let Some(detached) = moved {
+        parts::store(context.shard, target_db, key, detached);
+    }
+    Ok(())
+}
+
+const RENAME: Declaration = Declaration::new("rename", Arity::Exactly(3), Flags::WRITE)
+    .categories(&[Category::Keyspace])
+    .keys(&[
+        KeySpec::at(1, &["RW", "access", "delete"]),
+        KeySpec::at(2, &["OW", "update"]),
+    ])
+    .docs(
+        Docs::new(
+            "generic",
+            "1.0.0",
+            "Gives a key another name, replacing what is there.",
+            "O(1), plus removing the replaced value.",
+        )
+        .arguments(&[Argument::KEY, Argument::key("newkey", 1)]),
+    );
+
+const RENAMENX: Declaration =
+    Declaration::new("renamenx", Arity::Exactly(3), Flags::WRITE.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[
+            KeySpec::at(1, &["RW", "access", "delete"]),
+            KeySpec::at(2, &["OW", "insert"]),
+        ])
+        .docs(
+            Docs::new(
+                "generic",
+                "1.0.0",
+                "Gives a key another name unless that name is taken.",
+                "O(1)",
+            )
+            .history(&[("3.2.0", "Equal names are no longer refused.")])
+            .arguments(&[Argument::KEY, Argument::key("newkey", 1)]),
+        );
+
+const COPY: Declaration =
+    Declaration::new("copy", Arity::AtLeast(3), Flags::WRITE.and(Flags::DENY_OOM))
+        .categories(&[Category::Keyspace])
+        .keys(&[
+            KeySpec::at(1, &["RO", "access"]),
+            KeySpec::at(2, &["OW", "update"]),
+        ])
+        .docs(
+            Docs::new(
+                "generic",
+                "6.2.0",
+                "Duplicates the value and expiry of a key under another name.",
+                "O(1) for strings, O(N) for values of N elements.",
+            )
+            .arguments(&[
+                Argument::key("source", 0),
+                Argument::key("destination", 1),
+                Argument::integer("destination-db")
+                    .with_token("DB")
+                    .optional(),
+                Argument::token("replace", "REPLACE").optional(),
+            ]),
+        );
+
+const MOVE: Declaration =
+    Declaration::new("move", Arity::Exactly(3), Flags::WRITE.and(Flags::FAST))
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(1, &["RW", "access", "update"])])
+        .docs(
+            Docs::new(
+                "generic",
+                "1.0.0",
+                "Takes a key to another numbered database.",
+                "O(1)",
+            )
+            .arguments(&[Argument::KEY, Argument::integer("db")]),
+        );

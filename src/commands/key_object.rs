@@ -1,0 +1,277 @@
+//! How keys are kept: OBJECT, MEMORY USAGE, and the parts of DEBUG that look at one key.
+//!
+//! None of them counts as a use of the key.
+
+use base::cast::i64_from;
+use base::ids::DbIndex;
+use protocol::args::{Args, equals_ignore_case};
+use shard::Shard;
+use shard::digest;
+use shard::entry::{EntryRef, ValueRef};
+
+use crate::spec::{
+    Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
+    ShardCommand, Spread,
+};
+use crate::words;
+
+/// The commands of this family.
+pub const COMMANDS: &[ShardCommand] = &[ShardCommand::new(OBJECT, Spread::OneShard, object)];
+
+/// `MEMORY USAGE`, for the server's container `MEMORY`. Its handler gets all words, `MEMORY` first.
+pub const USAGE: ShardCommand = ShardCommand::new(MEMORY_USAGE, Spread::OneShard, memory_usage);
+
+/// The lines of OBJECT HELP.
+const OBJECT_HELP: &[&str] = &[
+    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ENCODING <key>",
+    "    Names the form in which the value is kept.",
+    "FREQ <key>",
+    "    Returns the access counter of the key, which grows with the logarithm of its",
+    "    use. Only under an LFU eviction policy.",
+    "IDLETIME <key>",
+    "    Returns the seconds since the key was last used. Not under an LFU eviction",
+    "    policy.",
+    "REFCOUNT <key>",
+    "    Returns the number of references to the value.",
+    "HELP",
+    "    Shows these lines.",
+];
+
+fn object(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let subcommand = args.word(1);
+    if equals_ignore_case(subcommand, "HELP") {
+        context.reply.array(OBJECT_HELP.len());
+        OBJECT_HELP
+            .iter()
+            .for_each(|line| context.reply.simple(line));
+        return Ok(());
+    }
+    let options = *context.shard.options();
+    let key = context.shard.key(args.word(2));
+    let Some(entry) = context.shard.db(context.db).peek(key) else {
+        context.reply.null();
+        return Ok(());
+    };
+    if equals_ignore_case(subcommand, "ENCODING") {
+        context.reply.bulk_text(entry.encoding_name());
+    } else if equals_ignore_case(subcommand, "REFCOUNT") {
+        // Every value belongs to its key alone; there are no shared small integers.
+        context.reply.integer(1);
+    } else if equals_ignore_case(subcommand, "IDLETIME") {
+        if options.lfu {
+            return Err(CommandError::Text(LFU_SELECTED));
+        }
+        let seconds = entry.idle_seconds(context.now);
+        context
+            .reply
+            .integer(i64::try_from(seconds).unwrap_or(i64::MAX));
+    } else if equals_ignore_case(subcommand, "FREQ") {
+        if !options.lfu {
+            return Err(CommandError::Text(LFU_NOT_SELECTED));
+        }
+        let frequency = entry.lfu_frequency(context.now, options.lfu_decay_minutes);
+        context.reply.integer(i64::from(frequency));
+    } else {
+        // The declaration lists what is there; a word beyond it was refused before.
+        return Err(CommandError::Syntax);
+    }
+    Ok(())
+}
+
+const LFU_SELECTED: &str = "ERR An LFU maxmemory policy is selected, idle time not tracked. Please \
+                            note that when switching between policies at runtime LRU and LFU data \
+                            will take some time to adjust.";
+
+const LFU_NOT_SELECTED: &str = "ERR An LFU maxmemory policy is not selected, access frequency not \
+                                tracked. Please note that when switching between policies at \
+                                runtime LRU and LFU data will take some time to adjust.";
+
+fn memory_usage(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let mut index = 3;
+    while let Some(word) = args.get(index) {
+        if !equals_ignore_case(word, "SAMPLES") {
+            return Err(CommandError::Syntax);
+        }
+        let samples = words::integer_or_refuse(args.get(index + 1).ok_or(CommandError::Syntax)?)?;
+        if samples < 0 {
+            return Err(CommandError::Syntax);
+        }
+        index += 2;
+    }
+    let key = context.shard.key(args.word(2));
+    match context.shard.db(context.db).peek(key) {
+        Some(entry) => context.reply.integer(i64_from(entry.bytes())),
+        None => context.reply.null(),
+    }
+    Ok(())
+}
+
+/// Returns what `DEBUG OBJECT` says of a key, in the order and spelling in which tools look for it.
+///
+/// `serializedlength` counts an uncompressed value.
+///
+/// # Errors
+///
+/// [`CommandError::NoSuchKey`].
+pub fn debug_object(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Result<String, CommandError> {
+    let now = shard.now();
+    let key = shard.key(key);
+    let Some(entry) = shard.db(db).peek(key) else {
+        return Err(CommandError::NoSuchKey);
+    };
+    let idle = entry.idle_seconds(now);
+    // The clock of which Redis shows 24 bits, at the time of the last use.
+    let used_at = (now.seconds() - i64::try_from(idle).unwrap_or(i64::MAX)) & 0xFF_FFFF;
+    Ok(format!(
+        "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{used_at} \
+         lru_seconds_idle:{idle}",
+        entry.key().as_ptr(),
+        entry.encoding_name(),
+        serialized_bytes(entry),
+    ))
+}
+
+/// Returns how many bytes the value takes in an RDB file without compression. Source: the RDB format
+/// of Redis 7.0; checked against `DEBUG OBJECT` of redis-server 7.0.15.
+fn serialized_bytes(entry: EntryRef<'_>) -> usize {
+    let (ValueRef::String(bytes) | ValueRef::Other(types::Value::String(bytes))) = entry.value();
+    if bytes.len() <= 11
+        && let Some(value) = words::integer(bytes)
+    {
+        // One byte says how wide the integer is.
+        if i8::try_from(value).is_ok() {
+            return 2;
+        }
+        if i16::try_from(value).is_ok() {
+            return 3;
+        }
+        if i32::try_from(value).is_ok() {
+            return 5;
+        }
+    }
+    let length_bytes = match bytes.len() {
+        0..64 => 1,
+        64..16_384 => 2,
+        16_384..0x1_0000_0000 => 5,
+        _ => 9,
+    };
+    length_bytes + bytes.len()
+}
+
+/// Returns what `DEBUG DIGEST-VALUE` says of a key: zeros if it does not exist.
+#[must_use]
+pub fn digest_of_value(shard: &mut Shard, db: DbIndex, key: &[u8]) -> digest::Digest {
+    let key = shard.key(key);
+    shard
+        .db(db)
+        .peek(key)
+        .map(digest::value)
+        .unwrap_or_default()
+}
+
+/// Returns this shard's share of `DEBUG DIGEST` for one database. Shares are joined by
+/// [`digest::join`], and databases that have keys by [`digest::mix_database`] in rising order.
+#[must_use]
+pub fn digest_of_database(shard: &mut Shard, db: DbIndex) -> digest::Digest {
+    shard.db(db).digest()
+}
+
+const OBJECT_HELP: Declaration =
+    Declaration::new("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE))
+        .categories(&[Category::Keyspace])
+        .docs(Docs::new(
+            "generic",
+            "6.2.0",
+            "Lists the subcommands.",
+            "O(1)",
+        ));
+
+const OBJECT_FREQ: Declaration = Declaration::new("freq", Arity::Exactly(3), Flags::READONLY)
+    .categories(&[Category::Keyspace])
+    .keys(&[KeySpec::at(2, &["RO"])])
+    .tips(&["nondeterministic_output"])
+    .docs(
+        Docs::new(
+            "generic",
+            "4.0.0",
+            "Returns the logarithmic counter of accesses to a key.",
+            "O(1)",
+        )
+        .arguments(&[Argument::KEY]),
+    );
+
+const OBJECT_IDLETIME: Declaration =
+    Declaration::new("idletime", Arity::Exactly(3), Flags::READONLY)
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(2, &["RO"])])
+        .tips(&["nondeterministic_output"])
+        .docs(
+            Docs::new(
+                "generic",
+                "2.2.3",
+                "Returns how many seconds ago a key was last used.",
+                "O(1)",
+            )
+            .arguments(&[Argument::KEY]),
+        );
+
+const OBJECT_ENCODING: Declaration =
+    Declaration::new("encoding", Arity::Exactly(3), Flags::READONLY)
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(2, &["RO"])])
+        .tips(&["nondeterministic_output"])
+        .docs(
+            Docs::new(
+                "generic",
+                "2.2.3",
+                "Names the representation in which a value is kept.",
+                "O(1)",
+            )
+            .arguments(&[Argument::KEY]),
+        );
+
+const OBJECT_REFCOUNT: Declaration =
+    Declaration::new("refcount", Arity::Exactly(3), Flags::READONLY)
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::at(2, &["RO"])])
+        .tips(&["nondeterministic_output"])
+        .docs(
+            Docs::new(
+                "generic",
+                "2.2.3",
+                "Returns how many references to a value there are.",
+                "O(1)",
+            )
+            .arguments(&[Argument::KEY]),
+        );
+
+const OBJECT: Declaration = Declaration::new("object", Arity::AtLeast(2), Flags::NONE)
+    .docs(Docs::new(
+        "generic",
+        "2.2.3",
+        "Groups the commands that look at how a value is kept.",
+        "See its subcommands.",
+    ))
+    .subcommands(&[
+        OBJECT_HELP,
+        OBJECT_FREQ,
+        OBJECT_IDLETIME,
+        OBJECT_ENCODING,
+        OBJECT_REFCOUNT,
+    ]);
+
+const MEMORY_USAGE: Declaration = Declaration::new("usage", Arity::AtLeast(3), Flags::READONLY)
+    .keys(&[KeySpec::at(2, &["RO"])])
+    .docs(
+        Docs::new(
+            "server",
+            "4.0.0",
+            "Returns how many bytes of memory a key and its value take.",
+            "O(S), S being the number of sampled elements.",
+        )
+        .arguments(&[
+            Argument::KEY,
+            Argument::integer("count").with_token("SAMPLES").optional(),
+        ]),
+    );

@@ -1,0 +1,185 @@
+//! Walking over keys: KEYS, SCAN, RANDOMKEY.
+
+use base::glob;
+use protocol::args::{Args, equals_ignore_case};
+use protocol::reply::Reply;
+use shard::entry::EntryRef;
+
+use crate::cursor;
+use crate::spec::{
+    Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, Join, Plan,
+    ShardCommand, Spread,
+};
+use crate::words;
+
+/// The commands of this family.
+pub const COMMANDS: &[ShardCommand] = &[
+    ShardCommand::new(KEYS, Spread::Everywhere(Join::Concatenate), keys),
+    ShardCommand::new(SCAN, Spread::Cursor, scan),
+    ShardCommand::new(RANDOMKEY, Spread::Plan(Plan::RandomKey), randomkey),
+];
+
+/// Keys that one step of SCAN is about to look at if the client does not say.
+const SCAN_COUNT_DEFAULT: i64 = 10;
+
+fn keys(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let pattern = args.word(1);
+    let mut found = Elements::new(&context.reply);
+    context.shard.db(context.db).for_each(&mut |entry| {
+        if matches(pattern, entry.key()) {
+            found.push(entry.key());
+        }
+    });
+    found.write(&mut context.reply);
+    Ok(())
+}
+
+fn matches(pattern: &[u8], key: &[u8]) -> bool {
+    pattern == b"*" || glob::matches(pattern, key, false)
+}
+
+/// Elements of an array whose number is known only at the end.
+struct Elements {
+    bytes: Vec<u8>,
+    count: usize,
+    resp: protocol::reply::Resp,
+}
+
+impl Elements {
+    fn new(reply: &Reply<'_>) -> Self {
+        Self {
+            bytes: Vec::new(),
+            count: 0,
+            resp: reply.resp,
+        }
+    }
+
+    fn push(&mut self, element: &[u8]) {
+        Reply::new(&mut self.bytes, self.resp).bulk(element);
+        self.count += 1;
+    }
+
+    fn write(&self, reply: &mut Reply<'_>) {
+        reply.array(self.count);
+        reply.raw(&self.bytes);
+    }
+}
+
+/// The cursor here is the shard's own. The coordinator translates between it and the client's.
+fn scan(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let local = cursor::parse(args.word(1))? & cursor::LOCAL_MAX;
+    let options = ScanOptions::parse(args)?;
+    let mut found = Elements::new(&context.reply);
+    let next = context
+        .shard
+        .db(context.db)
+        .scan(local, options.count, &mut |entry| {
+            if options.accept(entry) {
+                found.push(entry.key());
+            }
+        });
+    context.reply.array(2);
+    context
+        .reply
+        .bulk(itoa::Buffer::new().format(next).as_bytes());
+    found.write(&mut context.reply);
+    Ok(())
+}
+
+/// The options of SCAN.
+struct ScanOptions<'a> {
+    count: usize,
+    pattern: Option<&'a [u8]>,
+    type_name: Option<&'a [u8]>,
+}
+
+impl<'a> ScanOptions<'a> {
+    fn parse(args: Args<'a>) -> Result<Self, CommandError> {
+        let mut count = SCAN_COUNT_DEFAULT;
+        let (mut pattern, mut type_name) = (None, None);
+        let mut index = 2;
+        while let Some(word) = args.get(index) {
+            let value = args.get(index + 1).ok_or(CommandError::Syntax)?;
+            index += 2;
+            if equals_ignore_case(word, "COUNT") {
+                count = words::integer_or_refuse(value)?;
+                if count < 1 {
+                    return Err(CommandError::Syntax);
+                }
+            } else if equals_ignore_case(word, "MATCH") {
+                pattern = Some(value);
+            } else if equals_ignore_case(word, "TYPE") {
+                type_name = Some(value);
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        Ok(Self {
+            count,
+            pattern,
+            type_name,
+        })
+    }
+
+    fn accept(&self, entry: EntryRef<'_>) -> bool {
+        self.type_name
+            .is_none_or(|name| name.eq_ignore_ascii_case(entry.type_name().as_bytes()))
+            && self
+                .pattern
+                .is_none_or(|pattern| matches(pattern, entry.key()))
+    }
+}
+
+fn randomkey(context: &mut Context<'_>, _: Args<'_>) -> Result<(), CommandError> {
+    match context.shard.db(context.db).random_key(context.random) {
+        Some(key) => context.reply.bulk(key),
+        None => context.reply.null(),
+    }
+    Ok(())
+}
+
+const KEYS: Declaration = Declaration::new("keys", Arity::Exactly(2), Flags::READONLY)
+    .categories(&[Category::Keyspace, Category::Dangerous])
+    .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
+    .docs(
+        Docs::new(
+            "generic",
+            "1.0.0",
+            "Lists all keys whose names match a pattern.",
+            "O(N), N being the number of keys in the database.",
+        )
+        .arguments(&[Argument::pattern("pattern")]),
+    );
+
+const SCAN: Declaration = Declaration::new("scan", Arity::AtLeast(2), Flags::READONLY)
+    .categories(&[Category::Keyspace])
+    .tips(&["nondeterministic_output", "request_policy:special"])
+    .docs(
+        Docs::new(
+            "generic",
+            "2.8.0",
+            "Walks over the keys of the database in small steps.",
+            "O(C) for a step over about C keys; O(N) for a whole walk over N keys.",
+        )
+        .history(&[("6.0.0", "`TYPE` came.")])
+        .arguments(&[
+            Argument::integer("cursor"),
+            Argument::pattern("pattern").with_token("MATCH").optional(),
+            Argument::integer("count").with_token("COUNT").optional(),
+            Argument::text("type")
+                .with_token("TYPE")
+                .since("6.0.0")
+                .optional(),
+        ]),
+    );
+
+const RANDOMKEY: Declaration = Declaration::new("randomkey", Arity::Exactly(1), Flags::READONLY)
+    .categories(&[Category::Keyspace])
+    .tips(&["request_policy:all_shards", "nondeterministic_output"])
+    .docs(Docs::new(
+        "generic",
+        "1.0.0",
+        "Names one key of the database, drawn at random.",
+        "O(1)",
+    ));

@@ -1,0 +1,99 @@
+//! Steps on one shard from which commands over two keys are built.
+//!
+//! The handlers of this crate use them with both keys on their one shard; the coordinator's plans use
+//! them on two shards, one hop each, with a [`Detached`] value travelling between. The steps of LCS
+//! are [`crate::lcs::parse_options`] and [`crate::lcs::reply_with`].
+//!
+//! None of them counts hits or misses or notes an access.
+
+use base::ids::DbIndex;
+use protocol::args::{Args, equals_ignore_case};
+use shard::Shard;
+use shard::keyspace::Detached;
+
+use crate::spec::CommandError;
+use crate::words;
+
+/// Copies the value of `key` with its expiry. O(value).
+#[must_use]
+pub fn fetch(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Option<Detached> {
+    let key = shard.key(key);
+    shard.db(db).copy_of(key)
+}
+
+/// Removes `key` and returns its value with its expiry.
+#[must_use]
+pub fn take(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Option<Detached> {
+    let key = shard.key(key);
+    shard.db(db).detach(key)
+}
+
+/// Puts a value at `key`, replacing what is there.
+pub fn store(shard: &mut Shard, db: DbIndex, key: &[u8], detached: Detached) {
+    let key = shard.key(key);
+    shard.db(db).attach(key, detached);
+}
+
+/// Returns whether `key` exists.
+#[must_use]
+pub fn exists(shard: &mut Shard, db: DbIndex, key: &[u8]) -> bool {
+    let key = shard.key(key);
+    shard.db(db).contains(key)
+}
+
+/// Refuses MSET and MSETNX whose last key has no value.
+///
+/// # Errors
+///
+/// [`CommandError::WordCount`].
+pub fn check_pairs(args: Args<'_>) -> Result<(), CommandError> {
+    if args.len() % 2 == 0 {
+        Err(CommandError::WordCount)
+    } else {
+        Ok(())
+    }
+}
+
+/// What a COPY request asks for besides its two keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyOptions {
+    /// The database of the target.
+    pub target_db: DbIndex,
+    /// An existing target is replaced.
+    pub replace: bool,
+}
+
+/// Reads the options of a COPY request that was sent in database `db`, of `databases`, and refuses to
+/// copy a key to itself.
+///
+/// # Errors
+///
+/// [`CommandError::Syntax`], [`CommandError::NotInteger`], [`CommandError::NotInt32`],
+/// [`CommandError::DbOutOfRange`] and, when all words are right, [`CommandError::SameObject`].
+pub fn parse_copy_options(
+    args: Args<'_>,
+    db: DbIndex,
+    databases: u16,
+) -> Result<CopyOptions, CommandError> {
+    let mut options = CopyOptions {
+        target_db: db,
+        replace: false,
+    };
+    let mut index = 3;
+    while let Some(word) = args.get(index) {
+        index += 1;
+        if equals_ignore_case(word, "REPLACE") {
+            options.replace = true;
+        } else if equals_ignore_case(word, "DB") {
+            let word = args.get(index).ok_or(CommandError::Syntax)?;
+            options.target_db = words::database(word, databases)?;
+            index += 1;
+        } else {
+            return Err(CommandError::Syntax);
+        }
+    }
+    if options.target_db == db && args.word(1) == args.word(2) {
+        return Err(CommandError::SameObject);
+    }
+    Ok(options)
+}
