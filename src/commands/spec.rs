@@ -358,6 +358,8 @@ impl Flags {
     pub const NO_ASYNC_LOADING: Self = Self(1 << 17);
     /// Has mandatory keys though their positions vary.
     pub const NO_MANDATORY_KEYS: Self = Self(1 << 18);
+    /// For servers and tests, not for programs; only `COMMAND DOCS` shows it, as `syscmd`.
+    pub const SYSTEM: Self = Self(1 << 19);
 
     /// Returns the union of both.
     #[must_use]
@@ -424,6 +426,7 @@ const FLAG_NAMES: &[(Flags, &str)] = &[
     (Flags::FAST, "fast"),
     (Flags::NO_AUTH, "no_auth"),
     (Flags::NO_ASYNC_LOADING, "no_async_loading"),
+    (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
     (Flags::NO_MULTI, "no_multi"),
     (Flags::MOVABLE_KEYS, "movablekeys"),
     (Flags::ALLOW_BUSY, "allow_busy"),
@@ -812,6 +815,13 @@ impl Argument {
     #[must_use]
     pub const fn since(mut self, version: &'static str) -> Self {
         self.since = Some(version);
+        self
+    }
+
+    /// Says since which version the argument should no longer be used.
+    #[must_use]
+    pub const fn deprecated_since(mut self, version: &'static str) -> Self {
+        self.deprecated_since = Some(version);
         self
     }
 }
