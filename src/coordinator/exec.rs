@@ -7,6 +7,7 @@
 //! nor change data, so nobody can tell.
 
 use base::ids::ShardId;
+use commands::spec::Spread;
 use protocol::args::PackedArgs;
 use protocol::reply::{Reply, Resp};
 use shard::Shard;
@@ -14,7 +15,7 @@ use shard::locks::{Claim, Mode};
 
 use crate::host::add_claim;
 use crate::message::{Operation, Outcome, OwnedRequest, Watched};
-use crate::program::{HopOutcome, Program, Step, program_of, push_operation};
+use crate::program::{HopOutcome, Program, Step, Surroundings, program_of, push_operation};
 use crate::route::{Route, SlotMap, route};
 
 /// One command between MULTI and EXEC.
@@ -43,10 +44,10 @@ enum Awaited {
 /// The program of one EXEC.
 #[derive(Debug)]
 pub struct Exec {
+    around: Surroundings,
     map: SlotMap,
     me: ShardId,
     resp: Resp,
-    draw: u64,
     watched: Vec<Watched>,
     queued: Vec<Queued>,
     replies: Vec<Vec<u8>>,
@@ -60,19 +61,18 @@ impl Exec {
     /// Creates the program of an EXEC on core `me`.
     #[must_use]
     pub fn new(
-        map: SlotMap,
+        around: Surroundings,
         me: ShardId,
         resp: Resp,
         watched: Vec<Watched>,
         queued: Vec<Queued>,
-        draw: u64,
     ) -> Self {
         let replies = queued.iter().map(|_| Vec::new()).collect();
         Self {
-            map,
+            around,
+            map: around.map,
             me,
             resp,
-            draw,
             watched,
             queued,
             replies,
@@ -198,6 +198,9 @@ impl Exec {
         while let Some(queued) = self.queued.get(self.next) {
             if let Queued::Shard(request) = queued {
                 let Route::One(shard) = self.route_of(request) else { break };
+                if request.command.spread == Spread::Cursor {
+                    break;
+                }
                 let request = OwnedRequest::new(request.as_request());
                 push_operation(&mut operations, shard, Operation::Run(Box::new(request)));
                 order.push((self.next, shard));
@@ -214,7 +217,7 @@ impl Exec {
 
     fn begin_part(&mut self) -> Option<Step> {
         let Some(Queued::Shard(request)) = self.queued.get(self.next) else { return None };
-        let mut part = program_of(self.map, request.as_request(), self.draw);
+        let mut part = program_of(self.around, request.as_request());
         let step = part.step(Vec::new());
         self.part = Some(part);
         self.take_part(step)

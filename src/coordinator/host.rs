@@ -380,13 +380,14 @@ pub fn add_claim(
 ) {
     let flags = command.declaration.flags;
     let mode = if flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared };
-    if command.declaration.keys.is_empty() {
-        if flags.has(Flags::WRITE) || claim.whole != Some(Mode::Exclusive) {
+    let declaration = &command.declaration;
+    if declaration.keys.is_empty() && declaration.subcommands.is_empty() {
+        if mode == Mode::Exclusive || claim.whole.is_none() {
             claim.whole = Some(mode);
         }
         return;
     }
-    commands::keys::positions(&command.declaration, args, &mut |index, _| {
+    commands::keys::positions(declaration, args, |index, _| {
         let key = shard.key(args.word(index));
         claim.keys.push((fingerprint(db, key.hash), mode));
     });
@@ -412,6 +413,6 @@ fn run_on(shard: &mut Shard, request: Request<'_>, out: &mut Vec<u8>) {
     };
     if let Err(error) = (request.command.run)(&mut context, request.args) {
         context.reply.out.truncate(begun);
-        context.reply.error(&error.text(request.command.declaration.name));
+        context.reply.error(&error.text(request.command.declaration.name, request.args));
     }
 }

@@ -6,12 +6,15 @@
 use std::fmt;
 
 use base::ids::{DbIndex, ShardId};
+use commands::cursor;
+use commands::lcs;
 use commands::parts::{self, CopyOptions};
 use commands::spec::{CommandError, Join, Plan, Spread};
 use protocol::args::{Args, PackedArgs};
 use protocol::reply::{Reply, Resp};
-use protocol::value::skip_value;
+use protocol::value::{SkipState, skip_value};
 use shard::keyspace::Detached;
+use types::Value;
 
 use crate::message::{Operation, Outcome, OwnedRequest, Request, Watched};
 use crate::route::SlotMap;
@@ -70,6 +73,8 @@ struct Base {
     map: SlotMap,
     request: OwnedRequest,
     stage: u8,
+    databases: u16,
+    bulk_bytes_max: u64,
 }
 
 impl Base {
@@ -89,7 +94,7 @@ impl Base {
 
     fn fail(&self, error: CommandError) -> Step {
         let name = self.request.command.declaration.name;
-        self.done(|reply| reply.error(&error.text(name)))
+        self.done(|reply| reply.error(&error.text(name, self.args())))
     }
 
     fn shard_of(&self, word: usize) -> ShardId {
@@ -112,14 +117,30 @@ impl Base {
     }
 }
 
-/// Creates the program of a request whose keys lie on several shards. `draw` is a random number.
+/// What programs know of the configuration, and one random number.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings {
+    /// Keys to shards.
+    pub map: SlotMap,
+    /// Numbered databases.
+    pub databases: u16,
+    /// Longest string (`proto-max-bulk-len`).
+    pub bulk_bytes_max: u64,
+    /// Chance, for programs that need it.
+    pub draw: u64,
+}
+
+/// Creates the program of a request whose keys lie on several shards.
 #[must_use]
-pub fn program_of(map: SlotMap, request: Request<'_>, draw: u64) -> Box<dyn Program> {
-    let base = Base { map, request: OwnedRequest::new(request), stage: 0 };
+pub fn program_of(around: Surroundings, request: Request<'_>) -> Box<dyn Program> {
+    let Surroundings { map, databases, bulk_bytes_max, draw } = around;
+    let request_copy = OwnedRequest::new(request);
+    let base = Base { map, request: request_copy, stage: 0, databases, bulk_bytes_max };
     match request.command.spread {
         Spread::ByKey { step, join } => Box::new(ByKey { base, step, join, groups: Vec::new() }),
         Spread::Everywhere(join) => Box::new(Everywhere { base, join }),
-        Spread::OneShard | Spread::Cursor => Box::new(OnOne { base }),
+        Spread::OneShard => Box::new(OnOne { base }),
+        Spread::Cursor => Box::new(Scan { base, shard: ShardId(0) }),
         Spread::Plan(Plan::SetIfNone) => Box::new(SetIfNone { base }),
         Spread::Plan(Plan::Rename) => Box::new(Rename { base, if_none: false }),
         Spread::Plan(Plan::RenameIfNone) => Box::new(Rename { base, if_none: true }),
@@ -190,6 +211,58 @@ impl Program for OnOne {
     }
 }
 
+/// One step of a SCAN, on the shard that its cursor names.
+#[derive(Debug)]
+struct Scan {
+    base: Base,
+    shard: ShardId,
+}
+
+impl Program for Scan {
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
+        if let Some(reply) = replies(&outcomes).next() {
+            return self.with_wire_cursor(reply);
+        }
+        let args = self.base.args();
+        let cursor = match cursor::parse(args.word(1)) {
+            Ok(cursor) => cursor,
+            Err(error) => return self.base.fail(error),
+        };
+        let (shard, local) = cursor::unpack(cursor, self.base.map.shard_count());
+        let mut words = PackedArgs::default();
+        for (index, word) in args.iter().enumerate() {
+            if index == 1 {
+                words.push_word(local.to_string().as_bytes());
+            } else {
+                words.push_word(word);
+            }
+        }
+        let run = self.base.run(words);
+        self.shard = shard;
+        Step::Hop { operations: vec![(shard, vec![run])], last: true }
+    }
+}
+
+impl Scan {
+    /// Puts the client's cursor in the place of the shard's.
+    fn with_wire_cursor(&self, reply: &[u8]) -> Step {
+        if reply.first() == Some(&b'-') {
+            return Step::Done { reply: reply.to_vec() };
+        }
+        // An array of two: the cursor as a bulk string, then the keys.
+        let mut lines = reply.splitn(4, |&byte| byte == b'\n');
+        let (_, _, local, keys) = (lines.next(), lines.next(), lines.next(), lines.next());
+        let digits = local.and_then(|line| line.strip_suffix(b"\r")).unwrap_or_default();
+        let local = base::number::parse_u64(digits).unwrap_or(0);
+        let next = cursor::next_shard(self.shard, local, self.base.map.shard_count());
+        self.base.done(|reply| {
+            reply.array(2);
+            reply.bulk(next.to_string().as_bytes());
+            reply.raw(keys.unwrap_or_default());
+        })
+    }
+}
+
 /// Groups of words that each begin with a key: each shard gets its own.
 #[derive(Debug)]
 struct ByKey {
@@ -207,7 +280,7 @@ impl Program for ByKey {
         }
         let args = self.base.args();
         if !(args.len() - 1).is_multiple_of(self.step) {
-            return self.base.fail(CommandError::WrongArity);
+            return self.base.fail(CommandError::WordCount);
         }
         let mut parts: Vec<(ShardId, PackedArgs)> = Vec::new();
         let mut groups = Vec::new();
@@ -256,12 +329,18 @@ impl ByKey {
             for shard in &self.groups {
                 let rest = rests.iter_mut().find(|(at, _)| at == shard);
                 let (_, rest) = rest.expect("each group's shard was asked");
-                let length = skip_value(rest).expect("a shard's reply is whole");
+                let length = length_of_value(rest);
                 reply.raw(&rest[..length]);
                 *rest = &rest[length..];
             }
         })
     }
+}
+
+/// Returns the length of the first value of a reply that a shard has written.
+fn length_of_value(reply: &[u8]) -> usize {
+    let length = skip_value(reply, &mut SkipState::default());
+    length.ok().flatten().expect("a shard's reply is whole")
 }
 
 /// Returns what follows the first line of an array.
@@ -339,7 +418,7 @@ impl Program for SetIfNone {
         let args = self.base.args();
         let stage = self.base.stage;
         if stage == 0 && args.len().is_multiple_of(2) {
-            return self.base.fail(CommandError::WrongArity);
+            return self.base.fail(CommandError::WordCount);
         }
         if stage == 1 && sum_of_integers(&outcomes) > 0 {
             return self.base.done(|reply| reply.integer(0));
@@ -433,7 +512,7 @@ struct Copy {
 
 impl Copy {
     fn target_db(&self) -> DbIndex {
-        self.options.as_ref().and_then(|options| options.db).unwrap_or(self.base.request.db)
+        self.options.map_or(self.base.request.db, |options| options.target_db)
     }
 }
 
@@ -445,7 +524,7 @@ impl Program for Copy {
         self.base.stage += 1;
         match stage {
             0 => {
-                match parts::parse_copy_options(self.base.args()) {
+                match parts::parse_copy_options(self.base.args(), db, self.base.databases) {
                     Ok(options) => self.options = Some(options),
                     Err(error) => return self.base.fail(error),
                 }
@@ -499,12 +578,22 @@ impl Program for Lcs {
         let (first, second) = (entries.next().flatten(), entries.next().flatten());
         let mut out = Vec::new();
         let mut reply = Reply { out: &mut out, resp: self.base.resp() };
-        let joined =
-            parts::lcs_of_entries(first.as_deref(), second.as_deref(), self.base.args(), &mut reply);
+        let (first, second) = (string_of(first.as_deref()), string_of(second.as_deref()));
+        let bytes_max = self.base.bulk_bytes_max;
+        let joined = lcs::parse_options(self.base.args())
+            .and_then(|options| lcs::reply_with(&mut reply, first, second, options, bytes_max));
         match joined {
             Ok(()) => Step::Done { reply: out },
             Err(error) => self.base.fail(error),
         }
+    }
+}
+
+/// Returns the bytes of a fetched string; a missing key is an empty one.
+fn string_of(entry: Option<&Detached>) -> &[u8] {
+    match entry.map(|entry| &entry.value) {
+        Some(Value::String(bytes)) => bytes,
+        None => &[],
     }
 }
 

@@ -101,7 +101,7 @@ fn by_keys(map: SlotMap, command: &ShardCommand, args: Args<'_>) -> Route {
         return Route::One(ShardId(0));
     }
     let mut shards = Vec::new();
-    keys::positions(&command.declaration, args, &mut |index, _| {
+    keys::positions(&command.declaration, args, |index, _| {
         let shard = map.shard_of_key(args.word(index));
         if !shards.contains(&shard) {
             shards.push(shard);

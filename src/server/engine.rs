@@ -11,6 +11,7 @@ use base::ids::{ClientId, ShardId};
 use base::random::Random;
 use coordinator::host::{Host, TxIds};
 use coordinator::message::{Envelope, Message, Origin, Request};
+use coordinator::program::Surroundings;
 use coordinator::route::SlotMap;
 use coordinator::transaction::Transactions;
 use net::connection::Moving;
@@ -161,6 +162,17 @@ impl Engine {
         self.clock = runtime::clock::monotonic();
         self.now = runtime::clock::unix_millis();
         self.host.set_now(self.now);
+    }
+
+    /// Returns what programs have to know.
+    pub fn surroundings(&mut self) -> Surroundings {
+        let options = self.host.shard.options();
+        Surroundings {
+            map: self.map,
+            databases: options.databases,
+            bulk_bytes_max: options.bulk_bytes_max,
+            draw: self.random.next_u64(),
+        }
     }
 
     /// Puts a request into the envelope for another core.

@@ -2,6 +2,7 @@
 
 use base::cast::u32_from;
 use commands::spec::{Declaration, ShardCommand};
+use protocol::args::Args;
 
 use crate::control::{self, ControlRun};
 
@@ -89,6 +90,10 @@ impl CommandTable {
         for child in declaration.subcommands {
             // Lives as long as the process: the table is built once per core.
             let full_name = leak(format!("{}|{}", declaration.name, child.name));
+            let run = match (declaration.name, child.name) {
+                ("memory", "usage") => Run::Shard(&commands::key_object::USAGE),
+                _ => run,
+            };
             let child = self.push(full_name, child, run);
             self.children[index.index()].push(child);
         }
@@ -147,6 +152,24 @@ impl CommandTable {
             .iter()
             .map(|child| &self.commands[child.index()])
             .find(|child| name.eq_ignore_ascii_case(child.declaration.name.as_bytes()))
+    }
+
+    /// Returns the subcommand of `command` that `name` names, or `command` itself.
+    #[must_use]
+    pub fn child_or_self<'t>(&'t self, command: &'t Command, name: &[u8]) -> &'t Command {
+        self.find_child(command.index, name).unwrap_or(command)
+    }
+
+    /// Returns the command or subcommand that a request names.
+    #[must_use]
+    pub fn resolve(&self, args: Args<'_>) -> Option<&Command> {
+        let command = self.find(args.word(0))?;
+        match args.get(1) {
+            Some(word) if !command.declaration.subcommands.is_empty() => {
+                Some(self.child_or_self(command, word))
+            }
+            Some(_) | None => Some(command),
+        }
     }
 
     /// Returns a command by its position.

@@ -1,0 +1,78 @@
+//! What a core does without being asked: expiry, timeouts, samples for INFO.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use base::clock::Monotonic;
+use runtime::idle::IdleOptions;
+
+use crate::config::Config;
+use crate::core_loop::Core;
+
+/// Slots that one step of the expiry sweep looks at per unit of `active-expire-effort`.
+const SWEEP_SLOTS_PER_EFFORT: usize = 4096;
+
+/// A round of housekeeping when nothing expires and nobody is connected, in nanoseconds.
+const QUIET_NANOS: u64 = 1_000_000_000;
+
+/// Runs a round of housekeeping and returns when the next is due.
+pub fn run(core: &mut Core) -> Monotonic {
+    let now = core.engine.clock;
+    let mut has_expiring_keys = false;
+    if core.engine.observed.is_expiring {
+        let effort = usize::from(core.engine.config.settings().expire_effort);
+        let swept =
+            core.engine.host.shard.sweep(SWEEP_SLOTS_PER_EFFORT * effort, &mut |_, _| {});
+        has_expiring_keys = swept.has_more();
+    }
+    core.engine.observed.sample(now);
+    review_monitors(core);
+    review_memory(core);
+    close_idle_clients(core, now);
+    let hz = u64::from(core.engine.config.settings().hz.max(1));
+    let is_quiet = !has_expiring_keys && core.net.is_empty();
+    let wait = if is_quiet { QUIET_NANOS } else { 1_000_000_000 / hz };
+    Monotonic(now.0 + wait)
+}
+
+fn review_monitors(core: &mut Core) {
+    let count = core.engine.shared.monitor_count.load(Ordering::Relaxed);
+    core.engine.observed.has_monitors = count > 0;
+}
+
+fn review_memory(core: &mut Core) {
+    let limit = core.engine.config.settings().memory_bytes_max;
+    let used = runtime::memory::allocated_bytes();
+    core.engine.observed.note_memory(used);
+    core.engine.observed.is_out_of_memory =
+        limit > 0 && base::cast::u64_from(used) > limit;
+}
+
+fn close_idle_clients(core: &mut Core, now: Monotonic) {
+    let seconds = core.engine.config.settings().timeout_seconds;
+    if seconds == 0 {
+        return;
+    }
+    let limit = u64::from(seconds) * 1_000_000_000;
+    let idle: Vec<_> = core
+        .net
+        .iter()
+        .filter(|(_, connection)| {
+            let session = &connection.session;
+            !session.is_monitor && now.nanos_since(session.active_at) > limit
+        })
+        .map(|(id, _)| id)
+        .collect();
+    for id in idle {
+        core.net.close(id, &mut core.engine);
+    }
+}
+
+/// Returns how a core waits when it has nothing to do.
+#[must_use]
+pub fn idle_options(config: &Config) -> IdleOptions {
+    IdleOptions {
+        spin: Duration::from_micros(u64::from(config.settings().spin_us)),
+        ..IdleOptions::default()
+    }
+}

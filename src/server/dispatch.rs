@@ -1,0 +1,461 @@
+//! The gates of a request, in their fixed order, and the way it takes behind them.
+//!
+//! known -> words -> debug allowed -> logged in -> allowed in MULTI -> queue for MULTI -> memory
+//! -> run. A request that a gate refuses has changed nothing; inside MULTI it spoils the EXEC.
+//!
+//! A request whose keys lie here runs at once, its reply written straight into the connection's
+//! buffer. One for another core goes into that core's envelope, and the connection goes on with the
+//! next. A request over several shards, and whatever else takes several steps, makes the
+//! connection wait, so that nothing of it overtakes.
+
+use base::ids::ShardId;
+use commands::cursor;
+use commands::spec::{Flags, ShardCommand};
+use coordinator::exec::Queued;
+use coordinator::host::add_claim;
+use coordinator::message::{OwnedRequest, Request};
+use coordinator::program::program_of;
+use coordinator::route::{Route, route};
+use net::connection::Connection;
+use net::requests::Requests;
+use net::{Served, Service, Then};
+use protocol::args::{Args, PackedArgs};
+use protocol::reply::Reply;
+use runtime::socket_ring::{ListenerId, SocketId};
+use runtime::socket::Socket;
+use shard::locks::Claim;
+
+use crate::control::{self, Answer, ControlContext};
+use crate::engine::{Engine, origin_of};
+use crate::gather::Asker;
+use crate::session::{Replies, Session};
+use crate::table::{Command, Run};
+
+impl Service for Engine {
+    type Session = Session;
+
+    fn open(&mut self, socket: &Socket, _listener: ListenerId) -> Result<Session, Vec<u8>> {
+        self.admit(socket)
+    }
+
+    fn serve(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        requests: Requests<'_>,
+    ) -> Served {
+        self.prefetch(connection, &requests);
+        connection.session.active_at = self.clock;
+        for index in 0..requests.len() {
+            connection.session.commands += 1;
+            match self.serve_one(id, connection, requests.args(index)) {
+                Then::GoOn => {}
+                then @ (Then::Wait | Then::Close) => return Served { taken: index + 1, then },
+            }
+        }
+        if let Some(leader) = connection.session.pin.leader()
+            && leader != self.me
+        {
+            self.movers.push((id, leader));
+        }
+        Served { taken: requests.len(), then: Then::GoOn }
+    }
+
+    fn closed(&mut self, _id: SocketId, session: Session) {
+        self.dismiss(session);
+    }
+}
+
+impl Engine {
+    /// Starts the memory accesses of a pipeline's local requests before the first of them runs.
+    fn prefetch(&self, connection: &Connection<Session>, requests: &Requests<'_>) {
+        if requests.len() < 2 || connection.session.special {
+            return;
+        }
+        let db = connection.session.db;
+        let mut hashes = [0_u64; base::limits::REQUESTS_PER_TURN_MAX];
+        let mut count = 0;
+        for index in 0..requests.len() {
+            let args = requests.args(index);
+            // The first word behind the name is a key for nearly all commands; for the others the
+            // line that is fetched is of no use, and no harm.
+            let Some(key) = args.get(1) else { continue };
+            if self.map.shard_count() > 1 && self.map.shard_of_key(key) != self.me {
+                continue;
+            }
+            let hash = self.host.shard.key(key).hash;
+            self.host.shard.prefetch_bucket(db, hash);
+            hashes[count] = hash;
+            count += 1;
+        }
+        for hash in &hashes[..count] {
+            self.host.shard.prefetch_entry(db, *hash);
+        }
+    }
+
+    fn serve_one(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        args: Args<'_>,
+    ) -> Then {
+        let Some(&command) = self.shared.table.find(args.word(0)) else {
+            return self.refuse(connection, &unknown_command(args));
+        };
+        let command = match command.declaration.resolve(args) {
+            Ok(_) if command.declaration.subcommands.is_empty() => command,
+            Ok(_) => *self.shared.table.child_or_self(&command, args.word(1)),
+            Err(error) => {
+                self.observed.reject(command.index);
+                return self.refuse(connection, &error.text(args));
+            }
+        };
+        let command = &command;
+        connection.session.last_command = command.full_name;
+        if connection.session.special
+            && let Some(then) = self.special(connection, command, args)
+        {
+            return then;
+        }
+        if self.observed.has_monitors {
+            self.tell_monitors(&connection.session, command, args);
+        }
+        match command.run {
+            Run::Shard(shard_command) => {
+                if command.declaration.flags.has(Flags::DENY_OOM) && self.is_out_of_memory() {
+                    self.observed.reject(command.index);
+                    return self.refuse(connection, OUT_OF_MEMORY);
+                }
+                self.run_on_shards(id, connection, command, shard_command, args)
+            }
+            Run::Control(run) => self.run_control(id, connection, command, run, args),
+        }
+    }
+
+    /// Serves a client that is out of the ordinary. Returns what to do if the request ends here.
+    fn special(
+        &mut self,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        args: Args<'_>,
+    ) -> Option<Then> {
+        let flags = command.declaration.flags;
+        let session = &mut connection.session;
+        if !session.authenticated && !flags.has(Flags::NO_AUTH) {
+            self.observed.reject(command.index);
+            return Some(self.refuse(connection, "NOAUTH Authentication required."));
+        }
+        if session.replies == Replies::SkipNext {
+            session.replies = Replies::SkipThis;
+        } else if session.replies == Replies::SkipThis {
+            session.replies = Replies::On;
+            session.review();
+        }
+        let session = &mut connection.session;
+        let is_ending = control::transaction::ends_multi(command.full_name);
+        if session.multi.is_none() || is_ending {
+            return None;
+        }
+        if flags.has(Flags::NO_MULTI) {
+            self.observed.reject(command.index);
+            let text = "ERR Command not allowed inside a transaction";
+            return Some(self.refuse(connection, text));
+        }
+        if flags.has(Flags::DENY_OOM) && self.is_out_of_memory() {
+            self.observed.reject(command.index);
+            return Some(self.refuse(connection, OUT_OF_MEMORY));
+        }
+        Some(self.queue(connection, command, args))
+    }
+
+    fn queue(
+        &mut self,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        args: Args<'_>,
+    ) -> Then {
+        let session = &mut connection.session;
+        let queued = match command.run {
+            Run::Shard(shard_command) => Queued::Shard(OwnedRequest::new(Request {
+                command: shard_command,
+                db: session.db,
+                resp: session.resp,
+                touch: !session.no_touch,
+                args,
+            })),
+            Run::Control(_) => Queued::Control(PackedArgs::from_args(args)),
+        };
+        if let Some(multi) = &mut session.multi {
+            multi.queued.push(queued);
+            multi.bytes += args.iter().map(<[u8]>::len).sum::<usize>();
+        }
+        self.write(connection, |reply| reply.simple("QUEUED"));
+        Then::GoOn
+    }
+
+    /// Writes a reply that is ready now.
+    pub fn write(
+        &mut self,
+        connection: &mut Connection<Session>,
+        write: impl FnOnce(&mut Reply<'_>),
+    ) {
+        let resp = connection.session.resp;
+        let (out, begun) = connection.output.begin();
+        write(&mut Reply { out, resp });
+        if connection.session.special && is_dropped(&connection.session) {
+            connection.output.undo(begun);
+        }
+        connection.output.end(begun);
+    }
+
+    /// Answers with an error. Inside MULTI it spoils the EXEC.
+    fn refuse(&mut self, connection: &mut Connection<Session>, text: &str) -> Then {
+        if let Some(multi) = &mut connection.session.multi {
+            multi.is_spoiled = true;
+        }
+        self.observed.count_error(text.as_bytes());
+        self.write(connection, |reply| reply.error(text));
+        Then::GoOn
+    }
+
+    #[inline]
+    fn run_on_shards(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        shard_command: &'static ShardCommand,
+        args: Args<'_>,
+    ) -> Then {
+        let route = if self.map.shard_count() == 1 {
+            Route::One(self.me)
+        } else {
+            route(self.map, shard_command, args)
+        };
+        let session = &connection.session;
+        let request = Request {
+            command: shard_command,
+            db: session.db,
+            resp: session.resp,
+            touch: !session.no_touch,
+            args,
+        };
+        match route {
+            Route::One(shard) if shard == self.me => self.run_here(id, connection, command, request),
+            Route::Anywhere => self.run_here(id, connection, command, request),
+            Route::One(shard) => self.send_there(id, connection, shard, request),
+            Route::Cursor => self.run_cursor(id, connection, request),
+            Route::Several(shards) => self.begin_transaction(id, connection, request, &shards),
+        }
+    }
+
+    #[inline]
+    fn run_here(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        request: Request<'_>,
+    ) -> Then {
+        connection.session.pin.vote(self.me);
+        if shard_command_is_cursor(request.command) {
+            return self.run_cursor(id, connection, request);
+        }
+        if !self.host.may_run(&request) {
+            let place = connection.output.defer();
+            let origin = origin_of(id, place, is_dropped(&connection.session));
+            self.host.park(self.me, origin, request);
+            return Then::GoOn;
+        }
+        let (out, begun) = connection.output.begin();
+        self.host.run(request, out);
+        let ended = runtime::clock::monotonic();
+        let nanos = ended.nanos_since(self.clock);
+        self.clock = ended;
+        self.observed.count(command.index, nanos, connection.output.written(begun));
+        if self.observed.slow_log.is_slow(nanos) {
+            let flags = command.declaration.flags;
+            let session = Some(&connection.session);
+            let name = command.full_name;
+            self.observed.note_slow(self.now, nanos, name, flags, request.args, session);
+        }
+        if connection.session.special && is_dropped(&connection.session) {
+            connection.output.undo(begun);
+        }
+        connection.output.end(begun);
+        Then::GoOn
+    }
+
+    #[inline]
+    fn send_there(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        shard: ShardId,
+        request: Request<'_>,
+    ) -> Then {
+        connection.session.pin.vote(shard);
+        self.observed.sent_requests += 1;
+        let place = connection.output.defer();
+        let origin = origin_of(id, place, is_dropped(&connection.session));
+        self.send_request(shard, origin, request);
+        Then::GoOn
+    }
+
+    /// Runs one step of a SCAN on the shard that its cursor names.
+    fn run_cursor(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        request: Request<'_>,
+    ) -> Then {
+        let cursor = match cursor::parse(request.args.word(1)) {
+            Ok(cursor) => cursor,
+            Err(error) => {
+                let text = error.text(request.command.declaration.name, request.args);
+                return self.refuse(connection, &text);
+            }
+        };
+        let (shard, _) = cursor::unpack(cursor, self.map.shard_count());
+        let claims = vec![(shard, self.host.claim_of(&request))];
+        let program = program_of(self.surroundings(), request);
+        self.begin(id, connection, claims, program)
+    }
+
+    fn begin_transaction(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        request: Request<'_>,
+        shards: &[ShardId],
+    ) -> Then {
+        let shards: Vec<ShardId> =
+            if shards.is_empty() { self.map.shards().collect() } else { shards.to_vec() };
+        let mut all = Claim { keys: Vec::new(), whole: None };
+        let shard = &self.host.shard;
+        add_claim(shard, request.command, request.db, request.args, &mut all);
+        // Each shard claims the keys of all: cheaper than to split, and no harm where they are not.
+        let claims = shards.into_iter().map(|shard| (shard, all.clone())).collect();
+        let program = program_of(self.surroundings(), request);
+        self.begin(id, connection, claims, program)
+    }
+
+    /// Begins a transaction for a connection, which then waits.
+    pub fn begin(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        claims: Vec<(ShardId, Claim)>,
+        program: Box<dyn coordinator::program::Program>,
+    ) -> Then {
+        let place = connection.output.defer();
+        let origin = origin_of(id, place, is_dropped(&connection.session));
+        self.flush_envelopes();
+        self.transactions.begin(&mut self.host, origin, claims, program);
+        Then::Wait
+    }
+
+    fn run_control(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        run: control::ControlRun,
+        args: Args<'_>,
+    ) -> Then {
+        let mut out = std::mem::take(&mut self.observed.scratch);
+        out.clear();
+        let answer = {
+            let mut context = ControlContext { engine: self, id, connection, out: &mut out };
+            run(&mut context, args)
+        };
+        let then = self.take_answer(id, connection, command, args, answer, &mut out);
+        self.observed.scratch = out;
+        then
+    }
+
+    fn take_answer(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        args: Args<'_>,
+        answer: Result<Answer, commands::spec::CommandError>,
+        out: &mut Vec<u8>,
+    ) -> Then {
+        let answer = answer.unwrap_or_else(|error| {
+            out.clear();
+            let mut reply = Reply { out, resp: connection.session.resp };
+            reply.error(&error.text(command.full_name, args));
+            Answer::Now
+        });
+        let ended = runtime::clock::monotonic();
+        let nanos = ended.nanos_since(self.clock);
+        self.clock = ended;
+        self.observed.count(command.index, nanos, out);
+        if self.observed.slow_log.is_slow(nanos) {
+            let (name, flags) = (command.full_name, command.declaration.flags);
+            let session = Some(&connection.session);
+            self.observed.note_slow(self.now, nanos, name, flags, args, session);
+        }
+        match answer {
+            Answer::Now => {
+                self.write(connection, |reply| reply.raw(out));
+                Then::GoOn
+            }
+            Answer::Silence => Then::GoOn,
+            Answer::Close => {
+                self.write(connection, |reply| reply.raw(out));
+                Then::Close
+            }
+            Answer::Gather(gather) => {
+                let place = connection.output.defer();
+                let origin = origin_of(id, place, is_dropped(&connection.session));
+                self.ask(Asker::Client(origin), gather);
+                Then::Wait
+            }
+            Answer::Transaction(claims, program) => self.begin(id, connection, claims, program),
+        }
+    }
+
+    /// Returns whether writes are refused for lack of memory.
+    #[inline]
+    fn is_out_of_memory(&self) -> bool {
+        self.observed.is_out_of_memory
+    }
+}
+
+/// Error of a write when `maxmemory` is reached.
+const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+
+fn shard_command_is_cursor(command: &ShardCommand) -> bool {
+    command.spread == commands::spec::Spread::Cursor
+}
+
+/// Returns whether the reply to the present request is dropped.
+#[inline]
+#[must_use]
+pub fn is_dropped(session: &Session) -> bool {
+    match session.replies {
+        Replies::On | Replies::SkipNext => false,
+        Replies::Off | Replies::SkipThis => true,
+    }
+}
+
+/// The error for a command that does not exist. It repeats the first words, as Redis does: up to
+/// 128 bytes of the name and of all arguments together.
+fn unknown_command(args: Args<'_>) -> String {
+    let name = args.word(0);
+    let shown = String::from_utf8_lossy(&name[..name.len().min(128)]).into_owned();
+    let mut words = String::new();
+    for word in args.from(1).iter() {
+        if words.len() >= 128 {
+            break;
+        }
+        let room = 128 - words.len();
+        words.push('\'');
+        words.push_str(&String::from_utf8_lossy(&word[..word.len().min(room)]));
+        words.push_str("' ");
+    }
+    format!("ERR unknown command '{shown}', with args beginning with: {words}")
+}
