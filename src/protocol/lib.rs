@@ -11,7 +11,6 @@
 //! Not here: sockets and buffers (`net`), the meaning of words (`commands`).
 
 pub mod args;
-mod line;
 pub mod reply;
 pub mod request;
 pub mod value;

@@ -1,6 +1,6 @@
 //! Replies as values: reading what a server wrote.
 //!
-//! For tests, for the load generator and for joining the replies of shards. [`skip_value`] finds
+//! For tests, for the load generator and for joining the replies of shards. [`ValueSkipper`] finds
 //! where a reply ends, over as many reads as it takes; [`parse_value`] builds the tree.
 //!
 //! Invariants
@@ -10,8 +10,8 @@
 //! Not here: streamed strings and collections of unknown length (`$?`, `*?`), which no Redis sends.
 
 use base::cast::usize_from;
+use base::number::parse_i64;
 
-use crate::line::parse_integer;
 use crate::reply::{Reply, Resp};
 
 /// Most levels of a reply, its scalars included.
@@ -67,9 +67,9 @@ pub enum ValueError {
     TooBig,
 }
 
-/// How far [`skip_value`] has come inside an incomplete reply.
+/// Finds where replies end without building them, over as many reads as it takes.
 #[derive(Clone, Debug, Default)]
-pub struct SkipState {
+pub struct ValueSkipper {
     /// Start of the next element, from the start of the reply.
     position: usize,
     /// Bytes after `position` that do not end its line.
@@ -124,16 +124,66 @@ impl Value {
     }
 }
 
+impl ValueSkipper {
+    /// Stands at the start of a reply.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            position: 0,
+            searched: 0,
+            pending: 0,
+        }
+    }
+
+    /// Returns the length of the reply that `input` begins with, and stands at the start again.
+    ///
+    /// `None` if it is incomplete: call again with the same bytes followed by more. Checks marks,
+    /// lengths and line ends, but neither depth nor the text of scalars. Of no use after an error.
+    /// Cost: O(new bytes of lines + new elements).
+    ///
+    /// # Errors
+    ///
+    /// [`ValueError`] if no server may send this.
+    pub fn skip(&mut self, input: &[u8]) -> Result<Option<usize>, ValueError> {
+        loop {
+            let rest = input.get(self.position..).unwrap_or_default();
+            let Some(line) = find_line(rest, &mut self.searched)? else {
+                return Ok(None);
+            };
+            let element = Element::read(line)?;
+            let (length, children) = element.extent(line.len() + 2)?;
+            if length > rest.len() {
+                return Ok(None);
+            }
+            if matches!(element, Element::Blob(..)) && &rest[length - 2..length] != b"\r\n" {
+                return Err(ValueError::InvalidLineEnd);
+            }
+            self.position += length;
+            self.searched = 0;
+            self.pending = self
+                .pending
+                .checked_add(children)
+                .ok_or(ValueError::TooBig)?;
+            if self.pending == 0 {
+                let length = self.position;
+                *self = Self::new();
+                return Ok(Some(length));
+            }
+            self.pending -= 1;
+        }
+    }
+}
+
 /// Reads one reply from the front of `input`: the value and its length in bytes.
 ///
 /// `None` if it is incomplete; nothing has been built then. Begins at the front with each call, so
-/// for a long reply in many pieces ask [`skip_value`] first, which remembers where it was.
+/// for a long reply in many pieces ask a [`ValueSkipper`] first, which remembers where it was.
 ///
 /// # Errors
 ///
 /// [`ValueError`] if no server may send this.
 pub fn parse_value(input: &[u8]) -> Result<Option<(Value, usize)>, ValueError> {
-    let Some(length) = skip_value(input, &mut SkipState::default())? else {
+    let Some(length) = ValueSkipper::new().skip(input)? else {
         return Ok(None);
     };
     let mut builder = Builder {
@@ -142,42 +192,12 @@ pub fn parse_value(input: &[u8]) -> Result<Option<(Value, usize)>, ValueError> {
     Ok(Some((builder.value(VALUE_DEPTH_MAX)?, length)))
 }
 
-/// Finds the length of the first reply in `input`, without building it.
+/// Returns the length of the first reply in `input`, if that is whole and well formed.
 ///
-/// `None` if it is incomplete: call again with the same bytes followed by more, and the same
-/// `state`, which is at the start again after each whole reply and of no use after an error. Checks marks, lengths and line ends, but
-/// neither depth nor the text of scalars. Cost: O(new bytes of lines + new elements).
-///
-/// # Errors
-///
-/// [`ValueError`] if no server may send this.
-pub fn skip_value(input: &[u8], state: &mut SkipState) -> Result<Option<usize>, ValueError> {
-    loop {
-        let rest = input.get(state.position..).unwrap_or_default();
-        let Some(line) = find_line(rest, &mut state.searched)? else {
-            return Ok(None);
-        };
-        let element = Element::read(line)?;
-        let (length, children) = element.extent(line.len() + 2)?;
-        if length > rest.len() {
-            return Ok(None);
-        }
-        if matches!(element, Element::Blob(..)) && &rest[length - 2..length] != b"\r\n" {
-            return Err(ValueError::InvalidLineEnd);
-        }
-        state.position += length;
-        state.searched = 0;
-        state.pending = state
-            .pending
-            .checked_add(children)
-            .ok_or(ValueError::TooBig)?;
-        if state.pending == 0 {
-            let length = state.position;
-            *state = SkipState::default();
-            return Ok(Some(length));
-        }
-        state.pending -= 1;
-    }
+/// For replies of our own; [`ValueSkipper`] tells incomplete ones from broken ones.
+#[must_use]
+pub fn skip_value(input: &[u8]) -> Option<usize> {
+    ValueSkipper::new().skip(input).ok().flatten()
 }
 
 /// What a line announces.
@@ -231,7 +251,7 @@ impl<'a> Element<'a> {
     }
 }
 
-/// Builds values from bytes that [`skip_value`] has found whole, so that counts can be trusted.
+/// Builds values from bytes that [`ValueSkipper`] has found whole, so that counts can be trusted.
 struct Builder<'a> {
     rest: &'a [u8],
 }
@@ -294,7 +314,7 @@ fn scalar(mark: u8, text: &[u8]) -> Result<Value, ValueError> {
     match (mark, text) {
         (b'+', _) => Ok(Value::Simple(text.to_vec())),
         (b'-', _) => Ok(Value::Error(text.to_vec())),
-        (b':', _) => parse_integer(text)
+        (b':', _) => parse_i64(text)
             .map(Value::Integer)
             .ok_or(ValueError::InvalidNumber),
         (b'_', b"") => Ok(Value::Null),
@@ -330,7 +350,7 @@ fn blob(mark: u8, bytes: &[u8]) -> Result<Value, ValueError> {
 
 /// Reads a count or a length.
 fn read_length(text: &[u8]) -> Result<u64, ValueError> {
-    let length = parse_integer(text).ok_or(ValueError::InvalidNumber)?;
+    let length = parse_i64(text).ok_or(ValueError::InvalidNumber)?;
     u64::try_from(length).ok().ok_or(ValueError::InvalidNumber)
 }
 
@@ -366,7 +386,7 @@ fn write_pairs(pairs: &[(Value, Value)], reply: &mut Reply<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{SkipState, VALUE_DEPTH_MAX, Value, ValueError, parse_value, skip_value};
+    use super::{VALUE_DEPTH_MAX, Value, ValueError, ValueSkipper, parse_value, skip_value};
 
     #[track_caller]
     fn check(input: &[u8], expected: Value) {
@@ -462,11 +482,11 @@ mod tests {
     #[test]
     fn skipping_resumes_at_every_byte() {
         let input = b"|1\r\n+k\r\n$3\r\nabc\r\n%1\r\n*2\r\n:1\r\n$-1\r\n#t\r\n";
-        let mut state = SkipState::default();
+        let mut skipper = ValueSkipper::new();
         for end in 0..input.len() {
-            assert_eq!(skip_value(&input[..end], &mut state), Ok(None), "{end}");
+            assert_eq!(skipper.skip(&input[..end]), Ok(None), "{end}");
         }
-        assert_eq!(skip_value(input, &mut state), Ok(Some(input.len())));
-        assert_eq!(skip_value(b":1\r\n:2\r\n", &mut state), Ok(Some(4)));
+        assert_eq!(skipper.skip(input), Ok(Some(input.len())));
+        assert_eq!(skip_value(b":1\r\n:2\r\n"), Some(4));
     }
 }

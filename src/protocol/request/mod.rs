@@ -3,8 +3,9 @@
 //! A request comes in one of two forms. *Multibulk* is what client libraries send: a line `*count`
 //! and then, per word, a line `$length` and that many bytes plus two that nobody looks at. Its words
 //! stay where they are; the parser only notes ranges. *Inline* is a line typed by a human: words
-//! separated by spaces, quoted where needed. Quoted words are unquoted in place, which always
-//! shortens them, so that their ranges too point into the input. That is why the input is mutable.
+//! separated by spaces, quoted where needed. A line with quotes is the one case in which words are
+//! not bytes of the input: they come in a buffer of their own ([`Progress::Unquoted`]). The input is
+//! never written to, so a request that was parsed and not run can be parsed again.
 //!
 //! Behaviour and texts are those of Redis 7.0.15, including these: the byte after a CR is skipped
 //! unseen, a NUL in a header or an inline line hides the line's end (the request then stays
@@ -23,9 +24,9 @@ use std::borrow::Cow;
 
 use base::cast::{u32_from, usize_from_u32};
 use base::limits;
+use base::number::parse_i64;
 
 use crate::args::WordRange;
-use crate::line::parse_integer;
 
 /// Longest request in bytes: what a [`WordRange`] can address.
 pub const REQUEST_BYTES_MAX: usize = usize_from_u32(u32::MAX);
@@ -40,12 +41,20 @@ pub struct RequestLimits {
 }
 
 /// How far a call of [`RequestParser::parse`] came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// The request is whole; the next one begins `consumed` bytes further on. Never 0.
     Complete {
         /// Length of the request in bytes.
         consumed: usize,
+    },
+    /// As `Complete`, but the word ranges are relative to `bytes` in place of the input. Only for
+    /// inline lines with quotes, which humans type; it costs an allocation.
+    Unquoted {
+        /// Length of the request in bytes.
+        consumed: usize,
+        /// The words, one after the other, without quotes.
+        bytes: Box<[u8]>,
     },
     /// The input ends before the request does.
     Incomplete {
@@ -53,6 +62,17 @@ pub enum Progress {
         /// `bulk_bytes_max`, but nothing that was paid for.
         missing: usize,
     },
+}
+
+impl Progress {
+    /// What the word ranges are relative to: `input`, unless the request was unquoted.
+    #[must_use]
+    pub fn buffer<'a>(&'a self, input: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::Unquoted { bytes, .. } => bytes,
+            Self::Complete { .. } | Self::Incomplete { .. } => input,
+        }
+    }
 }
 
 /// Why a client is not understood. Its connection ends after the reply.
@@ -140,9 +160,9 @@ impl RequestParser {
     /// Parses one request from the front of `input`.
     ///
     /// `words` is cleared at the start of a request and collects the ranges, relative to the start
-    /// of `input`. When incomplete, the caller keeps the bytes and `words` and calls again with the
-    /// same bytes followed by more. Empty lines and counts of 0 or less are complete without words.
-    /// An inline line with quotes is changed in place once it is whole; nothing else is written to.
+    /// of `input` (or to [`Progress::buffer`]). When incomplete, the caller keeps the bytes and
+    /// `words` and calls again with the same bytes followed by more. Empty lines and counts of 0 or
+    /// less are complete without words.
     /// Cost: O(new bytes of lines + new words); the bytes of multibulk words are not touched.
     ///
     /// # Errors
@@ -151,7 +171,7 @@ impl RequestParser {
     #[inline]
     pub fn parse(
         &mut self,
-        input: &mut [u8],
+        input: &[u8],
         limits: &RequestLimits,
         words: &mut Vec<WordRange>,
     ) -> Result<Progress, ProtocolError> {
@@ -165,7 +185,7 @@ impl RequestParser {
     #[inline]
     fn advance(
         &mut self,
-        input: &mut [u8],
+        input: &[u8],
         limits: &RequestLimits,
         words: &mut Vec<WordRange>,
     ) -> Result<Progress, ProtocolError> {
@@ -205,7 +225,7 @@ impl RequestParser {
         let Some(line) = self.take_line(input, ProtocolError::CountLineTooBig)? else {
             return Ok(None);
         };
-        let count = parse_integer(&line[1..]).ok_or(ProtocolError::InvalidCount)?;
+        let count = parse_i64(&line[1..]).ok_or(ProtocolError::InvalidCount)?;
         if count > limits::MULTIBULK_COUNT_MAX {
             return Err(ProtocolError::InvalidCount);
         }
@@ -305,7 +325,7 @@ impl RequestParser {
             [other, ..] => return Err(ProtocolError::ExpectedDollar(*other)),
             [] => return Err(ProtocolError::ExpectedDollar(b'\r')),
         };
-        let length = parse_integer(digits)
+        let length = parse_i64(digits)
             .and_then(|length| u64::try_from(length).ok())
             .filter(|&length| length <= limits.bulk_bytes_max)
             .ok_or(ProtocolError::InvalidLength)?;
@@ -366,74 +386,100 @@ impl RequestParser {
     #[cold]
     fn parse_inline(
         &mut self,
-        input: &mut [u8],
+        input: &[u8],
         words: &mut Vec<WordRange>,
     ) -> Result<Progress, ProtocolError> {
         let Some(length) = self.find_line_end(input, b'\n', ProtocolError::InlineTooBig)? else {
             return Ok(Progress::Incomplete { missing: 0 });
         };
-        let line = &mut input[..length];
-        let line = match line {
-            [text @ .., b'\r'] => text,
-            text => text,
-        };
-        split_inline(line, words)?;
-        Ok(Progress::Complete {
-            consumed: length + 1,
-        })
+        let line = &input[..length];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let consumed = length + 1;
+        if memchr::memchr2(b'"', b'\'', line).is_none() {
+            split_plain(line, words);
+            return Ok(Progress::Complete { consumed });
+        }
+        let bytes = split_quoted(line, words)?.into_boxed_slice();
+        Ok(Progress::Unquoted { consumed, bytes })
     }
 }
 
-/// Splits a line into words and unquotes them in place.
+/// Finds the words of a line without quotes, as ranges of the line.
+fn split_plain(line: &[u8], words: &mut Vec<WordRange>) {
+    let mut position = 0;
+    loop {
+        position += line[position..]
+            .iter()
+            .take_while(|&&byte| is_space(byte))
+            .count();
+        if position == line.len() {
+            return;
+        }
+        let start = position;
+        position += line[start..]
+            .iter()
+            .take_while(|&&byte| !ends_word(byte))
+            .count();
+        words.push(WordRange {
+            start: u32_from(start),
+            end: u32_from(position),
+        });
+    }
+}
+
+/// Finds the words of a line and takes their quotes off: returns the bytes of all words, which the
+/// ranges are relative to.
 ///
 /// Quotes may begin anywhere in a word, but a space or the end of the line must follow their end.
 /// Between double quotes `\xHH` and the letters `n r t b a` after a backslash are escapes, and any
 /// other byte after a backslash stands for itself. Between single quotes only `\'` is special.
 ///
-/// Source: `redis-server` 7.0.15, the cases of the tests below sent to it.
-fn split_inline(line: &mut [u8], words: &mut Vec<WordRange>) -> Result<(), ProtocolError> {
-    let mut read = 0;
-    // Words are written over what was read; `written <= read` always holds.
-    let mut written = 0;
+/// Source: `redis-server` 7.0.15, the cases of the tests sent to it.
+fn split_quoted(line: &[u8], words: &mut Vec<WordRange>) -> Result<Vec<u8>, ProtocolError> {
+    let mut bytes = Vec::with_capacity(line.len());
+    let mut position = 0;
     loop {
-        while line.get(read).is_some_and(|&byte| is_space(byte)) {
-            read += 1;
+        position += line[position..]
+            .iter()
+            .take_while(|&&byte| is_space(byte))
+            .count();
+        if position == line.len() {
+            return Ok(bytes);
         }
-        if read == line.len() {
-            return Ok(());
-        }
-        let start = written;
+        let start = bytes.len();
         let mut quote = None;
-        while let Some(&byte) = line.get(read) {
+        while let Some(&byte) = line.get(position) {
             let (value, width) = match (quote, byte) {
-                (None, b' ' | b'\t' | b'\r' | b'\n') => break,
+                (None, _) if ends_word(byte) => break,
                 (None, b'"' | b'\'') => {
                     quote = Some(byte);
-                    read += 1;
+                    position += 1;
                     continue;
                 }
                 (Some(open), _) if byte == open => {
-                    if line.get(read + 1).is_some_and(|&after| !is_space(after)) {
+                    if line
+                        .get(position + 1)
+                        .is_some_and(|&after| !is_space(after))
+                    {
                         return Err(ProtocolError::UnbalancedQuotes);
                     }
                     quote = None;
-                    read += 1;
+                    position += 1;
                     break;
                 }
-                (Some(b'"'), b'\\') => unescape(&line[read..]),
-                (Some(_), b'\\') if line.get(read + 1) == Some(&b'\'') => (b'\'', 2),
+                (Some(b'"'), b'\\') => unescape(&line[position..]),
+                (Some(_), b'\\') if line.get(position + 1) == Some(&b'\'') => (b'\'', 2),
                 _ => (byte, 1),
             };
-            line[written] = value;
-            written += 1;
-            read += width;
+            bytes.push(value);
+            position += width;
         }
         if quote.is_some() {
             return Err(ProtocolError::UnbalancedQuotes);
         }
         words.push(WordRange {
             start: u32_from(start),
-            end: u32_from(written),
+            end: u32_from(bytes.len()),
         });
     }
 }
@@ -463,10 +509,15 @@ const fn hex_digit(digit: u8) -> u8 {
     }
 }
 
-/// What separates words: the C locale's white space. A vertical tab or form feed separates only
-/// where a word could begin; inside a word it is part of it.
+/// What stands between words: the C locale's white space.
 const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// What ends a word outside quotes. Not every space does: inside a word a vertical tab or form feed
+/// is part of it, as in Redis.
+const fn ends_word(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 #[cfg(test)]

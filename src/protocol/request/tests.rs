@@ -13,28 +13,23 @@ const STRANGER: RequestLimits = RequestLimits {
 };
 
 fn parse(input: &[u8], limits: &RequestLimits) -> Result<(Progress, Vec<Vec<u8>>), ProtocolError> {
-    let mut input = input.to_vec();
     let mut words = Vec::new();
-    let progress = RequestParser::new().parse(&mut input, limits, &mut words)?;
-    Ok((
-        progress,
-        Args::new(&input, &words)
-            .iter()
-            .map(<[u8]>::to_vec)
-            .collect(),
-    ))
+    let progress = RequestParser::new().parse(input, limits, &mut words)?;
+    let found = Args::new(progress.buffer(input), &words)
+        .iter()
+        .map(<[u8]>::to_vec)
+        .collect();
+    Ok((progress, found))
 }
 
 #[track_caller]
 fn check_words(input: &[u8], expected: &[&[u8]]) {
     let (progress, words) = parse(input, &OPEN).unwrap();
     assert_eq!(words, expected);
-    assert_eq!(
-        progress,
-        Progress::Complete {
-            consumed: input.len()
-        }
-    );
+    let (Progress::Complete { consumed } | Progress::Unquoted { consumed, .. }) = progress else {
+        panic!("incomplete: {progress:?}");
+    };
+    assert_eq!(consumed, input.len());
 }
 
 #[track_caller]
@@ -238,8 +233,8 @@ fn requests_end_before_four_gibibytes() {
 #[test]
 fn declared_words_cost_nothing_until_they_arrive() {
     let mut words: Vec<WordRange> = Vec::new();
-    let mut input = b"*2000000\r\n$1\r\na\r\n".to_vec();
-    let progress = RequestParser::new().parse(&mut input, &OPEN, &mut words);
+    let input = b"*2000000\r\n$1\r\na\r\n";
+    let progress = RequestParser::new().parse(input, &OPEN, &mut words);
     assert_eq!(progress, Ok(Progress::Incomplete { missing: 0 }));
     assert!(words.capacity() < 16);
 }
@@ -249,9 +244,25 @@ fn parser_is_usable_after_an_error() {
     let mut parser = RequestParser::new();
     let mut words = Vec::new();
     parser
-        .parse(&mut b"*3\r\n$1\r\na\r\n$x\r\n".to_vec(), &OPEN, &mut words)
+        .parse(b"*3\r\n$1\r\na\r\n$x\r\n", &OPEN, &mut words)
         .unwrap_err();
-    let progress = parser.parse(&mut b"PING\r\n".to_vec(), &OPEN, &mut words);
+    let progress = parser.parse(b"PING\r\n", &OPEN, &mut words);
     assert_eq!(progress, Ok(Progress::Complete { consumed: 6 }));
     assert_eq!(words, [WordRange { start: 0, end: 4 }]);
+}
+
+#[test]
+fn only_quoted_lines_leave_the_input() {
+    let mut words = Vec::new();
+    let mut parser = RequestParser::new();
+    let plain = parser.parse(b"GET key\r\n", &OPEN, &mut words).unwrap();
+    assert_eq!(plain, Progress::Complete { consumed: 9 });
+    let quoted = parser.parse(b"GET 'a b'\r\n", &OPEN, &mut words).unwrap();
+    assert_eq!(
+        quoted,
+        Progress::Unquoted {
+            consumed: 11,
+            bytes: (*b"GETa b").into()
+        }
+    );
 }

@@ -8,7 +8,7 @@ use base::cast::{u64_from, usize_from, usize_from_u32};
 use protocol::args::{Args, WordRange};
 use protocol::reply::{Reply, Resp};
 use protocol::request::{Progress, ProtocolError, RequestLimits, RequestParser};
-use protocol::value::{SkipState, Value, parse_value, skip_value};
+use protocol::value::{Value, ValueSkipper, parse_value};
 
 const LIMITS: RequestLimits = RequestLimits {
     bulk_bytes_max: 1 << 29,
@@ -106,10 +106,11 @@ fn parse_in_pieces(
             random.below(left + 1)
         };
         buffer.extend_from_slice(&input[buffer.len()..buffer.len() + piece]);
-        match parser.parse(&mut buffer, &LIMITS, words)? {
-            Progress::Complete { consumed } => {
+        let progress = parser.parse(&buffer, &LIMITS, words)?;
+        match progress {
+            Progress::Complete { consumed } | Progress::Unquoted { consumed, .. } => {
                 assert!(0 < consumed && consumed <= buffer.len());
-                let args = Args::new(&buffer[..consumed], words);
+                let args = Args::new(progress.buffer(&buffer[..consumed]), words);
                 return Ok((consumed, args.iter().map(<[u8]>::to_vec).collect()));
             }
             Progress::Incomplete { missing } => {
@@ -144,13 +145,13 @@ fn pipelined_requests_are_taken_one_by_one() {
     let requests: Vec<Vec<Vec<u8>>> = (0..500)
         .map(|_| (0..=random.below(4)).map(|_| random.bytes()).collect())
         .collect();
-    let mut input: Vec<u8> = requests
+    let input: Vec<u8> = requests
         .iter()
         .flat_map(|words| encode_multibulk(words))
         .collect();
     let mut parser = RequestParser::new();
     let mut ranges = Vec::new();
-    let mut rest = input.as_mut_slice();
+    let mut rest = input.as_slice();
     for request in &requests {
         let progress = parser.parse(rest, &LIMITS, &mut ranges);
         let Ok(Progress::Complete { consumed }) = progress else {
@@ -161,7 +162,7 @@ fn pipelined_requests_are_taken_one_by_one() {
                 .iter()
                 .eq(request.iter().map(Vec::as_slice))
         );
-        rest = &mut rest[consumed..];
+        rest = &rest[consumed..];
     }
     assert!(rest.is_empty());
 }
@@ -180,8 +181,9 @@ fn resumed_requests_never_look_back() {
     let mut seen = 0;
     for piece in input.chunks(1024) {
         buffer.extend_from_slice(piece);
-        match parser.parse(&mut buffer, &LIMITS, &mut ranges).unwrap() {
+        match parser.parse(&buffer, &LIMITS, &mut ranges).unwrap() {
             Progress::Complete { consumed } => assert_eq!(consumed, input.len()),
+            Progress::Unquoted { .. } => panic!("a multibulk request has no quotes"),
             Progress::Incomplete { .. } => {
                 for range in &ranges[seen..] {
                     let end = usize_from_u32(range.end);
@@ -226,9 +228,9 @@ fn mutated_requests_never_panic_and_split_makes_no_difference() {
                 _ => frame.truncate(at.max(1)),
             }
         }
-        let whole = parser.parse(&mut frame.clone(), &LIMITS, &mut ranges);
+        let whole = parser.parse(&frame, &LIMITS, &mut ranges);
         let whole_words = ranges.clone();
-        if let Ok(Progress::Complete { consumed }) = whole {
+        if let Ok(Progress::Complete { consumed } | Progress::Unquoted { consumed, .. }) = whole {
             assert!(0 < consumed && consumed <= frame.len());
             let end = ranges.last().map_or(0, |range| usize_from_u32(range.end));
             assert!(end <= consumed);
@@ -236,10 +238,10 @@ fn mutated_requests_never_panic_and_split_makes_no_difference() {
         parser = RequestParser::new();
         let cut = random.below(frame.len() + 1);
         let mut buffer = frame[..cut].to_vec();
-        let mut split = parser.parse(&mut buffer, &LIMITS, &mut ranges);
+        let mut split = parser.parse(&buffer, &LIMITS, &mut ranges);
         if let Ok(Progress::Incomplete { .. }) = split {
             buffer.extend_from_slice(&frame[cut..]);
-            split = parser.parse(&mut buffer, &LIMITS, &mut ranges);
+            split = parser.parse(&buffer, &LIMITS, &mut ranges);
         }
         assert_eq!(split, whole, "{}", frame.escape_ascii());
         if split.is_ok() {
@@ -306,9 +308,9 @@ fn values_survive_encoding_in_resp3() {
         out.extend_from_slice(b":1\r\n");
         assert_eq!(parse_value(&out), Ok(Some((value, end))));
         let cut = random.below(end);
-        let mut state = SkipState::default();
-        assert_eq!(skip_value(&out[..cut], &mut state), Ok(None));
-        assert_eq!(skip_value(&out, &mut state), Ok(Some(end)));
+        let mut skipper = ValueSkipper::new();
+        assert_eq!(skipper.skip(&out[..cut]), Ok(None));
+        assert_eq!(skipper.skip(&out), Ok(Some(end)));
     }
 }
 
@@ -343,7 +345,7 @@ fn mutated_values_never_panic() {
                 _ => out.truncate(at),
             }
         }
-        let skipped = skip_value(&out, &mut SkipState::default());
+        let skipped = ValueSkipper::new().skip(&out);
         match parse_value(&out) {
             Ok(Some((_, length))) => assert_eq!(skipped, Ok(Some(length))),
             Ok(None) => assert_eq!(skipped, Ok(None)),

@@ -17,32 +17,25 @@ fuzz_target!(|data: &[u8]| {
         authenticated: choice & 1 == 0,
     };
     let mut words = Vec::new();
-    let mut whole = frame.to_vec();
-    let at_once = RequestParser::new().parse(&mut whole, &limits, &mut words);
-    let found: Vec<Vec<u8>> = match at_once {
-        Ok(Progress::Complete { consumed }) => {
-            assert!(0 < consumed && consumed <= frame.len());
-            Args::new(&whole[..consumed], &words)
-                .iter()
-                .map(<[u8]>::to_vec)
-                .collect()
-        }
-        _ => Vec::new(),
-    };
+    let at_once = RequestParser::new().parse(frame, &limits, &mut words);
+    let found = words.clone();
+    if let Ok(progress) = &at_once
+        && let Progress::Complete { consumed } | Progress::Unquoted { consumed, .. } = progress
+    {
+        assert!(0 < *consumed && *consumed <= frame.len());
+        // Every range lies inside its buffer.
+        let args = Args::new(progress.buffer(&frame[..*consumed]), &words);
+        assert!(args.iter().map(<[u8]>::len).sum::<usize>() <= *consumed);
+    }
 
     let mut parser = RequestParser::new();
-    let mut buffer = frame[..usize::from(choice).min(frame.len())].to_vec();
-    let mut in_two = parser.parse(&mut buffer, &limits, &mut words);
+    let cut = usize::from(choice).min(frame.len());
+    let mut in_two = parser.parse(&frame[..cut], &limits, &mut words);
     if matches!(in_two, Ok(Progress::Incomplete { .. })) {
-        buffer.extend_from_slice(&frame[buffer.len()..]);
-        in_two = parser.parse(&mut buffer, &limits, &mut words);
+        in_two = parser.parse(frame, &limits, &mut words);
     }
     assert_eq!(in_two, at_once);
-    if let Ok(Progress::Complete { consumed }) = in_two {
-        assert!(
-            Args::new(&buffer[..consumed], &words)
-                .iter()
-                .eq(found.iter().map(Vec::as_slice))
-        );
+    if in_two.is_ok() {
+        assert_eq!(words, found);
     }
 });

@@ -4,10 +4,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use protocol::reply::{Reply, Resp};
-use protocol::value::{SkipState, parse_value, skip_value};
+use protocol::value::{ValueSkipper, parse_value};
 
 fuzz_target!(|data: &[u8]| {
-    let skipped = skip_value(data, &mut SkipState::default());
+    let skipped = ValueSkipper::new().skip(data);
     match parse_value(data) {
         Ok(Some((value, length))) => {
             assert_eq!(skipped, Ok(Some(length)));
