@@ -1,33 +1,149 @@
-//! The table of one database's keys.
+//! The table of one database's keys: extendible hashing.
+//!
+//! ```text
+//! directory, 2^depth words:   00.   01.   10.   11.        by the highest bits of the hash
+//!                              |     |     \    /
+//! segments, at most 4 KiB:    [ ]   [ ]     [ ]            see `segment`
+//! ```
+//!
+//! A segment grows in steps of a fifth to a quarter and at its largest is split in two by the next
+//! bit of the hash; after deletions it shrinks, and two small halves become one again. So no
+//! operation moves more than one segment (some 450 words; a split also hashes their keys), but for
+//! doubling or halving the directory, one word per 200 keys or so. Bytes per key hardly depend on how
+//! many keys there are.
+//!
+//! # Cursors
+//!
+//! A cursor names a point in the order of (segment, tag): depth of the segment (5 bits), the highest
+//! 32 bits of the hashes at its start (32 bits), a tag (16 bits). A scan shows entries bucket by
+//! bucket in the order of their *home* buckets, and pauses only between two homes, at the lowest tag
+//! of the next. Claim: every entry that is there from the first call to the last is shown.
+//!
+//! Proof. Say a scan pauses at (depth d, start p, tag t). It has shown (1) all entries whose hash is
+//! below p, and (2) all in the segment of p and d whose tag is below t, as homes rise with tags; both
+//! speak of hashes alone, not of places. An entry that stays keeps its hash and tag. Going on, the
+//! segment that now covers p has depth e.
+//! - e = d: the same range of hashes. Entries with a tag from t on are shown, those below were. The
+//!   segment may have another size: a home bucket may then hold tags on both sides of t, which are
+//!   told apart by the tag itself.
+//! - e > d, it was split: the scan goes on in the first part at t, where (2) holds as it did for the
+//!   whole, and shows the other parts from their beginnings.
+//! - e < d, it was merged: (2) says nothing about the other half, so the scan starts this segment at
+//!   tag 0. All entries with hashes below p were shown; all others are in this segment or later.
+//!
+//! Within one call nothing changes. So at the end of each call (1) and (2) hold for its result, and
+//! at cursor 0 all hashes are covered. Entries may be shown twice after a split or a merge.
+//!
+//! Invariants
+//! - A segment of depth d fills an aligned run of `2^(depth - d)` directory words.
+//! - Each entry is in the segment its hash leads to, and no key is there twice.
+//!
+//! Not here: what an entry is (`entry`), the table inside a segment (`segment`).
+#![expect(
+    unsafe_code,
+    reason = "slots are words with an address and a tag: 8 bytes per key"
+)]
 
-use std::collections::BTreeMap;
-
+use base::cast;
 use base::clock::UnixMillis;
+use base::hash::KeyHasher;
 use base::random::Random;
-
-use crate::entry::{Entry, EntryRef, Heap, NewEntry};
-use crate::memory::Ledger;
 use types::Value;
 
-/// Where an entry is, until the dict changes.
+use crate::entry::{Entry, EntryRef, Heap, NewEntry};
+use crate::memory::{Ledger, allocated_bytes};
+use crate::segment::{self, BUCKETS_SPLIT, Segment, VOLATILE, address_of, slot_of, tag_in, tag_of};
+
+/// Deepest directory: cursors have room for 31, but no memory holds that many segments.
+const DEPTH_MAX: u32 = 30;
+
+/// The directory may have this many words per segment; beyond, splitting does not help, as the
+/// hashes of a segment agree in too many bits.
+const DIRECTORY_WORDS_PER_SEGMENT: usize = 64;
+
+/// Two halves become one when each has at most this many entries: less than half of what a split
+/// leaves, so that a dict does not go back and forth.
+const MERGE_ENTRIES_MAX: usize = 100;
+
+const CURSOR_TAG_BITS: u32 = 16;
+const CURSOR_START_BITS: u32 = 32;
+
+/// Tries to hit a used slot by chance before a random pick falls back to walking.
+const RANDOM_TRIES: usize = 100;
+
+/// Entries to load ahead while a segment is split.
+const SPLIT_PREFETCH: usize = 16;
+
+/// Where an entry is, until the dict changes. A stale one leads to another entry or to a panic,
+/// never outside.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
-    hash: u64,
-    index: usize,
+    word: usize,
+    position: usize,
 }
 
 /// Entries by the hash of their keys.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Dict {
-    table: BTreeMap<u64, Vec<Entry>>,
+    directory: Vec<Segment>,
+    depth: u32,
+    segments: usize,
+    /// Segments whose depth is that of the directory; without any the directory can be halved.
+    deepest: usize,
+    segment_bytes: usize,
     len: usize,
     expires: usize,
+    /// Sum of all expiries, for their mean.
+    expire_sum: i128,
     heap: Heap,
+    hasher: KeyHasher,
 }
 
-const CURSOR_SHIFT: u32 = 11;
+/// A point of a scan, unpacked.
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    depth: u32,
+    start: u64,
+    tag: u16,
+}
+
+impl Cursor {
+    fn unpack(cursor: u64) -> Self {
+        let start_bits = cursor >> CURSOR_TAG_BITS & ((1 << CURSOR_START_BITS) - 1);
+        let depth = cursor >> (CURSOR_TAG_BITS + CURSOR_START_BITS) & 31;
+        Self {
+            depth: cast::u32_from(cast::usize_from(depth)),
+            start: start_bits << (64 - CURSOR_START_BITS),
+            tag: u16::try_from(cursor & 0xFFFF).expect("16 bits"),
+        }
+    }
+
+    fn pack(depth: u32, start: u64, tag: usize) -> u64 {
+        u64::from(depth) << (CURSOR_TAG_BITS + CURSOR_START_BITS)
+            | start >> (64 - CURSOR_START_BITS) << CURSOR_TAG_BITS
+            | cast::u64_from(tag)
+    }
+}
 
 impl Dict {
+    /// Creates a dict without entries. The hasher is the one whose hashes the callers pass.
+    pub(crate) fn new(hasher: KeyHasher) -> Self {
+        let segment = Segment::new(1, 0);
+        Self {
+            segment_bytes: segment.bytes(),
+            directory: vec![segment],
+            depth: 0,
+            segments: 1,
+            deepest: 1,
+            len: 0,
+            expires: 0,
+            expire_sum: 0,
+            heap: Heap::default(),
+            hasher,
+        }
+    }
+
+    /// Returns the number of entries.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -37,192 +153,480 @@ impl Dict {
         self.expires
     }
 
-    pub(crate) fn prefetch_bucket(&self, _hash: u64) {}
+    /// Returns the mean of the expiries, if there are any.
+    pub(crate) fn mean_expire_at(&self) -> Option<i64> {
+        let count = i128::from(cast::u64_from(self.expires));
+        i64::try_from(self.expire_sum.checked_div(count)?).ok()
+    }
 
-    pub(crate) fn prefetch_entry(&self, _hash: u64) {}
+    /// Returns what the dict holds.
+    pub(crate) fn ledger(&self) -> Ledger {
+        let directory = allocated_bytes(self.directory.capacity() * size_of::<Segment>());
+        Ledger {
+            keys: self.len,
+            expires: self.expires,
+            entry_bytes: self.heap.bytes(),
+            dict_bytes: self.segment_bytes + directory,
+        }
+    }
 
+    #[inline]
+    fn word_of(&self, hash: u64) -> usize {
+        // Two shifts, as a directory of one word would need a shift by 64.
+        cast::usize_from(hash >> 1 >> (63 - self.depth))
+    }
+
+    /// Begins to load the bucket of a hash.
+    #[inline]
+    pub(crate) fn prefetch_bucket(&self, hash: u64) {
+        self.directory[self.word_of(hash)].prefetch(tag_of(hash));
+    }
+
+    /// Begins to load the entry that the bucket of a hash names.
+    #[inline]
+    pub(crate) fn prefetch_entry(&self, hash: u64) {
+        self.directory[self.word_of(hash)].prefetch_entry(tag_of(hash));
+    }
+
+    /// Finds the entry of a key.
+    #[inline]
     pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
-        let index = self
-            .table
-            .get(&hash)?
-            .iter()
-            .position(|entry| entry.as_ref().key() == key)?;
-        Some(Place { hash, index })
+        let word = self.word_of(hash);
+        let segment = &self.directory[word];
+        let position = segment.find(tag_of(hash), |address| self.at(address).key() == key)?;
+        Some(Place { word, position })
     }
 
+    /// Returns the entry at an address out of a slot.
+    #[inline]
+    fn at(&self, address: u64) -> EntryRef<'_> {
+        // SAFETY: used slots hold addresses of live entries, which change only while the dict is
+        // borrowed exclusively.
+        unsafe { EntryRef::at(address) }
+    }
+
+    /// Returns the entry at a place.
+    #[inline]
     pub(crate) fn entry(&self, place: Place) -> EntryRef<'_> {
-        self.table[&place.hash][place.index].as_ref()
+        let address = address_of(self.directory[place.word].slot(place.position));
+        assert!(address != 0, "the place is not stale");
+        self.at(address)
     }
 
-    /// Changes an entry in place; whether it has an expiry stays as it is.
+    /// Changes an entry in place; whether and when it expires stays as it is.
+    #[inline]
     pub(crate) fn with_entry<R>(
         &mut self,
         place: Place,
         change: impl FnOnce(&mut Entry, &mut Heap) -> R,
     ) -> R {
-        let entries = self
-            .table
-            .get_mut(&place.hash)
-            .expect("the place was found");
-        change(&mut entries[place.index], &mut self.heap)
+        let address = address_of(self.directory[place.word].slot(place.position));
+        assert!(address != 0, "the place is not stale");
+        // SAFETY: a used slot holds the address of a live entry, and this dict, its owner, is
+        // borrowed exclusively until the closure is over.
+        let mut entry = unsafe { Entry::at(address) };
+        change(&mut entry, &mut self.heap)
+    }
+
+    /// Moves the expiry of an entry that has one.
+    pub(crate) fn set_expire_at(&mut self, place: Place, at: UnixMillis) {
+        let old = self.entry(place).expire_at();
+        self.count_expiry(old, Some(at));
+        let moved = self.with_entry(place, |entry, _| entry.set_expire_at(at));
+        assert!(moved, "the entry has room for an expiry");
+    }
+
+    fn count_expiry(&mut self, old: Option<UnixMillis>, new: Option<UnixMillis>) {
+        self.expires += usize::from(new.is_some());
+        self.expires -= usize::from(old.is_some());
+        self.expire_sum += new.map_or(0, |at| i128::from(at.0));
+        self.expire_sum -= old.map_or(0, |at| i128::from(at.0));
     }
 
     /// Adds an entry whose key is not there yet.
     pub(crate) fn insert(&mut self, hash: u64, new: NewEntry<'_>) {
+        self.count_expiry(None, new.expire_at);
         self.len += 1;
-        self.expires += usize::from(new.expire_at.is_some());
+        let volatile = new.expire_at.is_some();
         let entry = self.heap.create(new);
-        self.table.entry(hash).or_default().push(entry);
+        while !self.directory[self.word_of(hash)].has_room() {
+            self.make_room(self.word_of(hash));
+        }
+        let word = self.word_of(hash);
+        self.directory[word].put(slot_of(tag_of(hash), entry.into_address(), volatile));
     }
 
     /// Puts another entry with the same key in the place of one; returns a value that lay apart.
     pub(crate) fn replace(&mut self, place: Place, new: NewEntry<'_>) -> Option<Box<Value>> {
-        self.expires += usize::from(new.expire_at.is_some());
-        self.expires -= usize::from(self.entry(place).expire_at().is_some());
-        let entries = self
-            .table
-            .get_mut(&place.hash)
-            .expect("the place was found");
-        let old = std::mem::replace(&mut entries[place.index], self.heap.create(new));
+        self.count_expiry(self.entry(place).expire_at(), new.expire_at);
+        let entry = self.heap.create(new);
+        self.exchange(place, entry)
+    }
+
+    /// Makes an entry anew with or without an expiry; all else stays.
+    pub(crate) fn remake(&mut self, place: Place, expire_at: Option<UnixMillis>) {
+        self.count_expiry(self.entry(place).expire_at(), expire_at);
+        let entry = self.with_entry(place, |entry, heap| heap.recreate(entry, expire_at));
+        drop(self.exchange(place, entry));
+    }
+
+    fn exchange(&mut self, place: Place, entry: Entry) -> Option<Box<Value>> {
+        let volatile = entry.as_ref().expire_at().is_some();
+        let segment = &mut self.directory[place.word];
+        let tag = tag_in(segment.slot(place.position));
+        let old = segment.replace(place.position, slot_of(tag, entry.into_address(), volatile));
+        // SAFETY: the slot owned this entry and now owns another.
+        let old = unsafe { Entry::at(address_of(old)) };
         self.heap.destroy(old)
     }
 
     /// Removes an entry; returns a value that lay apart.
     pub(crate) fn remove(&mut self, place: Place) -> Option<Box<Value>> {
-        self.len -= 1;
-        self.expires -= usize::from(self.entry(place).expire_at().is_some());
-        let entries = self
-            .table
-            .get_mut(&place.hash)
-            .expect("the place was found");
-        let old = entries.swap_remove(place.index);
-        if entries.is_empty() {
-            self.table.remove(&place.hash);
-        }
-        self.heap.destroy(old)
+        let value = self.take(place);
+        self.settle(place.word);
+        value
     }
 
-    /// Shows about `count` entries from `cursor` on; returns where to go on, 0 at the end.
+    /// Removes an entry and leaves its segment as large as it is.
+    fn take(&mut self, place: Place) -> Option<Box<Value>> {
+        self.count_expiry(self.entry(place).expire_at(), None);
+        self.len -= 1;
+        let slot = self.directory[place.word].take(place.position);
+        // SAFETY: the slot owned this entry and is free now.
+        let entry = unsafe { Entry::at(address_of(slot)) };
+        self.heap.destroy(entry)
+    }
+
+    /// Removes all entries. O(entries).
+    pub(crate) fn clear(&mut self) -> usize {
+        let len = self.len;
+        // A new dict has one segment; the old one is emptied as it is dropped.
+        let empty = Self::new(self.hasher.clone());
+        drop(std::mem::replace(self, empty));
+        len
+    }
+
+    /// Shows about `count` entries from `cursor` on; returns where to go on, 0 at the end. See the
+    /// head of this file.
     pub(crate) fn scan(
         &self,
         cursor: u64,
         count: usize,
         each: &mut dyn FnMut(EntryRef<'_>),
     ) -> u64 {
+        let cursor = Cursor::unpack(cursor);
+        let mut word = self.word_of(cursor.start);
+        let mut first_tag = cursor.tag;
+        if self.directory[word].depth() < cursor.depth {
+            first_tag = 0;
+        }
         let mut seen = 0;
-        let mut last = None;
-        for (&hash, entries) in self.table.range(cursor << CURSOR_SHIFT..) {
-            let group = hash >> CURSOR_SHIFT;
-            if seen >= count.max(1) && last != Some(group) {
-                return group;
+        // Empty buckets count a little, so that a call in a sparse table ends as well.
+        let mut looked_at = 0;
+        loop {
+            let segment = &self.directory[word];
+            word = self.first_word(word);
+            for bucket in segment.home(first_tag)..segment.buckets() {
+                if seen >= count.max(1) || looked_at >= count.saturating_mul(10).max(64) {
+                    return Cursor::pack(
+                        segment.depth(),
+                        self.start_of(word),
+                        segment.first_tag(bucket),
+                    );
+                }
+                segment.with_home(bucket, &mut |slot| {
+                    if tag_in(slot) >= first_tag {
+                        seen += 1;
+                        each(self.at(address_of(slot)));
+                    }
+                });
+                looked_at += 1;
             }
-            last = Some(group);
-            seen += entries.len();
-            entries.iter().for_each(|entry| each(entry.as_ref()));
-        }
-        0
-    }
-
-    pub(crate) fn random(&self, random: &mut Random) -> Option<Place> {
-        if self.len == 0 {
-            return None;
-        }
-        let start = random.next_u64();
-        let entry = self
-            .table
-            .range(start..)
-            .next()
-            .or_else(|| self.table.iter().next());
-        entry.map(|(&hash, entries)| Place {
-            hash,
-            index: random.index(entries.len()),
-        })
-    }
-
-    pub(crate) fn clear(&mut self) -> usize {
-        let len = self.len;
-        for entry in std::mem::take(&mut self.table).into_values().flatten() {
-            drop(self.heap.destroy(entry));
-        }
-        self.len = 0;
-        self.expires = 0;
-        len
-    }
-
-    /// Moves the expiry of an entry that has one.
-    pub(crate) fn set_expire_at(&mut self, place: Place, at: UnixMillis) {
-        let moved = self.with_entry(place, |entry, _| entry.set_expire_at(at));
-        assert!(moved, "the entry has room for an expiry");
-    }
-
-    /// Makes an entry anew with or without an expiry; all else stays.
-    pub(crate) fn remake(&mut self, place: Place, expire_at: Option<UnixMillis>) {
-        self.expires += usize::from(expire_at.is_some());
-        self.expires -= usize::from(self.entry(place).expire_at().is_some());
-        let entries = self
-            .table
-            .get_mut(&place.hash)
-            .expect("the place was found");
-        let entry = &mut entries[place.index];
-        let new = self.heap.recreate(entry, expire_at);
-        let old = std::mem::replace(entry, new);
-        drop(self.heap.destroy(old));
-    }
-
-    pub(crate) fn mean_expire_at(&self) -> Option<i64> {
-        let mut sum = 0_i128;
-        for entry in self.table.values().flatten() {
-            sum += entry.as_ref().expire_at().map_or(0, |at| i128::from(at.0));
-        }
-        i64::try_from(sum.checked_div(i128::try_from(self.expires).ok()?)?).ok()
-    }
-
-    pub(crate) fn ledger(&self) -> Ledger {
-        Ledger {
-            keys: self.len,
-            expires: self.expires,
-            entry_bytes: self.heap.bytes(),
-            dict_bytes: self.len * 48,
+            first_tag = 0;
+            word += self.run_of(segment);
+            if word == self.directory.len() {
+                return 0;
+            }
         }
     }
 
     /// Looks at about `slots` slots from `cursor` on, shows the entries that carry an expiry, and
-    /// removes those for which `keep` returns false. Returns where to go on, 0 at the end.
+    /// removes those for which `keep` returns false. Returns where to go on, 0 at the end, and how
+    /// many slots it looked at.
+    ///
+    /// The cursor has the form of [`Dict::scan`]'s; entries that move meanwhile may be missed.
     pub(crate) fn sweep(
         &mut self,
         cursor: u64,
         slots: usize,
         keep: &mut dyn FnMut(EntryRef<'_>) -> bool,
-    ) -> u64 {
-        let mut gone = Vec::new();
-        let next = {
-            let mut each = |entry: EntryRef<'_>| {
-                if entry.expire_at().is_some() && !keep(entry) {
-                    gone.push(entry.key().to_vec());
-                }
-            };
-            self.scan(cursor, slots, &mut each)
-        };
-        let hashes: Vec<(u64, Vec<u8>)> =
-            gone.into_iter()
-                .filter_map(|key| {
-                    let hash = self.table.iter().find(|(_, entries)| {
-                        entries.iter().any(|entry| entry.as_ref().key() == key)
-                    })?;
-                    Some((*hash.0, key))
-                })
-                .collect();
-        for (hash, key) in hashes {
-            if let Some(place) = self.find(hash, &key) {
-                drop(self.remove(place));
+    ) -> (u64, usize) {
+        let cursor = Cursor::unpack(cursor);
+        let mut word = self.first_word(self.word_of(cursor.start));
+        let mut bucket = self.directory[word].home(cursor.tag);
+        let mut looked_at = 0;
+        loop {
+            let segment = &self.directory[word];
+            let (depth, start) = (segment.depth(), self.start_of(word));
+            let run = self.run_of(segment);
+            let wanted = slots.saturating_sub(looked_at).max(1).div_ceil(8);
+            let end = segment.buckets().min(bucket.saturating_add(wanted));
+            let next_tag = segment.first_tag(end);
+            let whole = end == segment.buckets();
+            looked_at += (end - bucket) * 8;
+            if segment.volatile() > 0 {
+                self.sweep_buckets(word, bucket * 8..end * 8, keep);
+            }
+            if !whole {
+                return (Cursor::pack(depth, start, next_tag), looked_at);
+            }
+            if word + run == self.directory.len() {
+                self.settle(word);
+                return (0, looked_at);
+            }
+            let next = self.start_of(word + run);
+            self.settle(word);
+            // The directory may have changed: find the next segment by its hashes.
+            word = self.word_of(next);
+            let first = self.first_word(word);
+            if first != word || looked_at >= slots {
+                return (
+                    Cursor::pack(self.directory[word].depth(), next, 0),
+                    looked_at,
+                );
+            }
+            bucket = 0;
+        }
+    }
+
+    fn sweep_buckets(
+        &mut self,
+        word: usize,
+        positions: std::ops::Range<usize>,
+        keep: &mut dyn FnMut(EntryRef<'_>) -> bool,
+    ) {
+        for position in positions {
+            let slot = self.directory[word].slot(position);
+            if slot & VOLATILE != 0 && !keep(self.at(address_of(slot))) {
+                drop(self.take(Place { word, position }));
             }
         }
-        next
+    }
+
+    /// Returns the place of an entry, each about equally likely; `None` if there is none.
+    pub(crate) fn random(&self, random: &mut Random) -> Option<Place> {
+        if self.len == 0 {
+            return None;
+        }
+        for _ in 0..RANDOM_TRIES {
+            let word = random.index(self.directory.len());
+            let position = random.index(self.directory[word].slots());
+            if address_of(self.directory[word].slot(position)) != 0 {
+                return Some(Place { word, position });
+            }
+        }
+        let start = random.index(self.directory.len());
+        (start..self.directory.len())
+            .chain(0..start)
+            .find_map(|word| {
+                let (position, _) = self.directory[word].used_slots(0).next()?;
+                Some(Place { word, position })
+            })
+    }
+
+    /// Returns how many directory words a segment fills.
+    fn run_of(&self, segment: &Segment) -> usize {
+        1 << (self.depth - segment.depth())
+    }
+
+    /// Returns the first of the directory words that are for the same segment.
+    fn first_word(&self, word: usize) -> usize {
+        word & !(self.run_of(&self.directory[word]) - 1)
+    }
+
+    /// Returns the lowest hash that leads to a directory word.
+    fn start_of(&self, word: usize) -> u64 {
+        cast::u64_from(word) << 1 << (63 - self.depth)
+    }
+
+    /// Puts `new` in the place of the segment at `word`, which is freed.
+    fn put_segment(&mut self, word: usize, new: &Segment) {
+        let first = self.first_word(word);
+        let run = self.run_of(&self.directory[word]);
+        let old = self.directory[word].alias();
+        self.segment_bytes = self.segment_bytes + new.bytes() - old.bytes();
+        for word in &mut self.directory[first..first + run] {
+            *word = new.alias();
+        }
+        old.free();
+    }
+
+    /// Lays the segment at `word` out anew with another number of buckets.
+    fn resize(&mut self, word: usize, buckets: usize) {
+        let old = &self.directory[word];
+        let mut new = Segment::new(buckets, old.depth());
+        for (_, slot) in old.used_slots(0) {
+            new.put(slot);
+        }
+        self.put_segment(word, &new);
+    }
+
+    /// Makes room for one more entry in the segment at `word`, or at least comes closer to it.
+    fn make_room(&mut self, word: usize) {
+        let segment = &self.directory[word];
+        let (buckets, wanted) = (segment.buckets(), segment::buckets_for(segment.used() + 1));
+        if wanted <= buckets {
+            // Deleted slots took the room.
+            self.resize(word, wanted);
+        } else if buckets >= BUCKETS_SPLIT && self.may_split(word) {
+            self.split(word);
+        } else {
+            self.resize(word, segment::buckets_after(buckets));
+        }
+    }
+
+    fn may_split(&self, word: usize) -> bool {
+        let depth = self.directory[word].depth();
+        depth < self.depth
+            || depth < DEPTH_MAX
+                && self.directory.len() < self.segments * DIRECTORY_WORDS_PER_SEGMENT
+    }
+
+    /// Splits the segment at `word` in two by the next bit of the hashes.
+    fn split(&mut self, mut word: usize) {
+        if self.directory[word].depth() == self.depth {
+            self.double_directory();
+            word *= 2;
+        }
+        let old = &self.directory[word];
+        let depth = old.depth() + 1;
+        let slots: Vec<u64> = old.used_slots(0).map(|(_, slot)| slot).collect();
+        let mut halves = [
+            Vec::with_capacity(slots.len()),
+            Vec::with_capacity(slots.len()),
+        ];
+        for (index, &slot) in slots.iter().enumerate() {
+            if let Some(&ahead) = slots.get(index + SPLIT_PREFETCH) {
+                segment::prefetch_address(address_of(ahead));
+            }
+            let hash = self.hasher.hash(self.at(address_of(slot)).key());
+            halves[cast::usize_from(hash >> (64 - depth) & 1)].push(slot);
+        }
+        let first = self.first_word(word);
+        let half_run = self.run_of(old) / 2;
+        self.segment_bytes -= old.bytes();
+        let old = old.alias();
+        for (index, half) in halves.iter().enumerate() {
+            let mut new = Segment::new(segment::buckets_for(half.len()), depth);
+            self.segment_bytes += new.bytes();
+            half.iter().for_each(|&slot| new.put(slot));
+            let start = first + index * half_run;
+            for word in &mut self.directory[start..start + half_run] {
+                *word = new.alias();
+            }
+        }
+        old.free();
+        self.segments += 1;
+        if depth == self.depth {
+            self.deepest += 2;
+        }
+    }
+
+    fn double_directory(&mut self) {
+        let mut directory = Vec::with_capacity(self.directory.len() * 2);
+        for segment in &self.directory {
+            directory.push(segment.alias());
+            directory.push(segment.alias());
+        }
+        self.directory = directory;
+        self.depth += 1;
+        self.deepest = 0;
+    }
+
+    fn halve_directory(&mut self) {
+        self.directory = self
+            .directory
+            .iter()
+            .step_by(2)
+            .map(Segment::alias)
+            .collect();
+        self.depth -= 1;
+        let deepest = self
+            .directory
+            .iter()
+            .filter(|segment| segment.depth() == self.depth);
+        self.deepest = deepest.count();
+    }
+
+    /// Gives back what the segment at `word` no longer needs: shrinks it, or joins it with its other
+    /// half.
+    fn settle(&mut self, word: usize) {
+        let used = self.directory[word].used();
+        if used <= MERGE_ENTRIES_MAX && self.merge(word) {
+            return;
+        }
+        let segment = &self.directory[word];
+        // Well below what growing or splitting leaves, so that sizes do not go back and forth.
+        if used * 5 < segment.slots() * 2 {
+            let buckets = segment::buckets_for(used);
+            if buckets < segment.buckets() {
+                self.resize(word, buckets);
+            }
+        }
+    }
+
+    /// Joins the segment at `word` with its other half if both are small. Returns whether it did.
+    fn merge(&mut self, word: usize) -> bool {
+        let segment = &self.directory[word];
+        let depth = segment.depth();
+        if depth == 0 {
+            return false;
+        }
+        let first = self.first_word(word);
+        let run = self.run_of(segment);
+        let other = &self.directory[first ^ run];
+        if other.depth() != depth || other.used() > MERGE_ENTRIES_MAX {
+            return false;
+        }
+        let buckets = segment::buckets_for(segment.used() + other.used());
+        let mut new = Segment::new(buckets, depth - 1);
+        for half in [segment, other] {
+            half.used_slots(0).for_each(|(_, slot)| new.put(slot));
+        }
+        self.segment_bytes = self.segment_bytes + new.bytes() - segment.bytes() - other.bytes();
+        let (segment, other) = (segment.alias(), other.alias());
+        let start = first & !run;
+        for word in &mut self.directory[start..start + 2 * run] {
+            *word = new.alias();
+        }
+        segment.free();
+        other.free();
+        self.segments -= 1;
+        if depth == self.depth {
+            self.deepest -= 2;
+            if self.deepest == 0 {
+                self.halve_directory();
+            }
+        }
+        true
     }
 }
 
 impl Drop for Dict {
     fn drop(&mut self) {
-        self.clear();
+        let mut word = 0;
+        while word < self.directory.len() {
+            let segment = self.directory[word].alias();
+            word += self.run_of(&segment);
+            for (_, slot) in segment.used_slots(0) {
+                // SAFETY: the slot owns this entry and is freed with its segment.
+                let entry = unsafe { Entry::at(address_of(slot)) };
+                drop(self.heap.destroy(entry));
+            }
+            segment.free();
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

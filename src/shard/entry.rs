@@ -175,6 +175,19 @@ pub enum ValueRef<'a> {
 pub struct WrongType;
 
 impl<'a> EntryRef<'a> {
+    /// Borrows the entry at an address that [`Entry::into_address`] returned.
+    ///
+    /// # Safety
+    ///
+    /// The entry lives, and is not changed, for as long as `'a`.
+    #[inline]
+    pub(crate) unsafe fn at(address: u64) -> Self {
+        Self {
+            block: pointer(address),
+            owner: PhantomData,
+        }
+    }
+
     fn header(self) -> Header {
         // SAFETY: the block of a live entry begins with its header, aligned and initialised.
         Header(unsafe { self.block.cast::<u64>().read() })
@@ -324,6 +337,28 @@ impl<'a> EntryRef<'a> {
 }
 
 impl Entry {
+    /// Turns the entry into its address, below 2^48 and a multiple of 8, never 0. The address owns
+    /// the entry from now on.
+    pub(crate) fn into_address(self) -> u64 {
+        let address = cast::u64_from(self.block.as_ptr().expose_provenance());
+        assert!(address >> 48 == 0, "user space addresses have 47 bits");
+        address
+    }
+
+    /// Turns an address back into the entry. Only for [`Heap::destroy`], or for as long as the owner
+    /// of the address is borrowed exclusively: an entry is not freed by being dropped.
+    ///
+    /// # Safety
+    ///
+    /// The address came from [`Entry::into_address`], the entry was not destroyed since, and nothing
+    /// else borrows it.
+    #[inline]
+    pub(crate) unsafe fn at(address: u64) -> Self {
+        Self {
+            block: pointer(address),
+        }
+    }
+
     pub(crate) fn as_ref(&self) -> EntryRef<'_> {
         EntryRef {
             block: self.block,
@@ -532,6 +567,12 @@ impl Heap {
         unsafe { dealloc(entry.block.as_ptr(), Self::layout(size)) };
         apart
     }
+}
+
+#[inline]
+fn pointer(address: u64) -> NonNull<u8> {
+    let pointer = std::ptr::with_exposed_provenance_mut(cast::usize_from(address));
+    NonNull::new(pointer).expect("no entry lies at address 0")
 }
 
 /// Returns the bytes allocated for a value that lies apart.

@@ -62,7 +62,7 @@ impl Shard {
             let step = SLOTS_PER_STEP.min(slots - swept.slots);
             let (mut volatile, mut dead) = (0, 0);
             let (now, watches) = (self.common.now, &mut self.common.watches);
-            let cursor = dict.sweep(position.cursor, step, &mut |entry| {
+            let (cursor, looked_at) = dict.sweep(position.cursor, step, &mut |entry| {
                 volatile += 1;
                 if !entry.is_dead(now) {
                     return true;
@@ -78,7 +78,7 @@ impl Shard {
             } else {
                 SweepPosition { cursor, ..position }
             };
-            swept.slots += step;
+            swept.slots += looked_at;
             swept.volatile += volatile;
             swept.removed += dead;
             swept.more = dead * DEAD_SHARE > volatile;

@@ -9,7 +9,8 @@
 //!       -> watches, statistics, what the time is
 //! ```
 //!
-//! In reading order: [`keyspace`] is what commands call, `dict` finds entries, [`entry`] is the
+//! In reading order: [`keyspace`] is what commands call, `dict` finds entries, `segment` is
+//! a piece of it, [`entry`] is the
 //! layout of one key, `access` notes its use, [`expiry`] removes the dead, [`watches`] serves WATCH,
 //! [`memory`] counts bytes, [`digest`] compares data sets, [`effects`] counts what happened. Apart
 //! from all of them, [`locks`] orders the transactions that touch several shards.
@@ -28,6 +29,7 @@ pub mod expiry;
 pub mod keyspace;
 pub mod locks;
 pub mod memory;
+mod segment;
 mod watches;
 
 use base::clock::UnixMillis;
@@ -112,15 +114,18 @@ impl Shard {
     #[must_use]
     pub fn new(id: ShardId, options: Options) -> Self {
         assert!(options.databases > 0, "a shard has at least one database");
+        let hasher = KeyHasher::new(options.hash_seed);
         let seed = options.hash_seed.0 ^ options.hash_seed.1.rotate_left(16) ^ u64::from(id.0);
         Self {
             id,
             options,
-            databases: (0..options.databases).map(|_| Dict::default()).collect(),
+            databases: (0..options.databases)
+                .map(|_| Dict::new(hasher.clone()))
+                .collect(),
             common: Common {
                 now: UnixMillis::default(),
                 access: policy(&options),
-                hasher: KeyHasher::new(options.hash_seed),
+                hasher,
                 random: Random::new(seed),
                 watches: Watches::default(),
                 stats: Stats::default(),
