@@ -22,7 +22,7 @@ pub const COMMANDS: &[ShardCommand] = &[ShardCommand::new(OBJECT, Spread::OneSha
 pub const USAGE: ShardCommand = ShardCommand::new(MEMORY_USAGE, Spread::OneShard, memory_usage);
 
 /// The lines of OBJECT HELP.
-const OBJECT_HELP: &[&str] = &[
+const HELP_LINES: &[&str] = &[
     "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "ENCODING <key>",
     "    Names the form in which the value is kept.",
@@ -41,15 +41,16 @@ const OBJECT_HELP: &[&str] = &[
 fn object(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let subcommand = args.word(1);
     if equals_ignore_case(subcommand, "HELP") {
-        context.reply.array(OBJECT_HELP.len());
-        OBJECT_HELP
+        context.reply.array(HELP_LINES.len());
+        HELP_LINES
             .iter()
             .for_each(|line| context.reply.simple(line));
         return Ok(());
     }
     let options = *context.shard.options();
     let key = context.shard.key(args.word(2));
-    let Some(entry) = context.shard.db(context.db).peek(key) else {
+    let mut db = context.shard.db(context.db);
+    let Some(entry) = db.peek(key) else {
         context.reply.null();
         return Ok(());
     };
@@ -117,7 +118,8 @@ fn memory_usage(context: &mut Context<'_>, args: Args<'_>) -> Result<(), Command
 pub fn debug_object(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Result<String, CommandError> {
     let now = shard.now();
     let key = shard.key(key);
-    let Some(entry) = shard.db(db).peek(key) else {
+    let mut db = shard.db(db);
+    let Some(entry) = db.peek(key) else {
         return Err(CommandError::NoSuchKey);
     };
     let idle = entry.idle_seconds(now);
@@ -135,7 +137,10 @@ pub fn debug_object(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Result<String
 /// Returns how many bytes the value takes in an RDB file without compression. Source: the RDB format
 /// of Redis 7.0; checked against `DEBUG OBJECT` of redis-server 7.0.15.
 fn serialized_bytes(entry: EntryRef<'_>) -> usize {
-    let (ValueRef::String(bytes) | ValueRef::Other(types::Value::String(bytes))) = entry.value();
+    let bytes = match entry.value() {
+        ValueRef::String(bytes) => bytes,
+        ValueRef::Other(types::Value::String(bytes)) => bytes.as_slice(),
+    };
     if bytes.len() <= 11
         && let Some(value) = words::integer(bytes)
     {

@@ -170,15 +170,16 @@ mod tests {
 
     #[test]
     fn range_reports_every_step() {
-        check(&[KeySpec::at(1, &[])], "get k", &[1]);
-        check(&[KeySpec::range(1, -1, 1, &[])], "del a b c", &[1, 2, 3]);
-        check(&[KeySpec::range(1, -1, 2, &[])], "mset a 1 b 2", &[1, 3]);
-        check(&[KeySpec::range(1, -2, 1, &[])], "blpop a b 0", &[1, 2]);
-        check(
-            &[KeySpec::at(1, &[]), KeySpec::at(2, &[])],
-            "copy a b",
-            &[1, 2],
-        );
+        const ONE: &[KeySpec] = &[KeySpec::at(1, &[])];
+        const ALL: &[KeySpec] = &[KeySpec::range(1, -1, 1, &[])];
+        const PAIRS: &[KeySpec] = &[KeySpec::range(1, -1, 2, &[])];
+        const ALL_BUT_ONE: &[KeySpec] = &[KeySpec::range(1, -2, 1, &[])];
+        const TWO: &[KeySpec] = &[KeySpec::at(1, &[]), KeySpec::at(2, &[])];
+        check(ONE, "get k", &[1]);
+        check(ALL, "del a b c", &[1, 2, 3]);
+        check(PAIRS, "mset a 1 b 2", &[1, 3]);
+        check(ALL_BUT_ONE, "blpop a b 0", &[1, 2]);
+        check(TWO, "copy a b", &[1, 2]);
     }
 
     #[test]

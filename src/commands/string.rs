@@ -36,7 +36,8 @@ fn get(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 #[inline]
 fn reply_with_string(context: &mut Context<'_>, key: &[u8]) -> Result<bool, CommandError> {
     let key = context.shard.key(key);
-    let Some(entry) = context.shard.db(context.db).lookup(key, context.touch) else {
+    let mut db = context.shard.db(context.db);
+    let Some(entry) = db.lookup(key, context.touch) else {
         context.reply.null();
         return Ok(false);
     };

@@ -1,1 +1,265 @@
-//! x
+//! Replays the transcripts of `tests/conformance` on one shard.
+//!
+//! Each request goes through its declaration, as the server sends it, and then through its handler.
+//! The expected bytes were recorded from redis-server 7.0.15 by `tests/conformance/record.py`, which
+//! also says what a transcript looks like.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use base::clock::UnixMillis;
+use base::ids::{DbIndex, ShardId};
+use base::random::Random;
+use protocol::args::{Args, PackedArgs};
+use protocol::reply::{Reply, Resp};
+use shard::{Options, Shard};
+
+use crate::key_object;
+use crate::spec::{CommandError, Context, Declaration, Run};
+
+/// The time of every request: later than that of `EXAT 1`, earlier than any other in transcripts.
+const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
+
+/// One shard and what a session would keep.
+pub(crate) struct Player {
+    pub(crate) shard: Shard,
+    pub(crate) now: UnixMillis,
+    db: DbIndex,
+    resp: Resp,
+    random: Random,
+}
+
+impl Player {
+    pub(crate) fn new() -> Self {
+        let options = Options {
+            hash_seed: (7, 11),
+            ..Options::default()
+        };
+        let mut player = Self {
+            shard: Shard::new(ShardId(0), options),
+            now: NOW,
+            db: DbIndex(0),
+            resp: Resp::V2,
+            random: Random::new(1),
+        };
+        player.shard.set_now(NOW);
+        player
+    }
+
+    /// Runs one request, given in the quoting of redis-cli, and returns the raw reply.
+    pub(crate) fn run(&mut self, request: &str) -> Vec<u8> {
+        let mut packed = PackedArgs::new();
+        split_words(request)
+            .iter()
+            .for_each(|word| packed.push_word(word));
+        let args = packed.args();
+        let mut out = Vec::new();
+        if let Err(text) = self.run_words(args, &mut out) {
+            assert!(
+                out.is_empty(),
+                "{request}: an error after a part of a reply"
+            );
+            Reply::new(&mut out, self.resp).error(&text);
+        }
+        out
+    }
+
+    fn run_words(&mut self, args: Args<'_>, out: &mut Vec<u8>) -> Result<(), String> {
+        let (declaration, run) = find(args.word(0));
+        let resolved = declaration
+            .resolve(args)
+            .map_err(|error| error.text(args))?;
+        self.shard.set_now(self.now);
+        let mut context = Context {
+            shard: &mut self.shard,
+            db: self.db,
+            reply: Reply::new(out, self.resp),
+            now: self.now,
+            touch: true,
+            random: &mut self.random,
+        };
+        run(&mut context, args)
+            .map_err(|error: CommandError| error.text(resolved.name, args).into_owned())
+    }
+
+    fn direct(&mut self, directive: &str) {
+        let (name, value) = directive.split_once(' ').expect("a directive has a value");
+        let mut options = *self.shard.options();
+        match (name, value) {
+            ("resp", "2") => self.resp = Resp::V2,
+            ("resp", "3") => self.resp = Resp::V3,
+            ("db", number) => self.db = DbIndex(number.parse().unwrap()),
+            ("lfu", value) => options.lfu = value == "on",
+            ("bulk-max", number) => options.bulk_bytes_max = number.parse().unwrap(),
+            _ => panic!("unknown directive: {directive}"),
+        }
+        self.shard.set_options(options);
+    }
+}
+
+fn find(name: &[u8]) -> (Declaration, Run) {
+    // MEMORY is a container of the server; here it has the one subcommand that works on a key.
+    if name.eq_ignore_ascii_case(b"memory") {
+        const SUBCOMMANDS: &[Declaration] = &[key_object::USAGE.declaration];
+        let container = Declaration::new("memory", crate::spec::Arity::AtLeast(2), NO_FLAGS);
+        return (container.subcommands(SUBCOMMANDS), key_object::USAGE.run);
+    }
+    let command = crate::all()
+        .find(|command| name.eq_ignore_ascii_case(command.declaration.name.as_bytes()))
+        .unwrap_or_else(|| panic!("no command {}", name.escape_ascii()));
+    (command.declaration, command.run)
+}
+
+const NO_FLAGS: crate::spec::Flags = crate::spec::Flags::NONE;
+
+/// Splits a request into words as redis-cli does.
+fn split_words(line: &str) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut bytes = line.bytes().peekable();
+    while let Some(first) = bytes.next() {
+        let mut word = Vec::new();
+        match first {
+            b' ' => continue,
+            b'"' => loop {
+                match bytes.next().expect("quotes are closed") {
+                    b'"' => break,
+                    b'\\' => word.push(match bytes.next().expect("an escape has a letter") {
+                        b'n' => b'\n',
+                        b'r' => b'\r',
+                        b't' => b'\t',
+                        b'b' => 8,
+                        b'a' => 7,
+                        b'x' => {
+                            let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
+                            u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+                        }
+                        other => other,
+                    }),
+                    byte => word.push(byte),
+                }
+            },
+            byte => {
+                word.push(byte);
+                word.extend(std::iter::from_fn(|| bytes.next_if(|&byte| byte != b' ')));
+            }
+        }
+        words.push(word);
+    }
+    words
+}
+
+/// Shows a raw reply as a transcript does, line by line.
+fn shown(reply: &[u8]) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut rest = reply
+        .strip_suffix(b"\r\n")
+        .expect("a reply ends with CR LF");
+    while let Some((&byte, after)) = rest.split_first() {
+        if rest.starts_with(b"\r\n") {
+            lines.push(String::new());
+            rest = &rest[2..];
+            continue;
+        }
+        let line = lines.last_mut().unwrap();
+        match byte {
+            b' '..=b'~' if byte != b'\\' => line.push(char::from(byte)),
+            _ => write!(line, "\\x{byte:02x}").unwrap(),
+        }
+        rest = after;
+    }
+    lines
+}
+
+/// Replays one transcript; fails with all steps that differ.
+fn replay(name: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance");
+    let text = std::fs::read_to_string(folder.join(name)).unwrap();
+    let mut player = Player::new();
+    let mut failures = String::new();
+    let mut steps = 0;
+    let mut lines = text.lines().enumerate().peekable();
+    while let Some((number, line)) = lines.next() {
+        if let Some(directive) = line.strip_prefix("! ") {
+            player.direct(directive);
+        }
+        let Some(request) = line.strip_prefix('>') else {
+            continue;
+        };
+        steps += 1;
+        let (request, unordered) = match request.strip_prefix('~') {
+            Some(request) => (request, true),
+            None => (request, false),
+        };
+        let mut expected = Vec::new();
+        while let Some((_, reply)) = lines.next_if(|(_, line)| line.starts_with("< ")) {
+            expected.push(reply[2..].to_owned());
+        }
+        let mut given = shown(&player.run(request));
+        if unordered {
+            expected.sort();
+            given.sort();
+        }
+        if given != expected {
+            let number = number + 1;
+            writeln!(failures, "{name}:{number}:{request}\n  given    {given:?}").unwrap();
+            writeln!(failures, "  expected {expected:?}").unwrap();
+        }
+    }
+    assert!(steps > 0, "{name} has no steps");
+    assert!(failures.is_empty(), "\n{failures}");
+}
+
+#[test]
+fn whole_strings_reply_as_redis_does() {
+    replay("string.resp");
+}
+
+#[test]
+fn parts_of_strings_reply_as_redis_does() {
+    replay("string_range.resp");
+}
+
+#[test]
+fn numbers_in_strings_reply_as_redis_does() {
+    replay("string_number.resp");
+}
+
+#[test]
+fn several_strings_reply_as_redis_does() {
+    replay("string_many.resp");
+}
+
+#[test]
+fn lcs_replies_as_redis_does() {
+    replay("lcs.resp");
+}
+
+#[test]
+fn keys_reply_as_redis_does() {
+    replay("key.resp");
+}
+
+#[test]
+fn moving_keys_replies_as_redis_does() {
+    replay("key_move.resp");
+}
+
+#[test]
+fn expiry_replies_as_redis_does() {
+    replay("key_expire.resp");
+}
+
+#[test]
+fn scanning_replies_as_redis_does() {
+    replay("key_scan.resp");
+}
+
+#[test]
+fn object_replies_as_redis_does() {
+    replay("key_object.resp");
+}
+
+#[test]
+fn databases_reply_as_redis_does() {
+    replay("keyspace.resp");
+}
