@@ -231,27 +231,29 @@ pub fn nearest(word: &str, candidates: impl Iterator<Item = String>) -> Option<S
         .map(|(_, candidate)| candidate)
 }
 
-/// Returns how many letters must be inserted, removed or replaced to turn one word into the other.
+/// Returns how many letters must be inserted, removed, replaced or swapped with their neighbour to
+/// turn one word into the other, no letter twice.
 fn edit_distance(from: &str, to: &str) -> usize {
-    let to = to.as_bytes();
-    // `row[j]` is the distance between the letters of `from` seen so far and the first j of `to`.
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, letter) in from.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
+    let (from, to) = (from.as_bytes(), to.as_bytes());
+    // A row holds the distances between the first letters of `from`, their number fixed, and the
+    // first j letters of `to` for each j. The last three rows are enough.
+    let mut above_that: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=to.len()).collect();
+    let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
+    let swapped = |i: usize, j: usize| {
+        i > 0 && j > 0 && from.get(i - 1) == to.get(j) && from.get(i) == to.get(j - 1)
+    };
+    for (i, letter) in from.iter().enumerate() {
+        let mut row = vec![i + 1];
         for (j, other) in to.iter().enumerate() {
-            let above = row.get(j + 1).copied().unwrap_or(usize::MAX - 1);
-            let replaced = diagonal + usize::from(letter != *other);
-            let best = replaced.min(above + 1).min(left + 1);
-            if let Some(cell) = row.get_mut(j) {
-                *cell = left;
+            let mut best = at(&above, j) + usize::from(letter != other);
+            best = best.min(at(&above, j + 1) + 1).min(at(&row, j) + 1);
+            if swapped(i, j) {
+                best = best.min(at(&above_that, j - 1) + 1);
             }
-            diagonal = above;
-            left = best;
+            row.push(best);
         }
-        if let Some(cell) = row.last_mut() {
-            *cell = left;
-        }
+        above_that = std::mem::replace(&mut above, row);
     }
-    row.last().copied().unwrap_or(0)
+    at(&above, to.len())
 }

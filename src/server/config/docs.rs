@@ -20,7 +20,7 @@ pub fn markdown() -> String {
          variable `TRESTLE_PORT` sets `port`, and so on.\n\n\
          - *works*: the server follows it.\n\
          - *not built yet*: only the default is accepted.\n\
-         - *no effect while X is off*: any valid value is kept; X cannot be switched on yet.\n\
+         - *no effect while X is at its default*: any valid value is kept, and X cannot be changed yet.\n\
          - *meaningless*: accepted and shown, with a warning at start.\n",
     );
     for group in GROUPS {
@@ -76,7 +76,7 @@ fn state(directive: &Directive) -> String {
             )
         }
         (Status::NotYet(feature), _) => format!("not built yet: {feature}"),
-        (Status::Dormant { switch }, _) => format!("no effect while `{switch}` is off"),
+        (Status::Dormant { switch }, _) => format!("no effect while `{switch}` is at its default"),
         (Status::Meaningless(why), _) => format!("meaningless: {why}"),
     }
 }

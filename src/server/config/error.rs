@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// What is said of a name nobody knows.
+pub(super) const UNKNOWN: &str = "unknown directive";
+
 /// Where a directive was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -67,7 +70,7 @@ impl ConfigError {
         Self {
             place,
             key: key.to_owned(),
-            what: "unknown directive".to_owned(),
+            what: UNKNOWN.to_owned(),
             nearest,
         }
     }

@@ -164,7 +164,7 @@ pub(super) fn parse_environment(
             let key = key.to_ascii_lowercase().replace('_', "-");
             let nearest = nearest(&key, known_names())
                 .map(|name| format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_")));
-            return Err(ConfigError::unknown(place, name, nearest));
+            return Err(ConfigError::unknown(place, "", nearest));
         };
         let words = match directive.kind {
             super::value::Kind::Renames => {
@@ -186,11 +186,18 @@ fn is_variable_of(directive: &Directive, key: &str) -> bool {
     directive.names().any(is_it) || directive.toml.iter().any(|path| is_it(path))
 }
 
-/// True for what Kubernetes sets in every container when a service is called `trestle`.
+/// True for what Kubernetes sets in every container when the name of a service begins with ours.
 fn is_from_kubernetes(key: &str, value: &str) -> bool {
-    key.starts_with("SERVICE_")
-        || (key.starts_with("PORT_") && key.contains("_TCP"))
-        || (key == "PORT" && (value.starts_with("tcp://") || value.starts_with("udp://")))
+    let is_url = ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme));
+    let is_part = ["_TCP", "_UDP", "_SCTP"]
+        .iter()
+        .any(|protocol| key.contains(protocol));
+    format!("_{key}").contains("_SERVICE_HOST")
+        || format!("_{key}").contains("_SERVICE_PORT")
+        || (key.contains("PORT_") && is_part)
+        || (key.ends_with("PORT") && is_url)
 }
 
 /// Returns the line `--version` prints, without its end.

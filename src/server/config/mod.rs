@@ -103,6 +103,20 @@ pub struct Rewritten {
     pub text: String,
 }
 
+impl Loaded {
+    /// Returns what to print before the program stops with success, or `None` if it is to serve.
+    #[must_use]
+    pub fn output(&self) -> Option<String> {
+        match self.action {
+            Action::Serve => None,
+            Action::CheckConfig => Some("the configuration is valid\n".to_owned()),
+            Action::DumpConfig => Some(self.config.dump()),
+            Action::Help => Some(flags::help().to_owned()),
+            Action::Version => Some(flags::version() + "\n"),
+        }
+    }
+}
+
 impl Config {
     /// Reads the command line `args` (without the name of the program), the variables `environment`
     /// and the file they name.
@@ -178,7 +192,6 @@ impl Config {
     /// The reply of CONFIG SET; nothing has changed.
     pub fn set(&mut self, pairs: &[(&str, &str)]) -> Result<Changes, SetError> {
         let mut targets: Vec<(usize, &str, &str)> = Vec::with_capacity(pairs.len());
-        let mut first_failure = None;
         for (name, text) in pairs {
             let Some(index) = self
                 .position(name)
@@ -186,16 +199,13 @@ impl Config {
             else {
                 return Err(SetError::Unknown((*name).to_owned()));
             };
-            if first_failure.is_none() {
-                let is_duplicate = targets
-                    .iter()
-                    .any(|(known, other, _)| *known == index && other.eq_ignore_ascii_case(name));
-                first_failure = self.obstacle(index, name, is_duplicate);
+            let is_duplicate = targets
+                .iter()
+                .any(|(known, other, _)| *known == index && other.eq_ignore_ascii_case(name));
+            if let Some(failure) = self.obstacle(index, name, is_duplicate) {
+                return Err(failure);
             }
             targets.push((index, name, text));
-        }
-        if let Some(failure) = first_failure {
-            return Err(failure);
         }
         let mut changes = Changes {
             names: Vec::new(),
@@ -292,23 +302,23 @@ impl Config {
                 found.push((name, slot.value.text()));
             }
         };
-        let shown = || {
-            self.slots
-                .iter()
-                .filter(|slot| !slot.directive.is_file_only)
-        };
         for pattern in patterns {
             if !pattern.contains(['*', '?', '[']) {
-                if let Some(slot) = shown()
-                    .find(|slot| find(pattern).is_some_and(|d| d.name == slot.directive.name))
-                {
+                let slot = self
+                    .position(pattern)
+                    .and_then(|index| self.slots.get(index));
+                if let Some(slot) = slot.filter(|slot| !slot.directive.is_file_only) {
                     add((*pattern).to_owned(), slot);
                 }
                 continue;
             }
             let is_match =
                 |text: &str| base::glob::matches(pattern.as_bytes(), text.as_bytes(), true);
-            for slot in shown() {
+            for slot in self
+                .slots
+                .iter()
+                .filter(|slot| !slot.directive.is_file_only)
+            {
                 for name in slot.directive.names().filter(|name| is_match(name)) {
                     add(name.to_owned(), slot);
                 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use toml_edit::{Array, Document, DocumentMut, Item, Table, TableLike, value};
 
 use super::directive::{Directive, all, nearest};
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, Place, UNKNOWN};
 use super::value::{Kind, Value};
 use super::{Entry, fold};
 
@@ -54,7 +54,9 @@ pub(super) fn parse(text: &str, path: &Path, entries: &mut Vec<Entry>) -> Result
     let mut leaves = Vec::new();
     collect(document.as_table(), "", &mut leaves).map_err(|problem| ConfigError {
         place: line(problem.span),
-        ..problem.error
+        key: problem.key,
+        what: problem.what,
+        nearest: problem.nearest,
     })?;
     for (index, leaf) in leaves.iter().enumerate() {
         let others = leaves.get(..index).unwrap_or_default();
@@ -78,7 +80,9 @@ pub(super) fn parse(text: &str, path: &Path, entries: &mut Vec<Entry>) -> Result
 
 /// An error whose line is not yet known.
 struct Problem {
-    error: ConfigError,
+    key: String,
+    what: String,
+    nearest: Option<String>,
     span: Option<Range<usize>>,
 }
 
@@ -105,14 +109,16 @@ fn collect(table: &dyn TableLike, prefix: &str, leaves: &mut Vec<Leaf>) -> Resul
             .key(key)
             .and_then(toml_edit::Key::span)
             .or_else(|| item.span());
-        let problem = |error| Problem {
-            error,
+        let problem = |what: String, nearest| Problem {
+            key: path.clone(),
+            what,
+            nearest,
             span: span.clone(),
         };
         match (at(&path), item.as_table_like()) {
             (Some((directive, is_inverted)), _) => {
-                let words = item_words(directive, is_inverted, item)
-                    .map_err(|what| problem(ConfigError::new(Place::Default, &path, what)))?;
+                let words =
+                    item_words(directive, is_inverted, item).map_err(|what| problem(what, None))?;
                 leaves.push(Leaf {
                     path,
                     words,
@@ -121,13 +127,12 @@ fn collect(table: &dyn TableLike, prefix: &str, leaves: &mut Vec<Leaf>) -> Resul
                 });
             }
             (None, Some(inner)) if is_section(&path) => collect(inner, &path, leaves)?,
-            (None, _) => {
-                let nearest = nearest(&path, known_paths());
-                return Err(problem(ConfigError::unknown(
-                    Place::Default,
-                    &path,
-                    nearest,
-                )));
+            (None, inner) => {
+                let nearest = match inner {
+                    Some(_) => nearest(&path, known_sections()),
+                    None => nearest(&path, known_paths()),
+                };
+                return Err(problem(UNKNOWN.to_owned(), nearest));
             }
         }
     }
@@ -141,6 +146,11 @@ fn is_section(path: &str) -> bool {
             .strip_prefix(path)
             .is_some_and(|rest| rest.starts_with('.'))
     })
+}
+
+/// Returns every section a file may have, some more than once.
+fn known_sections() -> impl Iterator<Item = String> {
+    known_paths().filter_map(|path| path.rsplit_once('.').map(|(section, _)| section.to_owned()))
 }
 
 /// Returns every path a file may have.
@@ -186,6 +196,9 @@ fn item_words(
             .map(str::to_owned)
             .collect();
         return Ok(vec![words]);
+    }
+    if matches!(directive.kind, Kind::Octal) && value.is_integer() {
+        return Err("must be a text of octal digits".to_owned());
     }
     let word = scalar(value)?;
     let word = match (is_inverted, word.as_str()) {
