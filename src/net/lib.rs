@@ -21,7 +21,8 @@ pub mod output;
 pub mod requests;
 pub mod turn;
 
-use runtime::socket::{ListenerId, Socket, SocketId};
+use runtime::socket::Socket;
+use runtime::socket_ring::{ListenerId, SocketId};
 
 use crate::connection::Connection;
 use crate::requests::Requests;

@@ -8,7 +8,10 @@ use base::cast::u64_from;
 use base::limits::REQUESTS_PER_TURN_MAX;
 use protocol::args::WordRange;
 use protocol::request::{Progress, RequestLimits};
-use runtime::socket::{Idle, Listener, ListenerId, RingEvent, Socket, SocketId, SocketRing};
+use runtime::idle::Idle;
+use runtime::listener::Listener;
+use runtime::socket::Socket;
+use runtime::socket_ring::{ListenerId, Received, RingEvent, SocketId, SocketRing};
 
 use crate::connection::{Connection, Moving, State};
 use crate::requests::{Requests, Span};
@@ -307,10 +310,10 @@ impl<S> Net<S> {
     fn take_input(
         &mut self,
         id: SocketId,
-        received: &runtime::socket::Received,
+        received: &Received,
         service: &mut impl Service<Session = S>,
     ) {
-        let bytes = self.ring.received_mut(received);
+        let bytes = self.ring.received(received);
         let Some(Some((at, connection))) = self.connections.get_mut(id.index()) else { return };
         if *at != id {
             return;
@@ -362,7 +365,7 @@ impl<S> Net<S> {
             options: &self.options,
             counters: &mut self.counters,
         };
-        let served = pass.run(&mut input, service);
+        let served = pass.run(&input, service);
         if served == input.len() && input.capacity() > BUFFER_KEPT_BYTES {
             input = Vec::new();
         } else {
@@ -527,13 +530,17 @@ impl<S> Net<S> {
     }
 
     /// Waits until a socket, another core or the time calls. See `SocketRing::wait`.
+    ///
+    /// # Errors
+    ///
+    /// If the ring itself fails.
     pub async fn wait(
         &mut self,
         idle: &mut Idle,
         until: Option<Duration>,
         inbound: impl Fn() -> bool,
-    ) {
-        self.ring.wait(idle, until, inbound).await;
+    ) -> std::io::Result<()> {
+        self.ring.wait(idle, until, inbound).await
     }
 
     /// Returns the ring, for what only it knows.
@@ -558,13 +565,14 @@ struct Pass<'a, S> {
 
 impl<S> Pass<'_, S> {
     /// Serves `input` from its front and returns how many bytes are done with.
-    fn run(&mut self, input: &mut [u8], service: &mut impl Service<Session = S>) -> usize {
+    fn run(&mut self, input: &[u8], service: &mut impl Service<Session = S>) -> usize {
         let mut done = 0;
         loop {
-            let (parsed, error) = self.parse(&mut input[done..]);
             let rest = &input[done..];
+            let Parsed { consumed, unquoted, end } = self.parse(rest);
             if !self.spans.is_empty() {
-                let requests = Requests { buffer: rest, words: self.words, spans: self.spans };
+                let buffer = unquoted.as_deref().unwrap_or(rest);
+                let requests = Requests { buffer, words: self.words, spans: self.spans };
                 let served = service.serve(self.id, self.connection, requests);
                 let is_partial = served.taken < self.spans.len();
                 match served.then {
@@ -581,16 +589,17 @@ impl<S> Pass<'_, S> {
                 }
                 if served.then == Then::Wait || self.is_full() {
                     self.forget_partial_request();
-                    return done + parsed;
+                    return done + consumed;
                 }
             }
-            done += parsed;
-            if let Some(text) = error {
-                self.refuse(&text);
-                return input.len();
-            }
-            if self.spans.len() < REQUESTS_PER_TURN_MAX {
-                return done;
+            done += consumed;
+            match end {
+                ParseEnd::More => {}
+                ParseEnd::Dry => return done,
+                ParseEnd::Broken(text) => {
+                    self.refuse(&text);
+                    return input.len();
+                }
             }
         }
     }
@@ -607,9 +616,8 @@ impl<S> Pass<'_, S> {
         self.connection.partial_words.clear();
     }
 
-    /// Parses requests from the front of `input` into `words` and `spans`. Returns how many bytes
-    /// they take, and the text of the error behind the last of them, if there is one.
-    fn parse(&mut self, input: &mut [u8]) -> (usize, Option<String>) {
+    /// Parses requests from the front of `input` into `words` and `spans`.
+    fn parse(&mut self, input: &[u8]) -> Parsed {
         let limits = RequestLimits {
             bulk_bytes_max: self.options.bulk_bytes_max,
             authenticated: self.connection.authenticated,
@@ -619,27 +627,47 @@ impl<S> Pass<'_, S> {
         self.request_words.clear();
         self.request_words.append(&mut self.connection.partial_words);
         let mut start = 0;
-        while start < input.len() && self.spans.len() < REQUESTS_PER_TURN_MAX {
+        while start < input.len() {
+            if self.spans.len() == REQUESTS_PER_TURN_MAX {
+                return Parsed { consumed: start, unquoted: None, end: ParseEnd::More };
+            }
             let parser = &mut self.connection.parser;
-            match parser.parse(&mut input[start..], &limits, self.request_words) {
+            match parser.parse(&input[start..], &limits, self.request_words) {
                 Ok(Progress::Complete { consumed }) => {
-                    let end = start + consumed;
-                    if !self.request_words.is_empty() {
-                        let first_word = self.words.len();
-                        self.words.extend_from_slice(self.request_words);
-                        let word_count = self.request_words.len();
-                        self.spans.push(Span { start, first_word, word_count, end });
-                    }
-                    start = end;
+                    self.note(start, start, consumed);
+                    start += consumed;
+                }
+                // Its words lie in a buffer of their own, so it is served alone.
+                Ok(Progress::Unquoted { .. }) if !self.spans.is_empty() => {
+                    return Parsed { consumed: start, unquoted: None, end: ParseEnd::More };
+                }
+                Ok(Progress::Unquoted { consumed, bytes }) => {
+                    self.note(0, start, consumed);
+                    let consumed = start + consumed;
+                    return Parsed { consumed, unquoted: Some(bytes), end: ParseEnd::More };
                 }
                 Ok(Progress::Incomplete { .. }) => {
                     self.connection.partial_words.append(self.request_words);
                     break;
                 }
-                Err(error) => return (start, Some(error.text().into_owned())),
+                Err(error) => {
+                    let end = ParseEnd::Broken(error.text().into_owned());
+                    return Parsed { consumed: start, unquoted: None, end };
+                }
             }
         }
-        (start, None)
+        Parsed { consumed: start, unquoted: None, end: ParseEnd::Dry }
+    }
+
+    /// Adds a request to the batch, unless it has no words. Its words are relative to `base`.
+    #[inline]
+    fn note(&mut self, base: usize, start: usize, consumed: usize) {
+        if !self.request_words.is_empty() {
+            let first_word = self.words.len();
+            let word_count = self.request_words.len();
+            self.words.extend_from_slice(self.request_words);
+            self.spans.push(Span { start: base, first_word, word_count, end: start + consumed });
+        }
     }
 
     fn refuse(&mut self, text: &str) {
@@ -651,4 +679,23 @@ impl<S> Pass<'_, S> {
         self.connection.output.end(begun);
         self.connection.state = State::Closing;
     }
+}
+
+/// What a pass over the input found.
+struct Parsed {
+    /// Bytes of whole requests.
+    consumed: usize,
+    /// The words of the only request, if they are not bytes of the input.
+    unquoted: Option<Box<[u8]>>,
+    end: ParseEnd,
+}
+
+/// Why a batch ends.
+enum ParseEnd {
+    /// It is full; there may be more in the input.
+    More,
+    /// No whole request follows.
+    Dry,
+    /// Bad bytes follow; this is what the client is told.
+    Broken(String),
 }

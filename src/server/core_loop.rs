@@ -148,6 +148,7 @@ impl Core {
     fn send_messages(&mut self) -> bool {
         self.engine.flush_envelopes();
         let mut is_busy = false;
+        let mut full: Vec<(ShardId, Lane)> = Vec::new();
         for _ in 0..self.engine.outbound.len() {
             let Some((to, message)) = self.engine.outbound.pop_front() else { break };
             if to == self.engine.me {
@@ -162,10 +163,14 @@ impl Core {
                 }
                 CoreMessage::Shard(_) | CoreMessage::JobDone(..) => Lane::Reply,
             };
-            match self.mesh.send(to, lane, message) {
-                Ok(()) => is_busy = true,
-                // The lane is full. Later messages for this core must not overtake this one.
-                Err(message) => self.engine.outbound.push_back((to, message)),
+            is_busy = true;
+            // Behind a message that found its lane full, the others of the lane wait too: messages
+            // arrive in the order they were sent.
+            if full.contains(&(to, lane)) {
+                self.engine.outbound.push_back((to, message));
+            } else if let Err(message) = self.mesh.send(to, lane, message) {
+                full.push((to, lane));
+                self.engine.outbound.push_back((to, message));
             }
         }
         self.mesh.flush_wakes();
@@ -258,13 +263,12 @@ impl Core {
     ) {
         let engine = &mut self.engine;
         let Some(command) = engine.shared.table.resolve(args) else { return };
-        let (index, name, flags) =
-            (command.index, command.full_name, command.declaration.flags);
+        let (index, flags) = (command.index, command.declaration.flags);
         engine.observed.count(index, nanos, reply);
         if engine.observed.slow_log.is_slow(nanos) {
             let (id, ..) = read_origin(origin);
             let session = self.net.connection_mut(id).map(|connection| &connection.session);
-            engine.observed.note_slow(engine.now, nanos, name, flags, args, session);
+            engine.observed.note_slow(engine.now, nanos, flags, args, session);
         }
     }
 

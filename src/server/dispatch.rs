@@ -276,8 +276,7 @@ impl Engine {
         if self.observed.slow_log.is_slow(nanos) {
             let flags = command.declaration.flags;
             let session = Some(&connection.session);
-            let name = command.full_name;
-            self.observed.note_slow(self.now, nanos, name, flags, request.args, session);
+            self.observed.note_slow(self.now, nanos, flags, request.args, session);
         }
         if connection.session.special && is_dropped(&connection.session) {
             connection.output.undo(begun);
@@ -394,9 +393,9 @@ impl Engine {
         self.clock = ended;
         self.observed.count(command.index, nanos, out);
         if self.observed.slow_log.is_slow(nanos) {
-            let (name, flags) = (command.full_name, command.declaration.flags);
+            let flags = command.declaration.flags;
             let session = Some(&connection.session);
-            self.observed.note_slow(self.now, nanos, name, flags, args, session);
+            self.observed.note_slow(self.now, nanos, flags, args, session);
         }
         match answer {
             Answer::Now => {

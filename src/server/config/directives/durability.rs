@@ -1,0 +1,386 @@
+//! Directives of what is on disk: storage, snapshots, the log of changes, backups.
+
+use std::path::PathBuf;
+
+use super::{POSITIVE, SIZE, SMALL};
+use crate::config::directive::Directive as D;
+use crate::config::directive::Status::{Dormant, Meaningless, NotYet, Works};
+use crate::config::value::Kind;
+
+pub(super) static STORAGE: &[D] = &[
+    D::start(
+        "databases",
+        Kind::Integer {
+            min: 1,
+            max: 65_535,
+        },
+        "16",
+        Works(|s, v| s.databases = v.u16()),
+        "Numbered databases.",
+    )
+    .toml(&["storage.databases"]),
+    D::start(
+        "dir",
+        Kind::Text,
+        "./data",
+        Works(|s, v| s.data_dir = PathBuf::from(v.as_text())),
+        "Directory of all persistent files.",
+    )
+    .toml(&["storage.data_dir"])
+    .alias(&["data-dir"])
+    .protected(),
+    D::start(
+        "storage-backend",
+        Kind::Choice(&["memory", "hybridlog"]),
+        "memory",
+        NotYet("keeping values on disk"),
+        "Where values live: in memory, or also on disk beyond what memory holds.",
+    )
+    .toml(&["storage.backend"]),
+    D::start(
+        "hybridlog-mutable-size",
+        SIZE,
+        "1gb",
+        Dormant {
+            switch: "storage-backend",
+        },
+        "Memory of all cores together for values that change in place.",
+    )
+    .toml(&["storage.hybridlog_mutable_size"]),
+    D::start(
+        "hybridlog-readonly-size",
+        SIZE,
+        "4gb",
+        Dormant {
+            switch: "storage-backend",
+        },
+        "Memory of all cores together for values that are on disk already.",
+    )
+    .toml(&["storage.hybridlog_readonly_size"]),
+    D::start(
+        "hybridlog-auto-tiering",
+        Kind::Bool,
+        "yes",
+        Dormant {
+            switch: "storage-backend",
+        },
+        "Moves values to disk by itself when memory is full.",
+    )
+    .toml(&["storage.hybridlog_auto_tiering"]),
+    D::start(
+        "hybridlog-migration-threshold",
+        Kind::Text,
+        "0.8",
+        Dormant {
+            switch: "storage-backend",
+        },
+        "Part of the mutable memory at which values move on.",
+    )
+    .toml(&["storage.hybridlog_migration_threshold"]),
+];
+
+pub(super) static SNAPSHOTS: &[D] = &[
+    D::live(
+        "save",
+        Kind::SavePoints,
+        "",
+        NotYet("saving of snapshots"),
+        "Saves after so many seconds if there were so many changes; empty means never.",
+    )
+    .toml(&["persistence.save"]),
+    D::live(
+        "dbfilename",
+        Kind::Text,
+        "dump.rdb",
+        NotYet("the choice of a file for RDB"),
+        "Name of the RDB file in the data directory.",
+    )
+    .protected(),
+    D::live(
+        "rdbcompression",
+        Kind::Bool,
+        "yes",
+        Dormant { switch: "save" },
+        "Compresses strings in the RDB file.",
+    ),
+    D::start(
+        "rdbchecksum",
+        Kind::Bool,
+        "yes",
+        Dormant { switch: "save" },
+        "Ends the RDB file with a checksum.",
+    ),
+    D::live(
+        "rdb-del-sync-files",
+        Kind::Bool,
+        "no",
+        Dormant {
+            switch: "replicaof",
+        },
+        "Removes RDB files that served a replica only.",
+    ),
+    D::live(
+        "rdb-save-incremental-fsync",
+        Kind::Bool,
+        "yes",
+        Meaningless("snapshots are written in small steps in any case"),
+        "Lets Redis sync the RDB file bit by bit.",
+    ),
+    D::live(
+        "stop-writes-on-bgsave-error",
+        Kind::Bool,
+        "yes",
+        Dormant { switch: "save" },
+        "Refuses writes after a snapshot failed.",
+    ),
+    D::live(
+        "sanitize-dump-payload",
+        Kind::Choice(&["no", "yes", "clients"]),
+        "no",
+        NotYet("RESTORE and the loading of RDB"),
+        "How closely a payload of RESTORE or an RDB file is looked at.",
+    ),
+    D::start(
+        "checkpoint-enabled",
+        Kind::Bool,
+        "no",
+        NotYet("saving of snapshots"),
+        "Takes a snapshot at regular times.",
+    )
+    .toml(&["persistence.checkpoint_enabled"]),
+    D::start(
+        "checkpoint-interval",
+        POSITIVE,
+        "300",
+        Dormant {
+            switch: "checkpoint-enabled",
+        },
+        "Seconds between two snapshots.",
+    )
+    .toml(&["persistence.checkpoint_interval"]),
+    D::start(
+        "checkpoint-dir",
+        Kind::Text,
+        "",
+        Dormant {
+            switch: "checkpoint-enabled",
+        },
+        "Directory of the snapshots; empty means the data directory.",
+    )
+    .toml(&["persistence.checkpoint_dir"]),
+    D::start(
+        "restore",
+        Kind::Text,
+        "",
+        NotYet("restoring a backup"),
+        "Backup the server starts from.",
+    ),
+];
+
+pub(super) static LOG: &[D] = &[
+    D::live(
+        "appendonly",
+        Kind::Bool,
+        "no",
+        NotYet("the append-only log"),
+        "Writes every change to a log before or soon after its reply.",
+    )
+    .toml(&["persistence.aof_enabled"]),
+    D::live(
+        "appendfsync",
+        Kind::Choice(&["everysec", "always", "no"]),
+        "everysec",
+        Dormant {
+            switch: "appendonly",
+        },
+        "When the log is on disk: with each reply, each second, or when the kernel likes.",
+    )
+    .toml(&["persistence.aof_sync"]),
+    D::start(
+        "appendfilename",
+        Kind::Text,
+        "appendonly.aof",
+        Dormant {
+            switch: "appendonly",
+        },
+        "First part of the names of the log files.",
+    ),
+    D::start(
+        "appenddirname",
+        Kind::Text,
+        "appendonlydir",
+        Dormant {
+            switch: "appendonly",
+        },
+        "Directory of the log files in the data directory.",
+    ),
+    D::start(
+        "aof-path",
+        Kind::Text,
+        "",
+        Dormant {
+            switch: "appendonly",
+        },
+        "Path that says both directory and first part of the names of the log files.",
+    )
+    .toml(&["persistence.aof_path"]),
+    D::live(
+        "no-appendfsync-on-rewrite",
+        Kind::Bool,
+        "no",
+        Dormant {
+            switch: "appendonly",
+        },
+        "Does not sync the log while it is rewritten.",
+    ),
+    D::live(
+        "auto-aof-rewrite-percentage",
+        SMALL,
+        "100",
+        Dormant {
+            switch: "appendonly",
+        },
+        "Growth in percent at which the log is rewritten; 0 means never.",
+    ),
+    D::live(
+        "auto-aof-rewrite-min-size",
+        SIZE,
+        "64mb",
+        Dormant {
+            switch: "appendonly",
+        },
+        "Size below which the log is not rewritten.",
+    ),
+    D::live(
+        "aof-load-truncated",
+        Kind::Bool,
+        "yes",
+        Dormant {
+            switch: "appendonly",
+        },
+        "Starts even if the end of the log is missing.",
+    ),
+    D::live(
+        "aof-use-rdb-preamble",
+        Kind::Bool,
+        "yes",
+        Dormant {
+            switch: "appendonly",
+        },
+        "Begins a rewritten log with a snapshot.",
+    ),
+    D::live(
+        "aof-timestamp-enabled",
+        Kind::Bool,
+        "no",
+        Dormant {
+            switch: "appendonly",
+        },
+        "Notes the time in the log.",
+    ),
+    D::live(
+        "aof-disable-auto-gc",
+        Kind::Bool,
+        "no",
+        Dormant {
+            switch: "appendonly",
+        },
+        "Keeps log files that are no longer needed.",
+    ),
+    D::live(
+        "aof-rewrite-incremental-fsync",
+        Kind::Bool,
+        "yes",
+        Meaningless("the log is rewritten in small steps in any case"),
+        "Lets Redis sync a rewritten log bit by bit.",
+    ),
+];
+
+pub(super) static BACKUPS: &[D] = &[
+    D::start(
+        "backup-enabled",
+        Kind::Bool,
+        "no",
+        NotYet("scheduled backups"),
+        "Takes backups by a schedule.",
+    )
+    .toml(&["persistence.backup_enabled"]),
+    D::start(
+        "backup-schedule",
+        Kind::Text,
+        "0 */6 * * *",
+        Dormant {
+            switch: "backup-enabled",
+        },
+        "Times of the backups: minute, hour, day, month, weekday, in UTC.",
+    )
+    .toml(&["persistence.backup_schedule"]),
+    D::start(
+        "backup-retention",
+        SMALL,
+        "7",
+        Dormant {
+            switch: "backup-enabled",
+        },
+        "Days a backup is kept; the newest is always kept.",
+    )
+    .toml(&["persistence.backup_retention"]),
+    D::start(
+        "backup-dir",
+        Kind::Text,
+        "",
+        Dormant {
+            switch: "backup-enabled",
+        },
+        "Directory of the backups; empty means the data directory.",
+    )
+    .toml(&["persistence.backup_dir"]),
+    D::start(
+        "cloud-backup-enabled",
+        Kind::Bool,
+        "no",
+        NotYet("sending backups to an object store"),
+        "Sends each backup to an object store.",
+    )
+    .toml(&["persistence.cloud_backup.enabled"]),
+    D::start(
+        "cloud-backup-provider",
+        Kind::Choice(&["s3", "gcs", "azure"]),
+        "s3",
+        Dormant {
+            switch: "cloud-backup-enabled",
+        },
+        "Kind of the object store.",
+    )
+    .toml(&["persistence.cloud_backup.provider"]),
+    D::start(
+        "cloud-backup-bucket",
+        Kind::Text,
+        "",
+        Dormant {
+            switch: "cloud-backup-enabled",
+        },
+        "Bucket of the object store.",
+    )
+    .toml(&["persistence.cloud_backup.bucket"]),
+    D::start(
+        "cloud-backup-prefix",
+        Kind::Text,
+        "",
+        Dormant {
+            switch: "cloud-backup-enabled",
+        },
+        "First part of the names in the bucket.",
+    )
+    .toml(&["persistence.cloud_backup.prefix"]),
+    D::start(
+        "cloud-backup-region",
+        Kind::Text,
+        "",
+        Dormant {
+            switch: "cloud-backup-enabled",
+        },
+        "Region of the bucket.",
+    )
+    .toml(&["persistence.cloud_backup.region"]),
+];

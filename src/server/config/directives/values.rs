@@ -1,0 +1,345 @@
+//! Directives of the data in memory: its limit, its expiry, its encodings, scripts.
+
+use super::{COUNT, PERCENT, POSITIVE, SIZE, SIZE_ANY, SIZE_POSITIVE, SMALL};
+use crate::config::directive::Directive as D;
+use crate::config::directive::Status::{Dormant, Meaningless, NotYet, Works};
+use crate::config::settings::MemoryPolicy;
+use crate::config::value::Kind;
+
+pub(super) static MEMORY: &[D] = &[
+    D::live(
+        "maxmemory",
+        SIZE_ANY,
+        "0",
+        Works(|s, v| s.memory_bytes_max = v.u64()),
+        "Memory the data may take; 0 means no limit.",
+    )
+    .toml(&["storage.max_memory"]),
+    D::live(
+        "maxmemory-policy",
+        Kind::Choice(&[
+            "volatile-lru",
+            "volatile-lfu",
+            "volatile-random",
+            "volatile-ttl",
+            "allkeys-lru",
+            "allkeys-lfu",
+            "allkeys-random",
+            "noeviction",
+        ]),
+        "noeviction",
+        Works(|s, _| s.memory_policy = MemoryPolicy::NoEviction),
+        "What happens to a write when the data is at its limit.",
+    )
+    .toml(&["storage.max_memory_policy"])
+    .only(&["noeviction"], "eviction"),
+    D::live(
+        "maxmemory-samples",
+        POSITIVE,
+        "5",
+        Dormant {
+            switch: "maxmemory-policy",
+        },
+        "Keys that are compared to find one to evict.",
+    ),
+    D::live(
+        "maxmemory-eviction-tenacity",
+        PERCENT,
+        "10",
+        Dormant {
+            switch: "maxmemory-policy",
+        },
+        "How long eviction may hold up other work.",
+    ),
+    D::live(
+        "maxmemory-clients",
+        Kind::MemoryOrPercent,
+        "0",
+        NotYet("closing clients that hold much memory"),
+        "Memory all clients together may take, in bytes or percent of maxmemory; 0 means no limit.",
+    ),
+    D::live(
+        "lfu-log-factor",
+        SMALL,
+        "10",
+        Works(|s, v| s.lfu_log_factor = v.u32()),
+        "How slowly the access counter of a key grows.",
+    )
+    .toml(&["storage.lfu_log_factor"]),
+    D::live(
+        "lfu-decay-time",
+        SMALL,
+        "1",
+        Works(|s, v| s.lfu_decay_minutes = v.u32()),
+        "Minutes after which the access counter of an unused key falls by one.",
+    )
+    .toml(&["storage.lfu_decay_time"]),
+    D::live(
+        "active-expire-effort",
+        Kind::Integer { min: 1, max: 10 },
+        "1",
+        Works(|s, v| s.expire_effort = u8::try_from(v.u16()).unwrap_or(10)),
+        "How hard the server looks for keys whose time is over, 1 to 10.",
+    )
+    .toml(&["storage.active_expire_effort"]),
+    D::live(
+        "lazyfree-lazy-eviction",
+        Kind::Bool,
+        "no",
+        Meaningless(
+            "every core frees what it owns itself; there is no background thread to hand memory to",
+        ),
+        "Whether Redis frees evicted values in the background.",
+    ),
+    D::live(
+        "lazyfree-lazy-expire",
+        Kind::Bool,
+        "no",
+        Meaningless(
+            "every core frees what it owns itself; there is no background thread to hand memory to",
+        ),
+        "Whether Redis frees expired values in the background.",
+    ),
+    D::live(
+        "lazyfree-lazy-server-del",
+        Kind::Bool,
+        "no",
+        Meaningless(
+            "every core frees what it owns itself; there is no background thread to hand memory to",
+        ),
+        "Whether Redis frees overwritten values in the background.",
+    ),
+    D::live(
+        "lazyfree-lazy-user-del",
+        Kind::Bool,
+        "no",
+        Meaningless(
+            "every core frees what it owns itself; there is no background thread to hand memory to",
+        ),
+        "Whether DEL of Redis frees in the background.",
+    ),
+    D::live(
+        "lazyfree-lazy-user-flush",
+        Kind::Bool,
+        "no",
+        Meaningless(
+            "every core frees what it owns itself; there is no background thread to hand memory to",
+        ),
+        "Whether FLUSHALL of Redis frees in the background.",
+    ),
+    D::live(
+        "activerehashing",
+        Kind::Bool,
+        "yes",
+        Meaningless("a dict grows in small steps with each insertion and needs no time of its own"),
+        "Lets Redis spend time on growing its dicts.",
+    ),
+    D::live(
+        "activedefrag",
+        Kind::Bool,
+        "no",
+        NotYet("active defragmentation"),
+        "Moves values to give fragmented memory back.",
+    ),
+    D::live(
+        "active-defrag-ignore-bytes",
+        SIZE_POSITIVE,
+        "100mb",
+        Dormant {
+            switch: "activedefrag",
+        },
+        "Fragmentation below which defragmentation does not start.",
+    ),
+    D::live(
+        "active-defrag-threshold-lower",
+        Kind::Integer { min: 0, max: 1000 },
+        "10",
+        Dormant {
+            switch: "activedefrag",
+        },
+        "Percentage of fragmentation at which defragmentation starts.",
+    ),
+    D::live(
+        "active-defrag-threshold-upper",
+        Kind::Integer { min: 0, max: 1000 },
+        "100",
+        Dormant {
+            switch: "activedefrag",
+        },
+        "Percentage of fragmentation at which defragmentation works hardest.",
+    ),
+    D::live(
+        "active-defrag-cycle-min",
+        Kind::Integer { min: 1, max: 99 },
+        "1",
+        Dormant {
+            switch: "activedefrag",
+        },
+        "Least percentage of a CPU that defragmentation takes.",
+    ),
+    D::live(
+        "active-defrag-cycle-max",
+        Kind::Integer { min: 1, max: 99 },
+        "25",
+        Dormant {
+            switch: "activedefrag",
+        },
+        "Largest percentage of a CPU that defragmentation takes.",
+    ),
+    D::live(
+        "active-defrag-max-scan-fields",
+        Kind::Integer {
+            min: 1,
+            max: i64::MAX,
+        },
+        "1000",
+        Dormant {
+            switch: "activedefrag",
+        },
+        "Elements from which a collection is defragmented in steps.",
+    ),
+    D::live(
+        "jemalloc-bg-thread",
+        Kind::Bool,
+        "yes",
+        Meaningless("the allocator is not jemalloc"),
+        "Lets jemalloc free memory in a thread.",
+    ),
+];
+
+pub(super) static ENCODINGS: &[D] = &[
+    D::start(
+        "max-key-size",
+        SIZE,
+        "512mb",
+        NotYet("a limit on the length of keys"),
+        "Longest key.",
+    )
+    .toml(&["storage.max_key_size"]),
+    D::start(
+        "max-value-size",
+        SIZE,
+        "512mb",
+        NotYet("a limit on the size of values beside proto-max-bulk-len"),
+        "Largest value.",
+    )
+    .toml(&["storage.max_value_size"]),
+    D::live(
+        "hash-max-listpack-entries",
+        COUNT,
+        "512",
+        NotYet("the choice of encodings for hashes"),
+        "Fields up to which a hash is a listpack.",
+    )
+    .alias(&["hash-max-ziplist-entries"]),
+    D::live(
+        "hash-max-listpack-value",
+        SIZE,
+        "64",
+        NotYet("the choice of encodings for hashes"),
+        "Bytes of a field or value up to which a hash is a listpack.",
+    )
+    .alias(&["hash-max-ziplist-value"]),
+    D::live(
+        "list-max-listpack-size",
+        Kind::Integer {
+            min: -2_147_483_648,
+            max: 0x7fff_ffff,
+        },
+        "-2",
+        NotYet("the choice of encodings for lists"),
+        "Elements, or as a negative number the size class, of one node of a list.",
+    )
+    .alias(&["list-max-ziplist-size"]),
+    D::live(
+        "list-compress-depth",
+        SMALL,
+        "0",
+        NotYet("the choice of encodings for lists"),
+        "Nodes at both ends of a list that are not compressed; 0 compresses none.",
+    ),
+    D::live(
+        "set-max-intset-entries",
+        COUNT,
+        "512",
+        NotYet("the choice of encodings for sets"),
+        "Members up to which a set of integers is an intset.",
+    ),
+    D::live(
+        "set-max-listpack-entries",
+        COUNT,
+        "128",
+        NotYet("the choice of encodings for sets"),
+        "Members up to which a set is a listpack.",
+    ),
+    D::live(
+        "set-max-listpack-value",
+        SIZE,
+        "64",
+        NotYet("the choice of encodings for sets"),
+        "Bytes of a member up to which a set is a listpack.",
+    ),
+    D::live(
+        "zset-max-listpack-entries",
+        COUNT,
+        "128",
+        NotYet("the choice of encodings for sorted sets"),
+        "Members up to which a sorted set is a listpack.",
+    )
+    .alias(&["zset-max-ziplist-entries"]),
+    D::live(
+        "zset-max-listpack-value",
+        SIZE,
+        "64",
+        NotYet("the choice of encodings for sorted sets"),
+        "Bytes of a member up to which a sorted set is a listpack.",
+    )
+    .alias(&["zset-max-ziplist-value"]),
+    D::live(
+        "stream-node-max-bytes",
+        SIZE,
+        "4096",
+        NotYet("the choice of encodings for streams"),
+        "Bytes of one node of a stream; 0 means no limit.",
+    ),
+    D::live(
+        "stream-node-max-entries",
+        COUNT,
+        "100",
+        NotYet("the choice of encodings for streams"),
+        "Entries of one node of a stream; 0 means no limit.",
+    ),
+    D::live(
+        "hll-sparse-max-bytes",
+        SIZE,
+        "3000",
+        NotYet("the sparse form of HyperLogLog"),
+        "Bytes up to which a HyperLogLog is sparse.",
+    ),
+    D::live(
+        "locale-collate",
+        Kind::Text,
+        "",
+        NotYet("sorting by the rules of a language"),
+        "Language whose rules SORT ALPHA follows.",
+    ),
+];
+
+pub(super) static SCRIPTS: &[D] = &[
+    D::live(
+        "busy-reply-threshold",
+        COUNT,
+        "5000",
+        NotYet("scripting"),
+        "Milliseconds a script may run before other clients are told that the server is busy.",
+    )
+    .alias(&["lua-time-limit"]),
+    D::start(
+        "loadmodule",
+        Kind::Words,
+        "",
+        NotYet("loading of modules"),
+        "A module to load at start, and its arguments.",
+    )
+    .file_only(),
+];

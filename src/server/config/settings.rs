@@ -1,0 +1,238 @@
+//! What the server reads: one typed field for every directive that works.
+//!
+//! Filled by the setters of the directives only, from values that were checked before, so every
+//! combination that exists is a valid one. A core gets a copy and never sees a half-applied change.
+
+use std::path::PathBuf;
+
+use super::value::{BindAddress, BufferLimit, Value};
+
+/// The working configuration of the server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Addresses to listen on; empty means Unix socket only.
+    pub bind: Vec<BindAddress>,
+    /// TCP port; 0 means none.
+    pub port: u16,
+    /// Path of the Unix socket.
+    pub unixsocket: Option<PathBuf>,
+    /// Permissions of the Unix socket; 0 leaves them to the umask.
+    pub unixsocket_mode: u32,
+    /// Length of the queue of connections that wait to be accepted.
+    pub tcp_backlog: u32,
+    /// Seconds between keepalive probes; 0 means none.
+    pub tcp_keepalive_seconds: u32,
+    /// Seconds a client may be idle; 0 means for ever.
+    pub timeout_seconds: u32,
+    /// Clients that may be connected at once, on all cores together.
+    pub clients_max: u32,
+    /// Refuses clients from other machines while there is no password and no explicit `bind`.
+    pub is_protected: bool,
+    /// Numbered databases.
+    pub databases: u16,
+    /// Password of the default user.
+    pub password: Option<String>,
+    /// Who may use DEBUG.
+    pub debug_command: Access,
+    /// Commands that got another name: old and new, which is empty if the command is disabled.
+    pub renamed_commands: Vec<(String, String)>,
+    /// Longest argument, in bytes.
+    pub bulk_bytes_max: u64,
+    /// Longest unfinished request of a client, in bytes.
+    pub query_bytes_max: u64,
+    /// Output limits of normal clients, replicas and subscribers.
+    pub output_limits: OutputLimits,
+    /// Memory the data may take, in bytes; 0 means no limit.
+    pub memory_bytes_max: u64,
+    /// What happens at that limit.
+    pub memory_policy: MemoryPolicy,
+    /// How slowly the access counter of LFU grows.
+    pub lfu_log_factor: u32,
+    /// Minutes after which the access counter of LFU falls by one.
+    pub lfu_decay_minutes: u32,
+    /// How hard the sweep looks for dead keys, 1 to 10.
+    pub expire_effort: u8,
+    /// Rounds of housekeeping per second, 1 to 500.
+    pub hz: u16,
+    /// Microseconds from which a command is in the slow log; negative switches it off.
+    pub slowlog_slower_than_us: i64,
+    /// Entries the slow log keeps.
+    pub slowlog_entries_max: u64,
+    /// Milliseconds from which an event is in LATENCY; 0 switches it off.
+    pub latency_monitor_ms: u64,
+    /// Keeps a histogram of the time of every command.
+    pub is_latency_tracked: bool,
+    /// Percentiles that INFO latencystats shows.
+    pub latency_percentiles: Vec<f64>,
+    /// What is logged.
+    pub log_level: LogLevel,
+    /// How a line of the log looks.
+    pub log_format: LogFormat,
+    /// File of the log; none means standard output.
+    pub log_file: Option<PathBuf>,
+    /// Directory of all persistent files.
+    pub data_dir: PathBuf,
+    /// File that holds the process id while the server runs.
+    pub pid_file: Option<PathBuf>,
+    /// Shards, one per core; none means as many as there are cores.
+    pub shards: Option<u16>,
+    /// Port of shard 0; shard N listens on the port N above it. 0 means none.
+    pub shard_ports: u16,
+    /// Longest time a core polls before it sleeps in the kernel, in microseconds; 0 means none.
+    pub spin_us: u32,
+    /// Binds every shard to one CPU.
+    pub is_pinned: bool,
+}
+
+/// Output limits by class of client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct OutputLimits {
+    /// Clients that neither subscribe nor replicate.
+    pub normal: BufferLimit,
+    /// Replicas.
+    pub replica: BufferLimit,
+    /// Subscribers.
+    pub pubsub: BufferLimit,
+}
+
+/// Who may use a command that can harm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nobody.
+    Nobody,
+    /// Everybody.
+    Everybody,
+    /// Clients of this machine.
+    Local,
+}
+
+/// What happens when the data would exceed its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryPolicy {
+    /// Writes are refused.
+    NoEviction,
+}
+
+/// The least important message that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// Much that is rarely useful.
+    Verbose,
+    /// Changes of state.
+    Notice,
+    /// What went on differently.
+    Warning,
+    /// What a human must look at.
+    Error,
+    /// Nothing is logged.
+    Nothing,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Settings {
+    /// Returns settings with nothing in them, for the setters to fill.
+    pub(super) fn empty() -> Self {
+        Self {
+            bind: Vec::new(),
+            port: 0,
+            unixsocket: None,
+            unixsocket_mode: 0,
+            tcp_backlog: 0,
+            tcp_keepalive_seconds: 0,
+            timeout_seconds: 0,
+            clients_max: 0,
+            is_protected: true,
+            databases: 1,
+            password: None,
+            debug_command: Access::Nobody,
+            renamed_commands: Vec::new(),
+            bulk_bytes_max: 0,
+            query_bytes_max: 0,
+            output_limits: OutputLimits::default(),
+            memory_bytes_max: 0,
+            memory_policy: MemoryPolicy::NoEviction,
+            lfu_log_factor: 0,
+            lfu_decay_minutes: 0,
+            expire_effort: 1,
+            hz: 1,
+            slowlog_slower_than_us: -1,
+            slowlog_entries_max: 0,
+            latency_monitor_ms: 0,
+            is_latency_tracked: false,
+            latency_percentiles: Vec::new(),
+            log_level: LogLevel::Notice,
+            log_format: LogFormat::Text,
+            log_file: None,
+            data_dir: PathBuf::new(),
+            pid_file: None,
+            shards: None,
+            shard_ports: 0,
+            spin_us: 0,
+            is_pinned: false,
+        }
+    }
+}
+
+impl Access {
+    /// Reads the word of a directive that was checked before.
+    pub(super) fn of(value: &Value) -> Self {
+        match value.as_text() {
+            "yes" => Self::Everybody,
+            "local" => Self::Local,
+            _ => Self::Nobody,
+        }
+    }
+}
+
+impl LogLevel {
+    /// Reads the word of a directive that was checked before.
+    pub(super) fn of(value: &Value) -> Self {
+        match value.as_text() {
+            "debug" => Self::Debug,
+            "verbose" => Self::Verbose,
+            "warning" => Self::Warning,
+            "error" => Self::Error,
+            "nothing" => Self::Nothing,
+            _ => Self::Notice,
+        }
+    }
+}
+
+/// Returns the path a directive holds; an empty text is none.
+pub(super) fn path(value: &Value) -> Option<PathBuf> {
+    let text = value.as_text();
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}
+
+/// Returns the addresses of a `bind` that was checked before.
+pub(super) fn addresses(value: &Value) -> Vec<BindAddress> {
+    match value {
+        Value::Words(words) => words
+            .iter()
+            .filter_map(|word| BindAddress::parse(word).ok())
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the three limits by name.
+pub(super) fn output_limits(value: &Value) -> OutputLimits {
+    match value {
+        Value::BufferLimits([normal, replica, pubsub]) => OutputLimits {
+            normal: *normal,
+            replica: *replica,
+            pubsub: *pubsub,
+        },
+        _ => OutputLimits::default(),
+    }
+}
