@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use base::clock::{Monotonic, UnixMillis};
 use base::hash::Map;
 use base::ids::{DbIndex, ShardId, TxId};
+use base::random::Random;
 use commands::parts;
 use commands::spec::{Context, Flags, ShardCommand};
 use protocol::args::Args;
@@ -43,6 +44,7 @@ pub struct Host {
     ids: TxIds,
     locks: LockTable,
     parked: Map<TxId, Parked>,
+    random: Random,
 }
 
 /// Counts of what happened at a shard.
@@ -75,6 +77,7 @@ impl Host {
     /// Creates the receiving side of core `me`.
     #[must_use]
     pub fn new(me: ShardId, shard: Shard, ids: TxIds) -> Self {
+        let seed = runtime::clock::random_seed();
         Self {
             shard,
             outbox: Vec::new(),
@@ -83,6 +86,7 @@ impl Host {
             ids,
             locks: LockTable::default(),
             parked: Map::default(),
+            random: Random::new(seed.0 ^ seed.1),
         }
     }
 
@@ -94,7 +98,7 @@ impl Host {
     /// Runs a request, whatever is claimed: the caller has looked at [`Self::may_run`].
     #[inline]
     pub fn run(&mut self, request: Request<'_>, out: &mut Vec<u8>) {
-        run_on(&mut self.shard, request, out);
+        run_on(&mut self.shard, &mut self.random, request, out);
     }
 
     /// Returns whether a request may run now, before all that waits here.
@@ -176,7 +180,7 @@ impl Host {
             let request = envelope.request(index);
             let may_run = self.may_run(&request);
             if may_run {
-                run_on(&mut self.shard, request, &mut replies);
+                run_on(&mut self.shard, &mut self.random, request, &mut replies);
             } else {
                 self.park(from, envelope.entries()[index].origin, request);
             }
@@ -282,7 +286,7 @@ impl Host {
     fn run_single(&mut self, from: ShardId, origin: Origin, request: OwnedRequest) {
         let mut reply = Vec::new();
         let started = monotonic();
-        run_on(&mut self.shard, request.as_request(), &mut reply);
+        run_on(&mut self.shard, &mut self.random, request.as_request(), &mut reply);
         let nanos = monotonic().nanos_since(started);
         let late = LateReply { origin, request, reply, nanos };
         self.send(from, Message::LateReply(Box::new(late)));
@@ -307,7 +311,7 @@ impl Host {
         match operation {
             Operation::Run(request) => {
                 let mut bytes = Vec::new();
-                run_on(&mut self.shard, request.as_request(), &mut bytes);
+                run_on(&mut self.shard, &mut self.random, request.as_request(), &mut bytes);
                 let ended = monotonic();
                 let nanos = ended.nanos_since(*started);
                 *started = ended;
@@ -401,11 +405,12 @@ pub fn fingerprint(db: DbIndex, hash: u64) -> u64 {
 }
 
 #[inline]
-fn run_on(shard: &mut Shard, request: Request<'_>, out: &mut Vec<u8>) {
+fn run_on(shard: &mut Shard, random: &mut Random, request: Request<'_>, out: &mut Vec<u8>) {
     let begun = out.len();
     let now = shard.now();
     let mut context = Context {
         shard,
+        random,
         db: request.db,
         reply: Reply { out, resp: request.resp },
         now,

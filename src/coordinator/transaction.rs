@@ -124,19 +124,22 @@ impl Transactions {
             hop: Vec::new(),
             is_released: true,
         };
-        if let Step::Hop { operations, last: true } = first
-            && transaction.claims.len() == 1
-            && operations.len() == 1
-        {
-            self.run_alone(host, tx, transaction, operations);
-        } else if transaction.claims.is_empty() || !matches!(first, Step::Hop { .. }) {
-            self.active.insert(tx, transaction);
-            self.follow(host, tx, first);
-        } else {
-            transaction.first = Some(first);
-            transaction.is_released = false;
-            transaction.schedule(host, tx);
-            self.active.insert(tx, transaction);
+        match first {
+            Step::Hop { operations, last: true }
+                if transaction.claims.len() == 1 && operations.len() == 1 =>
+            {
+                self.run_alone(host, tx, transaction, operations);
+            }
+            Step::Hop { .. } if !transaction.claims.is_empty() => {
+                transaction.first = Some(first);
+                transaction.is_released = false;
+                transaction.schedule(host, tx);
+                self.active.insert(tx, transaction);
+            }
+            Step::Hop { .. } | Step::Ask(_) | Step::Done { .. } | Step::Watching { .. } => {
+                self.active.insert(tx, transaction);
+                self.follow(host, tx, first);
+            }
         }
     }
 

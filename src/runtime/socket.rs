@@ -46,6 +46,15 @@ impl Socket {
         SockRef::from(&self.fd).local_addr().map_or_else(|_| String::new(), |own| text(&own))
     }
 
+    /// Sends `bytes`, as far as they fit into the kernel at once, and closes the connection: a last
+    /// word to a client that is turned away.
+    pub fn send_and_close(self, bytes: &[u8]) {
+        let socket = SockRef::from(&self.fd);
+        // Whether the last word arrives is the client's concern; the connection ends in any case.
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        drop(socket.send_with_flags(bytes, flags));
+    }
+
     /// Whether the connection came over a unix socket.
     #[must_use]
     pub fn is_unix(&self) -> bool {

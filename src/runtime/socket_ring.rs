@@ -70,6 +70,20 @@ impl SocketId {
     pub fn index(self) -> usize {
         usize_from_u32(self.index)
     }
+
+    /// Returns the name as one number, for messages that come back to this core.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        // Both casts widen.
+        (self.index as u64) << 32 | self.generation as u64
+    }
+
+    /// Returns the name of [`Self::to_bits`].
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Self {
+        let low = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
+        Self { index: low(bits >> 32), generation: low(bits) }
+    }
 }
 
 /// A listener in the ring it was given to.
