@@ -109,9 +109,9 @@ impl Conditions {
     fn allow(&self, before: Option<UnixMillis>, after: UnixMillis) -> bool {
         match before {
             Some(before) => {
-                !self.if_none
-                    && !(self.if_later && after <= before)
-                    && !(self.if_earlier && after >= before)
+                let too_early = self.if_later && after <= before;
+                let too_late = self.if_earlier && after >= before;
+                !(self.if_none || too_early || too_late)
             }
             None => !self.if_any && !self.if_later,
         }
@@ -359,3 +359,79 @@ const PERSIST: Declaration =
             Docs::new("generic", "2.2.0", "Takes the expiry off a key.", "O(1)")
                 .arguments(&[Argument::KEY]),
         );
+
+#[cfg(test)]
+mod tests {
+    use crate::transcripts::Player;
+
+    #[track_caller]
+    fn check(player: &mut Player, request: &str, expected: &str) {
+        let reply = player.run(request);
+        assert_eq!(
+            reply.escape_ascii().to_string(),
+            expected.escape_default().to_string()
+        );
+    }
+
+    #[test]
+    fn time_left_is_rounded_to_the_nearest_second() {
+        let mut player = Player::new();
+        player.run("SET k v PX 10000");
+        for (elapsed, millis, seconds) in [
+            (0, 10_000, 10),
+            (1, 9_999, 10),
+            (500, 9_500, 10),
+            (501, 9_499, 9),
+            (9_501, 499, 0),
+        ] {
+            let start = player.now;
+            player.now.0 += elapsed;
+            check(&mut player, "PTTL k", &format!(":{millis}\r\n"));
+            check(&mut player, "TTL k", &format!(":{seconds}\r\n"));
+            player.now = start;
+        }
+    }
+
+    #[test]
+    fn key_is_gone_a_millisecond_after_it_expires() {
+        let mut player = Player::new();
+        player.run("SET k v PX 10000");
+        player.now.0 += 10_000;
+        check(&mut player, "PTTL k", ":0\r\n");
+        player.now.0 += 1;
+        check(&mut player, "PTTL k", ":-2\r\n");
+        check(&mut player, "SET k w NX", "+OK\r\n");
+        check(&mut player, "TTL k", ":-1\r\n");
+    }
+
+    #[test]
+    fn relative_times_count_from_the_time_of_the_request() {
+        let mut player = Player::new();
+        let now = player.now.0;
+        player.run("SET k v");
+        for (request, at) in [
+            ("EXPIRE k 10", now + 10_000),
+            ("PEXPIRE k 10", now + 10),
+            ("GETEX k EX 7", now + 7_000),
+            ("GETEX k PX 7", now + 7),
+            ("SET k v EX 5", now + 5_000),
+            ("SET k v PX 5", now + 5),
+            ("SETEX k 3 v", now + 3_000),
+            ("PSETEX k 3 v", now + 3),
+        ] {
+            player.run(request);
+            check(&mut player, "PEXPIRETIME k", &format!(":{at}\r\n"));
+        }
+    }
+
+    #[test]
+    fn removal_by_a_past_time_counts_as_one_change() {
+        let mut player = Player::new();
+        player.run("SET k v");
+        let before = player.shard.stats().dirty;
+        check(&mut player, "EXPIRE k -1", ":1\r\n");
+        assert_eq!(player.shard.stats().dirty, before + 1);
+        check(&mut player, "EXPIRE k 10", ":0\r\n");
+        assert_eq!(player.shard.stats().dirty, before + 1);
+    }
+}

@@ -51,11 +51,13 @@ fn renamenx(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
 fn copy(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let databases = context.shard.options().databases;
     let options = parts::parse_copy_options(args, context.db, databases)?;
-    let target = args.word(2);
-    let wanted = options.replace || !parts::exists(context.shard, options.target_db, target);
-    let copied = if wanted {
-        parts::fetch(context.shard, context.db, args.word(1))
+    let (source, target) = (args.word(1), args.word(2));
+    let copied = if options.replace || !parts::exists(context.shard, options.target_db, target) {
+        parts::fetch(context.shard, context.db, source, context.touch)
     } else {
+        // Nothing to copy, and still a read of the source.
+        let key = context.shard.key(source);
+        context.shard.db(context.db).lookup(key, context.touch);
         None
     };
     context.reply.integer(i64::from(copied.is_some()));

@@ -1,6 +1,6 @@
 //! How keys are kept: OBJECT, MEMORY USAGE, and the parts of DEBUG that look at one key.
 //!
-//! None of them counts as a use of the key.
+//! None of them counts as a use of the key; only OBJECT counts as a hit or a miss.
 
 use base::cast::i64_from;
 use base::ids::DbIndex;
@@ -50,7 +50,7 @@ fn object(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
     let options = *context.shard.options();
     let key = context.shard.key(args.word(2));
     let mut db = context.shard.db(context.db);
-    let Some(entry) = db.peek(key) else {
+    let Some(entry) = db.lookup(key, false) else {
         context.reply.null();
         return Ok(());
     };
@@ -280,3 +280,132 @@ const MEMORY_USAGE: Declaration = Declaration::new("usage", Arity::AtLeast(3), F
             Argument::integer("count").with_token("SAMPLES").optional(),
         ]),
     );
+
+#[cfg(test)]
+mod tests {
+    use shard::digest::Digest;
+
+    use super::*;
+    use crate::transcripts::Player;
+
+    const DB: DbIndex = DbIndex(0);
+
+    fn hex(digest: Digest) -> String {
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Digests and lengths as `DEBUG` of redis-server 7.0.15 shows them.
+    #[test]
+    fn digest_and_serialized_length_are_those_of_redis() {
+        let cases = [
+            ("1", 2, "b4fc66738120fba0b5aa500ab5c2bf89cea1c5da"),
+            ("100", 2, "3d41d4c94e50ef4c4d595fea543c6a374ebed1e9"),
+            ("-129", 3, "0fec561e0f15c71cc5547f7996d13b7d6cc8a9ca"),
+            ("40000", 5, "7ac91e5fdbd2914f657c4fde3e82936fdca92e0b"),
+            ("3000000000", 11, "f370e2fe7aaffa10d13e64e7b9d2cb74febcb168"),
+            (
+                "12345678901",
+                12,
+                "01da988100ae51f642f9236f868f2091d2c38123",
+            ),
+            (
+                "123456789012",
+                13,
+                "116773326adc5913f9494119af445137dfd552e7",
+            ),
+            ("abc", 4, "21ffcd2d36aebffca02995acb412bcb827d4c1db"),
+            ("\"\"", 1, "8b3447c33a834b810e3e181b6fd6a2ee1020921c"),
+        ];
+        let mut player = Player::new();
+        for (value, length, digest) in cases {
+            player.run(&format!("SET k {value}"));
+            assert_eq!(
+                hex(digest_of_value(&mut player.shard, DB, b"k")),
+                digest,
+                "{value}"
+            );
+            let line = debug_object(&mut player.shard, DB, b"k").unwrap();
+            assert!(
+                line.contains(&format!(" serializedlength:{length} ")),
+                "{value}: {line}"
+            );
+        }
+        player.run("SET k abc EX 100");
+        let digest = hex(digest_of_value(&mut player.shard, DB, b"k"));
+        assert_eq!(digest, "c77a33d2ea9755a8613f7e54f17873233d7a8058");
+        let missing = digest_of_value(&mut player.shard, DB, b"missing");
+        assert_eq!(missing, Digest::default());
+    }
+
+    #[test]
+    fn debug_object_says_where_and_how_a_value_is_kept() {
+        let mut player = Player::new();
+        assert_eq!(
+            debug_object(&mut player.shard, DB, b"k"),
+            Err(CommandError::NoSuchKey)
+        );
+        player.run("SET k abc");
+        player.now.0 += 5_000;
+        player.run("DBSIZE");
+        let line = debug_object(&mut player.shard, DB, b"k").unwrap();
+        assert!(line.starts_with("Value at:0x"), "{line}");
+        assert!(line.contains(" refcount:1 encoding:embstr "), "{line}");
+        assert!(line.ends_with(" lru_seconds_idle:5"), "{line}");
+    }
+
+    #[test]
+    fn digest_of_a_database_does_not_depend_on_the_order_of_writes() {
+        let digest = |requests: &[&str]| {
+            let mut player = Player::new();
+            for request in requests {
+                player.run(request);
+            }
+            digest_of_database(&mut player.shard, DB)
+        };
+        let one = digest(&["SET a 1", "SET b 2", "SET c 3", "DEL c"]);
+        assert_eq!(one, digest(&["SET b 2", "SET a 1"]));
+        assert_ne!(one, digest(&["SET b 1", "SET a 2"]));
+        assert_eq!(digest(&[]), Digest::default());
+    }
+
+    #[test]
+    fn memory_usage_is_what_the_entry_takes() {
+        let mut player = Player::new();
+        player.run("SET small 1");
+        player.run("SETRANGE large 99999 x");
+        let bytes = |reply: Vec<u8>| -> usize {
+            let text = String::from_utf8(reply).unwrap();
+            text.trim_start_matches(':').trim_end().parse().unwrap()
+        };
+        let small = bytes(player.run("MEMORY USAGE small"));
+        let large = bytes(player.run("MEMORY USAGE large SAMPLES 5"));
+        assert!((8..100).contains(&small), "{small}");
+        assert!((100_000..220_000).contains(&large), "{large}");
+    }
+
+    #[test]
+    fn idle_time_grows_and_a_read_ends_it() {
+        let mut player = Player::new();
+        player.run("SET k v");
+        player.now.0 += 7_000;
+        assert_eq!(player.run("OBJECT IDLETIME k"), b":7\r\n");
+        assert_eq!(player.run("OBJECT IDLETIME k"), b":7\r\n");
+        assert_eq!(player.run("TYPE k"), b"+string\r\n");
+        assert_eq!(player.run("OBJECT IDLETIME k"), b":7\r\n");
+        player.run("GET k");
+        assert_eq!(player.run("OBJECT IDLETIME k"), b":0\r\n");
+        player.now.0 += 3_000;
+        player.run("TOUCH k");
+        assert_eq!(player.run("OBJECT IDLETIME k"), b":0\r\n");
+    }
+
+    #[test]
+    fn help_names_every_subcommand() {
+        let reply = String::from_utf8(Player::new().run("OBJECT HELP")).unwrap();
+        for subcommand in OBJECT.subcommands {
+            let line = format!("\r\n+{}", subcommand.name.to_ascii_uppercase());
+            assert!(reply.contains(&line), "{line:?}");
+        }
+        assert!(reply.starts_with(&format!("*{}\r\n+OBJECT <subcommand> ", HELP_LINES.len())));
+    }
+}

@@ -183,3 +183,85 @@ const RANDOMKEY: Declaration = Declaration::new("randomkey", Arity::Exactly(1), 
         "Names one key of the database, drawn at random.",
         "O(1)",
     ));
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use protocol::value::{Value, parse_value};
+
+    use crate::transcripts::Player;
+
+    /// Walks to the end, and returns the keys seen and the number of steps.
+    fn walk(player: &mut Player, options: &str) -> (BTreeSet<Vec<u8>>, usize) {
+        let (mut keys, mut steps) = (BTreeSet::new(), 0);
+        let mut cursor = "0".to_owned();
+        loop {
+            let reply = player.run(&format!("SCAN {cursor} {options}"));
+            let (value, _) = parse_value(&reply).unwrap().unwrap();
+            let Value::Array(parts) = value else {
+                panic!("{value:?}")
+            };
+            let [Value::Bulk(next), Value::Array(found)] = &parts[..] else {
+                panic!("{parts:?}")
+            };
+            keys.extend(found.iter().map(|key| match key {
+                Value::Bulk(bytes) => bytes.clone(),
+                other => panic!("{other:?}"),
+            }));
+            steps += 1;
+            cursor = String::from_utf8(next.clone()).unwrap();
+            if cursor == "0" {
+                return (keys, steps);
+            }
+        }
+    }
+
+    #[test]
+    fn walk_meets_every_key_and_takes_several_steps() {
+        let mut player = Player::new();
+        let names: BTreeSet<Vec<u8>> = (0..500)
+            .map(|number| format!("key:{number}").into_bytes())
+            .collect();
+        for number in 0..500 {
+            player.run(&format!("SET key:{number} {number}"));
+        }
+        let (keys, steps) = walk(&mut player, "");
+        assert_eq!(keys, names);
+        assert!((5..=500).contains(&steps), "{steps} steps");
+        assert_eq!(walk(&mut player, "COUNT 100000"), (names.clone(), 1));
+        let sevens = names
+            .iter()
+            .filter(|name| name.ends_with(b"7"))
+            .cloned()
+            .collect();
+        assert_eq!(walk(&mut player, "MATCH *7 COUNT 50").0, sevens);
+        assert!(walk(&mut player, "TYPE list").0.is_empty());
+    }
+
+    #[test]
+    fn any_cursor_a_client_sends_is_harmless() {
+        let mut player = Player::new();
+        for number in 0..100 {
+            player.run(&format!("SET key:{number} {number}"));
+        }
+        for cursor in [
+            "1",
+            "-1",
+            "9007199254740991",
+            "18446744073709551615",
+            "123456789012",
+        ] {
+            let reply = player.run(&format!("SCAN {cursor}"));
+            assert!(reply.starts_with(b"*2\r\n"), "{cursor}");
+        }
+    }
+
+    #[test]
+    fn random_key_draws_every_key_in_time() {
+        let mut player = Player::new();
+        player.run("MSET a 1 b 2 c 3");
+        let drawn: BTreeSet<Vec<u8>> = (0..200).map(|_| player.run("RANDOMKEY")).collect();
+        assert_eq!(drawn.len(), 3);
+    }
+}

@@ -33,6 +33,10 @@ pub mod string_range;
 mod words;
 
 #[cfg(test)]
+mod counting;
+#[cfg(test)]
+mod declarations;
+#[cfg(test)]
 mod transcripts;
 
 use crate::spec::ShardCommand;

@@ -4,7 +4,7 @@
 //! them on two shards, one hop each, with a [`Detached`] value travelling between. The steps of LCS
 //! are [`crate::lcs::parse_options`] and [`crate::lcs::reply_with`].
 //!
-//! None of them counts hits or misses or notes an access.
+//! Only [`fetch`] is a read that counts as a hit or a miss.
 
 use base::ids::DbIndex;
 use protocol::args::{Args, equals_ignore_case};
@@ -14,11 +14,13 @@ use shard::keyspace::Detached;
 use crate::spec::CommandError;
 use crate::words;
 
-/// Copies the value of `key` with its expiry. O(value).
+/// Copies the value of `key` with its expiry, and notes the access if `touch`. O(value).
 #[must_use]
-pub fn fetch(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Option<Detached> {
+pub fn fetch(shard: &mut Shard, db: DbIndex, key: &[u8], touch: bool) -> Option<Detached> {
     let key = shard.key(key);
-    shard.db(db).copy_of(key)
+    let mut db = shard.db(db);
+    db.lookup(key, touch)?;
+    db.copy_of(key)
 }
 
 /// Removes `key` and returns its value with its expiry.
@@ -47,7 +49,7 @@ pub fn exists(shard: &mut Shard, db: DbIndex, key: &[u8]) -> bool {
 ///
 /// [`CommandError::WordCount`].
 pub fn check_pairs(args: Args<'_>) -> Result<(), CommandError> {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         Err(CommandError::WordCount)
     } else {
         Ok(())
@@ -96,4 +98,40 @@ pub fn parse_copy_options(
         return Err(CommandError::SameObject);
     }
     Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use base::clock::UnixMillis;
+    use base::ids::ShardId;
+    use shard::Options;
+    use shard::keyspace::Expiry;
+
+    use super::*;
+
+    const DB: DbIndex = DbIndex(0);
+
+    #[test]
+    fn value_travels_between_shards_with_its_expiry() {
+        let mut shards = [0, 1].map(|id| Shard::new(ShardId(id), Options::default()));
+        let [source, target] = &mut shards;
+        let key = source.key(b"a");
+        source
+            .db(DB)
+            .set_string(key, b"value", Expiry::At(UnixMillis(9_000)));
+        let copied = fetch(source, DB, b"a", true).unwrap();
+        store(target, DB, b"copy", copied);
+        let taken = take(source, DB, b"a").unwrap();
+        store(target, DbIndex(3), b"b", taken);
+        assert!(!exists(source, DB, b"a"));
+        for (db, name) in [(DB, b"copy".as_slice()), (DbIndex(3), b"b")] {
+            let key = target.key(name);
+            let mut db = target.db(db);
+            let entry = db.peek(key).unwrap();
+            assert_eq!(entry.string(), Ok(b"value".as_slice()));
+            assert_eq!(entry.expire_at(), Some(UnixMillis(9_000)));
+        }
+        assert_eq!(fetch(source, DB, b"a", true), None);
+        assert_eq!(take(source, DB, b"a"), None);
+    }
 }

@@ -130,7 +130,7 @@ pub struct Declaration {
     /// What `COMMAND DOCS` says.
     pub docs: Docs,
     /// Subcommands, if the second word names one.
-    pub subcommands: &'static [Declaration],
+    pub subcommands: &'static [Self],
 }
 
 impl Declaration {

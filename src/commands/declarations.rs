@@ -1,0 +1,192 @@
+//! Compares the declarations with what redis-server 7.0.15 says of the same commands.
+//!
+//! The facts are in `tests/conformance/declarations.txt`, written by `declare.py` beside it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::key_object;
+use crate::spec::{Argument, ArgumentKind, BeginSearch, Category, Declaration, FindKeys, KeySpec};
+
+/// Lists every declaration with its full name, subcommands included.
+fn declarations() -> Vec<(String, Declaration)> {
+    let mut found = vec![("memory|usage".to_owned(), key_object::USAGE.declaration)];
+    for command in crate::all() {
+        let declaration = command.declaration;
+        found.push((declaration.name.to_owned(), declaration));
+        for subcommand in declaration.subcommands {
+            found.push((
+                format!("{}|{}", declaration.name, subcommand.name),
+                *subcommand,
+            ));
+        }
+    }
+    found
+}
+
+/// Writes the facts of a declaration as `declare.py` does.
+fn facts(name: &str, declaration: &Declaration) -> String {
+    let mut lines = vec![
+        format!("command {name}"),
+        format!("arity {}", declaration.arity.wire()),
+    ];
+    let words = |head: &str, rest: Vec<String>| {
+        std::iter::once(head.to_owned())
+            .chain(rest)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    lines.push(words(
+        "flags",
+        declaration.flags.names().map(str::to_owned).collect(),
+    ));
+    lines.push(positions(declaration));
+    let categories = Category::ALL
+        .iter()
+        .filter(|category| declaration.is_in(**category));
+    lines.push(words(
+        "categories",
+        categories.map(|each| format!("@{}", each.name())).collect(),
+    ));
+    lines.extend(declaration.tips.iter().map(|tip| format!("tip {tip}")));
+    lines.extend(declaration.keys.iter().map(key));
+    let docs = declaration.docs;
+    lines.push(format!("since {}", docs.since));
+    lines.push(format!("group {}", docs.group));
+    lines.extend(
+        docs.history
+            .iter()
+            .map(|(version, _)| format!("history {version}")),
+    );
+    lines.extend(
+        docs.deprecated
+            .map(|(since, by)| format!("deprecated {since} {by}")),
+    );
+    arguments(&mut lines, docs.arguments, 0);
+    lines.join("\n")
+}
+
+/// First key, last key and step as old clients know them: from the first specification with a fixed
+/// begin, reaching over those behind it.
+fn positions(declaration: &Declaration) -> String {
+    let mut first_last_step = (0_i64, 0_i64, 0_i64);
+    for spec in declaration.keys {
+        let (BeginSearch::Index(index), FindKeys::Range { last, step, .. }) =
+            (spec.begin, spec.find)
+        else {
+            panic!("{} has keys beyond this test", declaration.name);
+        };
+        let (index, last) = (i64::from(index), i64::from(last));
+        let last = if last < 0 { last } else { index + last };
+        first_last_step = match first_last_step {
+            (0, ..) => (index, last, i64::from(step)),
+            (first, before, step) => (first, before.max(last), step),
+        };
+    }
+    let (first, last, step) = first_last_step;
+    format!("positions {first} {last} {step}")
+}
+
+fn key(spec: &KeySpec) -> String {
+    let begin = match spec.begin {
+        BeginSearch::Index(index) => format!("index {index}"),
+        BeginSearch::Keyword(word, from) => format!("keyword {word} {from}"),
+        BeginSearch::Unknown => "unknown".to_owned(),
+    };
+    let find = match spec.find {
+        FindKeys::Range { last, step, limit } => format!("range {last} {step} {limit}"),
+        FindKeys::KeyNum { at, first, step } => format!("keynum {at} {first} {step}"),
+        FindKeys::Unknown => "unknown".to_owned(),
+    };
+    format!("key {begin} {find} {}", spec.flags.join(" "))
+}
+
+fn arguments(lines: &mut Vec<String>, all: &[Argument], depth: usize) {
+    for argument in all {
+        let (kind, inner): (_, &[Argument]) = match argument.kind {
+            ArgumentKind::Text => ("string", &[]),
+            ArgumentKind::Integer => ("integer", &[]),
+            ArgumentKind::Double => ("double", &[]),
+            ArgumentKind::Key(_) => ("key", &[]),
+            ArgumentKind::Pattern => ("pattern", &[]),
+            ArgumentKind::UnixTime => ("unix-time", &[]),
+            ArgumentKind::PureToken => ("pure-token", &[]),
+            ArgumentKind::OneOf(choices) => ("oneof", choices),
+            ArgumentKind::Block(parts) => ("block", parts),
+        };
+        let mut line = format!("{}argument {} {kind}", "  ".repeat(depth), argument.name);
+        if let ArgumentKind::Key(spec) = argument.kind {
+            write!(line, " key_spec_index={spec}").unwrap();
+        }
+        let fields = [
+            ("token", argument.token),
+            ("since", argument.since),
+            ("deprecated_since", argument.deprecated_since),
+        ];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                write!(line, " {name}={value}").unwrap();
+            }
+        }
+        let flags = [
+            (argument.optional, " optional"),
+            (argument.multiple, " multiple"),
+            (argument.multiple_token, " multiple_token"),
+        ];
+        flags
+            .iter()
+            .filter(|(is_set, _)| *is_set)
+            .for_each(|(_, name)| line.push_str(name));
+        lines.push(line);
+        arguments(lines, inner, depth + 1);
+    }
+}
+
+#[test]
+fn declarations_state_the_facts_that_redis_states() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance");
+    let text = std::fs::read_to_string(folder.join("declarations.txt")).unwrap();
+    let mut expected: BTreeMap<&str, &str> = BTreeMap::new();
+    for block in text.trim_end().split("\n\n") {
+        let name = block
+            .lines()
+            .next()
+            .unwrap()
+            .strip_prefix("command ")
+            .unwrap();
+        expected.insert(name, block);
+    }
+    for (name, declaration) in declarations() {
+        let block = expected.remove(name.as_str());
+        assert_eq!(
+            facts(&name, &declaration),
+            block.unwrap_or_default(),
+            "{name}"
+        );
+    }
+    assert!(expected.is_empty(), "not declared: {:?}", expected.keys());
+}
+
+#[test]
+fn every_declaration_has_its_sentences_and_a_lower_case_name_of_its_own() {
+    let mut names = BTreeMap::new();
+    for (name, declaration) in declarations() {
+        assert_eq!(name, name.to_ascii_lowercase());
+        assert!(declaration.docs.summary.ends_with('.'), "{name}");
+        assert!(!declaration.docs.complexity.is_empty(), "{name}");
+        assert!(
+            declaration
+                .docs
+                .history
+                .iter()
+                .all(|(_, what)| !what.is_empty()),
+            "{name}"
+        );
+        assert_eq!(
+            names.insert(name.clone(), ()),
+            None,
+            "{name} is declared twice"
+        );
+    }
+}
