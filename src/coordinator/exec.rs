@@ -95,10 +95,18 @@ impl Exec {
             claim_at(&mut claims, at).keys.push(key);
         }
         for queued in &self.queued {
-            let Queued::Shard(request) = queued else { continue };
+            let Queued::Shard(request) = queued else {
+                continue;
+            };
             for at in self.shards_of(request) {
                 let claim = claim_at(&mut claims, at);
-                add_claim(shard, request.command, request.db, request.args.args(), claim);
+                add_claim(
+                    shard,
+                    request.command,
+                    request.db,
+                    request.args.args(),
+                    claim,
+                );
             }
         }
         claims
@@ -129,7 +137,10 @@ impl Exec {
                 None => by_shard.push((at, vec![watched.clone()])),
             }
         }
-        by_shard.into_iter().map(|(at, list)| (at, vec![Operation::CheckWatches(list)])).collect()
+        by_shard
+            .into_iter()
+            .map(|(at, list)| (at, vec![Operation::CheckWatches(list)]))
+            .collect()
     }
 
     /// Takes what the last hop gave. Returns a step if it is already decided.
@@ -158,7 +169,10 @@ impl Exec {
                 Outcome::Reply { bytes, .. } => Some(bytes),
                 Outcome::Entry(_) | Outcome::Integer(_) | Outcome::Done => None,
             });
-            let indexes = order.iter().filter(|(_, at)| *at == shard).map(|(index, _)| *index);
+            let indexes = order
+                .iter()
+                .filter(|(_, at)| *at == shard)
+                .map(|(index, _)| *index);
             for (index, reply) in indexes.zip(replies) {
                 self.replies[index] = reply;
             }
@@ -183,12 +197,18 @@ impl Exec {
     }
 
     fn has_shard_work_from(&self, index: usize) -> bool {
-        self.queued[index..].iter().any(|queued| matches!(queued, Queued::Shard(_)))
+        self.queued[index..]
+            .iter()
+            .any(|queued| matches!(queued, Queued::Shard(_)))
     }
 
     fn aborted(&self) -> Step {
         let mut out = Vec::new();
-        Reply { out: &mut out, resp: self.resp }.null_array();
+        Reply {
+            out: &mut out,
+            resp: self.resp,
+        }
+        .null_array();
         Step::Done { reply: out }
     }
 
@@ -197,7 +217,9 @@ impl Exec {
         let mut order = Vec::new();
         while let Some(queued) = self.queued.get(self.next) {
             if let Queued::Shard(request) = queued {
-                let Route::One(shard) = self.route_of(request) else { break };
+                let Route::One(shard) = self.route_of(request) else {
+                    break;
+                };
                 if request.command.spread == Spread::Cursor {
                     break;
                 }
@@ -216,7 +238,9 @@ impl Exec {
     }
 
     fn begin_part(&mut self) -> Option<Step> {
-        let Some(Queued::Shard(request)) = self.queued.get(self.next) else { return None };
+        let Some(Queued::Shard(request)) = self.queued.get(self.next) else {
+            return None;
+        };
         let mut part = program_of(self.around, request.as_request());
         let step = part.step(Vec::new());
         self.part = Some(part);
@@ -225,7 +249,9 @@ impl Exec {
 
     fn ask(&mut self) -> Option<Step> {
         let rest = &self.queued[self.next_control..];
-        let found = rest.iter().position(|queued| matches!(queued, Queued::Control(_)))?;
+        let found = rest
+            .iter()
+            .position(|queued| matches!(queued, Queued::Control(_)))?;
         let index = self.next_control + found;
         self.next_control = index + 1;
         self.awaited = Awaited::Answer(index);
@@ -234,7 +260,11 @@ impl Exec {
 
     fn done(&self) -> Step {
         let mut out = Vec::new();
-        Reply { out: &mut out, resp: self.resp }.array(self.replies.len());
+        Reply {
+            out: &mut out,
+            resp: self.resp,
+        }
+        .array(self.replies.len());
         for reply in &self.replies {
             out.extend_from_slice(reply);
         }
@@ -258,7 +288,10 @@ impl Program for Exec {
                 }
             } else {
                 self.awaited = Awaited::Check;
-                return Step::Hop { operations: check, last: !self.has_shard_work_from(0) };
+                return Step::Hop {
+                    operations: check,
+                    last: !self.has_shard_work_from(0),
+                };
             }
         }
         loop {
@@ -299,20 +332,35 @@ impl Exec {
 }
 
 fn claim_at(claims: &mut Vec<(ShardId, Claim)>, at: ShardId) -> &mut Claim {
-    let index = claims.iter().position(|(shard, _)| *shard == at).unwrap_or_else(|| {
-        claims.push((at, Claim { keys: Vec::new(), whole: None }));
-        claims.len() - 1
-    });
+    let index = claims
+        .iter()
+        .position(|(shard, _)| *shard == at)
+        .unwrap_or_else(|| {
+            claims.push((
+                at,
+                Claim {
+                    keys: Vec::new(),
+                    whole: None,
+                },
+            ));
+            claims.len() - 1
+        });
     &mut claims[index].1
 }
 
 fn is_changed(outcomes: &[HopOutcome]) -> bool {
     // Only a watch check gives a number in a batch.
-    outcomes.iter().flat_map(|it| &it.outcomes).any(|it| matches!(it, Outcome::Integer(0)))
+    outcomes
+        .iter()
+        .flat_map(|it| &it.outcomes)
+        .any(|it| matches!(it, Outcome::Integer(0)))
 }
 
 fn cursor_shard(map: SlotMap, request: &OwnedRequest) -> ShardId {
     let args = request.args.args();
-    let cursor = args.get(1).and_then(|word| commands::cursor::parse(word).ok()).unwrap_or(0);
+    let cursor = args
+        .get(1)
+        .and_then(|word| commands::cursor::parse(word).ok())
+        .unwrap_or(0);
     commands::cursor::unpack(cursor, map.shard_count()).0
 }

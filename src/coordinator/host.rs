@@ -66,11 +66,23 @@ pub struct Counters {
 #[derive(Debug)]
 enum Parked {
     /// A request for this shard alone.
-    Single { from: ShardId, origin: Origin, request: OwnedRequest },
+    Single {
+        from: ShardId,
+        origin: Origin,
+        request: OwnedRequest,
+    },
     /// A transaction for this shard alone; `tx` is the coordinator's name for it.
-    Alone { from: ShardId, tx: TxId, operations: Vec<Operation> },
+    Alone {
+        from: ShardId,
+        tx: TxId,
+        operations: Vec<Operation>,
+    },
     /// A hop of a transaction over several shards.
-    Hop { from: ShardId, operations: Vec<Operation>, last: bool },
+    Hop {
+        from: ShardId,
+        operations: Vec<Operation>,
+        last: bool,
+    },
 }
 
 impl Host {
@@ -111,8 +123,17 @@ impl Host {
     /// Returns what a request claims.
     #[must_use]
     pub fn claim_of(&self, request: &Request<'_>) -> Claim {
-        let mut claim = Claim { keys: Vec::new(), whole: None };
-        add_claim(&self.shard, request.command, request.db, request.args, &mut claim);
+        let mut claim = Claim {
+            keys: Vec::new(),
+            whole: None,
+        };
+        add_claim(
+            &self.shard,
+            request.command,
+            request.db,
+            request.args,
+            &mut claim,
+        );
         claim
     }
 
@@ -122,7 +143,11 @@ impl Host {
         self.counters.parked += 1;
         let claim = self.claim_of(&request);
         let id = self.ids.next();
-        let parked = Parked::Single { from, origin, request: OwnedRequest::new(request) };
+        let parked = Parked::Single {
+            from,
+            origin,
+            request: OwnedRequest::new(request),
+        };
         self.schedule_here(id, claim, parked);
     }
 
@@ -137,7 +162,9 @@ impl Host {
             Scheduled::Waiting => {
                 self.parked.insert(id, parked);
             }
-            Scheduled::Refused => unreachable!("only larger ids refuse, and this one is the largest"),
+            Scheduled::Refused => {
+                unreachable!("only larger ids refuse, and this one is the largest")
+            }
         }
     }
 
@@ -150,14 +177,29 @@ impl Host {
         match message {
             Message::Requests(envelope) => self.run_envelope(from, envelope),
             Message::Schedule { tx, claim } => self.schedule(from, tx, claim),
-            Message::Hop { tx, operations, last } => {
+            Message::Hop {
+                tx,
+                operations,
+                last,
+            } => {
                 if self.locks.is_granted(tx) {
                     self.run_hop(from, tx, operations, last);
                 } else {
-                    self.parked.insert(tx, Parked::Hop { from, operations, last });
+                    self.parked.insert(
+                        tx,
+                        Parked::Hop {
+                            from,
+                            operations,
+                            last,
+                        },
+                    );
                 }
             }
-            Message::Alone { tx, claim, operations } => self.alone(from, tx, claim, operations),
+            Message::Alone {
+                tx,
+                claim,
+                operations,
+            } => self.alone(from, tx, claim, operations),
             Message::Release { tx } => self.release(tx),
             Message::Replies(_)
             | Message::LateReply(_)
@@ -231,7 +273,15 @@ impl Host {
         } else {
             self.counters.parked += 1;
             let id = self.ids.next();
-            self.schedule_here(id, claim, Parked::Alone { from, tx, operations });
+            self.schedule_here(
+                id,
+                claim,
+                Parked::Alone {
+                    from,
+                    tx,
+                    operations,
+                },
+            );
         }
     }
 
@@ -258,18 +308,30 @@ impl Host {
             let tx = granted[next];
             next += 1;
             match self.parked.remove(&tx) {
-                Some(Parked::Single { from, origin, request }) => {
+                Some(Parked::Single {
+                    from,
+                    origin,
+                    request,
+                }) => {
                     self.locks.start(tx);
                     self.run_single(from, origin, request);
                     self.locks.release(tx, &mut granted);
                 }
-                Some(Parked::Alone { from, tx: name, operations }) => {
+                Some(Parked::Alone {
+                    from,
+                    tx: name,
+                    operations,
+                }) => {
                     self.locks.start(tx);
                     let outcomes = self.run_operations(operations);
                     self.send(from, Message::HopDone { tx: name, outcomes });
                     self.locks.release(tx, &mut granted);
                 }
-                Some(Parked::Hop { from, operations, last }) => {
+                Some(Parked::Hop {
+                    from,
+                    operations,
+                    last,
+                }) => {
                     self.locks.start(tx);
                     let outcomes = self.run_operations(operations);
                     self.send(from, Message::HopDone { tx, outcomes });
@@ -286,9 +348,19 @@ impl Host {
     fn run_single(&mut self, from: ShardId, origin: Origin, request: OwnedRequest) {
         let mut reply = Vec::new();
         let started = monotonic();
-        run_on(&mut self.shard, &mut self.random, request.as_request(), &mut reply);
+        run_on(
+            &mut self.shard,
+            &mut self.random,
+            request.as_request(),
+            &mut reply,
+        );
         let nanos = monotonic().nanos_since(started);
-        let late = LateReply { origin, request, reply, nanos };
+        let late = LateReply {
+            origin,
+            request,
+            reply,
+            nanos,
+        };
         self.send(from, Message::LateReply(Box::new(late)));
     }
 
@@ -311,14 +383,19 @@ impl Host {
         match operation {
             Operation::Run(request) => {
                 let mut bytes = Vec::new();
-                run_on(&mut self.shard, &mut self.random, request.as_request(), &mut bytes);
+                run_on(
+                    &mut self.shard,
+                    &mut self.random,
+                    request.as_request(),
+                    &mut bytes,
+                );
                 let ended = monotonic();
                 let nanos = ended.nanos_since(*started);
                 *started = ended;
                 Outcome::Reply { bytes, nanos }
             }
-            Operation::Fetch { db, key } => {
-                Outcome::Entry(parts::fetch(&mut self.shard, db, &key).map(Box::new))
+            Operation::Fetch { db, key, touch } => {
+                Outcome::Entry(parts::fetch(&mut self.shard, db, &key, touch).map(Box::new))
             }
             Operation::Store { db, key, entry } => {
                 parts::store(&mut self.shard, db, &key, *entry);
@@ -329,7 +406,9 @@ impl Host {
                 Outcome::Integer(i64::from(self.shard.db(db).remove(key)))
             }
             Operation::Exists { db, keys } => {
-                let count = keys.iter().filter(|key| parts::exists(&mut self.shard, db, key));
+                let count = keys
+                    .iter()
+                    .filter(|key| parts::exists(&mut self.shard, db, key));
                 Outcome::Integer(base::cast::i64_from(count.count()))
             }
             Operation::Size { db } => {
@@ -383,7 +462,11 @@ pub fn add_claim(
     claim: &mut Claim,
 ) {
     let flags = command.declaration.flags;
-    let mode = if flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared };
+    let mode = if flags.has(Flags::WRITE) {
+        Mode::Exclusive
+    } else {
+        Mode::Shared
+    };
     let declaration = &command.declaration;
     if declaration.keys.is_empty() && declaration.subcommands.is_empty() {
         if mode == Mode::Exclusive || claim.whole.is_none() {
@@ -412,12 +495,17 @@ fn run_on(shard: &mut Shard, random: &mut Random, request: Request<'_>, out: &mu
         shard,
         random,
         db: request.db,
-        reply: Reply { out, resp: request.resp },
+        reply: Reply {
+            out,
+            resp: request.resp,
+        },
         now,
         touch: request.touch,
     };
     if let Err(error) = (request.command.run)(&mut context, request.args) {
         context.reply.out.truncate(begun);
-        context.reply.error(&error.text(request.command.declaration.name, request.args));
+        context
+            .reply
+            .error(&error.text(request.command.declaration.name, request.args));
     }
 }

@@ -192,6 +192,8 @@ pub enum Operation {
         db: DbIndex,
         /// The key.
         key: Box<[u8]>,
+        /// Whether it counts as an access.
+        touch: bool,
     },
     /// Writes an entry, replacing what is there: [`Outcome::Done`].
     Store {
@@ -288,7 +290,10 @@ pub struct Entry {
 
 impl std::fmt::Debug for Envelope {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Envelope").field("requests", &self.entries.len()).finish()
+        formatter
+            .debug_struct("Envelope")
+            .field("requests", &self.entries.len())
+            .finish()
     }
 }
 
@@ -305,7 +310,10 @@ impl Envelope {
             let from = base::cast::u32_from(self.bytes.len()) - start;
             self.bytes.extend_from_slice(word);
             let to = base::cast::u32_from(self.bytes.len()) - start;
-            self.words.push(WordRange { start: from, end: to });
+            self.words.push(WordRange {
+                start: from,
+                end: to,
+            });
         }
         self.entries.push(Entry {
             origin,

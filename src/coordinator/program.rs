@@ -88,7 +88,10 @@ impl Base {
 
     fn done(&self, write: impl FnOnce(&mut Reply<'_>)) -> Step {
         let mut out = Vec::new();
-        write(&mut Reply { out: &mut out, resp: self.resp() });
+        write(&mut Reply {
+            out: &mut out,
+            resp: self.resp(),
+        });
         Step::Done { reply: out }
     }
 
@@ -133,18 +136,46 @@ pub struct Surroundings {
 /// Creates the program of a request whose keys lie on several shards.
 #[must_use]
 pub fn program_of(around: Surroundings, request: Request<'_>) -> Box<dyn Program> {
-    let Surroundings { map, databases, bulk_bytes_max, draw } = around;
+    let Surroundings {
+        map,
+        databases,
+        bulk_bytes_max,
+        draw,
+    } = around;
     let request_copy = OwnedRequest::new(request);
-    let base = Base { map, request: request_copy, stage: 0, databases, bulk_bytes_max };
+    let base = Base {
+        map,
+        request: request_copy,
+        stage: 0,
+        databases,
+        bulk_bytes_max,
+    };
     match request.command.spread {
-        Spread::ByKey { step, join } => Box::new(ByKey { base, step, join, groups: Vec::new() }),
+        Spread::ByKey { step, join } => Box::new(ByKey {
+            base,
+            step,
+            join,
+            groups: Vec::new(),
+        }),
         Spread::Everywhere(join) => Box::new(Everywhere { base, join }),
         Spread::OneShard => Box::new(OnOne { base }),
-        Spread::Cursor => Box::new(Scan { base, shard: ShardId(0) }),
+        Spread::Cursor => Box::new(Scan {
+            base,
+            shard: ShardId(0),
+        }),
         Spread::Plan(Plan::SetIfNone) => Box::new(SetIfNone { base }),
-        Spread::Plan(Plan::Rename) => Box::new(Rename { base, if_none: false }),
-        Spread::Plan(Plan::RenameIfNone) => Box::new(Rename { base, if_none: true }),
-        Spread::Plan(Plan::Copy) => Box::new(Copy { base, options: None }),
+        Spread::Plan(Plan::Rename) => Box::new(Rename {
+            base,
+            if_none: false,
+        }),
+        Spread::Plan(Plan::RenameIfNone) => Box::new(Rename {
+            base,
+            if_none: true,
+        }),
+        Spread::Plan(Plan::Copy) => Box::new(Copy {
+            base,
+            options: None,
+        }),
         Spread::Plan(Plan::Lcs) => Box::new(Lcs { base }),
         Spread::Plan(Plan::RandomKey) => Box::new(RandomKey { base, draw }),
     }
@@ -164,10 +195,13 @@ pub(crate) fn push_operation(
 
 /// Returns the replies of a hop in which each shard ran one command.
 fn replies(outcomes: &[HopOutcome]) -> impl Iterator<Item = &[u8]> {
-    outcomes.iter().flat_map(|it| &it.outcomes).filter_map(|outcome| match outcome {
-        Outcome::Reply { bytes, .. } => Some(bytes.as_slice()),
-        Outcome::Entry(_) | Outcome::Integer(_) | Outcome::Done => None,
-    })
+    outcomes
+        .iter()
+        .flat_map(|it| &it.outcomes)
+        .filter_map(|outcome| match outcome {
+            Outcome::Reply { bytes, .. } => Some(bytes.as_slice()),
+            Outcome::Entry(_) | Outcome::Integer(_) | Outcome::Done => None,
+        })
 }
 
 /// Returns the first error among replies. All shards run the same command with the same options, so
@@ -177,7 +211,9 @@ fn first_error(outcomes: &[HopOutcome]) -> Option<&[u8]> {
 }
 
 fn integer_of(reply: &[u8]) -> i64 {
-    let digits = reply.get(1..reply.len().saturating_sub(2)).unwrap_or_default();
+    let digits = reply
+        .get(1..reply.len().saturating_sub(2))
+        .unwrap_or_default();
     base::number::parse_i64(digits).unwrap_or_default()
 }
 
@@ -201,13 +237,18 @@ struct OnOne {
 impl Program for OnOne {
     fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
         if let Some(reply) = replies(&outcomes).next() {
-            return Step::Done { reply: reply.to_vec() };
+            return Step::Done {
+                reply: reply.to_vec(),
+            };
         }
         let declaration = &self.base.request.command.declaration;
         let shard = commands::keys::first_key(declaration, self.base.args())
             .map_or(ShardId(0), |word| self.base.shard_of(word));
         let run = self.base.run(PackedArgs::from_args(self.base.args()));
-        Step::Hop { operations: vec![(shard, vec![run])], last: true }
+        Step::Hop {
+            operations: vec![(shard, vec![run])],
+            last: true,
+        }
     }
 }
 
@@ -239,7 +280,10 @@ impl Program for Scan {
         }
         let run = self.base.run(words);
         self.shard = shard;
-        Step::Hop { operations: vec![(shard, vec![run])], last: true }
+        Step::Hop {
+            operations: vec![(shard, vec![run])],
+            last: true,
+        }
     }
 }
 
@@ -247,12 +291,16 @@ impl Scan {
     /// Puts the client's cursor in the place of the shard's.
     fn with_wire_cursor(&self, reply: &[u8]) -> Step {
         if reply.first() == Some(&b'-') {
-            return Step::Done { reply: reply.to_vec() };
+            return Step::Done {
+                reply: reply.to_vec(),
+            };
         }
         // An array of two: the cursor as a bulk string, then the keys.
         let mut lines = reply.splitn(4, |&byte| byte == b'\n');
         let (_, _, local, keys) = (lines.next(), lines.next(), lines.next(), lines.next());
-        let digits = local.and_then(|line| line.strip_suffix(b"\r")).unwrap_or_default();
+        let digits = local
+            .and_then(|line| line.strip_suffix(b"\r"))
+            .unwrap_or_default();
         let local = base::number::parse_u64(digits).unwrap_or(0);
         let next = cursor::next_shard(self.shard, local, self.base.map.shard_count());
         self.base.done(|reply| {
@@ -287,33 +335,43 @@ impl Program for ByKey {
         for first in (1..args.len()).step_by(self.step) {
             let shard = self.base.shard_of(first);
             groups.push(shard);
-            let index = parts.iter().position(|(at, _)| *at == shard).unwrap_or_else(|| {
-                let mut words = PackedArgs::default();
-                words.push_word(args.word(0));
-                parts.push((shard, words));
-                parts.len() - 1
-            });
+            let index = parts
+                .iter()
+                .position(|(at, _)| *at == shard)
+                .unwrap_or_else(|| {
+                    let mut words = PackedArgs::default();
+                    words.push_word(args.word(0));
+                    parts.push((shard, words));
+                    parts.len() - 1
+                });
             for word in first..args.len().min(first + self.step) {
                 parts[index].1.push_word(args.word(word));
             }
         }
-        let operations =
-            parts.into_iter().map(|(at, words)| (at, vec![self.base.run(words)])).collect();
+        let operations = parts
+            .into_iter()
+            .map(|(at, words)| (at, vec![self.base.run(words)]))
+            .collect();
         self.groups = groups;
-        Step::Hop { operations, last: true }
+        Step::Hop {
+            operations,
+            last: true,
+        }
     }
 }
 
 impl ByKey {
     fn join(&self, outcomes: &[HopOutcome]) -> Step {
         if let Some(error) = first_error(outcomes) {
-            return Step::Done { reply: error.to_vec() };
+            return Step::Done {
+                reply: error.to_vec(),
+            };
         }
         match self.join {
             Join::Interleave => self.interleave(outcomes),
-            Join::AllOk | Join::Sum | Join::Concatenate | Join::Digest => {
-                self.base.done(|reply| join_replies(self.join, outcomes, reply))
-            }
+            Join::AllOk | Join::Sum | Join::Concatenate | Join::Digest => self
+                .base
+                .done(|reply| join_replies(self.join, outcomes, reply)),
         }
     }
 
@@ -344,15 +402,23 @@ fn length_of_value(reply: &[u8]) -> usize {
 
 /// Returns what follows the first line of an array.
 fn after_header(reply: &[u8]) -> &[u8] {
-    let end = reply.iter().position(|&byte| byte == b'\n').map_or(reply.len(), |at| at + 1);
+    let end = reply
+        .iter()
+        .position(|&byte| byte == b'\n')
+        .map_or(reply.len(), |at| at + 1);
     &reply[end..]
 }
 
 /// Returns the number of elements that the first line of an array declares.
 fn declared_elements(reply: &[u8]) -> usize {
-    let line = reply.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let line = reply
+        .split(|&byte| byte == b'\r')
+        .next()
+        .unwrap_or_default();
     let count = base::number::parse_i64(line.get(1..).unwrap_or_default());
-    count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+    count
+        .and_then(|count| usize::try_from(count).ok())
+        .unwrap_or(0)
 }
 
 fn join_replies(join: Join, outcomes: &[HopOutcome], reply: &mut Reply<'_>) {
@@ -379,8 +445,12 @@ fn join_replies(join: Join, outcomes: &[HopOutcome], reply: &mut Reply<'_>) {
 }
 
 fn hex_byte(text: &[u8], at: usize) -> u8 {
-    let digits = text.get(at..at + 2).and_then(|pair| std::str::from_utf8(pair).ok());
-    digits.and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or(0)
+    let digits = text
+        .get(at..at + 2)
+        .and_then(|pair| std::str::from_utf8(pair).ok());
+    digits
+        .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        .unwrap_or(0)
 }
 
 /// The same words on every shard.
@@ -394,15 +464,24 @@ impl Program for Everywhere {
     fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
         if outcomes.is_empty() {
             let run = |shard| {
-                (shard, vec![self.base.run(PackedArgs::from_args(self.base.args()))])
+                (
+                    shard,
+                    vec![self.base.run(PackedArgs::from_args(self.base.args()))],
+                )
             };
             let operations = self.base.map.shards().map(run).collect();
-            return Step::Hop { operations, last: true };
+            return Step::Hop {
+                operations,
+                last: true,
+            };
         }
         if let Some(error) = first_error(&outcomes) {
-            return Step::Done { reply: error.to_vec() };
+            return Step::Done {
+                reply: error.to_vec(),
+            };
         }
-        self.base.done(|reply| join_replies(self.join, &outcomes, reply))
+        self.base
+            .done(|reply| join_replies(self.join, &outcomes, reply))
     }
 }
 
@@ -429,12 +508,15 @@ impl Program for SetIfNone {
         let mut parts: Vec<(ShardId, PackedArgs, Vec<Box<[u8]>>)> = Vec::new();
         for word in (1..args.len()).step_by(2) {
             let shard = self.base.shard_of(word);
-            let index = parts.iter().position(|(at, ..)| *at == shard).unwrap_or_else(|| {
-                let mut words = PackedArgs::default();
-                words.push_word(args.word(0));
-                parts.push((shard, words, Vec::new()));
-                parts.len() - 1
-            });
+            let index = parts
+                .iter()
+                .position(|(at, ..)| *at == shard)
+                .unwrap_or_else(|| {
+                    let mut words = PackedArgs::default();
+                    words.push_word(args.word(0));
+                    parts.push((shard, words, Vec::new()));
+                    parts.len() - 1
+                });
             parts[index].1.push_word(args.word(word));
             parts[index].1.push_word(args.word(word + 1));
             parts[index].2.push(self.base.key(word));
@@ -448,7 +530,10 @@ impl Program for SetIfNone {
             })
             .collect();
         self.base.stage += 1;
-        Step::Hop { operations, last: stage == 1 }
+        Step::Hop {
+            operations,
+            last: stage == 1,
+        }
     }
 }
 
@@ -467,8 +552,15 @@ impl Program for Rename {
         self.base.stage += 1;
         match stage {
             0 => {
-                let fetch = Operation::Fetch { db, key: self.base.key(1) };
-                let exists = Operation::Exists { db, keys: vec![self.base.key(2)] };
+                let fetch = Operation::Fetch {
+                    db,
+                    key: self.base.key(1),
+                    touch: self.base.request.touch,
+                };
+                let exists = Operation::Exists {
+                    db,
+                    keys: vec![self.base.key(2)],
+                };
                 Step::Hop {
                     operations: vec![(source, vec![fetch]), (target, vec![exists])],
                     last: false,
@@ -482,8 +574,15 @@ impl Program for Rename {
                 if self.if_none && exists {
                     return self.base.done(|reply| reply.integer(0));
                 }
-                let remove = Operation::Remove { db, key: self.base.key(1) };
-                let store = Operation::Store { db, key: self.base.key(2), entry };
+                let remove = Operation::Remove {
+                    db,
+                    key: self.base.key(1),
+                };
+                let store = Operation::Store {
+                    db,
+                    key: self.base.key(2),
+                    entry,
+                };
                 Step::Hop {
                     operations: vec![(source, vec![remove]), (target, vec![store])],
                     last: true,
@@ -496,10 +595,13 @@ impl Program for Rename {
 }
 
 fn take_entry(outcomes: Vec<HopOutcome>) -> Option<Box<Detached>> {
-    outcomes.into_iter().flat_map(|it| it.outcomes).find_map(|outcome| match outcome {
-        Outcome::Entry(entry) => entry,
-        Outcome::Reply { .. } | Outcome::Integer(_) | Outcome::Done => None,
-    })
+    outcomes
+        .into_iter()
+        .flat_map(|it| it.outcomes)
+        .find_map(|outcome| match outcome {
+            Outcome::Entry(entry) => entry,
+            Outcome::Reply { .. } | Outcome::Integer(_) | Outcome::Done => None,
+        })
 }
 
 /// `COPY`: fetch, then store.
@@ -511,7 +613,8 @@ struct Copy {
 
 impl Copy {
     fn target_db(&self) -> DbIndex {
-        self.options.map_or(self.base.request.db, |options| options.target_db)
+        self.options
+            .map_or(self.base.request.db, |options| options.target_db)
     }
 }
 
@@ -527,9 +630,16 @@ impl Program for Copy {
                     Ok(options) => self.options = Some(options),
                     Err(error) => return self.base.fail(error),
                 }
-                let fetch = Operation::Fetch { db, key: self.base.key(1) };
+                let fetch = Operation::Fetch {
+                    db,
+                    key: self.base.key(1),
+                    touch: self.base.request.touch,
+                };
                 let db = self.target_db();
-                let exists = Operation::Exists { db, keys: vec![self.base.key(2)] };
+                let exists = Operation::Exists {
+                    db,
+                    keys: vec![self.base.key(2)],
+                };
                 Step::Hop {
                     operations: vec![(source, vec![fetch]), (target, vec![exists])],
                     last: false,
@@ -541,8 +651,15 @@ impl Program for Copy {
                 match take_entry(outcomes) {
                     Some(entry) if replace || !exists => {
                         let db = self.target_db();
-                        let store = Operation::Store { db, key: self.base.key(2), entry };
-                        Step::Hop { operations: vec![(target, vec![store])], last: true }
+                        let store = Operation::Store {
+                            db,
+                            key: self.base.key(2),
+                            entry,
+                        };
+                        Step::Hop {
+                            operations: vec![(target, vec![store])],
+                            last: true,
+                        }
                     }
                     Some(_) | None => self.base.done(|reply| reply.integer(0)),
                 }
@@ -563,20 +680,34 @@ impl Program for Lcs {
         let db = self.base.request.db;
         if self.base.stage == 0 {
             self.base.stage = 1;
-            let fetch = |word| Operation::Fetch { db, key: self.base.key(word) };
+            let touch = self.base.request.touch;
+            let fetch = |word| Operation::Fetch {
+                db,
+                key: self.base.key(word),
+                touch,
+            };
             let operations = vec![
                 (self.base.shard_of(1), vec![fetch(1)]),
                 (self.base.shard_of(2), vec![fetch(2)]),
             ];
-            return Step::Hop { operations, last: true };
+            return Step::Hop {
+                operations,
+                last: true,
+            };
         }
-        let mut entries = outcomes.into_iter().flat_map(|it| it.outcomes).map(|it| match it {
-            Outcome::Entry(entry) => entry,
-            Outcome::Reply { .. } | Outcome::Integer(_) | Outcome::Done => None,
-        });
+        let mut entries = outcomes
+            .into_iter()
+            .flat_map(|it| it.outcomes)
+            .map(|it| match it {
+                Outcome::Entry(entry) => entry,
+                Outcome::Reply { .. } | Outcome::Integer(_) | Outcome::Done => None,
+            });
         let (first, second) = (entries.next().flatten(), entries.next().flatten());
         let mut out = Vec::new();
-        let mut reply = Reply { out: &mut out, resp: self.base.resp() };
+        let mut reply = Reply {
+            out: &mut out,
+            resp: self.base.resp(),
+        };
         let (first, second) = (string_of(first.as_deref()), string_of(second.as_deref()));
         let bytes_max = self.base.bulk_bytes_max;
         let joined = lcs::parse_options(self.base.args())
@@ -611,7 +742,10 @@ impl Program for RandomKey {
             0 => {
                 let db = self.base.request.db;
                 let size = |shard| (shard, vec![Operation::Size { db }]);
-                Step::Hop { operations: self.base.map.shards().map(size).collect(), last: false }
+                Step::Hop {
+                    operations: self.base.map.shards().map(size).collect(),
+                    last: false,
+                }
             }
             1 => {
                 let total = u64::try_from(sum_of_integers(&outcomes)).unwrap_or(0);
@@ -625,7 +759,10 @@ impl Program for RandomKey {
                 });
                 let shard = drawn.map_or(ShardId(0), |outcome| outcome.shard);
                 let run = self.base.run(PackedArgs::from_args(self.base.args()));
-                Step::Hop { operations: vec![(shard, vec![run])], last: false }
+                Step::Hop {
+                    operations: vec![(shard, vec![run])],
+                    last: false,
+                }
             }
             _ => {
                 let reply = replies(&outcomes).next().unwrap_or_default().to_vec();
@@ -654,11 +791,18 @@ impl WatchKeys {
         let mut watched = Vec::with_capacity(self.keys.len());
         for HopOutcome { shard, outcomes } in outcomes {
             let map = self.map;
-            let keys = self.keys.iter().filter(|key| map.shard_of_key(key) == shard);
+            let keys = self
+                .keys
+                .iter()
+                .filter(|key| map.shard_of_key(key) == shard);
             for (key, outcome) in keys.zip(outcomes) {
                 if let Outcome::Integer(version) = outcome {
                     let version = version.cast_unsigned();
-                    watched.push(Watched { db: self.db, key: key.clone(), version });
+                    watched.push(Watched {
+                        db: self.db,
+                        key: key.clone(),
+                        version,
+                    });
                 }
             }
         }
@@ -669,13 +813,21 @@ impl WatchKeys {
 impl Program for WatchKeys {
     fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
         if !outcomes.is_empty() {
-            return Step::Watching { watched: self.versions(outcomes) };
+            return Step::Watching {
+                watched: self.versions(outcomes),
+            };
         }
         let mut operations = Vec::new();
         for key in &self.keys {
-            let watch = Operation::Watch { db: self.db, key: key.clone() };
+            let watch = Operation::Watch {
+                db: self.db,
+                key: key.clone(),
+            };
             push_operation(&mut operations, self.map.shard_of_key(key), watch);
         }
-        Step::Hop { operations, last: true }
+        Step::Hop {
+            operations,
+            last: true,
+        }
     }
 }

@@ -22,7 +22,10 @@ impl SlotMap {
     /// If there is no shard, or more than slots.
     #[must_use]
     pub fn new(shard_count: u16) -> Self {
-        assert!((1..=SLOT_COUNT).contains(&shard_count), "every shard owns a slot");
+        assert!(
+            (1..=SLOT_COUNT).contains(&shard_count),
+            "every shard owns a slot"
+        );
         Self { shard_count }
     }
 
@@ -48,7 +51,11 @@ impl SlotMap {
     #[inline]
     #[must_use]
     pub fn shard_of_key(self, key: &[u8]) -> ShardId {
-        if self.shard_count == 1 { ShardId(0) } else { self.shard_of_slot(key_slot(key)) }
+        if self.shard_count == 1 {
+            ShardId(0)
+        } else {
+            self.shard_of_slot(key_slot(key))
+        }
     }
 
     /// Returns the first and the last slot of `shard`.
@@ -93,7 +100,11 @@ pub fn route(map: SlotMap, command: &ShardCommand, args: Args<'_>) -> Route {
 }
 
 fn everywhere(map: SlotMap) -> Route {
-    if map.shard_count == 1 { Route::One(ShardId(0)) } else { Route::Several(Vec::new()) }
+    if map.shard_count == 1 {
+        Route::One(ShardId(0))
+    } else {
+        Route::Several(Vec::new())
+    }
 }
 
 fn by_keys(map: SlotMap, command: &ShardCommand, args: Args<'_>) -> Route {

@@ -89,7 +89,12 @@ impl Transactions {
     /// Creates the coordinator of a core.
     #[must_use]
     pub fn new(ids: TxIds) -> Self {
-        Self { events: Vec::new(), counters: Counters::default(), ids, active: Map::default() }
+        Self {
+            events: Vec::new(),
+            counters: Counters::default(),
+            ids,
+            active: Map::default(),
+        }
     }
 
     /// Returns how many transactions are under way.
@@ -125,9 +130,10 @@ impl Transactions {
             is_released: true,
         };
         match first {
-            Step::Hop { operations, last: true }
-                if transaction.claims.len() == 1 && operations.len() == 1 =>
-            {
+            Step::Hop {
+                operations,
+                last: true,
+            } if transaction.claims.len() == 1 && operations.len() == 1 => {
                 self.run_alone(host, tx, transaction, operations);
             }
             Step::Hop { .. } if !transaction.claims.is_empty() => {
@@ -156,7 +162,14 @@ impl Transactions {
         let claims = std::mem::take(&mut transaction.claims);
         self.active.insert(tx, transaction);
         for ((shard, operations), (_, claim)) in operations.into_iter().zip(claims) {
-            host.outbox.push((shard, Message::Alone { tx, claim, operations }));
+            host.outbox.push((
+                shard,
+                Message::Alone {
+                    tx,
+                    claim,
+                    operations,
+                },
+            ));
         }
     }
 
@@ -176,8 +189,12 @@ impl Transactions {
     }
 
     fn scheduled(&mut self, host: &mut Host, tx: TxId, accepted: bool) {
-        let Some(transaction) = self.active.get_mut(&tx) else { return };
-        let Phase::Scheduling { awaited, refused } = &mut transaction.phase else { return };
+        let Some(transaction) = self.active.get_mut(&tx) else {
+            return;
+        };
+        let Phase::Scheduling { awaited, refused } = &mut transaction.phase else {
+            return;
+        };
         *awaited -= 1;
         *refused |= !accepted;
         if *awaited > 0 {
@@ -194,7 +211,9 @@ impl Transactions {
     /// Withdraws and comes back with a new id, which no shard has passed yet.
     fn retry(&mut self, host: &mut Host, tx: TxId) {
         self.counters.retries += 1;
-        let Some(mut transaction) = self.active.remove(&tx) else { return };
+        let Some(mut transaction) = self.active.remove(&tx) else {
+            return;
+        };
         transaction.release(host, tx);
         let tx = self.ids.next();
         transaction.is_released = false;
@@ -203,8 +222,12 @@ impl Transactions {
     }
 
     fn hop_done(&mut self, host: &mut Host, from: ShardId, tx: TxId, outcomes: Vec<Outcome>) {
-        let Some(transaction) = self.active.get_mut(&tx) else { return };
-        let Phase::Running { awaited } = &mut transaction.phase else { return };
+        let Some(transaction) = self.active.get_mut(&tx) else {
+            return;
+        };
+        let Phase::Running { awaited } = &mut transaction.phase else {
+            return;
+        };
         *awaited -= 1;
         let is_complete = *awaited == 0;
         if let Some((_, place)) = transaction.hop.iter_mut().find(|(shard, _)| *shard == from) {
@@ -226,14 +249,18 @@ impl Transactions {
 
     /// Gives the reply to [`Event::Ask`].
     pub fn answer(&mut self, host: &mut Host, tx: TxId, reply: Vec<u8>) {
-        let Some(transaction) = self.active.get_mut(&tx) else { return };
+        let Some(transaction) = self.active.get_mut(&tx) else {
+            return;
+        };
         transaction.program.answer(reply);
         let step = transaction.program.step(Vec::new());
         self.follow(host, tx, step);
     }
 
     fn follow(&mut self, host: &mut Host, tx: TxId, step: Step) {
-        let Some(transaction) = self.active.get_mut(&tx) else { return };
+        let Some(transaction) = self.active.get_mut(&tx) else {
+            return;
+        };
         let origin = transaction.origin;
         match step {
             Step::Hop { operations, last } => {
@@ -242,7 +269,9 @@ impl Transactions {
             }
             Step::Ask(index) => {
                 let args = transaction.program.control_args(index);
-                let args = args.map(|args| PackedArgs::from_args(args.args())).unwrap_or_default();
+                let args = args
+                    .map(|args| PackedArgs::from_args(args.args()))
+                    .unwrap_or_default();
                 self.events.push(Event::Ask { tx, origin, args });
             }
             Step::Done { reply } => {
@@ -265,9 +294,18 @@ impl Transactions {
 
 impl Transaction {
     fn schedule(&mut self, host: &mut Host, tx: TxId) {
-        self.phase = Phase::Scheduling { awaited: self.claims.len(), refused: false };
+        self.phase = Phase::Scheduling {
+            awaited: self.claims.len(),
+            refused: false,
+        };
         for (shard, claim) in &self.claims {
-            host.outbox.push((*shard, Message::Schedule { tx, claim: claim.clone() }));
+            host.outbox.push((
+                *shard,
+                Message::Schedule {
+                    tx,
+                    claim: claim.clone(),
+                },
+            ));
         }
     }
 
@@ -279,7 +317,9 @@ impl Transaction {
         operations: Vec<(ShardId, Vec<Operation>)>,
         last: bool,
     ) {
-        self.phase = Phase::Running { awaited: operations.len() };
+        self.phase = Phase::Running {
+            awaited: operations.len(),
+        };
         self.hop = operations.iter().map(|(shard, _)| (*shard, None)).collect();
         if last && !self.is_released {
             self.is_released = true;
@@ -290,7 +330,14 @@ impl Transaction {
             }
         }
         for (shard, operations) in operations {
-            host.outbox.push((shard, Message::Hop { tx, operations, last }));
+            host.outbox.push((
+                shard,
+                Message::Hop {
+                    tx,
+                    operations,
+                    last,
+                },
+            ));
         }
     }
 

@@ -45,7 +45,11 @@ impl Output {
     /// Returns the buffer to append a reply to that is ready now, and a mark for [`Self::end`].
     #[inline]
     pub fn begin(&mut self) -> (&mut Vec<u8>, Begun) {
-        let buffer = if self.plan.is_empty() { &mut self.ready } else { &mut self.arena };
+        let buffer = if self.plan.is_empty() {
+            &mut self.ready
+        } else {
+            &mut self.arena
+        };
         let begun = Begun(buffer.len());
         (buffer, begun)
     }
@@ -66,20 +70,31 @@ impl Output {
             *last = end;
             return;
         }
-        self.plan.push_back(Planned::Held { start: begun.0, end });
+        self.plan.push_back(Planned::Held {
+            start: begun.0,
+            end,
+        });
     }
 
     /// Returns the bytes written since [`Self::begin`].
     #[inline]
     #[must_use]
     pub fn written(&self, begun: Begun) -> &[u8] {
-        let buffer = if self.plan.is_empty() { &self.ready } else { &self.arena };
+        let buffer = if self.plan.is_empty() {
+            &self.ready
+        } else {
+            &self.arena
+        };
         &buffer[begun.0..]
     }
 
     /// Takes back what was written since [`Self::begin`].
     pub fn undo(&mut self, begun: Begun) {
-        let buffer = if self.plan.is_empty() { &mut self.ready } else { &mut self.arena };
+        let buffer = if self.plan.is_empty() {
+            &mut self.ready
+        } else {
+            &mut self.arena
+        };
         buffer.truncate(begun.0);
     }
 
@@ -101,7 +116,10 @@ impl Output {
         let index = place.0.checked_sub(self.first_place).map(usize_from);
         let planned = index.and_then(|index| self.plan.get_mut(index));
         let planned = planned.expect("a place is filled once, while it is in the plan");
-        assert!(matches!(planned, Planned::Awaited), "a place is filled once");
+        assert!(
+            matches!(planned, Planned::Awaited),
+            "a place is filled once"
+        );
         self.awaited -= 1;
         if index == Some(0) {
             self.plan.pop_front();
@@ -111,7 +129,10 @@ impl Output {
         } else {
             let start = self.arena.len();
             self.arena.extend_from_slice(reply);
-            *planned = Planned::Held { start, end: self.arena.len() };
+            *planned = Planned::Held {
+                start,
+                end: self.arena.len(),
+            };
         }
     }
 

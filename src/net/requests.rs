@@ -44,6 +44,9 @@ impl<'a> Requests<'a> {
     #[must_use]
     pub fn args(&self, index: usize) -> Args<'a> {
         let span = self.spans[index];
-        Args::new(&self.buffer[span.start..], &self.words[span.first_word..span.first_word + span.word_count])
+        Args::new(
+            &self.buffer[span.start..],
+            &self.words[span.first_word..span.first_word + span.word_count],
+        )
     }
 }

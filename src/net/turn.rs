@@ -221,7 +221,9 @@ impl<S> Net<S> {
     /// Starts to hand a connection over to another core; it comes out of [`Self::take_detached`]
     /// when the ring has let go of it. Only for a connection at rest.
     pub fn detach(&mut self, id: SocketId) {
-        let Some(connection) = self.connection_mut(id) else { return };
+        let Some(connection) = self.connection_mut(id) else {
+            return;
+        };
         if !connection.is_at_rest() {
             return;
         }
@@ -263,7 +265,9 @@ impl<S> Net<S> {
         }
         for _ in 0..self.queued.len() {
             busy = true;
-            let Some(id) = self.queued.pop_front() else { break };
+            let Some(id) = self.queued.pop_front() else {
+                break;
+            };
             if let Some(connection) = self.connection_mut(id) {
                 connection.queued = false;
                 let input = mem::take(&mut connection.input);
@@ -314,7 +318,9 @@ impl<S> Net<S> {
         service: &mut impl Service<Session = S>,
     ) {
         let bytes = self.ring.received(received);
-        let Some(Some((at, connection))) = self.connections.get_mut(id.index()) else { return };
+        let Some(Some((at, connection))) = self.connections.get_mut(id.index()) else {
+            return;
+        };
         if *at != id {
             return;
         }
@@ -340,18 +346,18 @@ impl<S> Net<S> {
     }
 
     fn queue_if_open(&mut self, id: SocketId) {
-        if self.connection_mut(id).is_some_and(|it| it.state == State::Open && !it.paused) {
+        if self
+            .connection_mut(id)
+            .is_some_and(|it| it.state == State::Open && !it.paused)
+        {
             self.queue(id);
         }
     }
 
-    fn serve(
-        &mut self,
-        id: SocketId,
-        mut input: Vec<u8>,
-        service: &mut impl Service<Session = S>,
-    ) {
-        let Some(Some((_, connection))) = self.connections.get_mut(id.index()) else { return };
+    fn serve(&mut self, id: SocketId, mut input: Vec<u8>, service: &mut impl Service<Session = S>) {
+        let Some(Some((_, connection))) = self.connections.get_mut(id.index()) else {
+            return;
+        };
         if connection.state != State::Open || connection.paused {
             connection.input = input;
             return;
@@ -378,7 +384,9 @@ impl<S> Net<S> {
     /// Notes output, and stops reading from a connection that has too much of it.
     fn after_serving(&mut self, id: SocketId) {
         let options = self.options;
-        let Some(connection) = self.connection_mut(id) else { return };
+        let Some(connection) = self.connection_mut(id) else {
+            return;
+        };
         let has_output = connection.output.has_ready() || connection.state == State::Closing;
         let is_full = connection.unsent_bytes() > options.output_pause_bytes
             || connection.output.awaited() > options.pending_replies_max;
@@ -395,7 +403,9 @@ impl<S> Net<S> {
 
     fn limit_input(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
         let limit = self.options.input_bytes_max;
-        let Some(connection) = self.connection_mut(id) else { return };
+        let Some(connection) = self.connection_mut(id) else {
+            return;
+        };
         if connection.input.len() > limit {
             self.counters.input_limit_closes += 1;
             self.close(id, service);
@@ -411,7 +421,9 @@ impl<S> Net<S> {
     /// Reads on from a connection whose output has drained.
     pub fn reconsider(&mut self, id: SocketId) {
         let options = self.options;
-        let Some(connection) = self.connection_mut(id) else { return };
+        let Some(connection) = self.connection_mut(id) else {
+            return;
+        };
         let has_drained = connection.unsent_bytes() <= options.output_pause_bytes / 2
             && connection.output.awaited() <= options.pending_replies_max / 2
             && connection.state != State::Waiting;
@@ -434,7 +446,9 @@ impl<S> Net<S> {
         if buffer.capacity() <= BUFFER_KEPT_BYTES && self.spare.len() < SPARE_BUFFERS_MAX {
             self.spare.push(buffer);
         }
-        let Some(connection) = self.connection_mut(id) else { return };
+        let Some(connection) = self.connection_mut(id) else {
+            return;
+        };
         connection.traffic.sent_bytes += u64_from(bytes);
         connection.sending = false;
         connection.sending_bytes = 0;
@@ -445,7 +459,10 @@ impl<S> Net<S> {
             self.close(id, service);
             return;
         }
-        if self.connection_mut(id).is_some_and(|it| it.output.has_ready()) {
+        if self
+            .connection_mut(id)
+            .is_some_and(|it| it.output.has_ready())
+        {
             self.wrote(id);
         }
         self.reconsider(id);
@@ -453,10 +470,11 @@ impl<S> Net<S> {
 
     /// The peer sends no more. What it has asked for is still answered, as far as it can be sent.
     fn peer_closed(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
-        let Some(connection) = self.connection_mut(id) else { return };
-        let has_work = connection.output.awaited() > 0
-            || connection.output.has_ready()
-            || connection.sending;
+        let Some(connection) = self.connection_mut(id) else {
+            return;
+        };
+        let has_work =
+            connection.output.awaited() > 0 || connection.output.has_ready() || connection.sending;
         if has_work && connection.state != State::Moving {
             connection.state = State::Closing;
             self.wrote(id);
@@ -466,7 +484,9 @@ impl<S> Net<S> {
     }
 
     fn detached(&mut self, id: SocketId, socket: Socket) {
-        let Some(Some((at, _))) = self.connections.get(id.index()) else { return };
+        let Some(Some((at, _))) = self.connections.get(id.index()) else {
+            return;
+        };
         if *at != id {
             return;
         }
@@ -495,7 +515,9 @@ impl<S> Net<S> {
 
     fn send_one(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
         let limit = self.options.output_bytes_max;
-        let Some(connection) = self.connection_mut(id) else { return };
+        let Some(connection) = self.connection_mut(id) else {
+            return;
+        };
         connection.dirty = false;
         if limit > 0 && connection.unsent_bytes() > limit {
             self.counters.output_limit_closes += 1;
@@ -512,7 +534,9 @@ impl<S> Net<S> {
             return;
         }
         let spare = self.spare.pop().unwrap_or_default();
-        let Some(connection) = self.connection_mut(id) else { return };
+        let Some(connection) = self.connection_mut(id) else {
+            return;
+        };
         let buffer = connection.output.take_ready(spare);
         connection.sending = true;
         connection.sending_bytes = buffer.len();
@@ -569,10 +593,18 @@ impl<S> Pass<'_, S> {
         let mut done = 0;
         loop {
             let rest = &input[done..];
-            let Parsed { consumed, unquoted, end } = self.parse(rest);
+            let Parsed {
+                consumed,
+                unquoted,
+                end,
+            } = self.parse(rest);
             if !self.spans.is_empty() {
                 let buffer = unquoted.as_deref().unwrap_or(rest);
-                let requests = Requests { buffer, words: self.words, spans: self.spans };
+                let requests = Requests {
+                    buffer,
+                    words: self.words,
+                    spans: self.spans,
+                };
                 let served = service.serve(self.id, self.connection, requests);
                 let is_partial = served.taken < self.spans.len();
                 match served.then {
@@ -585,7 +617,11 @@ impl<S> Pass<'_, S> {
                 }
                 if is_partial {
                     self.forget_partial_request();
-                    return done + served.taken.checked_sub(1).map_or(0, |it| self.spans[it].end);
+                    return done
+                        + served
+                            .taken
+                            .checked_sub(1)
+                            .map_or(0, |it| self.spans[it].end);
                 }
                 if served.then == Then::Wait || self.is_full() {
                     self.forget_partial_request();
@@ -625,11 +661,16 @@ impl<S> Pass<'_, S> {
         self.words.clear();
         self.spans.clear();
         self.request_words.clear();
-        self.request_words.append(&mut self.connection.partial_words);
+        self.request_words
+            .append(&mut self.connection.partial_words);
         let mut start = 0;
         while start < input.len() {
             if self.spans.len() == REQUESTS_PER_TURN_MAX {
-                return Parsed { consumed: start, unquoted: None, end: ParseEnd::More };
+                return Parsed {
+                    consumed: start,
+                    unquoted: None,
+                    end: ParseEnd::More,
+                };
             }
             let parser = &mut self.connection.parser;
             match parser.parse(&input[start..], &limits, self.request_words) {
@@ -639,12 +680,20 @@ impl<S> Pass<'_, S> {
                 }
                 // Its words lie in a buffer of their own, so it is served alone.
                 Ok(Progress::Unquoted { .. }) if !self.spans.is_empty() => {
-                    return Parsed { consumed: start, unquoted: None, end: ParseEnd::More };
+                    return Parsed {
+                        consumed: start,
+                        unquoted: None,
+                        end: ParseEnd::More,
+                    };
                 }
                 Ok(Progress::Unquoted { consumed, bytes }) => {
                     self.note(0, start, consumed);
                     let consumed = start + consumed;
-                    return Parsed { consumed, unquoted: Some(bytes), end: ParseEnd::More };
+                    return Parsed {
+                        consumed,
+                        unquoted: Some(bytes),
+                        end: ParseEnd::More,
+                    };
                 }
                 Ok(Progress::Incomplete { .. }) => {
                     self.connection.partial_words.append(self.request_words);
@@ -652,11 +701,19 @@ impl<S> Pass<'_, S> {
                 }
                 Err(error) => {
                     let end = ParseEnd::Broken(error.text().into_owned());
-                    return Parsed { consumed: start, unquoted: None, end };
+                    return Parsed {
+                        consumed: start,
+                        unquoted: None,
+                        end,
+                    };
                 }
             }
         }
-        Parsed { consumed: start, unquoted: None, end: ParseEnd::Dry }
+        Parsed {
+            consumed: start,
+            unquoted: None,
+            end: ParseEnd::Dry,
+        }
     }
 
     /// Adds a request to the batch, unless it has no words. Its words are relative to `base`.
@@ -666,7 +723,12 @@ impl<S> Pass<'_, S> {
             let first_word = self.words.len();
             let word_count = self.request_words.len();
             self.words.extend_from_slice(self.request_words);
-            self.spans.push(Span { start: base, first_word, word_count, end: start + consumed });
+            self.spans.push(Span {
+                start: base,
+                first_word,
+                word_count,
+                end: start + consumed,
+            });
         }
     }
 
@@ -698,4 +760,25 @@ enum ParseEnd {
     Dry,
     /// Bad bytes follow; this is what the client is told.
     Broken(String),
+}
+
+impl<S> Net<S> {
+    /// Takes what the sockets brought and serves none of it: the server is stopping. Returns whether
+    /// there was anything.
+    pub fn discard_input(&mut self, service: &mut impl Service<Session = S>) -> bool {
+        let mut busy = false;
+        while let Some(event) = self.ring.next_event() {
+            busy = true;
+            match event {
+                RingEvent::Received(received) => self.ring.recycle(received),
+                RingEvent::Sent { id, buffer, bytes } => self.sent(id, buffer, bytes, service),
+                RingEvent::Accepted { socket, .. } => drop(socket),
+                RingEvent::SendFailed { .. }
+                | RingEvent::AcceptFailed { .. }
+                | RingEvent::Closed { .. }
+                | RingEvent::Detached { .. } => {}
+            }
+        }
+        busy
+    }
 }

@@ -5,7 +5,10 @@
 //!   read once per turn without thought; elsewhere it falls back to the clock of the system.
 //! - Only this module reads a clock; everything above gets points in time as values.
 
-#![expect(unsafe_code, reason = "the entropy of the system has no safe wrapper in std")]
+#![expect(
+    unsafe_code,
+    reason = "the entropy of the system has no safe wrapper in std"
+)]
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -44,7 +47,10 @@ pub fn unix_millis() -> UnixMillis {
 /// Returns the wall-clock time in microseconds since 1970-01-01 UTC.
 #[must_use]
 pub fn unix_micros() -> i64 {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that everyone else uses")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that everyone else uses"
+    )]
     let now = SystemTime::now();
     match now.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),

@@ -172,7 +172,14 @@ where
             if !*gate.wait() {
                 return;
             }
-            body(CoreContext { shard, background: Background::default() }, seed).await;
+            body(
+                CoreContext {
+                    shard,
+                    background: Background::default(),
+                },
+                seed,
+            )
+            .await;
         })
         .map_err(io::Error::from)?;
     if ready_receiver.recv().is_ok() {
@@ -181,7 +188,9 @@ where
     // The executor has dropped our closure without running it, so it has an error to tell.
     match handle.join() {
         Err(error) => Err(error.into()),
-        Ok(()) => Err(io::Error::other("the executor ended before it ran its core")),
+        Ok(()) => Err(io::Error::other(
+            "the executor ended before it ran its core",
+        )),
     }
 }
 

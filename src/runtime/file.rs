@@ -39,9 +39,14 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// `bytes_max`.
 pub fn read_to_string(path: &Path, bytes_max: u64) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(bytes_max.saturating_add(1)).read_to_string(&mut text)?;
+    File::open(path)?
+        .take(bytes_max.saturating_add(1))
+        .read_to_string(&mut text)?;
     if base::cast::u64_from(text.len()) > bytes_max {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is too long"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the file is too long",
+        ));
     }
     Ok(text)
 }
@@ -69,8 +74,12 @@ pub struct DirectoryLock {
 /// those of the file system otherwise.
 pub fn lock_directory(path: &Path) -> io::Result<DirectoryLock> {
     let name = path.join(LOCK_FILE);
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(name)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(name)?;
     match file.try_lock() {
         Ok(()) => {
             // The number is for people who wonder who has the lock; the lock itself is the kernel's.
@@ -82,7 +91,11 @@ pub fn lock_directory(path: &Path) -> io::Result<DirectoryLock> {
         Err(TryLockError::WouldBlock) => {
             let mut owner = String::new();
             let is_known = file.take(20).read_to_string(&mut owner).is_ok() && !owner.is_empty();
-            let owner = if is_known { format!(" (process {owner})") } else { String::new() };
+            let owner = if is_known {
+                format!(" (process {owner})")
+            } else {
+                String::new()
+            };
             let message = format!("{} is in use by another server{owner}", path.display());
             Err(io::Error::new(io::ErrorKind::WouldBlock, message))
         }
@@ -99,7 +112,10 @@ fn parent(path: &Path) -> &Path {
 /// A name in the same directory, as a rename does not cross file systems.
 fn temporary_name(path: &Path) -> io::Result<PathBuf> {
     let Some(name) = path.file_name() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the path names no file",
+        ));
     };
     let mut temporary = name.to_os_string();
     temporary.push(format!(".{}.tmp", std::process::id()));
@@ -110,6 +126,45 @@ fn write_and_sync(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// Removes a file.
+///
+/// # Errors
+///
+/// Those of `unlink(2)`.
+pub fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)
+}
+
+/// A file that lines are appended to, from any thread. Each write goes to the kernel at once and whole,
+/// so lines of several threads do not mix.
+#[derive(Debug)]
+pub struct AppendFile(File);
+
+impl AppendFile {
+    /// Opens `path`, creating it if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open(2)`.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .map(Self)
+    }
+}
+
+impl Write for &AppendFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -129,7 +184,10 @@ mod tests {
         write_atomically(&path, b"first").unwrap();
         write_atomically(&path, b"second").unwrap();
         assert_eq!(read_to_string(&path, 6).unwrap(), "second");
-        assert_eq!(read_to_string(&path, 5).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            read_to_string(&path, 5).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
         assert!(write_atomically(&directory.join("missing/file"), b"").is_err());
         fs::remove_dir_all(&directory).unwrap();

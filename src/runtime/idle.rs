@@ -18,7 +18,10 @@
 //!
 //! [`waker`]: crate::waker
 
-#![expect(unsafe_code, reason = "the executor takes an eventfd only as a raw descriptor")]
+#![expect(
+    unsafe_code,
+    reason = "the executor takes an eventfd only as a raw descriptor"
+)]
 
 use std::cell::Cell;
 use std::fmt;
@@ -94,7 +97,12 @@ impl Idle {
     #[must_use]
     pub fn new(options: IdleOptions, background: Background) -> Self {
         let spin_nanos = nanos(options.spin);
-        Self { options, background, spin_nanos, counts: IdleCounts::default() }
+        Self {
+            options,
+            background,
+            spin_nanos,
+            counts: IdleCounts::default(),
+        }
     }
 
     /// Returns how often each stage ended a wait.
@@ -173,7 +181,10 @@ pub(crate) struct Park(Option<BufferedFile>);
 
 impl fmt::Debug for Park {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Park").field(&self.0.is_some()).finish()
+        formatter
+            .debug_tuple("Park")
+            .field(&self.0.is_some())
+            .finish()
     }
 }
 

@@ -8,7 +8,10 @@
 //!
 //! Not here: what the entries mean (`socket_ring`).
 
-#![expect(unsafe_code, reason = "the kernel reads and writes memory named by the entries")]
+#![expect(
+    unsafe_code,
+    reason = "the kernel reads and writes memory named by the entries"
+)]
 
 use std::collections::VecDeque;
 use std::io;
@@ -61,7 +64,12 @@ impl KernelRing {
             other => other?,
         };
         let has_min_wait = ring.params().is_feature_min_timeout();
-        Ok(Self { ring, backlog: VecDeque::new(), has_min_wait, not_send: PhantomData })
+        Ok(Self {
+            ring,
+            backlog: VecDeque::new(),
+            has_min_wait,
+            not_send: PhantomData,
+        })
     }
 
     /// Whether [`Self::wait`] can gather several completions.
@@ -216,7 +224,11 @@ impl KernelRing {
     pub(crate) fn cancel_all(&mut self) -> io::Result<()> {
         self.enter()?;
         let limit = Timespec::from(Duration::from_secs(1));
-        match self.ring.submitter().register_sync_cancel(Some(limit), CancelBuilder::any().all()) {
+        match self
+            .ring
+            .submitter()
+            .register_sync_cancel(Some(limit), CancelBuilder::any().all())
+        {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Err(_) | Ok(()) => self.enter(),
         }
@@ -225,7 +237,10 @@ impl KernelRing {
 
 impl std::fmt::Debug for KernelRing {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("KernelRing").field("backlog", &self.backlog.len()).finish()
+        formatter
+            .debug_struct("KernelRing")
+            .field("backlog", &self.backlog.len())
+            .finish()
     }
 }
 

@@ -27,7 +27,12 @@ pub struct TcpOptions {
 
 impl Default for TcpOptions {
     fn default() -> Self {
-        Self { backlog: 511, reuse_port: true, nodelay: true, keepalive_seconds: 300 }
+        Self {
+            backlog: 511,
+            reuse_port: true,
+            nodelay: true,
+            keepalive_seconds: 300,
+        }
     }
 }
 
@@ -42,7 +47,10 @@ impl Listener {
     /// none for a unix listener.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        self.socket.local_addr().ok().and_then(|address| address.as_socket())
+        self.socket
+            .local_addr()
+            .ok()
+            .and_then(|address| address.as_socket())
     }
 
     pub(crate) fn raw_fd(&self) -> RawFd {
@@ -55,7 +63,9 @@ impl Listener {
     ///
     /// If no descriptors are left.
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { socket: self.socket.try_clone()? })
+        Ok(Self {
+            socket: self.socket.try_clone()?,
+        })
     }
 }
 
@@ -67,7 +77,11 @@ impl Listener {
 /// [`io::ErrorKind::PermissionDenied`]. With `reuse_port` an address that another process of the
 /// same user listens on with that option too is not an error: probe without it first.
 pub fn bind_tcp(address: SocketAddr, options: TcpOptions) -> io::Result<Listener> {
-    let domain = if address.is_ipv6() { Domain::IPV6 } else { Domain::IPV4 };
+    let domain = if address.is_ipv6() {
+        Domain::IPV6
+    } else {
+        Domain::IPV4
+    };
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // So that 0.0.0.0 and :: can be listened on side by side.
@@ -102,10 +116,11 @@ pub fn bind_unix(path: &Path, permissions: Option<u32>, backlog: u32) -> io::Res
 
 /// Removes a socket file left behind by a process that did not end in order.
 fn remove_stale(path: &Path) -> io::Result<()> {
-    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
-    let is_refused = || {
-        UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return Ok(());
     };
+    let is_refused =
+        || UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
     if metadata.file_type().is_socket() && is_refused() {
         return fs::remove_file(path);
     }

@@ -5,7 +5,10 @@
 //! allocated on makes one cell too large and another too small by the same amount; only the sum
 //! means something.
 
-#![expect(unsafe_code, reason = "an allocator, and counters of the system without wrapper in std")]
+#![expect(
+    unsafe_code,
+    reason = "an allocator, and counters of the system without wrapper in std"
+)]
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
@@ -22,8 +25,7 @@ use crate::spsc::Padded;
 const CELL_COUNT: usize = 256;
 const SHARED_CELL: usize = CELL_COUNT - 1;
 
-static CELLS: [Padded<AtomicI64>; CELL_COUNT] =
-    [const { Padded(AtomicI64::new(0)) }; CELL_COUNT];
+static CELLS: [Padded<AtomicI64>; CELL_COUNT] = [const { Padded(AtomicI64::new(0)) }; CELL_COUNT];
 static CELLS_TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -81,7 +83,10 @@ unsafe impl GlobalAlloc for CountingAllocator {
 #[must_use]
 pub fn allocated_bytes() -> usize {
     let taken = CELLS_TAKEN.load(Ordering::Relaxed).min(CELL_COUNT);
-    let mut sum: i64 = CELLS[..taken].iter().map(|cell| cell.0.load(Ordering::Relaxed)).sum();
+    let mut sum: i64 = CELLS[..taken]
+        .iter()
+        .map(|cell| cell.0.load(Ordering::Relaxed))
+        .sum();
     if taken < CELL_COUNT {
         sum += CELLS[SHARED_CELL].0.load(Ordering::Relaxed);
     }
@@ -109,7 +114,8 @@ fn count_slow(index: usize, bytes: i64) {
     let index = if index == usize::MAX {
         let taken = CELLS_TAKEN.fetch_add(1, Ordering::Relaxed).min(SHARED_CELL);
         // Fails only in a thread that is almost gone; the shared cell is right for that too.
-        CELL.try_with(|cell| cell.set(taken)).map_or(SHARED_CELL, |()| taken)
+        CELL.try_with(|cell| cell.set(taken))
+            .map_or(SHARED_CELL, |()| taken)
     } else {
         index
     };
@@ -126,17 +132,21 @@ fn signed(bytes: usize) -> i64 {
 /// kernel does not tell.
 #[must_use]
 pub fn resident_bytes() -> u64 {
-    let pages = fs::read_to_string("/proc/self/statm").ok().and_then(|text| {
-        let resident = text.split_ascii_whitespace().nth(1)?;
-        resident.parse::<u64>().ok()
-    });
+    let pages = fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| {
+            let resident = text.split_ascii_whitespace().nth(1)?;
+            resident.parse::<u64>().ok()
+        });
     pages.unwrap_or(0).saturating_mul(page_bytes())
 }
 
 /// Returns the memory of the machine in bytes; 0 if the kernel does not tell.
 #[must_use]
 pub fn total_system_memory() -> u64 {
-    let Ok(text) = fs::read_to_string("/proc/meminfo") else { return 0 };
+    let Ok(text) = fs::read_to_string("/proc/meminfo") else {
+        return 0;
+    };
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = total.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
     kib.unwrap_or(0).saturating_mul(1024)
@@ -151,14 +161,19 @@ fn page_bytes() -> u64 {
 /// Returns the processor time of the calling thread in nanoseconds.
 #[must_use]
 pub fn thread_cpu_nanos() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the call writes to the given local only.
     let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     if status != 0 {
         return 0;
     }
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Processor time of the whole process.
@@ -197,7 +212,10 @@ fn usage(who: libc::c_int) -> CpuTime {
     }
     // SAFETY: a zeroed `rusage` is valid, and the kernel has filled it in.
     let usage = unsafe { usage.assume_init() };
-    CpuTime { user: duration(usage.ru_utime), system: duration(usage.ru_stime) }
+    CpuTime {
+        user: duration(usage.ru_utime),
+        system: duration(usage.ru_stime),
+    }
 }
 
 fn duration(time: libc::timeval) -> Duration {
@@ -219,7 +237,11 @@ mod tests {
         let with_block = allocated_bytes();
         assert!(with_block >= BYTES);
         // Other tests allocate at the same time, but nothing near this size is left by them.
-        std::thread::Builder::new().spawn(move || drop(block)).unwrap().join().unwrap();
+        std::thread::Builder::new()
+            .spawn(move || drop(block))
+            .unwrap()
+            .join()
+            .unwrap();
         assert!(allocated_bytes() + BYTES / 2 < with_block);
     }
 

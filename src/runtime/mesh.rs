@@ -44,8 +44,13 @@ pub enum Lane {
 ///
 /// If `cores` exceeds [`base::limits::SHARDS_MAX`].
 pub fn mesh<M: Send>(cores: usize, capacity: usize) -> io::Result<Vec<MeshEnd<M>>> {
-    assert!(cores <= usize::from(base::limits::SHARDS_MAX), "the caller has bounded the cores");
-    let wakers = (0..cores).map(|_| Waker::new()).collect::<io::Result<Vec<_>>>()?;
+    assert!(
+        cores <= usize::from(base::limits::SHARDS_MAX),
+        "the caller has bounded the cores"
+    );
+    let wakers = (0..cores)
+        .map(|_| Waker::new())
+        .collect::<io::Result<Vec<_>>>()?;
     let mut ends: Vec<MeshEnd<M>> = (0..cores)
         .map(|core| MeshEnd {
             core,
@@ -110,7 +115,9 @@ impl<M: Send> MeshEnd<M> {
             Lane::Request => &mut target.request,
             Lane::Reply => &mut target.reply,
         };
-        let sender = sender.as_mut().expect("a core runs its own commands without a message");
+        let sender = sender
+            .as_mut()
+            .expect("a core runs its own commands without a message");
         let result = sender.send(message);
         // Also when the lane is full: a receiver that sleeps on a full lane has to wake up.
         if !target.is_unwoken {
@@ -123,7 +130,8 @@ impl<M: Send> MeshEnd<M> {
     /// Takes one message: a reply if there is one, else a request. Cost: O(cores) loads when empty.
     #[inline]
     pub fn receive(&mut self) -> Option<(ShardId, M)> {
-        self.receive_from(Lane::Reply).or_else(|| self.receive_from(Lane::Request))
+        self.receive_from(Lane::Reply)
+            .or_else(|| self.receive_from(Lane::Request))
     }
 
     /// Takes one message of `lane`; lets a core that owes too many replies leave requests waiting.
@@ -195,7 +203,10 @@ struct Inbox<M> {
 
 impl<M: Send> Inbox<M> {
     fn new(cores: usize) -> Self {
-        Self { lanes: Vec::with_capacity(cores), next: 0 }
+        Self {
+            lanes: Vec::with_capacity(cores),
+            next: 0,
+        }
     }
 
     fn receive(&mut self) -> Option<(ShardId, M)> {

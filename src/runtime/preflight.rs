@@ -60,7 +60,12 @@ pub fn check() -> Result<Report, Refusal> {
     let (_, memlock_bytes_max) = raise_limit(libc::RLIMIT_MEMLOCK)?;
     check_memlock(memlock_bytes_max)?;
     check_ring(try_ring(), &read_uring_switch())?;
-    Ok(Report { kernel, open_files_max, open_files_before, memlock_bytes_max })
+    Ok(Report {
+        kernel,
+        open_files_max,
+        open_files_before,
+        memlock_bytes_max,
+    })
 }
 
 fn check_kernel(release: &str) -> Result<(), Refusal> {
@@ -69,7 +74,9 @@ fn check_kernel(release: &str) -> Result<(), Refusal> {
     if parse_release(release).is_none_or(|version| version >= KERNEL_MIN) {
         return Ok(());
     }
-    Err(refuse(format!("Linux {major}.{minor} or newer is needed, this is {release}: update it")))
+    Err(refuse(format!(
+        "Linux {major}.{minor} or newer is needed, this is {release}: update it"
+    )))
 }
 
 fn check_memlock(bytes: u64) -> Result<(), Refusal> {
@@ -116,7 +123,11 @@ fn check_ring(attempt: io::Result<()>, switch: &str) -> Result<(), Refusal> {
 /// Creates the kind of ring the cores use, only smaller.
 fn try_ring() -> io::Result<()> {
     let mut builder = IoUring::builder();
-    builder.setup_single_issuer().setup_defer_taskrun().setup_coop_taskrun().setup_taskrun_flag();
+    builder
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_coop_taskrun()
+        .setup_taskrun_flag();
     let builder: &io_uring::Builder = builder.setup_submit_all();
     builder.build(8).map(drop)
 }
@@ -129,12 +140,17 @@ fn read_uring_switch() -> String {
 
 /// Raises a soft limit to the hard one. Returns the soft limit before and now.
 fn raise_limit(resource: libc::__rlimit_resource_t) -> Result<(u64, u64), Refusal> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: the call writes to the given local only.
     let status = unsafe { libc::getrlimit(resource, &raw mut limit) };
     if status != 0 {
         let error = io::Error::last_os_error();
-        return Err(refuse(format!("resource limits cannot be read: {error}: check the sandbox")));
+        return Err(refuse(format!(
+            "resource limits cannot be read: {error}: check the sandbox"
+        )));
     }
     let before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max;
@@ -168,21 +184,46 @@ mod tests {
         assert!(check_kernel("6.1.0-13-amd64").is_ok());
         assert!(check_kernel("10.0").is_ok());
         assert!(check_kernel("unknown").is_ok());
-        assert!(check_kernel("5.15.0-91-generic").unwrap_err().message.contains("5.15.0"));
+        assert!(
+            check_kernel("5.15.0-91-generic")
+                .unwrap_err()
+                .message
+                .contains("5.15.0")
+        );
     }
 
     #[test]
     fn a_forbidden_ring_names_who_forbids_it() {
         let denied = || Err(io::Error::from_raw_os_error(libc::EPERM));
-        assert!(check_ring(denied(), "2").unwrap_err().message.contains("sysctl"));
-        assert!(check_ring(denied(), "0").unwrap_err().message.contains("seccomp"));
-        assert!(check_ring(denied(), "").unwrap_err().message.contains("seccomp"));
+        assert!(
+            check_ring(denied(), "2")
+                .unwrap_err()
+                .message
+                .contains("sysctl")
+        );
+        assert!(
+            check_ring(denied(), "0")
+                .unwrap_err()
+                .message
+                .contains("seccomp")
+        );
+        assert!(
+            check_ring(denied(), "")
+                .unwrap_err()
+                .message
+                .contains("seccomp")
+        );
         assert!(check_ring(Ok(()), "0").is_ok());
     }
 
     #[test]
     fn little_locked_memory_is_refused_with_the_remedy() {
-        assert!(check_memlock(64 * 1024).unwrap_err().message.contains("ulimit -l"));
+        assert!(
+            check_memlock(64 * 1024)
+                .unwrap_err()
+                .message
+                .contains("ulimit -l")
+        );
         assert!(check_memlock(u64::MAX).is_ok());
     }
 }

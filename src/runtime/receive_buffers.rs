@@ -49,8 +49,15 @@ impl ReceiveBuffers {
         let count = count.clamp(1, BUFFER_COUNT_MAX).next_power_of_two();
         let entries = Block::new(usize::from(count) * size_of::<BufRingEntry>());
         let bytes = Block::new(usize::from(count) * buffer_bytes);
-        let mut buffers =
-            Self { entries, bytes, count, buffer_bytes, tail: 0, published: 0, lent: 0 };
+        let mut buffers = Self {
+            entries,
+            bytes,
+            count,
+            buffer_bytes,
+            tail: 0,
+            published: 0,
+            lent: 0,
+        };
         for buffer in 0..count {
             buffers.offer(buffer);
         }
@@ -78,7 +85,10 @@ impl ReceiveBuffers {
 
     /// The first `len` bytes of a lent buffer.
     pub(crate) fn received(&self, buffer: u16, len: usize) -> &[u8] {
-        assert!(buffer < self.count && len <= self.buffer_bytes, "a buffer of this ring");
+        assert!(
+            buffer < self.count && len <= self.buffer_bytes,
+            "a buffer of this ring"
+        );
         let offset = usize::from(buffer) * self.buffer_bytes;
         // SAFETY: the offset is within the block, by the assertion.
         let start = unsafe { self.bytes.start.add(offset) };
@@ -146,7 +156,9 @@ impl Block {
             .expect("buffers of a ring are far below the size of the address space");
         // SAFETY: the size of the layout is not zero.
         let start = unsafe { alloc_zeroed(layout) };
-        let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
+        let Some(start) = NonNull::new(start) else {
+            handle_alloc_error(layout)
+        };
         Self { start, layout }
     }
 }

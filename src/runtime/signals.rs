@@ -53,7 +53,10 @@ pub fn on_signals(mut on_signal: impl FnMut(Signal) + Send + 'static) -> io::Res
             });
         }
     })?;
-    Ok(SignalGuard { handle, thread: Some(thread) })
+    Ok(SignalGuard {
+        handle,
+        thread: Some(thread),
+    })
 }
 
 #[cfg(test)]
@@ -68,7 +71,10 @@ mod tests {
         let (sender, receiver) = mpsc::channel();
         let guard = on_signals(move |signal| sender.send(signal).unwrap()).unwrap();
         signal_hook::low_level::raise(SIGHUP).unwrap();
-        assert_eq!(receiver.recv_timeout(Duration::from_secs(5)), Ok(Signal::HangUp));
+        assert_eq!(
+            receiver.recv_timeout(Duration::from_secs(5)),
+            Ok(Signal::HangUp)
+        );
         drop(guard);
         assert!(receiver.recv().is_err());
     }

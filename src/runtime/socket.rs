@@ -43,7 +43,9 @@ impl Socket {
     /// Returns this side in the same form.
     #[must_use]
     pub fn local_address(&self) -> String {
-        SockRef::from(&self.fd).local_addr().map_or_else(|_| String::new(), |own| text(&own))
+        SockRef::from(&self.fd)
+            .local_addr()
+            .map_or_else(|_| String::new(), |own| text(&own))
     }
 
     /// Sends `bytes`, as far as they fit into the kernel at once, and closes the connection: a last
@@ -58,7 +60,9 @@ impl Socket {
     /// Whether the connection came over a unix socket.
     #[must_use]
     pub fn is_unix(&self) -> bool {
-        SockRef::from(&self.fd).local_addr().is_ok_and(|address| address.is_unix())
+        SockRef::from(&self.fd)
+            .local_addr()
+            .is_ok_and(|address| address.is_unix())
     }
 
     /// Sends small segments at once, or lets the kernel collect them. Sockets of our listeners
@@ -113,7 +117,10 @@ pub(crate) fn set_keepalive(socket: &socket2::Socket, seconds: u32) -> io::Resul
     }
     let idle = Duration::from_secs(u64::from(seconds));
     let interval = Duration::from_secs(u64::from((seconds / 3).max(1)));
-    let options = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(3);
+    let options = TcpKeepalive::new()
+        .with_time(idle)
+        .with_interval(interval)
+        .with_retries(3);
     socket.set_tcp_keepalive(&options)
 }
 
@@ -121,5 +128,7 @@ fn text(address: &SockAddr) -> String {
     if let Some(address) = address.as_socket() {
         return address.to_string();
     }
-    address.as_pathname().map_or_else(String::new, |path| path.to_string_lossy().into_owned())
+    address
+        .as_pathname()
+        .map_or_else(String::new, |path| path.to_string_lossy().into_owned())
 }

@@ -16,7 +16,10 @@
 //!
 //! Not here: how a core sleeps ([`crate::idle`] has [`SocketRing::wait`]), what bytes mean.
 
-#![expect(unsafe_code, reason = "entries for the kernel name memory and descriptors")]
+#![expect(
+    unsafe_code,
+    reason = "entries for the kernel name memory and descriptors"
+)]
 
 use std::collections::VecDeque;
 use std::io;
@@ -53,7 +56,12 @@ pub struct RingOptions {
 
 impl Default for RingOptions {
     fn default() -> Self {
-        Self { entries: 2048, completions: 8192, buffers: 128, buffer_bytes: 8192 }
+        Self {
+            entries: 2048,
+            completions: 8192,
+            buffers: 128,
+            buffer_bytes: 8192,
+        }
     }
 }
 
@@ -82,7 +90,10 @@ impl SocketId {
     #[must_use]
     pub fn from_bits(bits: u64) -> Self {
         let low = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
-        Self { index: low(bits >> 32), generation: low(bits) }
+        Self {
+            index: low(bits >> 32),
+            generation: low(bits),
+        }
     }
 }
 
@@ -105,7 +116,10 @@ pub struct Received {
 impl Received {
     /// Returns the number of bytes, never 0.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "there is always at least one byte")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "there is always at least one byte"
+    )]
     pub fn len(&self) -> usize {
         usize_from_u32(self.len)
     }
@@ -338,7 +352,10 @@ impl SocketRing {
     /// If the ring has 2^24 sockets already, more than a process may have descriptors.
     pub fn add(&mut self, socket: Socket) -> SocketId {
         let index = self.free.pop().unwrap_or_else(|| {
-            assert!(self.slots.len() < SOCKETS_MAX, "fewer sockets than descriptors of a process");
+            assert!(
+                self.slots.len() < SOCKETS_MAX,
+                "fewer sockets than descriptors of a process"
+            );
             self.slots.push(Slot {
                 generation: 0,
                 socket: None,
@@ -355,7 +372,10 @@ impl SocketRing {
         slot.receive = Receive::Idle;
         slot.is_receive_wanted = true;
         self.socket_count += 1;
-        let id = SocketId { index, generation: slot.generation };
+        let id = SocketId {
+            index,
+            generation: slot.generation,
+        };
         self.settle(id);
         id
     }
@@ -386,7 +406,8 @@ impl SocketRing {
     #[must_use]
     pub fn received(&self, received: &Received) -> &[u8] {
         assert_eq!(received.ring, self.number, "received by this ring");
-        self.buffers.received(received.buffer, usize_from_u32(received.len))
+        self.buffers
+            .received(received.buffer, usize_from_u32(received.len))
     }
 
     /// Gives the buffer of `received` back for receiving.
@@ -395,7 +416,10 @@ impl SocketRing {
     ///
     /// If `received` is of another ring.
     #[inline]
-    #[expect(clippy::needless_pass_by_value, reason = "the bytes are gone after this")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the bytes are gone after this"
+    )]
     pub fn recycle(&mut self, received: Received) {
         assert_eq!(received.ring, self.number, "received by this ring");
         self.buffers.recycle(received.buffer);
@@ -408,15 +432,25 @@ impl SocketRing {
     ///
     /// If a send of this socket is in flight, or `from` is beyond the end.
     pub fn send(&mut self, id: SocketId, mut buffer: Vec<u8>, from: usize) {
-        let Some(slot) = self.open_slot(id) else { return };
+        let Some(slot) = self.open_slot(id) else {
+            return;
+        };
         assert!(slot.sending.is_none(), "one send per socket is in flight");
         assert!(from <= buffer.len(), "the start lies inside the buffer");
         if from == buffer.len() {
             buffer.clear();
-            self.queued.push_back(RingEvent::Sent { id, buffer, bytes: 0 });
+            self.queued.push_back(RingEvent::Sent {
+                id,
+                buffer,
+                bytes: 0,
+            });
             return;
         }
-        slot.sending = Some(Sending { buffer, start: from, position: from });
+        slot.sending = Some(Sending {
+            buffer,
+            start: from,
+            position: from,
+        });
         self.push_send(id);
     }
 
@@ -431,14 +465,18 @@ impl SocketRing {
     /// Stops receiving from a socket. Data that the kernel has already handed over still comes;
     /// that the peer has gone is noticed only after [`Self::resume_receive`].
     pub fn pause_receive(&mut self, id: SocketId) {
-        let Some(slot) = self.open_slot(id) else { return };
+        let Some(slot) = self.open_slot(id) else {
+            return;
+        };
         slot.is_receive_wanted = false;
         self.cancel_receive(id);
     }
 
     /// Receives again.
     pub fn resume_receive(&mut self, id: SocketId) {
-        let Some(slot) = self.open_slot(id) else { return };
+        let Some(slot) = self.open_slot(id) else {
+            return;
+        };
         slot.is_receive_wanted = true;
         self.settle(id);
     }
@@ -463,7 +501,9 @@ impl SocketRing {
     /// Stops receiving from a socket and hands it out, by `Detached`, when nothing of it is in
     /// flight. All data received before comes as events before.
     pub fn detach(&mut self, id: SocketId) {
-        let Some(slot) = self.open_slot(id) else { return };
+        let Some(slot) = self.open_slot(id) else {
+            return;
+        };
         slot.phase = Phase::Detaching;
         self.cancel_receive(id);
         self.settle(id);
@@ -473,7 +513,11 @@ impl SocketRing {
     #[must_use]
     pub fn socket(&self, id: SocketId) -> Option<&Socket> {
         let slot = self.slots.get(id.index())?;
-        if slot.generation == id.generation { slot.socket.as_ref() } else { None }
+        if slot.generation == id.generation {
+            slot.socket.as_ref()
+        } else {
+            None
+        }
     }
 
     /// Returns the number of sockets in the ring, those still closing included.
@@ -491,7 +535,11 @@ impl SocketRing {
     #[inline]
     pub fn turn(&mut self) -> io::Result<()> {
         self.prepare();
-        if self.kernel.needs_enter() { self.kernel.enter() } else { Ok(()) }
+        if self.kernel.needs_enter() {
+            self.kernel.enter()
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether [`Self::next_event`] or [`Self::turn`] has something to do.
@@ -589,7 +637,12 @@ impl SocketRing {
             (len @ 1.., Some(buffer)) if phase != Phase::Closing => {
                 self.burst = self.burst.saturating_add(1);
                 let len = len.unsigned_abs();
-                Some(RingEvent::Received(Received { id, buffer, len, ring: self.number }))
+                Some(RingEvent::Received(Received {
+                    id,
+                    buffer,
+                    len,
+                    ring: self.number,
+                }))
             }
             (result, buffer) => {
                 self.recycle_buffer(buffer);
@@ -637,7 +690,11 @@ impl SocketRing {
             self.push_send(id);
             return None;
         }
-        let Sending { mut buffer, start, position } = slot.sending.take()?;
+        let Sending {
+            mut buffer,
+            start,
+            position,
+        } = slot.sending.take()?;
         buffer.clear();
         self.settle(id);
         if is_closing {
@@ -651,7 +708,11 @@ impl SocketRing {
             };
             return Some(RingEvent::SendFailed { id, error, buffer });
         }
-        Some(RingEvent::Sent { id, buffer, bytes: position - start })
+        Some(RingEvent::Sent {
+            id,
+            buffer,
+            bytes: position - start,
+        })
     }
 
     /// The kernel did not find what was to be cancelled, or it was just at it. If it has not ended
@@ -690,7 +751,10 @@ impl SocketRing {
             let is_stopped = slot.is_stopped;
             self.arm_accept(index);
             let socket = Socket::from_blocking(fd);
-            return (!is_stopped).then_some(RingEvent::Accepted { listener: id, socket });
+            return (!is_stopped).then_some(RingEvent::Accepted {
+                listener: id,
+                socket,
+            });
         }
         if slot.is_stopped {
             return None;
@@ -706,7 +770,10 @@ impl SocketRing {
                     self.resting_listeners += 1;
                 }
                 let error = io::Error::from_raw_os_error(code);
-                Some(RingEvent::AcceptFailed { listener: id, error })
+                Some(RingEvent::AcceptFailed {
+                    listener: id,
+                    error,
+                })
             }
         }
     }
@@ -767,7 +834,9 @@ impl SocketRing {
 
     fn arm_receive(&mut self, id: SocketId) {
         let Some(slot) = self.slot(id) else { return };
-        let Some(fd) = slot.socket.as_ref().map(Socket::raw_fd) else { return };
+        let Some(fd) = slot.socket.as_ref().map(Socket::raw_fd) else {
+            return;
+        };
         slot.receive = Receive::Armed;
         self.in_flight += 1;
         let entry = opcode::RecvMulti::new(Fd(fd), BUFFER_GROUP).build();
@@ -779,13 +848,17 @@ impl SocketRing {
 
     fn push_send(&mut self, id: SocketId) {
         let Some(slot) = self.slot(id) else { return };
-        let (Some(socket), Some(sending)) = (&slot.socket, &slot.sending) else { return };
+        let (Some(socket), Some(sending)) = (&slot.socket, &slot.sending) else {
+            return;
+        };
         let rest = &sending.buffer[sending.position..];
         let len = u32_from(rest.len().min(SEND_BYTES_MAX));
         // The kernel goes on after a partial send by itself, which saves a completion for each
         // time the socket's buffer is full.
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
-        let entry = opcode::Send::new(Fd(socket.raw_fd()), rest.as_ptr(), len).flags(flags).build();
+        let entry = opcode::Send::new(Fd(socket.raw_fd()), rest.as_ptr(), len)
+            .flags(flags)
+            .build();
         let entry = entry.user_data(user_data(SEND, id.index, id.generation));
         self.in_flight += 1;
         // SAFETY: the slot keeps descriptor and buffer, and does not touch the buffer, until the
@@ -810,14 +883,20 @@ impl SocketRing {
     }
 
     fn arm_accept(&mut self, index: u32) {
-        let Some(slot) = self.listeners.get_mut(usize_from_u32(index)) else { return };
+        let Some(slot) = self.listeners.get_mut(usize_from_u32(index)) else {
+            return;
+        };
         if slot.is_armed || slot.is_stopped {
             return;
         }
-        let Some(fd) = slot.listener.as_ref().map(Listener::raw_fd) else { return };
+        let Some(fd) = slot.listener.as_ref().map(Listener::raw_fd) else {
+            return;
+        };
         slot.is_armed = true;
         // Not SOCK_NONBLOCK: the ring would answer "try again" where it should wait.
-        let entry = opcode::AcceptMulti::new(Fd(fd)).flags(libc::SOCK_CLOEXEC).build();
+        let entry = opcode::AcceptMulti::new(Fd(fd))
+            .flags(libc::SOCK_CLOEXEC)
+            .build();
         // The slot keeps the descriptor until the accept has ended (`on_accept`).
         self.push_plain(entry.user_data(user_data(ACCEPT, index, 0)));
     }

@@ -11,7 +11,10 @@
 //!
 //! Not here: waking the receiver (`waker`), lanes and fairness (`mesh`).
 
-#![expect(unsafe_code, reason = "slots are handed between two threads by the published positions")]
+#![expect(
+    unsafe_code,
+    reason = "slots are handed between two threads by the published positions"
+)]
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -61,10 +64,27 @@ impl<T> Drop for Shared<T> {
 #[must_use]
 pub fn ring<T: Send>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let capacity = capacity.max(2).next_power_of_two();
-    let slots = (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
-    let shared = Arc::new(Shared { head: Padded::default(), tail: Padded::default(), slots });
-    let sender = Sender { shared: Arc::clone(&shared), tail: 0, head_seen: 0 };
-    (sender, Receiver { shared, head: 0, tail_seen: 0 })
+    let slots = (0..capacity)
+        .map(|_| UnsafeCell::new(MaybeUninit::uninit()))
+        .collect();
+    let shared = Arc::new(Shared {
+        head: Padded::default(),
+        tail: Padded::default(),
+        slots,
+    });
+    let sender = Sender {
+        shared: Arc::clone(&shared),
+        tail: 0,
+        head_seen: 0,
+    };
+    (
+        sender,
+        Receiver {
+            shared,
+            head: 0,
+            tail_seen: 0,
+        },
+    )
 }
 
 /// The end that messages go in.
@@ -76,7 +96,10 @@ pub struct Sender<T> {
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Sender").field("tail", &self.tail).finish_non_exhaustive()
+        formatter
+            .debug_struct("Sender")
+            .field("tail", &self.tail)
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,7 +137,10 @@ pub struct Receiver<T> {
 
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Receiver").field("head", &self.head).finish_non_exhaustive()
+        formatter
+            .debug_struct("Receiver")
+            .field("head", &self.head)
+            .finish_non_exhaustive()
     }
 }
 

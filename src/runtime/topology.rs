@@ -49,19 +49,25 @@ pub fn usable_cpus() -> Vec<Cpu> {
 pub fn default_shard_count() -> usize {
     let cpus = usable_cpus().len();
     let quota = cpu_quota().unwrap_or(usize::MAX);
-    cpus.min(quota).clamp(1, usize::from(base::limits::SHARDS_MAX))
+    cpus.min(quota)
+        .clamp(1, usize::from(base::limits::SHARDS_MAX))
 }
 
 /// Returns the quota of the control group in whole processors, rounded up; none without a limit.
 #[must_use]
 pub fn cpu_quota() -> Option<usize> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    groups.lines().filter_map(|line| quota_of_group(line, Path::new("/sys/fs/cgroup"))).min()
+    groups
+        .lines()
+        .filter_map(|line| quota_of_group(line, Path::new("/sys/fs/cgroup")))
+        .min()
 }
 
 fn mask_cpus(mask: &[u64]) -> Vec<Cpu> {
     let bits = mask.iter().enumerate().flat_map(|(word_index, &word)| {
-        (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| word_index * 64 + bit)
+        (0..64)
+            .filter(move |bit| word >> bit & 1 == 1)
+            .map(move |bit| word_index * 64 + bit)
     });
     bits.map(Cpu).collect()
 }
@@ -95,7 +101,9 @@ fn least_quota(
     path: &Path,
     read: impl Fn(&PathBuf) -> Option<usize>,
 ) -> Option<usize> {
-    path.ancestors().filter_map(|group| read(&root.join(group))).min()
+    path.ancestors()
+        .filter_map(|group| read(&root.join(group)))
+        .min()
 }
 
 /// Parses `cpu.max` of control groups version 2: `max 100000` or `150000 100000`.

@@ -9,7 +9,10 @@
 //! the first, or in the executor, which reads the second. Writing the second one for both would be
 //! slower: the kernel passes a signal from eventfd to ring to eventfd on only after a grace period.
 
-#![expect(unsafe_code, reason = "eventfd and its write have no safe wrapper in std")]
+#![expect(
+    unsafe_code,
+    reason = "eventfd and its write have no safe wrapper in std"
+)]
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -7,7 +7,7 @@
 //! system call for the sockets.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::clock::Monotonic;
@@ -18,8 +18,9 @@ use net::turn::Net;
 use runtime::executor::{CoreContext, yield_if_needed};
 use runtime::idle::Idle;
 use runtime::mesh::{Lane, MeshEnd};
-use runtime::socket::SocketId;
+use runtime::socket_ring::SocketId;
 
+use crate::config::Config;
 use crate::control;
 use crate::cron;
 use crate::engine::{CoreMessage, Engine, Part, read_origin};
@@ -33,7 +34,9 @@ pub struct Core {
     /// The sockets.
     pub net: Net<Session>,
     /// Listeners of this core.
-    pub listeners: Vec<runtime::socket::ListenerId>,
+    pub listeners: Vec<runtime::socket_ring::ListenerId>,
+    /// Set by a signal: the configuration is to be read again. Core 0 sees to it.
+    pub reload: Arc<AtomicBool>,
     mesh: MeshEnd<CoreMessage>,
     idle: Idle,
     next_cron: Monotonic,
@@ -41,7 +44,10 @@ pub struct Core {
 
 impl std::fmt::Debug for Core {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Core").field("engine", &self.engine).finish_non_exhaustive()
+        formatter
+            .debug_struct("Core")
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
     }
 }
 
@@ -62,6 +68,7 @@ impl Core {
             engine,
             net,
             listeners: Vec::new(),
+            reload: Arc::new(AtomicBool::new(false)),
             mesh,
             idle,
             next_cron: Monotonic::default(),
@@ -72,6 +79,9 @@ impl Core {
     pub async fn run(&mut self) {
         while !self.engine.shared.stopping.load(Ordering::Relaxed) {
             let is_busy = self.turn();
+            if self.engine.me == ShardId(0) && self.reload.swap(false, Ordering::Relaxed) {
+                crate::startup::reload(self);
+            }
             if is_busy {
                 yield_if_needed().await;
             } else {
@@ -112,7 +122,13 @@ impl Core {
         let nanos = self.next_cron.nanos_since(now);
         let until = Duration::from_nanos(nanos.max(1));
         let mesh = &self.mesh;
-        self.net.wait(&mut self.idle, Some(until), || mesh.has_inbound()).await;
+        let waited = self
+            .net
+            .wait(&mut self.idle, Some(until), || mesh.has_inbound())
+            .await;
+        if let Err(error) = waited {
+            tracing::error!(core = self.engine.me.0, %error, "wait for the kernel");
+        }
     }
 
     fn receive_messages(&mut self) -> bool {
@@ -135,7 +151,9 @@ impl Core {
                 if to == self.engine.me {
                     self.take_shard_message(to, message);
                 } else {
-                    self.engine.outbound.push_back((to, CoreMessage::Shard(message)));
+                    self.engine
+                        .outbound
+                        .push_back((to, CoreMessage::Shard(message)));
                 }
             }
             for event in std::mem::take(&mut self.engine.transactions.events) {
@@ -150,7 +168,9 @@ impl Core {
         let mut is_busy = false;
         let mut full: Vec<(ShardId, Lane)> = Vec::new();
         for _ in 0..self.engine.outbound.len() {
-            let Some((to, message)) = self.engine.outbound.pop_front() else { break };
+            let Some((to, message)) = self.engine.outbound.pop_front() else {
+                break;
+            };
             if to == self.engine.me {
                 is_busy = true;
                 self.take(to, message);
@@ -182,7 +202,9 @@ impl Core {
             CoreMessage::Shard(message) => self.take_shard_message(from, message),
             CoreMessage::Job(number, job) => {
                 let part = job(self);
-                self.engine.outbound.push_back((from, CoreMessage::JobDone(number, part)));
+                self.engine
+                    .outbound
+                    .push_back((from, CoreMessage::JobDone(number, part)));
             }
             CoreMessage::JobDone(number, part) => self.take_part(from, number, part),
             CoreMessage::Adopt(moving) => {
@@ -206,12 +228,19 @@ impl Core {
                 self.engine.keep_envelope(envelope);
             }
             Message::LateReply(late) => {
-                let LateReply { origin, request, reply, nanos } = *late;
+                let LateReply {
+                    origin,
+                    request,
+                    reply,
+                    nanos,
+                } = *late;
                 self.fill(origin, &reply);
                 self.account(origin, request.args.args(), nanos, &reply);
             }
             Message::Scheduled { .. } | Message::HopDone { .. } => {
-                self.engine.transactions.receive(&mut self.engine.host, from, message);
+                self.engine
+                    .transactions
+                    .receive(&mut self.engine.host, from, message);
             }
             Message::Requests(_)
             | Message::Schedule { .. }
@@ -241,7 +270,9 @@ impl Core {
     pub fn fill(&mut self, origin: Origin, reply: &[u8]) {
         let (id, place, is_dropped) = read_origin(origin);
         if let Some(connection) = self.net.connection_mut(id) {
-            connection.output.fill(place, if is_dropped { &[] } else { reply });
+            connection
+                .output
+                .fill(place, if is_dropped { &[] } else { reply });
             self.engine.wrote.push(id);
         }
     }
@@ -262,13 +293,20 @@ impl Core {
         reply: &[u8],
     ) {
         let engine = &mut self.engine;
-        let Some(command) = engine.shared.table.resolve(args) else { return };
+        let Some(command) = engine.shared.table.resolve(args) else {
+            return;
+        };
         let (index, flags) = (command.index, command.declaration.flags);
         engine.observed.count(index, nanos, reply);
         if engine.observed.slow_log.is_slow(nanos) {
             let (id, ..) = read_origin(origin);
-            let session = self.net.connection_mut(id).map(|connection| &connection.session);
-            engine.observed.note_slow(engine.now, nanos, flags, args, session);
+            let session = self
+                .net
+                .connection_mut(id)
+                .map(|connection| &connection.session);
+            engine
+                .observed
+                .note_slow(engine.now, nanos, flags, args, session);
         }
     }
 
@@ -311,7 +349,9 @@ impl Core {
     /// Starts to move connections to the cores that their keys live on.
     fn begin_moves(&mut self) {
         for (id, to) in std::mem::take(&mut self.engine.movers) {
-            let Some(connection) = self.net.connection_mut(id) else { continue };
+            let Some(connection) = self.net.connection_mut(id) else {
+                continue;
+            };
             if connection.session.pin.leader() == Some(to) && connection.is_at_rest() {
                 self.net.detach(id);
             }
@@ -319,7 +359,9 @@ impl Core {
         while let Some(moving) = self.net.take_detached() {
             let to = moving.session.pin.leader().unwrap_or(self.engine.me);
             self.engine.observed.moved_out += 1;
-            self.engine.outbound.push_back((to, CoreMessage::Adopt(Box::new(moving))));
+            self.engine
+                .outbound
+                .push_back((to, CoreMessage::Adopt(Box::new(moving))));
         }
     }
 
@@ -329,9 +371,15 @@ impl Core {
         self.idle.counts()
     }
 
+    /// Hands a configuration to every core.
+    pub fn spread_config(&mut self, config: Arc<Config>) {
+        self.ask(Asker::Nobody, control::config::spread(config));
+    }
+
     /// Applies idle options that may have changed.
     pub fn review_idle(&mut self) {
-        self.idle.set_options(cron::idle_options(&self.engine.config));
+        self.idle
+            .set_options(cron::idle_options(&self.engine.config));
     }
 
     /// Says goodbye: stops to accept, and sends what is ready.

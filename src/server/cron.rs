@@ -21,17 +21,25 @@ pub fn run(core: &mut Core) -> Monotonic {
     let mut has_expiring_keys = false;
     if core.engine.observed.is_expiring {
         let effort = usize::from(core.engine.config.settings().expire_effort);
-        let swept =
-            core.engine.host.shard.sweep(SWEEP_SLOTS_PER_EFFORT * effort, &mut |_, _| {});
-        has_expiring_keys = swept.has_more();
+        let swept = core
+            .engine
+            .host
+            .shard
+            .sweep(SWEEP_SLOTS_PER_EFFORT * effort, &mut |_, _| {});
+        has_expiring_keys = swept.volatile > 0 || swept.more;
     }
     core.engine.observed.sample(now);
+    core.engine.observed.latency.file(core.engine.now);
     review_monitors(core);
     review_memory(core);
     close_idle_clients(core, now);
     let hz = u64::from(core.engine.config.settings().hz.max(1));
     let is_quiet = !has_expiring_keys && core.net.is_empty();
-    let wait = if is_quiet { QUIET_NANOS } else { 1_000_000_000 / hz };
+    let wait = if is_quiet {
+        QUIET_NANOS
+    } else {
+        1_000_000_000 / hz
+    };
     Monotonic(now.0 + wait)
 }
 
@@ -44,8 +52,7 @@ fn review_memory(core: &mut Core) {
     let limit = core.engine.config.settings().memory_bytes_max;
     let used = runtime::memory::allocated_bytes();
     core.engine.observed.note_memory(used);
-    core.engine.observed.is_out_of_memory =
-        limit > 0 && base::cast::u64_from(used) > limit;
+    core.engine.observed.is_out_of_memory = limit > 0 && base::cast::u64_from(used) > limit;
 }
 
 fn close_idle_clients(core: &mut Core, now: Monotonic) {

@@ -21,8 +21,8 @@ use net::requests::Requests;
 use net::{Served, Service, Then};
 use protocol::args::{Args, PackedArgs};
 use protocol::reply::Reply;
-use runtime::socket_ring::{ListenerId, SocketId};
 use runtime::socket::Socket;
+use runtime::socket_ring::{ListenerId, SocketId};
 use shard::locks::Claim;
 
 use crate::control::{self, Answer, ControlContext};
@@ -50,7 +50,12 @@ impl Service for Engine {
             connection.session.commands += 1;
             match self.serve_one(id, connection, requests.args(index)) {
                 Then::GoOn => {}
-                then @ (Then::Wait | Then::Close) => return Served { taken: index + 1, then },
+                then @ (Then::Wait | Then::Close) => {
+                    return Served {
+                        taken: index + 1,
+                        then,
+                    };
+                }
             }
         }
         if let Some(leader) = connection.session.pin.leader()
@@ -58,7 +63,10 @@ impl Service for Engine {
         {
             self.movers.push((id, leader));
         }
-        Served { taken: requests.len(), then: Then::GoOn }
+        Served {
+            taken: requests.len(),
+            then: Then::GoOn,
+        }
     }
 
     fn closed(&mut self, _id: SocketId, session: Session) {
@@ -241,7 +249,9 @@ impl Engine {
             args,
         };
         match route {
-            Route::One(shard) if shard == self.me => self.run_here(id, connection, command, request),
+            Route::One(shard) if shard == self.me => {
+                self.run_here(id, connection, command, request)
+            }
             Route::Anywhere => self.run_here(id, connection, command, request),
             Route::One(shard) => self.send_there(id, connection, shard, request),
             Route::Cursor => self.run_cursor(id, connection, request),
@@ -272,11 +282,13 @@ impl Engine {
         let ended = runtime::clock::monotonic();
         let nanos = ended.nanos_since(self.clock);
         self.clock = ended;
-        self.observed.count(command.index, nanos, connection.output.written(begun));
+        self.observed
+            .count(command.index, nanos, connection.output.written(begun));
         if self.observed.slow_log.is_slow(nanos) {
             let flags = command.declaration.flags;
             let session = Some(&connection.session);
-            self.observed.note_slow(self.now, nanos, flags, request.args, session);
+            self.observed
+                .note_slow(self.now, nanos, flags, request.args, session);
         }
         if connection.session.special && is_dropped(&connection.session) {
             connection.output.undo(begun);
@@ -328,13 +340,22 @@ impl Engine {
         request: Request<'_>,
         shards: &[ShardId],
     ) -> Then {
-        let shards: Vec<ShardId> =
-            if shards.is_empty() { self.map.shards().collect() } else { shards.to_vec() };
-        let mut all = Claim { keys: Vec::new(), whole: None };
+        let shards: Vec<ShardId> = if shards.is_empty() {
+            self.map.shards().collect()
+        } else {
+            shards.to_vec()
+        };
+        let mut all = Claim {
+            keys: Vec::new(),
+            whole: None,
+        };
         let shard = &self.host.shard;
         add_claim(shard, request.command, request.db, request.args, &mut all);
         // Each shard claims the keys of all: cheaper than to split, and no harm where they are not.
-        let claims = shards.into_iter().map(|shard| (shard, all.clone())).collect();
+        let claims = shards
+            .into_iter()
+            .map(|shard| (shard, all.clone()))
+            .collect();
         let program = program_of(self.surroundings(), request);
         self.begin(id, connection, claims, program)
     }
@@ -350,7 +371,8 @@ impl Engine {
         let place = connection.output.defer();
         let origin = origin_of(id, place, is_dropped(&connection.session));
         self.flush_envelopes();
-        self.transactions.begin(&mut self.host, origin, claims, program);
+        self.transactions
+            .begin(&mut self.host, origin, claims, program);
         Then::Wait
     }
 
@@ -365,7 +387,12 @@ impl Engine {
         let mut out = std::mem::take(&mut self.observed.scratch);
         out.clear();
         let answer = {
-            let mut context = ControlContext { engine: self, id, connection, out: &mut out };
+            let mut context = ControlContext {
+                engine: self,
+                id,
+                connection,
+                out: &mut out,
+            };
             run(&mut context, args)
         };
         let then = self.take_answer(id, connection, command, args, answer, &mut out);
@@ -384,7 +411,10 @@ impl Engine {
     ) -> Then {
         let answer = answer.unwrap_or_else(|error| {
             out.clear();
-            let mut reply = Reply { out, resp: connection.session.resp };
+            let mut reply = Reply {
+                out,
+                resp: connection.session.resp,
+            };
             reply.error(&error.text(command.full_name, args));
             Answer::Now
         });
@@ -395,7 +425,8 @@ impl Engine {
         if self.observed.slow_log.is_slow(nanos) {
             let flags = command.declaration.flags;
             let session = Some(&connection.session);
-            self.observed.note_slow(self.now, nanos, flags, args, session);
+            self.observed
+                .note_slow(self.now, nanos, flags, args, session);
         }
         match answer {
             Answer::Now => {

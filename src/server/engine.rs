@@ -9,20 +9,23 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use base::clock::{Monotonic, UnixMillis};
 use base::ids::{ClientId, ShardId};
 use base::random::Random;
+use commands::spec::Flags;
 use coordinator::host::{Host, TxIds};
 use coordinator::message::{Envelope, Message, Origin, Request};
 use coordinator::program::Surroundings;
 use coordinator::route::SlotMap;
 use coordinator::transaction::Transactions;
 use net::connection::Moving;
-use runtime::socket::SocketId;
+use protocol::args::Args;
+use runtime::socket::Socket;
+use runtime::socket_ring::SocketId;
 
 use crate::config::Config;
 use crate::core_loop::Core;
-use crate::gather::Gathers;
+use crate::gather::{Asker, Gather, Gathers};
 use crate::observe::Observed;
-use crate::session::Session;
-use crate::table::CommandTable;
+use crate::session::{About, Session};
+use crate::table::{Command, CommandTable};
 
 /// What a core did for a gather; made on one core, taken apart on another.
 pub type Part = Box<dyn Any + Send>;
@@ -127,7 +130,10 @@ const SPARE_ENVELOPES_MAX: usize = 64;
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Engine").field("me", &self.me).finish_non_exhaustive()
+        formatter
+            .debug_struct("Engine")
+            .field("me", &self.me)
+            .finish_non_exhaustive()
     }
 }
 
@@ -179,12 +185,14 @@ impl Engine {
     pub fn send_request(&mut self, to: ShardId, origin: Origin, request: Request<'_>) {
         let bytes: usize = request.args.iter().map(<[u8]>::len).sum();
         let slot = &mut self.envelopes[to.index()];
-        if slot.as_ref().is_some_and(|envelope| !envelope.has_room(bytes)) {
+        if slot
+            .as_ref()
+            .is_some_and(|envelope| !envelope.has_room(bytes))
+        {
             self.flush_envelope(to);
         }
         let slot = &mut self.envelopes[to.index()];
-        let envelope =
-            slot.get_or_insert_with(|| self.spare_envelopes.pop().unwrap_or_default());
+        let envelope = slot.get_or_insert_with(|| self.spare_envelopes.pop().unwrap_or_default());
         envelope.push(origin, request);
     }
 
@@ -212,6 +220,82 @@ impl Engine {
         }
     }
 
+    /// Asks other cores, and this one. The reply goes to `asker`.
+    pub fn ask(&mut self, asker: Asker, gather: Gather) {
+        let cores = usize::from(self.map.shard_count());
+        let (number, jobs) = self.gathers.begin(asker, gather, cores);
+        for (core, job) in jobs {
+            self.outbound
+                .push_back((core, CoreMessage::Job(number, job)));
+        }
+    }
+
+    /// Decides about a new client.
+    ///
+    /// # Errors
+    ///
+    /// What it is told before it is turned away.
+    pub fn admit(&mut self, socket: &Socket) -> Result<Session, Vec<u8>> {
+        let settings = self.config.settings();
+        let limit = base::cast::usize_from_u32(settings.clients_max);
+        if self.shared.client_count.fetch_add(1, Ordering::Relaxed) >= limit {
+            self.shared.client_count.fetch_sub(1, Ordering::Relaxed);
+            self.observed.turned_away += 1;
+            return Err(b"-ERR max number of clients reached\r\n".to_vec());
+        }
+        self.observed.accepted += 1;
+        let is_unix = socket.is_unix();
+        let mut address = socket.peer_address();
+        if is_unix {
+            address.push_str(":0");
+        }
+        let about = About {
+            address,
+            local_address: socket.local_address(),
+            fd: socket.raw_fd(),
+            user: Arc::from("default"),
+            is_unix,
+            ..About::default()
+        };
+        let is_open = settings.password.is_none();
+        Ok(Session::new(
+            self.shared.next_client(),
+            about,
+            is_open,
+            self.clock,
+        ))
+    }
+
+    /// Takes leave of a client.
+    pub fn dismiss(&mut self, mut session: Session) {
+        self.shared.client_count.fetch_sub(1, Ordering::Relaxed);
+        if session.is_monitor {
+            self.end_monitor(&mut session);
+        }
+        self.unwatch(std::mem::take(&mut session.watched));
+    }
+
+    /// Ends `MONITOR` for a client.
+    pub fn end_monitor(&mut self, session: &mut Session) {
+        session.is_monitor = false;
+        self.shared.monitor_count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Shows a request to everybody who listens to `MONITOR`, on all cores.
+    #[cold]
+    pub fn tell_monitors(&mut self, session: &Session, command: &Command, args: Args<'_>) {
+        if command.declaration.flags.has(Flags::SKIP_MONITOR)
+            || command.declaration.flags.has(Flags::ADMIN)
+        {
+            return;
+        }
+        let line: Arc<[u8]> = monitor_line(session, args).into();
+        for core in self.map.shards() {
+            self.outbound
+                .push_back((core, CoreMessage::Monitor(Arc::clone(&line))));
+        }
+    }
+
     /// Returns whether a turn has left something that this core itself has to do.
     #[must_use]
     pub fn has_local_work(&self) -> bool {
@@ -219,19 +303,60 @@ impl Engine {
     }
 }
 
+/// Writes what `MONITOR` shows of a request.
+fn monitor_line(session: &Session, args: Args<'_>) -> Vec<u8> {
+    let micros = runtime::clock::unix_micros();
+    let (seconds, rest) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+    let source = if session.about.is_unix {
+        format!("unix:{}", session.about.address.trim_end_matches(":0"))
+    } else {
+        session.about.address.clone()
+    };
+    let mut line = format!("+{seconds}.{rest:06} [{} {source}]", session.db.0).into_bytes();
+    for word in args.iter() {
+        line.extend_from_slice(b" \"");
+        for &byte in word {
+            push_escaped(&mut line, byte);
+        }
+        line.push(b'"');
+    }
+    line.extend_from_slice(b"\r\n");
+    line
+}
+
+/// Appends a byte as it stands between quotes.
+fn push_escaped(line: &mut Vec<u8>, byte: u8) {
+    match byte {
+        b'\\' | b'"' => line.extend_from_slice(&[b'\\', byte]),
+        b'\n' => line.extend_from_slice(b"\\n"),
+        b'\r' => line.extend_from_slice(b"\\r"),
+        b'\t' => line.extend_from_slice(b"\\t"),
+        0x07 => line.extend_from_slice(b"\\a"),
+        0x08 => line.extend_from_slice(b"\\b"),
+        b' '..=b'~' => line.push(byte),
+        _ => line.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+    }
+}
+
 /// Where a connection's replies go once they come: for replies that are to be dropped the place is
 /// marked in its top bit.
 #[must_use]
 pub fn origin_of(id: SocketId, place: net::output::Place, is_dropped: bool) -> Origin {
-    Origin { connection: id.to_bits(), place: place.0 | if is_dropped { DROPPED } else { 0 } }
+    Origin {
+        connection: id.to_bits(),
+        place: place.0 | if is_dropped { DROPPED } else { 0 },
+    }
 }
 
 /// Reads an origin: the connection, its place, and whether the reply is dropped.
 #[must_use]
 pub fn read_origin(origin: Origin) -> (SocketId, net::output::Place, bool) {
     let id = SocketId::from_bits(origin.connection);
-    (id, net::output::Place(origin.place & !DROPPED), origin.place & DROPPED != 0)
+    (
+        id,
+        net::output::Place(origin.place & !DROPPED),
+        origin.place & DROPPED != 0,
+    )
 }
 
 const DROPPED: u64 = 1 << 63;
-

@@ -62,7 +62,9 @@ impl Gather {
                 Box::new(move |core| Box::new(job(core)))
             }),
             finish: Box::new(move |core, parts| {
-                let parts = parts.into_iter().filter_map(|part| part.downcast::<T>().ok());
+                let parts = parts
+                    .into_iter()
+                    .filter_map(|part| part.downcast::<T>().ok());
                 let parts = parts.map(|part| *part).collect();
                 finish(core, parts)
             }),
@@ -98,18 +100,29 @@ pub struct Gathers {
 
 impl std::fmt::Debug for Gathers {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Gathers").field("waiting", &self.waiting.len()).finish()
+        formatter
+            .debug_struct("Gathers")
+            .field("waiting", &self.waiting.len())
+            .finish()
     }
 }
 
 impl Gathers {
     /// Notes a question and returns its number.
-    pub fn begin(&mut self, asker: Asker, gather: Gather, cores: usize) -> (u64, Vec<(ShardId, Job)>) {
+    pub fn begin(
+        &mut self,
+        asker: Asker,
+        gather: Gather,
+        cores: usize,
+    ) -> (u64, Vec<(ShardId, Job)>) {
         let number = self.next;
         self.next += 1;
         let whom = gather.whom;
         let asked: Vec<ShardId> = match whom {
-            Whom::All => (0..cores).filter_map(|it| u16::try_from(it).ok()).map(ShardId).collect(),
+            Whom::All => (0..cores)
+                .filter_map(|it| u16::try_from(it).ok())
+                .map(ShardId)
+                .collect(),
             Whom::One(core) => vec![core],
         };
         let waiting = Waiting {
@@ -120,7 +133,13 @@ impl Gathers {
             finish: gather.finish,
         };
         self.waiting.insert(number, waiting);
-        (number, asked.into_iter().map(|core| (core, (gather.job)())).collect())
+        (
+            number,
+            asked
+                .into_iter()
+                .map(|core| (core, (gather.job)()))
+                .collect(),
+        )
     }
 
     /// Takes the part of core `from`. With the last part it returns what is to be done.
@@ -131,7 +150,11 @@ impl Gathers {
         part: Part,
     ) -> Option<(Asker, Vec<Part>, Finish)> {
         let waiting = self.waiting.get_mut(&number)?;
-        let index = if waiting.whom == Whom::All { from.index() } else { 0 };
+        let index = if waiting.whom == Whom::All {
+            from.index()
+        } else {
+            0
+        };
         let place = waiting.parts.get_mut(index)?;
         if place.replace(part).is_none() {
             waiting.missing -= 1;
@@ -140,6 +163,10 @@ impl Gathers {
             return None;
         }
         let waiting = self.waiting.remove(&number)?;
-        Some((waiting.asker, waiting.parts.into_iter().flatten().collect(), waiting.finish))
+        Some((
+            waiting.asker,
+            waiting.parts.into_iter().flatten().collect(),
+            waiting.finish,
+        ))
     }
 }

@@ -6,15 +6,18 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
-//! [`table`], [`control`], [`observe`], [`config`].
+//! [`table`], [`control`], [`observe`], [`cron`], [`config`].
 
 pub mod config;
 pub mod control;
 pub mod core_loop;
+pub mod cron;
 pub mod dispatch;
 pub mod engine;
 pub mod gather;
+pub mod logging;
 pub mod observe;
 pub mod session;
 pub mod startup;
 pub mod table;
+pub mod version;

@@ -52,7 +52,10 @@ pub struct CommandTable {
 
 impl std::fmt::Debug for CommandTable {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("CommandTable").field("commands", &self.commands.len()).finish()
+        formatter
+            .debug_struct("CommandTable")
+            .field("commands", &self.commands.len())
+            .finish()
     }
 }
 
@@ -79,12 +82,7 @@ impl CommandTable {
         table
     }
 
-    fn add(
-        &mut self,
-        declaration: &'static Declaration,
-        run: Run,
-        renames: &[(String, String)],
-    ) {
+    fn add(&mut self, declaration: &'static Declaration, run: Run, renames: &[(String, String)]) {
         let index = self.push(declaration.name, declaration, run);
         self.top.push(index);
         for child in declaration.subcommands {
@@ -97,7 +95,9 @@ impl CommandTable {
             let child = self.push(full_name, child, run);
             self.children[index.index()].push(child);
         }
-        let renamed = renames.iter().find(|(old, _)| old.eq_ignore_ascii_case(declaration.name));
+        let renamed = renames
+            .iter()
+            .find(|(old, _)| old.eq_ignore_ascii_case(declaration.name));
         match renamed {
             Some((_, new)) if new.is_empty() => {}
             Some((_, new)) => self.insert(&new.to_ascii_lowercase(), index),
@@ -112,7 +112,12 @@ impl CommandTable {
         run: Run,
     ) -> CommandIndex {
         let index = CommandIndex(u16::try_from(self.commands.len()).unwrap_or(u16::MAX));
-        self.commands.push(Command { index, full_name, declaration, run });
+        self.commands.push(Command {
+            index,
+            full_name,
+            declaration,
+            run,
+        });
         self.children.push(Vec::new());
         index
     }
@@ -192,7 +197,9 @@ impl CommandTable {
 
     /// Returns the declarations of the commands, without subcommands.
     pub fn declarations(&self) -> impl Iterator<Item = &'static Declaration> {
-        self.top.iter().map(|index| self.commands[index.index()].declaration)
+        self.top
+            .iter()
+            .map(|index| self.commands[index.index()].declaration)
     }
 
     /// Returns all commands and subcommands in the order of their positions.

@@ -1,6 +1,99 @@
 //! Control-plane commands: those that work on sessions and on the server, not on the data of shards.
+//!
+//! A handler sees its client's session and the engine of the client's core. What it can say at once
+//! it writes to [`ControlContext::out`]; what needs other cores it hands back as a
+//! [`crate::gather::Gather`], what needs shards as a transaction, and the client waits.
+//!
+//! In reading order: [`declarations`] what they declare; then one file per family.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the dispatcher will call it"))]
-
+pub(crate) mod client;
 pub(crate) mod command;
+pub(crate) mod config;
+pub(crate) mod connection;
 pub(crate) mod declarations;
+pub(crate) mod server;
+pub(crate) mod transaction;
+
+use base::ids::ShardId;
+use commands::spec::{CommandError, Declaration};
+use coordinator::program::Program;
+use net::connection::Connection;
+use protocol::args::Args;
+use protocol::reply::Reply;
+use runtime::socket_ring::SocketId;
+use shard::locks::Claim;
+
+use crate::engine::Engine;
+use crate::gather::Gather;
+use crate::session::Session;
+
+/// A command of the control plane.
+pub struct ControlCommand {
+    /// What clients are told.
+    pub declaration: &'static Declaration,
+    /// The handler; for a container that of all its subcommands.
+    pub run: ControlRun,
+}
+
+/// The handler of a control command. If it fails, it has changed nothing.
+pub type ControlRun = fn(&mut ControlContext<'_>, Args<'_>) -> Result<Answer, CommandError>;
+
+/// What a handler works on.
+pub struct ControlContext<'a> {
+    /// The core that the client lives on.
+    pub engine: &'a mut Engine,
+    /// The client's connection.
+    pub id: SocketId,
+    /// The same.
+    pub connection: &'a mut Connection<Session>,
+    /// Where a reply goes that can be given at once.
+    pub out: &'a mut Vec<u8>,
+}
+
+/// How a handler answers.
+pub enum Answer {
+    /// With what is in [`ControlContext::out`].
+    Now,
+    /// Not at all.
+    Silence,
+    /// With what is in [`ControlContext::out`]; then the connection is closed.
+    Close,
+    /// With what comes out of a question to other cores.
+    Gather(Gather),
+    /// With what comes out of a transaction.
+    Transaction(Vec<(ShardId, Claim)>, Box<dyn Program>),
+}
+
+impl ControlContext<'_> {
+    /// Returns the encoder of the reply.
+    pub fn reply(&mut self) -> Reply<'_> {
+        Reply {
+            out: self.out,
+            resp: self.connection.session.resp,
+        }
+    }
+
+    /// Replies `OK`.
+    pub fn ok(&mut self) -> Answer {
+        self.reply().ok();
+        Answer::Now
+    }
+
+    /// Returns the client's session.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.connection.session
+    }
+}
+
+/// Returns all control commands.
+pub fn all() -> impl Iterator<Item = &'static ControlCommand> {
+    [
+        connection::COMMANDS,
+        client::COMMANDS,
+        server::COMMANDS,
+        config::COMMANDS,
+        transaction::COMMANDS,
+    ]
+    .into_iter()
+    .flatten()
+}

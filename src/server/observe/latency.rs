@@ -48,8 +48,11 @@ impl Events {
 
     /// Sets the threshold.
     pub fn set_threshold(&mut self, millis: u64) {
-        self.threshold_nanos =
-            if millis == 0 { u64::MAX } else { millis.saturating_mul(1_000_000) };
+        self.threshold_nanos = if millis == 0 {
+            u64::MAX
+        } else {
+            millis.saturating_mul(1_000_000)
+        };
     }
 
     /// Returns whether something of this length is an event.
@@ -76,7 +79,10 @@ impl Events {
     pub fn file(&mut self, now: UnixMillis) {
         for (kind, millis) in std::mem::take(&mut self.pending) {
             let series = self.series.entry(kind).or_default();
-            series.add(Sample { at_seconds: now.seconds(), millis });
+            series.add(Sample {
+                at_seconds: now.seconds(),
+                millis,
+            });
         }
     }
 
@@ -86,7 +92,8 @@ impl Events {
         match kind {
             None => self.series.clear(),
             Some(kind) => {
-                self.series.retain(|name, _| !name.as_bytes().eq_ignore_ascii_case(kind));
+                self.series
+                    .retain(|name, _| !name.as_bytes().eq_ignore_ascii_case(kind));
             }
         }
         before - self.series.len()

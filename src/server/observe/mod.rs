@@ -89,7 +89,10 @@ impl Observed {
         Self {
             commands: vec![CommandCounts::default(); command_count],
             errors: BTreeMap::new(),
-            slow_log: SlowLog::new(settings.slowlog_slower_than_us, settings.slowlog_entries_max),
+            slow_log: SlowLog::new(
+                settings.slowlog_slower_than_us,
+                settings.slowlog_entries_max,
+            ),
             latency: latency::Events::new(settings.latency_monitor_ms),
             is_tracking: settings.is_latency_tracked,
             has_monitors: false,
@@ -108,7 +111,10 @@ impl Observed {
     /// Applies a changed configuration.
     pub fn review(&mut self, config: &Config) {
         let settings = config.settings();
-        self.slow_log.review(settings.slowlog_slower_than_us, settings.slowlog_entries_max);
+        self.slow_log.review(
+            settings.slowlog_slower_than_us,
+            settings.slowlog_entries_max,
+        );
         self.latency.set_threshold(settings.latency_monitor_ms);
         self.is_tracking = settings.is_latency_tracked;
     }
@@ -139,7 +145,10 @@ impl Observed {
     /// Counts an error reply by its first word.
     #[cold]
     pub fn count_error(&mut self, text: &[u8]) {
-        let end = text.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(text.len());
+        let end = text
+            .iter()
+            .position(|byte| byte.is_ascii_whitespace())
+            .unwrap_or(text.len());
         let code = String::from_utf8_lossy(&text[..end.min(64)]);
         if let Some(count) = self.errors.get_mut(code.as_ref()) {
             *count += 1;
@@ -178,13 +187,21 @@ impl Observed {
         let delta = calls.saturating_sub(self.rate.calls);
         let per_second = u128::from(delta) * 1_000_000_000 / u128::from(nanos);
         let per_second = u64::try_from(per_second).unwrap_or(u64::MAX);
-        self.rate = Rate { at: now, calls, per_second };
+        self.rate = Rate {
+            at: now,
+            calls,
+            per_second,
+        };
     }
 
     /// Returns commands per second over the last whole second or so; 0 if that is long ago.
     #[must_use]
     pub fn calls_per_second(&self, now: Monotonic) -> u64 {
-        if now.nanos_since(self.rate.at) > 3_000_000_000 { 0 } else { self.rate.per_second }
+        if now.nanos_since(self.rate.at) > 3_000_000_000 {
+            0
+        } else {
+            self.rate.per_second
+        }
     }
 
     /// Returns the runs of all commands.

@@ -48,7 +48,12 @@ impl SlowLog {
     /// Creates a log. A negative threshold switches it off.
     #[must_use]
     pub fn new(threshold_us: i64, len_max: u64) -> Self {
-        let mut log = Self { entries: VecDeque::new(), next: 0, len_max: 0, threshold_nanos: 0 };
+        let mut log = Self {
+            entries: VecDeque::new(),
+            next: 0,
+            len_max: 0,
+            threshold_nanos: 0,
+        };
         log.review(threshold_us, len_max);
         log
     }
@@ -69,19 +74,15 @@ impl SlowLog {
     }
 
     /// Adds a command, given by its words.
-    pub fn note(
-        &mut self,
-        now: UnixMillis,
-        nanos: u64,
-        args: Args<'_>,
-        session: Option<&Session>,
-    ) {
+    pub fn note(&mut self, now: UnixMillis, nanos: u64, args: Args<'_>, session: Option<&Session>) {
         let entry = SlowEntry {
             number: self.next,
             at_seconds: now.seconds(),
             micros: nanos / 1000,
             words: cut_words(args),
-            address: session.map(|it| it.about.address.clone()).unwrap_or_default(),
+            address: session
+                .map(|it| it.about.address.clone())
+                .unwrap_or_default(),
             name: session.map(|it| it.about.name.clone()).unwrap_or_default(),
         };
         self.next += 1;
@@ -113,7 +114,11 @@ impl SlowLog {
 }
 
 fn cut_words(args: Args<'_>) -> Vec<Vec<u8>> {
-    let shown = if args.len() > WORDS_MAX { WORDS_MAX - 1 } else { args.len() };
+    let shown = if args.len() > WORDS_MAX {
+        WORDS_MAX - 1
+    } else {
+        args.len()
+    };
     let mut words: Vec<Vec<u8>> = args.iter().take(shown).map(cut_word).collect();
     if args.len() > WORDS_MAX {
         words.push(format!("... ({} more arguments)", args.len() - shown).into_bytes());

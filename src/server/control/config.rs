@@ -1,0 +1,153 @@
+//! CONFIG.
+//!
+//! Changes are made on core 0, one after the other, and then handed to every core; the client is
+//! answered when all have them.
+
+use std::sync::Arc;
+
+use base::ids::ShardId;
+use commands::spec::CommandError;
+use protocol::args::{Args, equals_ignore_case};
+use protocol::reply::{Reply, Resp};
+
+use super::declarations::server as declared;
+use super::{Answer, ControlCommand, ControlContext, command};
+use crate::config::Config;
+use crate::config::loader::{Disk, replace_file};
+use crate::core_loop::Core;
+use crate::gather::{Finished, Gather, Whom};
+
+pub(super) const COMMANDS: &[ControlCommand] = &[ControlCommand {
+    declaration: &declared::CONFIG,
+    run: config,
+}];
+
+fn config(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
+    let word = args.word(1);
+    if equals_ignore_case(word, "GET") {
+        get(context, args);
+        Ok(Answer::Now)
+    } else if equals_ignore_case(word, "SET") {
+        set(context, args)
+    } else if equals_ignore_case(word, "RESETSTAT") {
+        Ok(Answer::Gather(Gather::all(reset_statistics, |_, _| {
+            Finished::Reply(b"+OK\r\n".into())
+        })))
+    } else if equals_ignore_case(word, "REWRITE") {
+        rewrite(context)
+    } else {
+        command::help(&declared::CONFIG, &mut context.reply());
+        Ok(Answer::Now)
+    }
+}
+
+fn get(context: &mut ControlContext<'_>, args: Args<'_>) {
+    let patterns: Vec<String> = args
+        .from(2)
+        .iter()
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+    let found = context.engine.config.get(&patterns);
+    let mut reply = context.reply();
+    reply.map(found.len());
+    for (name, value) in found {
+        reply.bulk_text(&name);
+        reply.bulk_text(&value);
+    }
+}
+
+fn set(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
+    if !args.len().is_multiple_of(2) {
+        return Err(CommandError::WordCount);
+    }
+    let words: Vec<String> = args
+        .from(2)
+        .iter()
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    let resp = context.session().resp;
+    let change = move |core: &mut Core| {
+        let mut config = (*core.engine.config).clone();
+        let pairs: Vec<(&str, &str)> = words
+            .chunks_exact(2)
+            .map(|pair| (pair[0].as_str(), pair[1].as_str()))
+            .collect();
+        match config.set(&pairs) {
+            Ok(_) => {
+                let config = Arc::new(config);
+                core.apply_config(Arc::clone(&config));
+                Ok(config)
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    Ok(Answer::Gather(Gather::new(
+        Whom::One(ShardId(0)),
+        change,
+        move |_, mut parts| match parts.pop() {
+            Some(Ok(config)) => Finished::More(spread(config)),
+            Some(Err(text)) => Finished::Reply(error_reply(&text, resp)),
+            None => Finished::Reply(error_reply("ERR CONFIG SET failed", resp)),
+        },
+    )))
+}
+
+/// Hands a configuration to every core; the reply is `OK`.
+pub(crate) fn spread(config: Arc<Config>) -> Gather {
+    Gather::all(
+        move |core| core.apply_config(Arc::clone(&config)),
+        |_, _| Finished::Reply(b"+OK\r\n".into()),
+    )
+}
+
+fn error_reply(text: &str, resp: Resp) -> Vec<u8> {
+    let mut out = Vec::new();
+    Reply {
+        out: &mut out,
+        resp,
+    }
+    .error(text);
+    out
+}
+
+fn rewrite(context: &mut ControlContext<'_>) -> Result<Answer, CommandError> {
+    let result = context
+        .engine
+        .config
+        .rewrite(&Disk)
+        .map_err(|error| error.to_string());
+    let result = result.and_then(|rewritten| {
+        replace_file(&rewritten.path, &rewritten.text)
+            .map_err(|error| format!("ERR Rewriting config file: {error}"))
+    });
+    match result {
+        Ok(()) => context.reply().ok(),
+        Err(text) => context.reply().error(&text),
+    }
+    Ok(Answer::Now)
+}
+
+fn reset_statistics(core: &mut Core) {
+    core.engine.observed.reset();
+    core.engine.host.shard.reset_stats();
+    core.engine.host.counters = coordinator::host::Counters::default();
+    core.net.counters = net::turn::Counters::default();
+}
+
+impl Core {
+    /// Takes over a changed configuration.
+    pub fn apply_config(&mut self, config: Arc<Config>) {
+        self.engine.observed.review(&config);
+        self.engine
+            .host
+            .shard
+            .set_options(crate::startup::shard_options(
+                &config,
+                self.engine.host.shard.options().hash_seed,
+            ));
+        self.net.options = crate::startup::net_options(&config);
+        self.engine.config = config;
+        self.review_idle();
+    }
+}

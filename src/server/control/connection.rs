@@ -1,0 +1,233 @@
+//! PING, ECHO, QUIT, RESET, HELLO, AUTH, SELECT.
+
+use base::ids::DbIndex;
+use base::number::parse_i64;
+use commands::spec::CommandError;
+use protocol::args::{Args, equals_ignore_case};
+use protocol::reply::Resp;
+
+use super::declarations::connection as declared;
+use super::{Answer, ControlCommand, ControlContext};
+use crate::session::Replies;
+use crate::version;
+
+pub(super) const COMMANDS: &[ControlCommand] = &[
+    ControlCommand {
+        declaration: &declared::PING,
+        run: ping,
+    },
+    ControlCommand {
+        declaration: &declared::ECHO,
+        run: echo,
+    },
+    ControlCommand {
+        declaration: &declared::QUIT,
+        run: quit,
+    },
+    ControlCommand {
+        declaration: &declared::RESET,
+        run: reset,
+    },
+    ControlCommand {
+        declaration: &declared::HELLO,
+        run: hello,
+    },
+    ControlCommand {
+        declaration: &declared::AUTH,
+        run: auth,
+    },
+    ControlCommand {
+        declaration: &declared::SELECT,
+        run: select,
+    },
+];
+
+fn ping(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
+    match args.len() {
+        1 => context.reply().simple("PONG"),
+        2 => context.reply().bulk(args.word(1)),
+        _ => return Err(CommandError::WordCount),
+    }
+    Ok(Answer::Now)
+}
+
+fn echo(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
+    context.reply().bulk(args.word(1));
+    Ok(Answer::Now)
+}
+
+fn quit(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
+    context.reply().ok();
+    Ok(Answer::Close)
+}
+
+fn reset(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
+    super::transaction::forget(context);
+    if context.session().is_monitor {
+        context.engine.end_monitor(&mut context.connection.session);
+    }
+    let is_open = context.engine.config.settings().password.is_none();
+    let session = context.session();
+    session.db = DbIndex(0);
+    session.resp = Resp::V2;
+    session.replies = Replies::On;
+    session.no_evict = false;
+    session.no_touch = false;
+    session.about.name.clear();
+    session.authenticated = is_open;
+    session.review();
+    context.connection.authenticated = is_open;
+    context.reply().simple("RESET");
+    Ok(Answer::Now)
+}
+
+fn select(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
+    let databases = context.engine.config.settings().databases;
+    context.session().db = parse_db(args.word(1), databases)?;
+    Ok(context.ok())
+}
+
+/// Reads the number of a database.
+///
+/// # Errors
+///
+/// [`CommandError::NotInteger`], [`CommandError::DbOutOfRange`].
+pub(crate) fn parse_db(word: &[u8], databases: u16) -> Result<DbIndex, CommandError> {
+    let number = parse_i64(word).ok_or(CommandError::NotInteger)?;
+    let number = i32::try_from(number).map_err(|_beyond| CommandError::NotInt32)?;
+    match u16::try_from(number) {
+        Ok(db) if db < databases => Ok(DbIndex(db)),
+        Ok(_) | Err(_) => Err(CommandError::DbOutOfRange),
+    }
+}
+
+fn auth(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
+    if args.len() > 3 {
+        return Err(CommandError::Syntax);
+    }
+    if args.len() == 2 && context.engine.config.settings().password.is_none() {
+        return Err(CommandError::Text(
+            "ERR AUTH <password> called without any password configured for the default user. Are \
+             you sure your configuration is correct?",
+        ));
+    }
+    let (user, password): (&[u8], &[u8]) = match args.get(2) {
+        Some(password) => (args.word(1), password),
+        None => (b"default", args.word(1)),
+    };
+    log_in(context, user, password)?;
+    Ok(context.ok())
+}
+
+/// Logs the client in, or refuses.
+fn log_in(
+    context: &mut ControlContext<'_>,
+    user: &[u8],
+    password: &[u8],
+) -> Result<(), CommandError> {
+    let expected = context.engine.config.settings().password.clone();
+    let is_right = match expected {
+        // Without a password the default user takes any.
+        None => true,
+        Some(expected) => equals_in_constant_time(expected.as_bytes(), password),
+    };
+    if user != b"default" || !is_right {
+        return Err(CommandError::Text(
+            "WRONGPASS invalid username-password pair or user is disabled.",
+        ));
+    }
+    context.session().authenticated = true;
+    context.session().review();
+    context.connection.authenticated = true;
+    Ok(())
+}
+
+/// Compares without telling by its duration where the first difference is.
+fn equals_in_constant_time(expected: &[u8], given: &[u8]) -> bool {
+    let mut difference = u8::from(expected.len() != given.len());
+    for (index, byte) in given.iter().enumerate() {
+        difference |= byte ^ expected.get(index).copied().unwrap_or(0);
+    }
+    difference == 0
+}
+
+fn hello(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
+    let mut resp = context.session().resp;
+    if let Some(version) = args.get(1) {
+        const NOT_A_NUMBER: &str = "ERR Protocol version is not an integer or out of range";
+        let version = parse_i64(version).ok_or(CommandError::Text(NOT_A_NUMBER))?;
+        resp = match version {
+            2 => Resp::V2,
+            3 => Resp::V3,
+            _ => return Err(CommandError::Text("NOPROTO unsupported protocol version")),
+        };
+    }
+    let options = HelloOptions::parse(args)?;
+    if let Some((user, password)) = options.login {
+        log_in(context, user, password)?;
+    }
+    if !context.session().authenticated {
+        return Err(CommandError::Text(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
+             <proto> AUTH <user> <pass> option can be used to authenticate the client and select \
+             the RESP protocol version at the same time",
+        ));
+    }
+    if let Some(name) = options.name {
+        context.session().about.name = name;
+    }
+    context.session().resp = resp;
+    let client = i64::try_from(context.session().client.0).unwrap_or(i64::MAX);
+    let mode = if context.engine.shared.shard_ports.is_empty() {
+        "standalone"
+    } else {
+        "cluster"
+    };
+    let mut reply = context.reply();
+    reply.map(7);
+    reply.bulk_text("server");
+    reply.bulk_text("redis");
+    reply.bulk_text("version");
+    reply.bulk_text(version::REDIS);
+    reply.bulk_text("proto");
+    reply.integer(if resp == Resp::V3 { 3 } else { 2 });
+    reply.bulk_text("id");
+    reply.integer(client);
+    reply.bulk_text("mode");
+    reply.bulk_text(mode);
+    reply.bulk_text("role");
+    reply.bulk_text("master");
+    reply.bulk_text("modules");
+    reply.array(0);
+    Ok(Answer::Now)
+}
+
+/// What follows the version in HELLO.
+#[derive(Default)]
+struct HelloOptions<'a> {
+    login: Option<(&'a [u8], &'a [u8])>,
+    name: Option<String>,
+}
+
+impl<'a> HelloOptions<'a> {
+    fn parse(args: Args<'a>) -> Result<Self, CommandError> {
+        let mut options = Self::default();
+        let mut index = 2;
+        while let Some(word) = args.get(index) {
+            if equals_ignore_case(word, "AUTH")
+                && let (Some(user), Some(password)) = (args.get(index + 1), args.get(index + 2))
+            {
+                options.login = Some((user, password));
+                index += 3;
+            } else if equals_ignore_case(word, "SETNAME")
+                && let Some(name) = args.get(index + 1)
+            {
+                options.name = Some(super::client::parse_name(name)?);
+                index += 2;
+            } else {
+                return Err(CommandError::UnsupportedOption(index));
+            }
+        }
+        Ok(options)
+    }
+}

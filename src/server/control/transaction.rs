@@ -1,0 +1,235 @@
+//! MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+
+use base::ids::{DbIndex, TxId};
+use commands::spec::CommandError;
+use coordinator::exec::{Exec, Queued};
+use coordinator::host::fingerprint;
+use coordinator::message::{Message, Operation, Origin, Watched};
+use coordinator::program::WatchKeys;
+use protocol::args::{Args, PackedArgs, equals_ignore_case};
+use protocol::reply::Reply;
+use shard::locks::{Claim, Mode};
+
+use super::declarations::transaction as declared;
+use super::{Answer, ControlCommand, ControlContext};
+use crate::core_loop::Core;
+use crate::engine::{Engine, read_origin};
+use crate::gather::Asker;
+use crate::session::Multi;
+use crate::table::Run;
+
+pub(super) const COMMANDS: &[ControlCommand] = &[
+    ControlCommand {
+        declaration: &declared::MULTI,
+        run: multi,
+    },
+    ControlCommand {
+        declaration: &declared::EXEC,
+        run: exec,
+    },
+    ControlCommand {
+        declaration: &declared::DISCARD,
+        run: discard,
+    },
+    ControlCommand {
+        declaration: &declared::WATCH,
+        run: watch,
+    },
+    ControlCommand {
+        declaration: &declared::UNWATCH,
+        run: unwatch,
+    },
+];
+
+/// Returns whether a command is run, not queued, inside MULTI.
+#[must_use]
+pub(crate) fn ends_multi(full_name: &str) -> bool {
+    ["exec", "discard", "multi", "watch", "quit", "reset"].contains(&full_name)
+}
+
+fn multi(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
+    if context.session().multi.is_some() {
+        return Err(CommandError::Text("ERR MULTI calls can not be nested"));
+    }
+    context.session().multi = Some(Box::new(Multi::default()));
+    context.session().review();
+    Ok(context.ok())
+}
+
+fn discard(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
+    if context.session().multi.is_none() {
+        return Err(CommandError::Text("ERR DISCARD without MULTI"));
+    }
+    forget(context);
+    Ok(context.ok())
+}
+
+fn unwatch(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
+    let watched = std::mem::take(&mut context.session().watched);
+    context.engine.unwatch(watched);
+    Ok(context.ok())
+}
+
+/// Ends MULTI and all watches of a client.
+pub(super) fn forget(context: &mut ControlContext<'_>) {
+    let session = context.session();
+    session.multi = None;
+    session.review();
+    let watched = std::mem::take(&mut session.watched);
+    context.engine.unwatch(watched);
+}
+
+fn watch(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
+    if context.session().multi.is_some() {
+        return Err(CommandError::Text("ERR WATCH inside MULTI is not allowed"));
+    }
+    let db = context.session().db;
+    let mut keys: Vec<Box<[u8]>> = Vec::new();
+    for key in args.from(1).iter() {
+        let is_watched = |watched: &Watched| watched.db == db && *watched.key == *key;
+        if !context.session().watched.iter().any(is_watched) && !keys.iter().any(|it| **it == *key)
+        {
+            keys.push(key.into());
+        }
+    }
+    if keys.is_empty() {
+        return Ok(context.ok());
+    }
+    let engine = &*context.engine;
+    let mut claims: Vec<(_, Claim)> = Vec::new();
+    for key in &keys {
+        let shard = engine.map.shard_of_key(key);
+        let claimed = (
+            fingerprint(db, engine.host.shard.key(key).hash),
+            Mode::Shared,
+        );
+        match claims.iter_mut().find(|(at, _)| *at == shard) {
+            Some((_, claim)) => claim.keys.push(claimed),
+            None => claims.push((
+                shard,
+                Claim {
+                    keys: vec![claimed],
+                    whole: None,
+                },
+            )),
+        }
+    }
+    let program = WatchKeys::new(engine.map, db, keys);
+    Ok(Answer::Transaction(claims, Box::new(program)))
+}
+
+fn exec(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
+    let session = context.session();
+    let Some(multi) = session.multi.take() else {
+        return Err(CommandError::Text("ERR EXEC without MULTI"));
+    };
+    let watched = std::mem::take(&mut session.watched);
+    let (db, resp) = (session.db, session.resp);
+    session.review();
+    if multi.is_spoiled {
+        context.engine.unwatch(watched);
+        return Err(CommandError::Text(
+            "EXECABORT Transaction discarded because of previous errors.",
+        ));
+    }
+    let mut queued = multi.queued;
+    let databases = context.engine.config.settings().databases;
+    select_databases(&mut queued, db, databases);
+    if queued.is_empty() && watched.is_empty() {
+        context.reply().array(0);
+        return Ok(Answer::Now);
+    }
+    let engine = &mut *context.engine;
+    let exec = Exec::new(engine.surroundings(), engine.me, resp, watched, queued);
+    let claims = exec.claims(&engine.host.shard);
+    Ok(Answer::Transaction(claims, Box::new(exec)))
+}
+
+/// Gives each queued command the database that the SELECTs before it in the MULTI choose.
+fn select_databases(queued: &mut [Queued], mut db: DbIndex, databases: u16) {
+    for queued in queued {
+        match queued {
+            Queued::Shard(request) => request.db = db,
+            Queued::Control(args) => {
+                let args = args.args();
+                if args.len() == 2 && equals_ignore_case(args.word(0), "SELECT") {
+                    db = super::connection::parse_db(args.word(1), databases).unwrap_or(db);
+                }
+            }
+        }
+    }
+}
+
+/// Runs a command of the coordinator that stands in a MULTI.
+pub(crate) fn ask(core: &mut Core, tx: TxId, origin: Origin, args: &PackedArgs) {
+    let (id, ..) = read_origin(origin);
+    let mut out = Vec::new();
+    let Core { engine, net, .. } = core;
+    let Some(connection) = net.connection_mut(id) else {
+        // The client has left; the transaction still has to end.
+        engine.transactions.answer(&mut engine.host, tx, out);
+        return;
+    };
+    let args = args.args();
+    let command = engine.shared.table.resolve(args).copied();
+    let answer = match command.map(|command| command.run) {
+        Some(Run::Control(run)) => {
+            let mut context = ControlContext {
+                engine,
+                id,
+                connection,
+                out: &mut out,
+            };
+            run(&mut context, args)
+        }
+        Some(Run::Shard(_)) | None => Err(CommandError::Syntax),
+    };
+    match answer {
+        Ok(Answer::Gather(gather)) => return engine.ask(Asker::Transaction(tx), gather),
+        Ok(Answer::Now | Answer::Close) => {}
+        Ok(Answer::Silence | Answer::Transaction(..)) => {
+            // No command that is allowed in a MULTI answers so.
+            Reply {
+                out: &mut out,
+                resp: connection.session.resp,
+            }
+            .error("ERR Command not allowed inside a transaction");
+        }
+        Err(error) => {
+            out.clear();
+            let name = command.map_or("", |command| command.full_name);
+            Reply {
+                out: &mut out,
+                resp: connection.session.resp,
+            }
+            .error(&error.text(name, args));
+        }
+    }
+    if let Some(command) = command {
+        engine.observed.count(command.index, 0, &out);
+    }
+    engine.transactions.answer(&mut engine.host, tx, out);
+}
+
+impl Engine {
+    /// Ends watches; the shards need not answer.
+    pub fn unwatch(&mut self, watched: Vec<Watched>) {
+        for watched in watched {
+            let shard = self.map.shard_of_key(&watched.key);
+            let claim = Claim {
+                keys: Vec::new(),
+                whole: None,
+            };
+            let operations = vec![Operation::CheckWatches(vec![watched])];
+            let tx = self.shared.tx_ids.next();
+            self.host.outbox.push((
+                shard,
+                Message::Alone {
+                    tx,
+                    claim,
+                    operations,
+                },
+            ));
+        }
+    }
+}

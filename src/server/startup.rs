@@ -1,0 +1,377 @@
+//! Order of construction: checks, configuration, listeners, cores; and what ends them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use base::ids::ShardId;
+use coordinator::host::{Host, TxIds};
+use coordinator::route::SlotMap;
+use net::turn::Net;
+use runtime::executor::{CoreContext, CoreSpec, start_cores};
+use runtime::listener::{Listener, TcpOptions, bind_tcp, bind_unix};
+use runtime::mesh::{MeshEnd, mesh};
+use runtime::signals::{Signal, on_signals};
+use runtime::socket_ring::{RingOptions, SocketRing};
+use runtime::topology::{Cpu, default_shard_count, usable_cpus};
+use runtime::waker::Waker;
+use shard::Shard;
+
+use crate::config::Config;
+use crate::config::loader::Disk;
+use crate::core_loop::Core;
+use crate::engine::{CoreMessage, Engine, Shared};
+use crate::table::CommandTable;
+
+/// Why the server does not start: one line with the cause and the remedy.
+#[derive(Debug)]
+pub struct StartError(pub String);
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Messages that a lane between two cores holds before the sender has to wait.
+const LANE_MESSAGES: usize = 1024;
+
+/// What one core is started with.
+struct CoreSeed {
+    listeners: Vec<Listener>,
+    mesh: MeshEnd<CoreMessage>,
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+///
+/// If it cannot start; nothing was served then.
+pub fn serve(config: Config) -> Result<(), StartError> {
+    let report = runtime::preflight::check().map_err(|refusal| StartError(refusal.message))?;
+    let settings = config.settings().clone();
+    enter_data_dir(&settings.data_dir)?;
+    let shard_count = shard_count(&config)?;
+    let clients_fit = report.open_files_max.saturating_sub(RESERVED_DESCRIPTORS);
+    if u64::from(settings.clients_max) > clients_fit {
+        tracing::warn!(
+            maxclients = settings.clients_max,
+            open_files = report.open_files_max,
+            "fewer clients fit than maxclients says: raise the limit of open files (ulimit -n)"
+        );
+    }
+    let mut listeners = listeners(&config, shard_count)?;
+    let ends = mesh::<CoreMessage>(usize::from(shard_count), LANE_MESSAGES)
+        .map_err(|error| StartError(format!("connect the cores: {error}")))?;
+    let wakers: Vec<Waker> = ends.iter().map(MeshEnd::waker).collect();
+    let shared = Arc::new(shared(&config, shard_count));
+    let cpus = if settings.is_pinned {
+        usable_cpus()
+    } else {
+        Vec::new()
+    };
+    let specs = ends.into_iter().enumerate().map(|(index, mesh)| CoreSpec {
+        shard: ShardId(u16::try_from(index).unwrap_or(0)),
+        cpu: pinned_cpu(&cpus, index, shard_count),
+        seed: CoreSeed {
+            listeners: std::mem::take(&mut listeners[index]),
+            mesh,
+        },
+    });
+    let specs = specs.collect();
+    banner(&config, shard_count);
+    let reload = Arc::new(AtomicBool::new(false));
+    let guard = watch_signals(Arc::clone(&shared), wakers, Arc::clone(&reload))
+        .map_err(|error| StartError(format!("watch signals: {error}")))?;
+    write_pid_file(&config)?;
+    let config = Arc::new(config);
+    let hash_seed = runtime::clock::random_seed();
+    let body_config = Arc::clone(&config);
+    let cores = start_cores(specs, move |context, seed| {
+        let (shared, config) = (Arc::clone(&shared), Arc::clone(&body_config));
+        let reload = Arc::clone(&reload);
+        async move {
+            match build_core(&context, seed, shared, config, hash_seed) {
+                Ok(mut core) => {
+                    core.reload = reload;
+                    core.run().await;
+                }
+                Err(error) => {
+                    tracing::error!(core = context.shard().0, %error, "build the core");
+                    std::process::exit(EXIT_REFUSED);
+                }
+            }
+        }
+    })
+    .map_err(|error| StartError(format!("start the cores: {error}")))?;
+    let result = cores.join();
+    drop(guard);
+    if let Some(path) = &config.settings().pid_file {
+        remove_quietly(path);
+    }
+    if let Some(path) = &config.settings().unixsocket {
+        remove_quietly(path);
+    }
+    result.map_err(|error| StartError(format!("a core has failed: {error}")))?;
+    tracing::info!("bye");
+    Ok(())
+}
+
+/// Exit code of a start that was refused (`EX_CONFIG` of sysexits).
+pub const EXIT_REFUSED: i32 = 78;
+
+/// Descriptors that are not for clients: listeners, rings, wake-ups, files.
+const RESERVED_DESCRIPTORS: u64 = 64;
+
+fn remove_quietly(path: &Path) {
+    if let Err(error) = runtime::file::remove(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "remove file");
+    }
+}
+
+fn enter_data_dir(path: &Path) -> Result<(), StartError> {
+    let shown = path.display();
+    runtime::file::create_dir(path).map_err(|error| {
+        StartError(format!(
+            "create data directory {shown}: {error}; choose another with --dir"
+        ))
+    })
+}
+
+fn shard_count(config: &Config) -> Result<u16, StartError> {
+    let count = config
+        .settings()
+        .shards
+        .map_or_else(default_shard_count, usize::from);
+    match u16::try_from(count) {
+        Ok(count) if (1..=base::limits::SHARDS_MAX).contains(&count) => Ok(count),
+        Ok(_) | Err(_) => Err(StartError(format!(
+            "{count} shards are not possible; choose 1 to {} with --shards",
+            base::limits::SHARDS_MAX
+        ))),
+    }
+}
+
+/// Cores are pinned only if each has a processor of its own.
+fn pinned_cpu(cpus: &[Cpu], index: usize, shard_count: u16) -> Option<Cpu> {
+    if cpus.len() < usize::from(shard_count) {
+        None
+    } else {
+        cpus.get(index).copied()
+    }
+}
+
+/// Binds the listeners of every core.
+fn listeners(config: &Config, shard_count: u16) -> Result<Vec<Vec<Listener>>, StartError> {
+    let settings = config.settings();
+    let mut all: Vec<Vec<Listener>> = (0..shard_count).map(|_| Vec::new()).collect();
+    let mut bound = 0;
+    for bind in &settings.bind {
+        if settings.port != 0 {
+            let address = SocketAddr::new(bind.address, settings.port);
+            match bind_everywhere(address, config, &mut all) {
+                Ok(()) => bound += 1,
+                Err(error) if bind.is_optional => {
+                    tracing::warn!(%address, %error, "not listening there");
+                }
+                Err(error) => return Err(cannot_listen(&address.to_string(), &error)),
+            }
+        }
+        for (index, own) in all.iter_mut().enumerate() {
+            if settings.shard_ports != 0 {
+                let offset = u16::try_from(index).unwrap_or(0);
+                let address = SocketAddr::new(bind.address, settings.shard_ports + offset);
+                let options = tcp_options(config, false);
+                let listener = bind_tcp(address, options);
+                let listener =
+                    listener.map_err(|error| cannot_listen(&address.to_string(), &error))?;
+                own.push(listener);
+                bound += 1;
+            }
+        }
+    }
+    if let Some(path) = &settings.unixsocket {
+        let mode = (settings.unixsocket_mode != 0).then_some(settings.unixsocket_mode);
+        let listener = bind_unix(path, mode, settings.tcp_backlog)
+            .map_err(|error| cannot_listen(&path.display().to_string(), &error))?;
+        all[0].push(listener);
+        bound += 1;
+    }
+    if bound == 0 {
+        return Err(StartError(
+            "nothing to listen on: set port, unixsocket or shard-ports".to_owned(),
+        ));
+    }
+    Ok(all)
+}
+
+fn tcp_options(config: &Config, reuse_port: bool) -> TcpOptions {
+    TcpOptions {
+        backlog: config.settings().tcp_backlog,
+        reuse_port,
+        nodelay: true,
+        keepalive_seconds: config.settings().tcp_keepalive_seconds,
+    }
+}
+
+/// Every core listens on `address`. The first bind goes without sharing, so that an address that
+/// another server listens on is noticed.
+fn bind_everywhere(
+    address: SocketAddr,
+    config: &Config,
+    all: &mut [Vec<Listener>],
+) -> io::Result<()> {
+    drop(bind_tcp(address, tcp_options(config, false))?);
+    for own in all {
+        own.push(bind_tcp(address, tcp_options(config, true))?);
+    }
+    Ok(())
+}
+
+fn cannot_listen(address: &str, error: &io::Error) -> StartError {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => "another server is there: stop it or choose another port",
+        io::ErrorKind::PermissionDenied => "choose a port above 1023 or run with more rights",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address: change bind",
+        _ => "change bind, port or unixsocket",
+    };
+    StartError(format!("listen on {address}: {error}; {remedy}"))
+}
+
+fn shared(config: &Config, shard_count: u16) -> Shared {
+    let (one, two) = runtime::clock::random_seed();
+    let (three, _) = runtime::clock::random_seed();
+    let first = config.settings().shard_ports;
+    Shared {
+        tx_ids: TxIds::default(),
+        client_count: AtomicUsize::new(0),
+        client_ids: AtomicU64::new(0),
+        monitor_count: AtomicUsize::new(0),
+        started_at: runtime::clock::unix_millis(),
+        started: runtime::clock::monotonic(),
+        run_id: format!("{one:016x}{two:016x}{:08x}", three >> 32),
+        table: CommandTable::new(&config.settings().renamed_commands),
+        shard_ports: if first == 0 {
+            Vec::new()
+        } else {
+            (0..shard_count).map(|index| first + index).collect()
+        },
+        stopping: AtomicBool::new(false),
+    }
+}
+
+fn banner(config: &Config, shard_count: u16) {
+    let settings = config.settings();
+    tracing::info!(
+        version = crate::version::TRESTLE,
+        redis_version = crate::version::REDIS,
+        shards = shard_count,
+        port = settings.port,
+        shard_ports = settings.shard_ports,
+        memory_limit = settings.memory_bytes_max,
+        persistence = "none",
+        pid = std::process::id(),
+        "trestle starts"
+    );
+}
+
+fn watch_signals(
+    shared: Arc<Shared>,
+    wakers: Vec<Waker>,
+    reload: Arc<AtomicBool>,
+) -> io::Result<runtime::signals::SignalGuard> {
+    on_signals(move |signal| {
+        match signal {
+            Signal::Terminate | Signal::Interrupt => {
+                tracing::info!(?signal, "stopping");
+                shared.stopping.store(true, Ordering::Relaxed);
+            }
+            Signal::HangUp => reload.store(true, Ordering::Relaxed),
+        }
+        for waker in &wakers {
+            waker.wake();
+        }
+    })
+}
+
+fn write_pid_file(config: &Config) -> Result<(), StartError> {
+    let Some(path) = &config.settings().pid_file else {
+        return Ok(());
+    };
+    let text = format!("{}\n", std::process::id());
+    runtime::file::write_atomically(path, text.as_bytes())
+        .map_err(|error| StartError(format!("write pid file {}: {error}", path.display())))
+}
+
+fn build_core(
+    context: &CoreContext,
+    seed: CoreSeed,
+    shared: Arc<Shared>,
+    config: Arc<Config>,
+    hash_seed: (u64, u64),
+) -> io::Result<Core> {
+    let me = context.shard();
+    let count = u16::try_from(seed.mesh.core_count()).unwrap_or(1);
+    let ring = SocketRing::new(RingOptions::default(), seed.mesh.waker())?;
+    let net = Net::new(ring, net_options(&config));
+    let shard = Shard::new(me, shard_options(&config, hash_seed));
+    let host = Host::new(me, shard, shared.tx_ids.clone());
+    let engine = Engine::new(host, SlotMap::new(count), shared, config);
+    let mut core = Core::new(engine, net, seed.mesh, context);
+    for listener in seed.listeners {
+        let id = core.net.listen(listener);
+        core.listeners.push(id);
+    }
+    Ok(core)
+}
+
+/// Returns what the configuration says to a shard.
+#[must_use]
+pub fn shard_options(config: &Config, hash_seed: (u64, u64)) -> shard::Options {
+    let settings = config.settings();
+    shard::Options {
+        databases: settings.databases,
+        hash_seed,
+        bulk_bytes_max: settings.bulk_bytes_max,
+        lfu: false,
+        lfu_log_factor: settings.lfu_log_factor,
+        lfu_decay_minutes: settings.lfu_decay_minutes,
+    }
+}
+
+/// Returns what the configuration says to the connections.
+#[must_use]
+pub fn net_options(config: &Config) -> net::turn::Options {
+    let settings = config.settings();
+    net::turn::Options {
+        bulk_bytes_max: settings.bulk_bytes_max,
+        input_bytes_max: base::cast::usize_from(settings.query_bytes_max),
+        output_bytes_max: base::cast::usize_from(settings.output_limits.normal.hard_bytes),
+        ..net::turn::Options::default()
+    }
+}
+
+/// Reads the sources of the configuration again.
+pub fn reload(core: &mut Core) {
+    let mut config = (*core.engine.config).clone();
+    match config.reload(&Disk) {
+        Ok(reloaded) => {
+            tracing::info!(
+                changed = ?reloaded.changed,
+                need_restart = ?reloaded.need_restart,
+                "configuration read again"
+            );
+            for warning in reloaded.warnings {
+                tracing::warn!("{warning}");
+            }
+            core.spread_config(Arc::new(config));
+        }
+        Err(error) => tracing::error!(%error, "configuration left as it was"),
+    }
+}
