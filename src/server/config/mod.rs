@@ -332,7 +332,8 @@ impl Config {
 
     /// Returns the file the configuration came from with the present values in it.
     ///
-    /// Write it with [`loader::replace_file`].
+    /// Write it with [`loader::replace_file`]. Options of the command line are written as well, as in
+    /// Redis; what the environment or an included file says is left there.
     ///
     /// # Errors
     ///
@@ -346,6 +347,11 @@ impl Config {
         let values: Vec<(&'static Directive, &Value)> = self
             .slots
             .iter()
+            .filter(|slot| match &slot.place {
+                Place::Environment(_) => false,
+                Place::File(other, _) => *other == path,
+                Place::Default | Place::CommandLine | Place::ConfigSet => true,
+            })
             .map(|slot| (slot.directive, &slot.value))
             .collect();
         let text = if is_toml(&path) {

@@ -251,8 +251,9 @@ pub fn quote(word: &str) -> String {
 
 /// Returns `text` with the lines changed or added that make it give `values`.
 ///
-/// `values` holds every directive once. A directive that the file has on several lines is written on
-/// the last of them. One that the file does not have is added at the end if it is not at its default.
+/// `values` holds a directive once at most; lines of others stay. A directive that the file has on
+/// several lines is written on the last of them. One that the file does not have is added at the
+/// end if it is not at its default.
 ///
 /// # Errors
 ///

@@ -26,7 +26,7 @@ pub struct Settings {
     pub timeout_seconds: u32,
     /// Clients that may be connected at once, on all cores together.
     pub clients_max: u32,
-    /// Refuses clients from other machines while there is no password and no explicit `bind`.
+    /// Refuses clients from other machines while there is no password.
     pub is_protected: bool,
     /// Numbered databases.
     pub databases: u16,

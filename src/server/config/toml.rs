@@ -226,8 +226,8 @@ fn scalar(value: &toml_edit::Value) -> Result<String, String> {
 
 /// Returns `text` with the keys changed or added that make it give `values`.
 ///
-/// `values` holds every directive once. One that the file does not have is added to its section if
-/// it is not at its default.
+/// `values` holds a directive once at most; keys of others stay. One that the file does not have is
+/// added to its section if it is not at its default.
 ///
 /// # Errors
 ///

@@ -7,8 +7,8 @@
 //! - `kind.parse(&value.words(), ..)` gives `value` again, for every value a kind can produce.
 //! - A value of a kind with bounds is inside them.
 //!
-//! Not here: what a value means to the server (`settings`), and where a text came from (`redis_conf`,
-//! `toml`, `flags`).
+//! Not here: what a value means to the server (`settings`), and where a text came from
+//! (`redis_conf`, `toml`, `flags`).
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -161,7 +161,7 @@ impl BindAddress {
 }
 
 impl Kind {
-    /// True if the directive takes several words, which one text may then hold, separated by spaces.
+    /// True if the directive takes several words; one text may hold them too, with spaces between.
     #[must_use]
     pub fn is_list(self) -> bool {
         matches!(

@@ -1,7 +1,8 @@
 //! Every directive, declared once, in groups.
 //!
-//! All of redis.conf 7.2 is here, and what is our own. A directive works, waits for a feature, tunes
-//! a feature that is switched off, or is meaningless here for a reason that the declaration gives.
+//! All of redis.conf 7.2 and 7.4 is here, and what is our own. A directive works, waits for a
+//! feature, tunes a feature that is switched off, or is meaningless here, for a reason the
+//! declaration gives.
 //!
 //! Not here: what a declaration consists of (`directive`).
 

@@ -311,6 +311,13 @@ pub(super) static PROCESS: &[D] = &[
         "Log files that are kept when they are rotated.",
     )
     .toml(&["logging.max_backups"]),
+    D::live(
+        "hide-user-data-from-log",
+        Kind::Bool,
+        "no",
+        NotYet("hiding of user data in the log"),
+        "Keeps keys and values of users out of the log.",
+    ),
     D::start(
         "syslog-enabled",
         Kind::Bool,

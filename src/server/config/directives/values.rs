@@ -334,6 +334,13 @@ pub(super) static SCRIPTS: &[D] = &[
         "Milliseconds a script may run before other clients are told that the server is busy.",
     )
     .alias(&["lua-time-limit"]),
+    D::live(
+        "lazyexpire-nested-arbitrary-keys",
+        Kind::Bool,
+        "yes",
+        NotYet("scripting"),
+        "Lets a lookup inside a script or transaction remove any dead key at once.",
+    ),
     D::start(
         "loadmodule",
         Kind::Words,
