@@ -44,6 +44,9 @@ pub struct Host {
     ids: TxIds,
     locks: LockTable,
     parked: Map<TxId, Parked>,
+    /// The largest id of a transaction over several shards that has left here. One that comes later
+    /// with a smaller id might stand before that one elsewhere, so it has to come back with a new id.
+    passed: TxId,
     random: Random,
 }
 
@@ -98,6 +101,7 @@ impl Host {
             ids,
             locks: LockTable::default(),
             parked: Map::default(),
+            passed: TxId(0),
             random: Random::new(seed.0 ^ seed.1),
         }
     }
@@ -259,7 +263,7 @@ impl Host {
 
     fn schedule(&mut self, from: ShardId, tx: TxId, claim: Claim) {
         self.counters.scheduled += 1;
-        let accepted = self.locks.schedule(tx, claim) != Scheduled::Refused;
+        let accepted = tx > self.passed && self.locks.schedule(tx, claim) != Scheduled::Refused;
         if !accepted {
             self.counters.refused += 1;
         }
@@ -297,8 +301,14 @@ impl Host {
     fn release(&mut self, tx: TxId) {
         self.parked.remove(&tx);
         let mut granted = Vec::new();
-        self.locks.release(tx, &mut granted);
+        self.leave(tx, &mut granted);
         self.run_granted(granted);
+    }
+
+    /// Ends the claim of a transaction over several shards.
+    fn leave(&mut self, tx: TxId, granted: &mut Vec<TxId>) {
+        self.passed = self.passed.max(tx);
+        self.locks.release(tx, granted);
     }
 
     /// Runs what became free, in the order of ids; each that ends may free others.
@@ -336,7 +346,7 @@ impl Host {
                     let outcomes = self.run_operations(operations);
                     self.send(from, Message::HopDone { tx, outcomes });
                     if last {
-                        self.locks.release(tx, &mut granted);
+                        self.leave(tx, &mut granted);
                     }
                 }
                 // Granted before its hop came: the hop will find it so.

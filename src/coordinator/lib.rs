@@ -12,7 +12,8 @@
 //!   its keys it runs at once; otherwise it gets a transaction id and waits in that shard's
 //!   lock table.
 //! - A request over several shards takes an id from one counter and schedules its claims on all of
-//!   them in parallel. A shard refuses a claim whose place in the order of ids is already past; then
+//!   them in parallel. A shard refuses a claim whose place in the order of ids is already past (a
+//!   conflicting larger id runs, or any larger id has come and gone); then
 //!   the coordinator withdraws everywhere and comes back with a new id. When all shards have
 //!   accepted, it runs in one or more hops; each shard runs a hop when every smaller
 //!   conflicting id has left, and releases the claim with the last hop.
@@ -33,3 +34,6 @@ pub mod message;
 pub mod program;
 pub mod route;
 pub mod transaction;
+
+#[cfg(test)]
+mod tests;

@@ -75,8 +75,8 @@ struct Transaction {
     phase: Phase,
     /// The shards of the hop under way, and what they gave.
     hop: Vec<(ShardId, Option<Vec<Outcome>>)>,
-    /// The claims are gone, or were never taken.
-    is_released: bool,
+    /// The shards that hold a claim.
+    holders: Vec<ShardId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl Transactions {
             first: None,
             phase: Phase::Running { awaited: 0 },
             hop: Vec::new(),
-            is_released: true,
+            holders: Vec::new(),
         };
         match first {
             Step::Hop {
@@ -138,7 +138,6 @@ impl Transactions {
             }
             Step::Hop { .. } if !transaction.claims.is_empty() => {
                 transaction.first = Some(first);
-                transaction.is_released = false;
                 transaction.schedule(host, tx);
                 self.active.insert(tx, transaction);
             }
@@ -176,7 +175,7 @@ impl Transactions {
     /// Takes an answer of shard `from`.
     pub fn receive(&mut self, host: &mut Host, from: ShardId, message: Message) {
         match message {
-            Message::Scheduled { tx, accepted } => self.scheduled(host, tx, accepted),
+            Message::Scheduled { tx, accepted } => self.scheduled(host, from, tx, accepted),
             Message::HopDone { tx, outcomes } => self.hop_done(host, from, tx, outcomes),
             Message::Requests(_)
             | Message::Replies(_)
@@ -188,7 +187,7 @@ impl Transactions {
         }
     }
 
-    fn scheduled(&mut self, host: &mut Host, tx: TxId, accepted: bool) {
+    fn scheduled(&mut self, host: &mut Host, from: ShardId, tx: TxId, accepted: bool) {
         let Some(transaction) = self.active.get_mut(&tx) else {
             return;
         };
@@ -196,7 +195,11 @@ impl Transactions {
             return;
         };
         *awaited -= 1;
-        *refused |= !accepted;
+        if accepted {
+            transaction.holders.push(from);
+        } else {
+            *refused = true;
+        }
         if *awaited > 0 {
             return;
         }
@@ -216,7 +219,6 @@ impl Transactions {
         };
         transaction.release(host, tx);
         let tx = self.ids.next();
-        transaction.is_released = false;
         transaction.schedule(host, tx);
         self.active.insert(tx, transaction);
     }
@@ -321,11 +323,10 @@ impl Transaction {
             awaited: operations.len(),
         };
         self.hop = operations.iter().map(|(shard, _)| (*shard, None)).collect();
-        if last && !self.is_released {
-            self.is_released = true;
-            for (shard, _) in &self.claims {
-                if !operations.iter().any(|(at, _)| at == shard) {
-                    host.outbox.push((*shard, Message::Release { tx }));
+        if last {
+            for shard in std::mem::take(&mut self.holders) {
+                if !operations.iter().any(|(at, _)| *at == shard) {
+                    host.outbox.push((shard, Message::Release { tx }));
                 }
             }
         }
@@ -343,12 +344,8 @@ impl Transaction {
 
     /// Withdraws the claims, if they are still held.
     fn release(&mut self, host: &mut Host, tx: TxId) {
-        if self.is_released {
-            return;
-        }
-        self.is_released = true;
-        for (shard, _) in &self.claims {
-            host.outbox.push((*shard, Message::Release { tx }));
+        for shard in std::mem::take(&mut self.holders) {
+            host.outbox.push((shard, Message::Release { tx }));
         }
     }
 }

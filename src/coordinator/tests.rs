@@ -1,0 +1,463 @@
+//! A node of several cores in one thread: messages between them are delivered in any order that the
+//! lanes allow, drawn from a seed. Concurrent clients work on a few keys that lie on different
+//! shards; what they see must fit one order of whole requests.
+
+use std::collections::VecDeque;
+
+use base::clock::UnixMillis;
+use base::ids::{DbIndex, ShardId};
+use base::random::Random;
+use commands::spec::ShardCommand;
+use protocol::args::PackedArgs;
+use protocol::reply::Resp;
+use protocol::value::{Value, parse_value};
+use shard::{Options, Shard};
+
+use crate::exec::{Exec, Queued};
+use crate::host::{Host, TxIds};
+use crate::message::{Envelope, Message, Origin, OwnedRequest, Watched};
+use crate::program::{Surroundings, WatchKeys, program_of};
+use crate::route::{Route, SlotMap, route};
+use crate::transaction::{Event, Transactions};
+
+const CORES: u16 = 4;
+const CLIENTS: usize = 8;
+
+struct Node {
+    map: SlotMap,
+    hosts: Vec<Host>,
+    coordinators: Vec<Transactions>,
+    /// Messages by sender, receiver and lane.
+    lanes: Vec<((usize, usize, bool), VecDeque<Message>)>,
+    random: Random,
+    replies: Vec<Option<Reply>>,
+}
+
+#[derive(Debug)]
+enum Reply {
+    Bytes(Vec<u8>),
+    Watching(Vec<Watched>),
+}
+
+fn command(name: &str) -> &'static ShardCommand {
+    commands::all()
+        .find(|it| it.declaration.name == name)
+        .expect("a command of that name")
+}
+
+fn request(words: &[&str]) -> OwnedRequest {
+    let mut args = PackedArgs::default();
+    for word in words {
+        args.push_word(word.as_bytes());
+    }
+    let command = command(words[0]);
+    OwnedRequest {
+        command,
+        db: DbIndex(0),
+        resp: Resp::V2,
+        touch: true,
+        args,
+    }
+}
+
+impl Node {
+    fn new(seed: u64) -> Self {
+        let ids = TxIds::default();
+        let options = |_| Options {
+            databases: 16,
+            hash_seed: (1, 2),
+            ..Options::default()
+        };
+        let hosts = (0..CORES).map(|index| {
+            let mut shard = Shard::new(ShardId(index), options(index));
+            shard.set_now(UnixMillis(1_000_000));
+            Host::new(ShardId(index), shard, ids.clone())
+        });
+        Self {
+            map: SlotMap::new(CORES),
+            hosts: hosts.collect(),
+            coordinators: (0..CORES).map(|_| Transactions::new(ids.clone())).collect(),
+            lanes: Vec::new(),
+            random: Random::new(seed),
+            replies: (0..CLIENTS).map(|_| None).collect(),
+        }
+    }
+
+    fn around(&mut self) -> Surroundings {
+        let draw = self.random.next_u64();
+        Surroundings {
+            map: self.map,
+            databases: 16,
+            bulk_bytes_max: 1 << 29,
+            draw,
+        }
+    }
+
+    fn core_of(client: usize) -> usize {
+        client % usize::from(CORES)
+    }
+
+    fn origin(client: usize) -> Origin {
+        Origin {
+            connection: u64::try_from(client).unwrap(),
+            place: 0,
+        }
+    }
+
+    fn begin(&mut self, client: usize, request: &OwnedRequest) {
+        let core = Self::core_of(client);
+        let route = route(self.map, request.command, request.args.args());
+        let as_request = request.as_request();
+        match route {
+            Route::One(shard) if shard.index() == core => {
+                if self.hosts[core].may_run(&as_request) {
+                    let mut out = Vec::new();
+                    self.hosts[core].run(as_request, &mut out);
+                    self.replies[client] = Some(Reply::Bytes(out));
+                } else {
+                    self.hosts[core].park(shard, Self::origin(client), as_request);
+                }
+            }
+            Route::One(shard) => {
+                let mut envelope = Box::new(Envelope::default());
+                envelope.push(Self::origin(client), as_request);
+                self.hosts[core]
+                    .outbox
+                    .push((shard, Message::Requests(envelope)));
+            }
+            Route::Several(shards) => {
+                let shards = if shards.is_empty() {
+                    self.map.shards().collect()
+                } else {
+                    shards
+                };
+                let claim = self.hosts[core].claim_of(&as_request);
+                let claims = shards
+                    .into_iter()
+                    .map(|shard| (shard, claim.clone()))
+                    .collect();
+                let around = self.around();
+                let program = program_of(around, as_request);
+                let host = &mut self.hosts[core];
+                self.coordinators[core].begin(host, Self::origin(client), claims, program);
+            }
+            Route::Anywhere | Route::Cursor => unreachable!("no such command in this test"),
+        }
+        self.flush(core);
+    }
+
+    fn watch(&mut self, client: usize, keys: &[&str]) {
+        let core = Self::core_of(client);
+        let host = &mut self.hosts[core];
+        let exists = request(&[&["exists"], keys].concat());
+        let claim = host.claim_of(&exists.as_request());
+        let mut shards: Vec<ShardId> = keys
+            .iter()
+            .map(|key| self.map.shard_of_key(key.as_bytes()))
+            .collect();
+        shards.sort_unstable();
+        shards.dedup();
+        let claims = shards
+            .into_iter()
+            .map(|shard| (shard, claim.clone()))
+            .collect();
+        let keys = keys.iter().map(|key| key.as_bytes().into()).collect();
+        let program = Box::new(WatchKeys::new(self.map, DbIndex(0), keys));
+        self.coordinators[core].begin(host, Self::origin(client), claims, program);
+        self.flush(core);
+    }
+
+    fn exec(&mut self, client: usize, watched: Vec<Watched>, queued: Vec<OwnedRequest>) {
+        let core = Self::core_of(client);
+        let queued = queued.into_iter().map(Queued::Shard).collect();
+        let me = ShardId(u16::try_from(core).unwrap());
+        let exec = Exec::new(self.around(), me, Resp::V2, watched, queued);
+        let host = &mut self.hosts[core];
+        let claims = exec.claims(&host.shard);
+        self.coordinators[core].begin(host, Self::origin(client), claims, Box::new(exec));
+        self.flush(core);
+    }
+
+    fn flush(&mut self, core: usize) {
+        for (to, message) in std::mem::take(&mut self.hosts[core].outbox) {
+            let lane = (core, to.index(), message.is_reply());
+            match self.lanes.iter_mut().find(|(at, _)| *at == lane) {
+                Some((_, queue)) => queue.push_back(message),
+                None => self.lanes.push((lane, VecDeque::from([message]))),
+            }
+        }
+        for event in std::mem::take(&mut self.coordinators[core].events) {
+            match event {
+                Event::Done { origin, reply } => self.answer(origin, Reply::Bytes(reply)),
+                Event::Watching { origin, watched } => {
+                    self.answer(origin, Reply::Watching(watched));
+                }
+                Event::Ask { .. } => unreachable!("no control command in this test"),
+            }
+        }
+    }
+
+    fn answer(&mut self, origin: Origin, reply: Reply) {
+        self.replies[usize::try_from(origin.connection).unwrap()] = Some(reply);
+    }
+
+    /// Delivers one message. Returns false if there is none.
+    fn deliver(&mut self) -> bool {
+        let full: Vec<usize> = (0..self.lanes.len())
+            .filter(|index| !self.lanes[*index].1.is_empty())
+            .collect();
+        if full.is_empty() {
+            return false;
+        }
+        let index = full[self.random.index(full.len())];
+        let ((from, to, _), queue) = &mut self.lanes[index];
+        let (from, to) = (*from, *to);
+        let message = queue.pop_front().unwrap();
+        let sender = ShardId(u16::try_from(from).unwrap());
+        match message {
+            Message::Replies(envelope) => {
+                for (index, entry) in envelope.entries().iter().enumerate() {
+                    if !entry.is_late {
+                        let reply = envelope.reply(index).to_vec();
+                        self.answer(entry.origin, Reply::Bytes(reply));
+                    }
+                }
+            }
+            Message::LateReply(late) => self.answer(late.origin, Reply::Bytes(late.reply)),
+            message @ (Message::Scheduled { .. } | Message::HopDone { .. }) => {
+                self.coordinators[to].receive(&mut self.hosts[to], sender, message);
+            }
+            message => self.hosts[to].receive(sender, message),
+        }
+        self.flush(to);
+        true
+    }
+
+    fn is_idle(&self) -> bool {
+        self.hosts.iter().all(|host| host.claims() == 0)
+            && self.coordinators.iter().all(Transactions::is_empty)
+    }
+}
+
+fn bytes(reply: Reply) -> Value {
+    match reply {
+        Reply::Bytes(bytes) => parse_value(&bytes).unwrap().expect("a whole reply").0,
+        Reply::Watching(_) => unreachable!("not a WATCH"),
+    }
+}
+
+/// What a client is doing, and what it has to check when it is answered.
+#[derive(Clone, Debug, PartialEq)]
+enum Doing {
+    Nothing,
+    /// Wrote to the group; nothing to check.
+    Writing,
+    ReadingGroup,
+    CountingTokens,
+    Watching,
+    Reading(Vec<Watched>),
+    Incrementing,
+}
+
+const GROUP: [&str; 6] = ["g:0", "g:1", "g:2", "g:3", "g:4", "g:5"];
+const PLACES: [&str; 5] = ["p:0", "p:1", "p:2", "p:3", "p:4"];
+
+struct World {
+    node: Node,
+    doing: Vec<Doing>,
+    written: u64,
+    seen_max: u64,
+    increments: u64,
+    checks: u64,
+    seed: u64,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut node = Node::new(seed);
+        node.begin(0, &request(&["set", PLACES[0], "token"]));
+        while node.deliver() {}
+        node.replies[0] = None;
+        let doing = vec![Doing::Nothing; CLIENTS];
+        Self {
+            node,
+            doing,
+            written: 0,
+            seen_max: 0,
+            increments: 0,
+            checks: 0,
+            seed,
+        }
+    }
+
+    fn start(&mut self, client: usize) {
+        let node = &mut self.node;
+        self.doing[client] = match node.random.below(7) {
+            0 | 1 => {
+                self.written += 1;
+                let value = self.written.to_string();
+                let mut words = vec!["mset"];
+                for key in GROUP {
+                    words.extend([key, value.as_str()]);
+                }
+                node.begin(client, &request(&words));
+                Doing::Writing
+            }
+            2 => {
+                self.written += 1;
+                let value = self.written.to_string();
+                let sets = GROUP
+                    .iter()
+                    .map(|key| request(&["set", key, value.as_str()]));
+                let sets = sets.collect();
+                node.exec(client, Vec::new(), sets);
+                Doing::Writing
+            }
+            3 => {
+                node.begin(client, &request(&[&["mget"], GROUP.as_slice()].concat()));
+                Doing::ReadingGroup
+            }
+            4 => {
+                let from = PLACES[node.random.index(PLACES.len())];
+                let to = PLACES[node.random.index(PLACES.len())];
+                node.begin(client, &request(&["rename", from, to]));
+                Doing::Writing
+            }
+            5 => {
+                node.begin(client, &request(&[&["exists"], PLACES.as_slice()].concat()));
+                Doing::CountingTokens
+            }
+            _ => {
+                node.watch(client, &["counter:a", "counter:b"]);
+                Doing::Watching
+            }
+        };
+    }
+
+    fn finish(&mut self, client: usize, reply: Reply) {
+        let doing = std::mem::replace(&mut self.doing[client], Doing::Nothing);
+        let seed = self.seed;
+        match doing {
+            Doing::Nothing => unreachable!("a reply without a request (SEED={seed})"),
+            Doing::Writing => {}
+            Doing::ReadingGroup => {
+                let Value::Array(values) = bytes(reply) else {
+                    unreachable!("MGET")
+                };
+                assert!(
+                    values.windows(2).all(|pair| pair[0] == pair[1]),
+                    "torn, SEED={seed}"
+                );
+                self.checks += 1;
+            }
+            Doing::CountingTokens => {
+                assert_eq!(bytes(reply), Value::Integer(1), "tokens, SEED={seed}");
+                self.checks += 1;
+            }
+            Doing::Watching => {
+                let Reply::Watching(watched) = reply else {
+                    unreachable!("WATCH")
+                };
+                let get = request(&["mget", "counter:a", "counter:b"]);
+                self.node.begin(client, &get);
+                self.doing[client] = Doing::Reading(watched);
+            }
+            Doing::Reading(watched) => {
+                let Value::Array(values) = bytes(reply) else {
+                    unreachable!("MGET")
+                };
+                assert_eq!(values[0], values[1], "counters, SEED={seed}");
+                let next = match &values[0] {
+                    Value::Bulk(text) => base::number::parse_i64(text).unwrap() + 1,
+                    _ => 1,
+                };
+                let next = next.to_string();
+                let sets = ["counter:a", "counter:b"];
+                let sets = sets.iter().map(|key| request(&["set", key, next.as_str()]));
+                let sets = sets.collect();
+                self.node.exec(client, watched, sets);
+                self.doing[client] = Doing::Incrementing;
+            }
+            Doing::Incrementing => {
+                if matches!(bytes(reply), Value::Array(_)) {
+                    self.increments += 1;
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, requests: usize) {
+        let mut begun = 0;
+        loop {
+            for client in 0..CLIENTS {
+                if let Some(reply) = self.node.replies[client].take() {
+                    self.finish(client, reply);
+                }
+            }
+            let free: Vec<usize> = (0..CLIENTS)
+                .filter(|it| self.doing[*it] == Doing::Nothing)
+                .collect();
+            let is_starting = begun < requests
+                && !free.is_empty()
+                && (self.node.random.below(3) == 0 || free.len() == CLIENTS);
+            if is_starting {
+                let client = free[self.node.random.index(free.len())];
+                self.start(client);
+                begun += 1;
+            } else if !self.node.deliver() && self.node.replies.iter().all(Option::is_none) {
+                if begun == requests {
+                    break;
+                }
+                assert!(!free.is_empty(), "all wait for ever (SEED={})", self.seed);
+            }
+        }
+        self.seen_max = self.seen_max.max(self.written);
+        let waiting = self
+            .doing
+            .iter()
+            .filter(|doing| **doing != Doing::Nothing)
+            .count();
+        assert_eq!(waiting, 0, "lost replies (SEED={})", self.seed);
+        assert!(
+            self.node.is_idle(),
+            "claims left behind (SEED={})",
+            self.seed
+        );
+    }
+}
+
+#[test]
+fn concurrent_requests_over_shards_are_atomic_and_all_end() {
+    let first = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let seeds = first.map_or(1..41, |seed: u64| seed..seed + 1);
+    let (mut checks, mut increments, mut retries) = (0, 0, 0);
+    for seed in seeds {
+        let mut world = World::new(seed);
+        world.run(400);
+        let get = request(&["get", "counter:a"]);
+        world.node.begin(0, &get);
+        while world.node.deliver() {}
+        let last = bytes(world.node.replies[0].take().expect("a reply"));
+        let expected = match world.increments {
+            0 => Value::Null,
+            count => Value::Bulk(count.to_string().into_bytes()),
+        };
+        assert_eq!(last, expected, "lost increments, SEED={seed}");
+        checks += world.checks;
+        increments += world.increments;
+        retries += world
+            .node
+            .coordinators
+            .iter()
+            .map(|it| it.counters.retries)
+            .sum::<u64>();
+    }
+    // The test must meet what it is about.
+    assert!(
+        checks > 0 && increments > 0,
+        "{checks} checks, {increments} increments"
+    );
+    println!("{checks} checks, {increments} increments, {retries} retries");
+}
