@@ -216,6 +216,7 @@ pub(crate) fn parse(words: &[Vec<u8>]) -> Result<Parsed, UsageError> {
         position: 0,
         options: Options::default(),
         has_count: false,
+        has_duration: false,
     };
     while let Some(word) = parser.words.get(parser.position) {
         if word == b"--" {
@@ -251,6 +252,8 @@ struct Parser<'w> {
     options: Options,
     /// Whether `-n` was given.
     has_count: bool,
+    /// Whether `--duration` was given.
+    has_duration: bool,
 }
 
 impl Parser<'_> {
@@ -340,7 +343,10 @@ impl Parser<'_> {
                 let seed = self.number(name, i64::MIN, i64::MAX)?.rem_euclid(1 << 32);
                 self.options.seed = u32::try_from(seed).ok();
             }
-            "--duration" => self.options.extent = Extent::Time(self.seconds(name)?),
+            "--duration" => {
+                self.options.extent = Extent::Time(self.seconds(name)?);
+                self.has_duration = true;
+            }
             "--warmup" => self.options.warmup = self.seconds(name)?,
             "--json" => self.options.json = Some(PathBuf::from(self.text(name)?)),
             "--server-pid" => {
@@ -367,7 +373,7 @@ impl Parser<'_> {
                 "The option -x needs a command".to_owned(),
             ));
         }
-        if self.has_count && matches!(self.options.extent, Extent::Time(_)) {
+        if self.has_count && self.has_duration {
             return Err(UsageError::Refused(
                 "The options -n and --duration exclude each other".to_owned(),
             ));

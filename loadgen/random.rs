@@ -6,7 +6,7 @@
 //! 310 outputs are thrown away.
 //!
 //! Invariants
-//! - The sequence for a seed equals the one of glibc's default (TYPE_3) state.
+//! - The sequence for a seed equals the one of glibc's default (`TYPE_3`) state.
 //! - A draw costs a handful of instructions and takes no lock.
 //!
 //! Not here: who draws when (`workload`).
@@ -42,7 +42,11 @@ impl Random {
                 word += MODULUS;
             }
         }
-        let mut random = Self { state, oldest: 0 };
+        // The first three words serve once more before sums begin, so the fourth is the oldest.
+        let mut random = Self {
+            state,
+            oldest: SEPARATION,
+        };
         for _ in 0..DISCARDED {
             random.draw();
         }
