@@ -471,9 +471,7 @@ impl<'r> Worker<'r> {
     fn receive(&mut self, index: usize, until_the_end: bool) -> Result<()> {
         loop {
             let connection = &mut self.connections[index];
-            if connection.is_connecting
-                || (connection.replies_left == 0 && self.phase != Phase::Measure)
-            {
+            if connection.is_connecting {
                 return Ok(());
             }
             self.counts.reads += 1;

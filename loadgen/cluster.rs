@@ -10,12 +10,10 @@
 
 use anyhow::{Result, bail, ensure};
 use base::hash::key_slot;
+use base::limits::SLOT_COUNT;
 
 use crate::options::{Options, Target};
 use crate::probe::{Answer, Probe, name_of};
-
-/// Slots of a cluster.
-pub(crate) const SLOT_COUNT: u16 = 16_384;
 
 /// A primary of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
