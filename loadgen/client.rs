@@ -29,7 +29,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::clock::{micros, now};
 use crate::cluster::Tags;
-use crate::cpu::CpuTime;
+use crate::cpu::{self, CpuTime};
 use crate::probe::Connected;
 use crate::random::Random;
 use crate::scanner::ReplyScanner;
@@ -400,6 +400,7 @@ impl<'r> Worker<'r> {
     ///
     /// A sentence for the user: an error of the server, a broken connection, a bad reply.
     pub(crate) fn run(mut self) -> Result<Outcome> {
+        cpu::yield_on_wakeup();
         self.cpu_before = CpuTime::of_this_thread();
         self.enter_phase();
         for index in 0..self.connections.len() {
