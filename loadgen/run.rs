@@ -296,6 +296,14 @@ fn read_server(options: &Options) -> Result<Option<ProcessTimes>> {
     }
 }
 
+/// Returns the time until the first of `moments`; an hour if there is none.
+fn time_until(moments: &[Option<Instant>]) -> Duration {
+    let first = moments.iter().flatten().min();
+    first.map_or(Duration::from_secs(3600), |at| {
+        at.saturating_duration_since(now())
+    })
+}
+
 /// The side of the calling thread while the client threads run.
 struct Conductor<'r> {
     options: &'r Options,
@@ -312,27 +320,18 @@ impl Conductor<'_> {
     /// Waits for all threads, changing the phases on the way. Returns their outcomes in the order
     /// of the threads.
     fn conduct(&mut self, receiver: &Receiver<Result<Outcome>>) -> Result<Vec<Outcome>> {
-        let mut warmup_ends =
-            (!self.options.warmup.is_zero()).then(|| self.opened + self.options.warmup);
-        let mut window_ends = None;
-        if warmup_ends.is_none() {
-            window_ends = self.window_end();
-        }
+        let warmup = self.options.warmup;
+        let mut warmup_ends = (!warmup.is_zero()).then(|| self.opened + warmup);
+        let mut window_ends = if warmup.is_zero() {
+            self.window_end()
+        } else {
+            None
+        };
         let mut progress_at = self.opened + PROGRESS_EVERY;
         let mut outcomes = Vec::new();
         loop {
-            let wakes = [
-                warmup_ends,
-                window_ends,
-                self.progress.is_on().then_some(progress_at),
-            ];
-            let wait = wakes
-                .iter()
-                .flatten()
-                .min()
-                .map_or(Duration::from_secs(3600), |at| {
-                    at.saturating_duration_since(now())
-                });
+            let progress = self.progress.is_on().then_some(progress_at);
+            let wait = time_until(&[warmup_ends, window_ends, progress]);
             match receiver.recv_timeout(wait) {
                 Ok(Ok(outcome)) => outcomes.push(outcome),
                 Ok(Err(error)) => {

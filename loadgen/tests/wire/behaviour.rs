@@ -188,8 +188,8 @@ fn failures_are_told_and_end_with_one() {
     );
 }
 
-#[test]
-fn cluster_gets_load_on_every_node() {
+/// Starts two nodes with half of the slots each, and waits until they form a cluster.
+fn cluster() -> [Server; 2] {
     let enabled = ["--cluster-enabled", "yes"];
     let nodes = [Server::start(&enabled), Server::start(&enabled)];
     nodes[0].ask("CLUSTER ADDSLOTSRANGE 0 8191");
@@ -202,6 +202,50 @@ fn cluster_gets_load_on_every_node() {
             info.contains("cluster_state:ok") && info.contains("cluster_slots_assigned:16384")
         });
     }
+    nodes
+}
+
+#[test]
+fn slots_that_move_are_followed() {
+    let nodes = cluster();
+    let line = format!(
+        "--cluster -p {} -c 4 --duration 1.5 --json - get x{{tag}}",
+        nodes[0].port
+    );
+    let load = std::thread::scope(|scope| {
+        let load = scope.spawn(|| loadgen(&line));
+        wait_until("the load is on", || nodes[0].calls("get") > 0);
+        let answer = nodes[1].ask("CLUSTER MYID");
+        let target = answer.lines().nth(1).unwrap();
+        let moves: Vec<String> = (0..1000)
+            .map(|slot| format!("CLUSTER SETSLOT {slot} NODE {target}"))
+            .collect();
+        for node in nodes.iter().rev() {
+            node.ask(&moves.join("\r\n"));
+        }
+        load.join().unwrap()
+    });
+    assert!(
+        load.status.success(),
+        "{}",
+        String::from_utf8_lossy(&load.stderr)
+    );
+    let document: Value = serde_json::from_slice(&load.stdout).unwrap();
+    let run = &document["runs"][0];
+    let (redirected, requests) = (
+        run["redirections"].as_u64().unwrap(),
+        run["requests"].as_u64().unwrap(),
+    );
+    assert!(redirected > 0, "some requests meet a slot that has moved");
+    assert!(
+        redirected < requests / 10,
+        "{redirected} of {requests}: later ones know better"
+    );
+}
+
+#[test]
+fn cluster_gets_load_on_every_node() {
+    let nodes = cluster();
     let text = loadgen_text(&format!(
         "--cluster -p {} -n 20000 -c 8 -r 1000 -P 4 -t set,get,mset,lpush,zadd",
         nodes[0].port
