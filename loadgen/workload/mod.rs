@@ -1,0 +1,482 @@
+//! What is sent: the named tests, their bytes, and the batch that is patched before each write.
+//!
+//! A command is rendered once. A batch holds it `pipeline` times; before a write only the digits of
+//! the random numbers (and, in a cluster, the hash tags) are overwritten in place, so that a
+//! request costs a few stores and no formatting.
+//!
+//! Source of names, titles and bytes: recordings of redis-benchmark 7.0.15 (MGET: valkey-benchmark,
+//! XADD: redis-benchmark 7.2); `tests/` compares with the installed one again.
+//!
+//! Invariants
+//! - Numbers are drawn in the order of the bytes, one for each placeholder of each copy.
+//! - Placeholders behind the first NUL byte of a batch stay as they are (as in redis-benchmark).
+//!
+//! Not here: sending (`client`), choosing the tag of a slot (`cluster`).
+
+use base::cast;
+
+use crate::options::Options;
+use crate::random::Random;
+
+/// Stands for 12 random digits once `-r` is given.
+pub(crate) const RANDOM_PLACEHOLDER: &[u8] = b"__rand_int__";
+/// Stands for a hash tag in a cluster.
+pub(crate) const TAG_PLACEHOLDER: &[u8] = b"{tag}";
+
+/// One run: what it is called and what it sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Workload {
+    /// Name in reports.
+    pub(crate) title: String,
+    /// One request as it goes over the wire, placeholders included.
+    pub(crate) request: Vec<u8>,
+    /// The "bytes payload" of the report.
+    pub(crate) payload_bytes: usize,
+}
+
+/// How a word of a named test is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// As it stands.
+    Text(&'static str),
+    /// Prefix, then the hash tag in a cluster: the name of a collection.
+    Name(&'static str),
+    /// Prefix, hash tag in a cluster, `:__rand_int__`.
+    Key(&'static str),
+    /// The value of `-d` bytes.
+    Data,
+    /// A score: random with `-r`, else 0.
+    Score,
+    /// Ten keys, or ten pairs of key and value.
+    Keys { with_data: bool },
+}
+
+/// A named test.
+struct Test {
+    /// Names of `-t` that choose it, in lower case.
+    names: &'static [&'static str],
+    title: &'static str,
+    words: &'static [Word],
+    /// Whether it runs when `--compat` is given without `-t`.
+    is_classic: bool,
+}
+
+const LRANGE_NAMES: &[&str] = &[
+    "lrange",
+    "lrange_100",
+    "lrange_300",
+    "lrange_500",
+    "lrange_600",
+];
+
+/// Shorthand for the rows of [`TESTS`].
+const fn test(names: &'static [&'static str], title: &'static str, words: &'static [Word]) -> Test {
+    Test {
+        names,
+        title,
+        words,
+        is_classic: true,
+    }
+}
+
+/// All named tests in the order they run.
+const TESTS: &[Test] = &[
+    // Sent inline: see `request_of`.
+    test(&["ping_inline", "ping"], "PING_INLINE", &[]),
+    test(&["ping_mbulk", "ping"], "PING_MBULK", &[Word::Text("PING")]),
+    test(
+        &["set"],
+        "SET",
+        &[Word::Text("SET"), Word::Key("key"), Word::Data],
+    ),
+    test(&["get"], "GET", &[Word::Text("GET"), Word::Key("key")]),
+    test(
+        &["incr"],
+        "INCR",
+        &[Word::Text("INCR"), Word::Key("counter")],
+    ),
+    test(
+        &["lpush"],
+        "LPUSH",
+        &[Word::Text("LPUSH"), Word::Name("mylist"), Word::Data],
+    ),
+    test(
+        &["rpush"],
+        "RPUSH",
+        &[Word::Text("RPUSH"), Word::Name("mylist"), Word::Data],
+    ),
+    test(
+        &["lpop"],
+        "LPOP",
+        &[Word::Text("LPOP"), Word::Name("mylist")],
+    ),
+    test(
+        &["rpop"],
+        "RPOP",
+        &[Word::Text("RPOP"), Word::Name("mylist")],
+    ),
+    test(
+        &["sadd"],
+        "SADD",
+        &[
+            Word::Text("SADD"),
+            Word::Name("myset"),
+            Word::Text("element:__rand_int__"),
+        ],
+    ),
+    test(
+        &["hset"],
+        "HSET",
+        &[
+            Word::Text("HSET"),
+            Word::Name("myhash"),
+            Word::Text("element:__rand_int__"),
+            Word::Data,
+        ],
+    ),
+    test(
+        &["spop"],
+        "SPOP",
+        &[Word::Text("SPOP"), Word::Name("myset")],
+    ),
+    test(
+        &["zadd"],
+        "ZADD",
+        &[
+            Word::Text("ZADD"),
+            Word::Name("myzset"),
+            Word::Score,
+            Word::Text("element:__rand_int__"),
+        ],
+    ),
+    test(
+        &["zpopmin"],
+        "ZPOPMIN",
+        &[Word::Text("ZPOPMIN"), Word::Name("myzset")],
+    ),
+    test(
+        LRANGE_NAMES,
+        "LPUSH (needed to benchmark LRANGE)",
+        &[Word::Text("LPUSH"), Word::Name("mylist"), Word::Data],
+    ),
+    test(
+        &["lrange", "lrange_100"],
+        "LRANGE_100 (first 100 elements)",
+        &[
+            Word::Text("LRANGE"),
+            Word::Name("mylist"),
+            Word::Text("0"),
+            Word::Text("99"),
+        ],
+    ),
+    test(
+        &["lrange", "lrange_300"],
+        "LRANGE_300 (first 300 elements)",
+        &[
+            Word::Text("LRANGE"),
+            Word::Name("mylist"),
+            Word::Text("0"),
+            Word::Text("299"),
+        ],
+    ),
+    test(
+        &["lrange", "lrange_500"],
+        "LRANGE_500 (first 500 elements)",
+        &[
+            Word::Text("LRANGE"),
+            Word::Name("mylist"),
+            Word::Text("0"),
+            Word::Text("499"),
+        ],
+    ),
+    test(
+        &["lrange", "lrange_600"],
+        "LRANGE_600 (first 600 elements)",
+        &[
+            Word::Text("LRANGE"),
+            Word::Name("mylist"),
+            Word::Text("0"),
+            Word::Text("599"),
+        ],
+    ),
+    test(
+        &["mset"],
+        "MSET (10 keys)",
+        &[Word::Text("MSET"), Word::Keys { with_data: true }],
+    ),
+    Test {
+        names: &["mget"],
+        title: "MGET (10 keys)",
+        words: &[Word::Text("MGET"), Word::Keys { with_data: false }],
+        is_classic: false,
+    },
+    test(
+        &["xadd"],
+        "XADD",
+        &[
+            Word::Text("XADD"),
+            Word::Name("mystream"),
+            Word::Text("*"),
+            Word::Text("myfield"),
+            Word::Data,
+        ],
+    ),
+];
+
+/// Tests of other tools that this one knows but does not have.
+const MISSING_TESTS: &[&str] = &["function_load", "fcall"];
+
+/// Checks the names given with `-t`.
+///
+/// Returns the names that no test has; they choose nothing.
+///
+/// # Errors
+///
+/// A sentence, if a name belongs to a test that other benchmarks have and this one does not.
+pub(crate) fn unknown_tests(names: &[String]) -> Result<Vec<String>, String> {
+    if let Some(missing) = names
+        .iter()
+        .find(|name| MISSING_TESTS.contains(&name.as_str()))
+    {
+        return Err(format!("The test \"{missing}\" is not available"));
+    }
+    let is_known = |name: &String| TESTS.iter().any(|test| test.names.contains(&name.as_str()));
+    Ok(names
+        .iter()
+        .filter(|name| !is_known(name))
+        .cloned()
+        .collect())
+}
+
+/// Returns the runs that `options` ask for, in order: the custom command, or the chosen tests.
+pub(crate) fn workloads(options: &Options) -> Vec<Workload> {
+    if !options.command.is_empty() {
+        let mut request = Vec::new();
+        push_command(&mut request, &options.command);
+        let title: Vec<_> = options
+            .command
+            .iter()
+            .map(|word| String::from_utf8_lossy(word))
+            .collect();
+        let payload_bytes = request.len();
+        return vec![Workload {
+            title: title.join(" "),
+            request,
+            payload_bytes,
+        }];
+    }
+    let data = value_data(options.data_bytes);
+    let is_chosen = |test: &Test| match &options.tests {
+        Some(names) => test
+            .names
+            .iter()
+            .any(|name| names.iter().any(|chosen| chosen == name)),
+        None => test.is_classic || !options.compat,
+    };
+    TESTS
+        .iter()
+        .filter(|test| is_chosen(test))
+        .map(|test| Workload {
+            title: test.title.to_owned(),
+            request: request_of(test, &data, options),
+            payload_bytes: data.len(),
+        })
+        .collect()
+}
+
+/// Renders one request of `test`.
+fn request_of(test: &Test, data: &[u8], options: &Options) -> Vec<u8> {
+    if test.words.is_empty() {
+        return b"PING\r\n".to_vec();
+    }
+    let tag = if options.cluster { ":{tag}" } else { "" };
+    let key = |prefix: &str| format!("{prefix}{tag}:__rand_int__").into_bytes();
+    let mut words: Vec<Vec<u8>> = Vec::new();
+    for word in test.words {
+        match *word {
+            Word::Text(text) => words.push(text.as_bytes().to_vec()),
+            Word::Name(name) => words.push(format!("{name}{tag}").into_bytes()),
+            Word::Key(prefix) => words.push(key(prefix)),
+            Word::Data => words.push(data.to_vec()),
+            Word::Score if options.keyspace.is_some() => words.push(RANDOM_PLACEHOLDER.to_vec()),
+            Word::Score => words.push(b"0".to_vec()),
+            Word::Keys { with_data } => {
+                for _ in 0..10 {
+                    words.push(key("key"));
+                    if with_data {
+                        words.push(data.to_vec());
+                    }
+                }
+            }
+        }
+    }
+    let mut request = Vec::new();
+    push_command(&mut request, &words);
+    request
+}
+
+/// Appends `words` as a RESP array of bulk strings.
+pub(crate) fn push_command<W: AsRef<[u8]>>(out: &mut Vec<u8>, words: &[W]) {
+    out.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+    for word in words {
+        let word = word.as_ref();
+        out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        out.extend_from_slice(word);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Returns the `length` bytes that every request sends as its value.
+fn value_data(length: usize) -> Vec<u8> {
+    let mut state = 1234_u32;
+    (0..length)
+        .map(|_| {
+            state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+            b'0' + u8::try_from((state >> 16) & 63).unwrap_or(0)
+        })
+        .collect()
+}
+
+/// Returns what a connection sends before its first request, and how many replies that brings.
+pub(crate) fn prefix(options: &Options) -> (Vec<u8>, u64) {
+    let mut bytes = Vec::new();
+    let mut replies = 0;
+    let mut push = |words: &[&[u8]]| {
+        push_command(&mut bytes, words);
+        replies += 1;
+    };
+    match (&options.user, &options.password) {
+        (Some(user), Some(password)) => push(&[b"AUTH", user.as_bytes(), password.as_bytes()]),
+        (None, Some(password)) => push(&[b"AUTH", password.as_bytes()]),
+        (_, None) => {}
+    }
+    if options.enable_tracking {
+        push(&[b"CLIENT", b"TRACKING", b"on"]);
+    }
+    if options.database != 0 && !options.cluster {
+        push(&[b"SELECT", options.database.to_string().as_bytes()]);
+    }
+    if options.resp3 {
+        push(&[b"HELLO", b"3"]);
+    }
+    (bytes, replies)
+}
+
+/// A batch of requests with the places to be patched.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    request_bytes: usize,
+    /// Starts of the 12 digits, ascending; empty without `-r`.
+    random_at: Vec<usize>,
+    /// Places in `random_at` for one request; all requests have the same, up to a NUL byte.
+    randoms_per_request: usize,
+    /// Starts of `{tag}`, ascending; empty outside a cluster.
+    tag_at: Vec<usize>,
+    /// Numbers are drawn below this.
+    keyspace: u64,
+}
+
+impl Batch {
+    /// Returns a batch of `pipeline` times `request`.
+    pub(crate) fn new(
+        request: &[u8],
+        pipeline: usize,
+        keyspace: Option<u64>,
+        is_cluster: bool,
+    ) -> Self {
+        let bytes = request.repeat(pipeline);
+        let searched = match memchr::memchr(0, &bytes) {
+            Some(end) => &bytes[..end],
+            None => &bytes[..],
+        };
+        let places = |wanted: bool, needle: &[u8]| -> Vec<usize> {
+            if wanted {
+                memchr::memmem::find_iter(searched, needle).collect()
+            } else {
+                Vec::new()
+            }
+        };
+        let random_at = places(keyspace.is_some(), RANDOM_PLACEHOLDER);
+        let tag_at = places(is_cluster, TAG_PLACEHOLDER);
+        let randoms_per_request = random_at.partition_point(|&at| at < request.len());
+        Self {
+            request_bytes: request.len(),
+            random_at,
+            randoms_per_request,
+            tag_at,
+            keyspace: keyspace.unwrap_or(0),
+            bytes,
+        }
+    }
+
+    /// Draws the numbers of the first `requests` requests.
+    ///
+    /// Cost: a draw and 12 bytes for each random place; nothing if there is none.
+    #[inline]
+    pub(crate) fn patch(&mut self, requests: usize, random: &mut Random) {
+        let places = self
+            .random_at
+            .len()
+            .min(requests * self.randoms_per_request);
+        for &at in &self.random_at[..places] {
+            let number = random.draw_below(self.keyspace);
+            if let Some(digits) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+                put_digits(digits, number);
+            }
+        }
+    }
+
+    /// Returns the bytes of the first `requests` requests.
+    #[inline]
+    pub(crate) fn bytes(&self, requests: usize) -> &[u8] {
+        &self.bytes[..requests * self.request_bytes]
+    }
+
+    /// Overwrites every tag by `tag`, three characters.
+    pub(crate) fn set_tag(&mut self, tag: [u8; 3]) {
+        for &at in &self.tag_at {
+            self.bytes[at + 1..at + 4].copy_from_slice(&tag);
+        }
+    }
+
+    /// Returns whether there are tags to set.
+    pub(crate) fn has_tags(&self) -> bool {
+        !self.tag_at.is_empty()
+    }
+}
+
+/// Writes `number` as 12 digits with leading zeros.
+#[inline]
+fn put_digits(digits: &mut [u8; RANDOM_PLACEHOLDER.len()], number: u32) {
+    // A 32-bit number has ten digits; the placeholder's first two are always zeros.
+    digits[0] = b'0';
+    digits[1] = b'0';
+    let mut rest = number;
+    for place in (1..6).rev() {
+        let pair = &DIGIT_PAIRS[cast::usize_from_u32(rest % 100)];
+        rest /= 100;
+        digits[2 * place] = pair[0];
+        digits[2 * place + 1] = pair[1];
+    }
+}
+
+/// The numbers 00 to 99 as text.
+const DIGIT_PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut tens = 0_u8;
+    let mut index = 0;
+    while tens < 10 {
+        let mut ones = 0_u8;
+        while ones < 10 {
+            pairs[index] = [b'0' + tens, b'0' + ones];
+            index += 1;
+            ones += 1;
+        }
+        tens += 1;
+    }
+    pairs
+};
+
+#[cfg(test)]
+mod tests;
