@@ -7,7 +7,10 @@
 //!
 //! Figures are CPU time of the thread, so other work on the machine changes them little; page faults
 //! are counted apart, as their cost is the kernel's.
-#![expect(unsafe_code, reason = "CPU time and faults of a thread are system calls")]
+#![expect(
+    unsafe_code,
+    reason = "CPU time and faults of a thread are system calls"
+)]
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(missing_docs, reason = "a program")]
 
@@ -28,14 +31,20 @@ const VALUE: &[u8; 16] = b"0123456789abcdef";
 const KEYS_DEFAULT: u64 = 2_000_000;
 
 /// Counts at which the table of bytes per key is printed, as far as the number of keys reaches.
-const COUNTS: [u64; 9] =
-    [200_000, 500_000, 700_000, 1_000_000, 1_500_000, 2_000_000, 4_000_000, 10_000_000, 20_000_000];
+const COUNTS: [u64; 9] = [
+    200_000, 500_000, 700_000, 1_000_000, 1_500_000, 2_000_000, 4_000_000, 10_000_000, 20_000_000,
+];
 
 fn main() {
     // Cargo adds `--bench`.
-    let words: Vec<String> =
-        std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let keys = words.iter().find_map(|word| word.parse().ok()).unwrap_or(KEYS_DEFAULT);
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"))
+        .collect();
+    let keys = words
+        .iter()
+        .find_map(|word| word.parse().ok())
+        .unwrap_or(KEYS_DEFAULT);
     let wanted = |name: &str| {
         let names = ["insert", "get", "memory"];
         let named = words.iter().any(|word| names.contains(&word.as_str()));
@@ -52,7 +61,14 @@ fn main() {
 }
 
 fn shard() -> Shard {
-    Shard::new(ShardId(0), Options { hash_seed: (1, 2), databases: 1, ..Options::default() })
+    Shard::new(
+        ShardId(0),
+        Options {
+            hash_seed: (1, 2),
+            databases: 1,
+            ..Options::default()
+        },
+    )
 }
 
 /// Writes the 13-byte name of a key: a multiplier that is odd spreads them over all numbers.
@@ -88,7 +104,11 @@ fn insert(keys: u64) {
             let now = minor_faults();
             std::mem::replace(&mut faults, now) != now
         };
-        if with_fault { faulted.add(nanos) } else { clean.add(nanos) }
+        if with_fault {
+            faulted.add(nanos)
+        } else {
+            clean.add(nanos)
+        }
         if COUNTS.contains(&(number + 1)) {
             print_memory(&shard, number + 1, resident_before);
         }
@@ -154,7 +174,10 @@ fn timed_batch(shard: &mut Shard, names: &[[u8; KEY_BYTES]], prefetch: bool) -> 
         }
     }
     if prefetch {
-        hashes.iter().take(names.len()).for_each(|&hash| shard.prefetch_entry(DB, hash));
+        hashes
+            .iter()
+            .take(names.len())
+            .for_each(|&hash| shard.prefetch_entry(DB, hash));
     }
     for (name, &hash) in names.iter().zip(&hashes) {
         let key = shard::Key { bytes: name, hash };
@@ -183,7 +206,10 @@ impl Histogram {
 
     fn print(&self, title: &str) {
         let total: u64 = self.counts.iter().sum();
-        println!("  {title}: {total}, mean {} ns", self.sum.checked_div(total).unwrap_or(0));
+        println!(
+            "  {title}: {total}, mean {} ns",
+            self.sum.checked_div(total).unwrap_or(0)
+        );
         for (bucket, &count) in self.counts.iter().enumerate() {
             if count > 0 {
                 println!("    below {:>9} ns: {count}", 2_u64 << bucket);
@@ -195,7 +221,10 @@ impl Histogram {
 
 /// Returns the CPU time of this thread.
 fn thread_nanos() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the clock exists on every Linux, and `time` is ours to write.
     let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     assert_eq!(status, 0, "the clock of the thread can be read");
@@ -215,6 +244,9 @@ fn minor_faults() -> u64 {
 /// Returns the resident bytes of the process.
 fn resident_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").expect("Linux shows its statistics");
-    let pages = text.split(' ').nth(1).and_then(|word| word.parse::<u64>().ok());
+    let pages = text
+        .split(' ')
+        .nth(1)
+        .and_then(|word| word.parse::<u64>().ok());
     pages.expect("the second word is the resident pages") * cast::u64_from(usize_from(4096))
 }

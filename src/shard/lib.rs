@@ -28,6 +28,7 @@ pub mod expiry;
 pub mod keyspace;
 pub mod memory;
 mod segment;
+mod slab;
 mod watches;
 
 use base::clock::UnixMillis;
