@@ -621,8 +621,8 @@ fn write(block: NonNull<u8>, offset: usize, bytes: &[u8]) {
     unsafe {
         place
             .as_ptr()
-            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
-    };
+            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+    }
 }
 
 /// As [`write`], for one of the words before the key.

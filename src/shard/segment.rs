@@ -42,7 +42,7 @@ use crate::slab::{Dense, Slabs};
 const SLOTS: usize = 8;
 const LINE_BYTES: usize = size_of::<Line>();
 const TAG_SHIFT: u32 = 48;
-const ADDRESS_MASK: u64 = (1 << TAG_SHIFT) - 1 & !7;
+const ADDRESS_MASK: u64 = ((1 << TAG_SHIFT) - 1) & !7;
 const EMPTY: u64 = 0;
 const DELETED: u64 = 1 << 1;
 const DEPTH_MASK: u64 = 63;
@@ -311,7 +311,7 @@ impl Segment {
     /// Returns the home bucket of a tag. Rises with the tag.
     #[inline]
     pub(crate) fn home(&self, tag: u16) -> usize {
-        usize::from(tag) * self.buckets() >> 16
+        (usize::from(tag) * self.buckets()) >> 16
     }
 
     /// Returns the lowest tag whose home is `bucket` or after; 2^16 if there is none.

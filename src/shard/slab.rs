@@ -36,24 +36,53 @@ pub(crate) const BLOCK_BYTES_MAX: usize = 512;
 const BLOCK_STEP: usize = 8;
 const HEADER_BYTES: usize = 64;
 
-/// Slabs of the first region and of all others: an almost empty shard shall stay small.
-const FIRST_REGION_SLABS: usize = 4;
-const REGION_SLABS: usize = 16;
+/// Sizes of regions in slabs, powers of two, of which one is lost to alignment: an almost empty shard
+/// shall stay small, and 4 MiB hold two huge pages.
+const REGION_SLABS_MIN: usize = 4;
+const REGION_SLABS_MAX: usize = 64;
+
+/// A new region has about one in this many of the slabs there are, which bounds what lies idle.
+const REGION_SHARE: usize = 8;
+
+/// What the general allocator may add to a region without exceeding whole slabs.
+const REGION_SLACK_BYTES: usize = 4096;
 
 /// Free slabs kept beside those of a region that is given back, so that it is not taken again soon.
-const SPARE_SLABS: usize = REGION_SLABS;
+const SPARE_SLABS: usize = 16;
 
 /// Memory from the general allocator.
 #[derive(Debug)]
 struct Region {
+    /// As the allocator returned it.
+    block: NonNull<u8>,
+    layout: Layout,
+    /// The first slab.
     base: NonNull<u8>,
     slabs: usize,
     free: usize,
 }
 
 impl Region {
-    fn layout(slabs: usize) -> Layout {
-        Layout::from_size_align(slabs * SLAB_BYTES, SLAB_BYTES).expect("a region is a megabyte")
+    /// Allocates a region that takes, with what the allocator adds, `slabs` times [`SLAB_BYTES`].
+    fn new(slabs: usize) -> Self {
+        let bytes = slabs * SLAB_BYTES - REGION_SLACK_BYTES;
+        let layout = Layout::from_size_align(bytes, 16).expect("a region is a few megabytes");
+        // SAFETY: the layout is not empty.
+        let block = unsafe { alloc(layout) };
+        let Some(block) = NonNull::new(block) else {
+            handle_alloc_error(layout)
+        };
+        let skipped = block.addr().get().next_multiple_of(SLAB_BYTES) - block.addr().get();
+        // SAFETY: less than one slab is skipped, and the region is longer.
+        let base = unsafe { block.add(skipped) };
+        let slabs = (bytes - skipped) / SLAB_BYTES;
+        Self {
+            block,
+            layout,
+            base,
+            slabs,
+            free: slabs,
+        }
     }
 
     fn holds(&self, slab: NonNull<u8>) -> bool {
@@ -105,30 +134,17 @@ impl Slabs {
     }
 
     fn add_region(&mut self) {
-        let slabs = if self.regions.is_empty() {
-            FIRST_REGION_SLABS
-        } else {
-            REGION_SLABS
-        };
-        let layout = Region::layout(slabs);
-        // SAFETY: the layout is not empty.
-        let base = unsafe { alloc(layout) };
-        let Some(base) = NonNull::new(base) else {
-            handle_alloc_error(layout)
-        };
-        for index in (0..slabs).rev() {
+        let wanted = (self.taken / REGION_SHARE).next_power_of_two();
+        let region = Region::new(wanted.clamp(REGION_SLABS_MIN, REGION_SLABS_MAX));
+        for index in (0..region.slabs).rev() {
             // SAFETY: inside the region.
-            self.free.push(unsafe { base.add(index * SLAB_BYTES) });
+            self.free
+                .push(unsafe { region.base.add(index * SLAB_BYTES) });
         }
-        let at = self.regions.partition_point(|region| region.base < base);
-        self.regions.insert(
-            at,
-            Region {
-                base,
-                slabs,
-                free: slabs,
-            },
-        );
+        let at = self
+            .regions
+            .partition_point(|other| other.base < region.base);
+        self.regions.insert(at, region);
     }
 
     fn region_of(&self, slab: NonNull<u8>) -> usize {
@@ -144,8 +160,8 @@ impl Drop for Slabs {
 }
 
 fn release(region: &Region) {
-    // SAFETY: `add_region` allocated it with this layout, and it leaves the list of regions.
-    unsafe { dealloc(region.base.as_ptr(), Region::layout(region.slabs)) };
+    // SAFETY: `Region::new` allocated it with this layout, and it leaves the list of regions.
+    unsafe { dealloc(region.block.as_ptr(), region.layout) };
 }
 
 /// What a slab of blocks begins with.
