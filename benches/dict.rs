@@ -12,7 +12,6 @@
     reason = "CPU time and faults of a thread are system calls"
 )]
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
-#![expect(missing_docs, reason = "a program")]
 
 use std::hint::black_box;
 
@@ -104,11 +103,8 @@ fn insert(keys: u64) {
             let now = minor_faults();
             std::mem::replace(&mut faults, now) != now
         };
-        if with_fault {
-            faulted.add(nanos)
-        } else {
-            clean.add(nanos)
-        }
+        let histogram = if with_fault { &mut faulted } else { &mut clean };
+        histogram.add(nanos);
         if COUNTS.contains(&(number + 1)) {
             print_memory(&shard, number + 1, resident_before);
         }

@@ -43,7 +43,8 @@ pub(crate) fn next(policy: Policy, old: u32, now: UnixMillis, random: &mut Rando
         return seconds(now);
     }
     let counter = decayed(old, now, policy.decay_minutes);
-    minutes(now) << 8 | counter + u32::from(grows(counter, policy.log_factor, random))
+    let counter = counter + u32::from(grows(counter, policy.log_factor, random));
+    minutes(now) << 8 | counter
 }
 
 /// Returns the seconds since the last access, under an LRU policy.

@@ -36,6 +36,7 @@ use types::string::{self, Origin};
 
 use crate::access;
 use crate::memory::allocated_bytes;
+use crate::slab::{BLOCK_BYTES_MAX, Blocks, Slabs};
 
 /// Longer values are kept apart from their keys, in bytes.
 pub(crate) const INLINE_VALUE_BYTES_MAX: usize = 4096;
@@ -448,15 +449,28 @@ impl Entry {
 }
 
 /// Makes and destroys entries, and counts their bytes.
+///
+/// Dropping a heap frees the slabs with all small entries in them; the owner destroys its entries
+/// before, as some have more.
 #[derive(Debug, Default)]
 pub(crate) struct Heap {
     bytes: usize,
+    /// The part of `bytes` that lies in slabs.
+    small_bytes: usize,
+    blocks: Blocks,
+    /// Also for what else the owner of the heap keeps in slabs.
+    pub(crate) slabs: Slabs,
 }
 
 impl Heap {
     /// Returns the bytes of all entries that were made and not yet destroyed.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Returns the bytes of the entries that lie in slabs.
+    pub(crate) fn small_bytes(&self) -> usize {
+        self.small_bytes
     }
 
     /// Notes that a value that lies apart took `before` bytes (see [`apart_bytes`]), now `after`.
@@ -466,7 +480,25 @@ impl Heap {
 
     /// Returns the length of the block for `size` bytes of contents.
     fn rounded(size: usize) -> usize {
-        allocated_bytes(size)
+        if size <= BLOCK_BYTES_MAX {
+            size.next_multiple_of(ALIGNMENT)
+        } else {
+            allocated_bytes(size)
+        }
+    }
+
+    fn take_block(&mut self, size: usize) -> NonNull<u8> {
+        if size <= BLOCK_BYTES_MAX {
+            self.small_bytes += size;
+            return self.blocks.take(&mut self.slabs, size);
+        }
+        let layout = Self::layout(size);
+        // SAFETY: the layout is not empty.
+        let block = unsafe { alloc(layout) };
+        let Some(block) = NonNull::new(block) else {
+            handle_alloc_error(layout)
+        };
+        block
     }
 
     fn layout(size: usize) -> Layout {
@@ -501,12 +533,7 @@ impl Heap {
         let size = Self::rounded(start + key_len + inline.len());
         self.bytes += size + apart.as_deref().map_or(0, apart_bytes);
 
-        let layout = Self::layout(size);
-        // SAFETY: the layout is not empty, as every entry has a header.
-        let block = unsafe { alloc(layout) };
-        let Some(block) = NonNull::new(block) else {
-            handle_alloc_error(layout)
-        };
+        let block = self.take_block(size);
         write_word(block, 0, header.0);
         if let Some(at) = new.expire_at {
             write_word(block, Header::expiry_offset(), at.0.cast_unsigned());
@@ -562,9 +589,14 @@ impl Heap {
             // SAFETY: the entry owned it, and is gone after this function.
             unsafe { Box::from_raw(value) }
         });
-        // SAFETY: `create` allocated the block with this layout: the size follows from the header,
-        // and changes in place keep it.
-        unsafe { dealloc(entry.block.as_ptr(), Self::layout(size)) };
+        if size <= BLOCK_BYTES_MAX {
+            self.small_bytes -= size;
+            self.blocks.give(&mut self.slabs, entry.block);
+        } else {
+            // SAFETY: `create` allocated the block with this layout: the size follows from the
+            // header, and changes in place keep it.
+            unsafe { dealloc(entry.block.as_ptr(), Self::layout(size)) };
+        }
         apart
     }
 }
@@ -589,8 +621,8 @@ fn write(block: NonNull<u8>, offset: usize, bytes: &[u8]) {
     unsafe {
         place
             .as_ptr()
-            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
-    };
+            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+    }
 }
 
 /// As [`write`], for one of the words before the key.

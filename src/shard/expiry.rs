@@ -37,7 +37,7 @@ pub struct Swept {
 /// Where the sweep is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SweepPosition {
-    db: usize,
+    db: u16,
     cursor: u64,
 }
 
@@ -52,8 +52,8 @@ impl Shard {
         let mut databases_left = self.databases.len();
         while swept.slots < slots && databases_left > 0 {
             let position = self.sweep_position;
-            let db = DbIndex(u16::try_from(position.db).expect("databases are counted in 16 bits"));
-            let dict = &mut self.databases[position.db];
+            let db = DbIndex(position.db);
+            let dict = &mut self.databases[db.index()];
             if dict.expires_len() == 0 {
                 databases_left -= 1;
                 self.sweep_position = self.next_database(position);
@@ -92,7 +92,7 @@ impl Shard {
 
     fn next_database(&self, position: SweepPosition) -> SweepPosition {
         SweepPosition {
-            db: (position.db + 1) % self.databases.len(),
+            db: (position.db + 1) % self.options.databases,
             cursor: 0,
         }
     }
@@ -101,9 +101,9 @@ impl Shard {
         let stats = &mut self.common.stats;
         stats.expired_keys += base::cast::u64_from(swept.removed);
         stats.expired_time_cap_reached += u64::from(swept.more);
-        if swept.volatile > 0 {
+        let share = (swept.removed * 1_000_000).checked_div(swept.volatile);
+        if let Some(share) = share.map(base::cast::u64_from) {
             // A running mean in which the newest sweep weighs one twentieth, as in Redis.
-            let share = base::cast::u64_from(swept.removed * 1_000_000 / swept.volatile);
             stats.expired_stale_ppm = (stats.expired_stale_ppm * 19 + share) / 20;
         }
     }

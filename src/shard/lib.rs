@@ -30,6 +30,7 @@ pub mod keyspace;
 pub mod locks;
 pub mod memory;
 mod segment;
+mod slab;
 mod watches;
 
 use base::clock::UnixMillis;

@@ -16,13 +16,15 @@ pub struct Ledger {
     pub entry_bytes: usize,
     /// Bytes of the hash tables.
     pub dict_bytes: usize,
+    /// Bytes taken for entries and tables, but holding none at the moment.
+    pub unused_bytes: usize,
 }
 
 impl Ledger {
     /// Returns all bytes together.
     #[must_use]
     pub fn total_bytes(&self) -> usize {
-        self.entry_bytes + self.dict_bytes
+        self.entry_bytes + self.dict_bytes + self.unused_bytes
     }
 
     /// Adds the figures of `other`.
@@ -31,6 +33,7 @@ impl Ledger {
         self.expires += other.expires;
         self.entry_bytes += other.entry_bytes;
         self.dict_bytes += other.dict_bytes;
+        self.unused_bytes += other.unused_bytes;
     }
 }
 

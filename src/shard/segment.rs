@@ -1,7 +1,7 @@
 //! One piece of a dict: a small open hash table of one-word slots.
 //!
 //! ```text
-//! line 0    | used | deleted | volatile | unused ...          |   64 bytes each,
+//! line 0    | used | deleted | volatile | start | number | -   |   64 bytes each,
 //! line 1    | slot | slot | slot | slot | slot | slot | slot | slot |  aligned to a
 //! line ...  | slot | ...                                      |   cache line
 //!
@@ -20,6 +20,8 @@
 //! - A deleted slot becomes empty only if its bucket has another empty slot. Proof that this keeps the
 //!   first: a bucket once without empty slots stays so until the segment is laid out anew, hence one
 //!   that has an empty slot never sent an entry on to the next.
+//! - `start` is the lowest hash of the segment's range and `number` that of its block, so that a
+//!   segment that is moved in memory can be found in the directory and freed.
 //! - `used`, `deleted` and `volatile` count the slots; `used + deleted` stays at or below
 //!   [`Segment::room`].
 //!
@@ -30,12 +32,17 @@
     of a bucket needs one load: 65 instead of 158 ns per lookup at 10 M keys with its batch"
 )]
 
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+
 use base::cast;
+
+use crate::slab::{Dense, Slabs};
 
 const SLOTS: usize = 8;
 const LINE_BYTES: usize = size_of::<Line>();
 const TAG_SHIFT: u32 = 48;
-const ADDRESS_MASK: u64 = (1 << TAG_SHIFT) - 1 & !7;
+const ADDRESS_MASK: u64 = ((1 << TAG_SHIFT) - 1) & !7;
 const EMPTY: u64 = 0;
 const DELETED: u64 = 1 << 1;
 const DEPTH_MASK: u64 = 63;
@@ -46,6 +53,8 @@ pub(crate) const VOLATILE: u64 = 1;
 const USED: usize = 0;
 const DELETED_COUNT: usize = 1;
 const VOLATILE_COUNT: usize = 2;
+const START: usize = 3;
+const NUMBER: usize = 4;
 
 /// Bytes of segments, ascending: the size classes of the allocator that are whole lines. Four per
 /// doubling, so that a segment is never far from full.
@@ -72,6 +81,55 @@ struct Line([u64; SLOTS]);
 /// Not `Copy`, though a directory holds several words for one segment: see [`Segment::alias`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Segment(u64);
+
+/// The hashes that belong to a segment: those whose highest `depth` bits are those of `start`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    pub(crate) start: u64,
+    pub(crate) depth: u32,
+}
+
+/// Where segments come from: dense blocks for each size in [`SIZES`], the general allocator for
+/// larger ones.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    sizes: [Dense; SIZES.len()],
+}
+
+impl Pool {
+    fn large_layout(bytes: usize) -> Layout {
+        Layout::from_size_align(bytes, LINE_BYTES).expect("a segment has at most 2^16 lines")
+    }
+
+    fn take(&mut self, slabs: &mut Slabs, bytes: usize) -> (usize, NonNull<u8>) {
+        if let Ok(index) = SIZES.binary_search(&bytes) {
+            return self.sizes[index].take(slabs, bytes);
+        }
+        let layout = Self::large_layout(bytes);
+        // SAFETY: the layout is not empty.
+        let block = unsafe { alloc(layout) };
+        let Some(block) = NonNull::new(block) else {
+            handle_alloc_error(layout)
+        };
+        (0, block)
+    }
+
+    /// Gives a block back; returns its address if another one moved there.
+    fn give(
+        &mut self,
+        slabs: &mut Slabs,
+        number: usize,
+        bytes: usize,
+        block: *mut u8,
+    ) -> Option<NonNull<u8>> {
+        if let Ok(index) = SIZES.binary_search(&bytes) {
+            return self.sizes[index].give(slabs, number, bytes);
+        }
+        // SAFETY: `take` allocated it with this layout.
+        unsafe { dealloc(block, Self::large_layout(bytes)) };
+        None
+    }
+}
 
 /// Returns the number of buckets to give to `entries`, so that they fill them to 0.8 at most.
 pub(crate) fn buckets_for(entries: usize) -> usize {
@@ -121,16 +179,27 @@ pub(crate) fn tag_in(slot: u64) -> u16 {
 }
 
 impl Segment {
-    /// Allocates a segment without entries.
-    pub(crate) fn new(buckets: usize, depth: u32) -> Self {
-        assert!((1..=BUCKETS_MAX).contains(&buckets) && u64::from(depth) <= DEPTH_MASK);
-        let lines = vec![Line([EMPTY; SLOTS]); buckets + 1].into_boxed_slice();
-        let address = cast::u64_from(Box::into_raw(lines).cast::<Line>().expose_provenance());
+    /// Makes a segment without entries for the hashes from `start` on.
+    pub(crate) fn new(pool: &mut Pool, slabs: &mut Slabs, buckets: usize, range: Range) -> Self {
+        assert!((1..=BUCKETS_MAX).contains(&buckets) && u64::from(range.depth) <= DEPTH_MASK);
+        let (number, block) = pool.take(slabs, (buckets + 1) * LINE_BYTES);
+        let address = cast::u64_from(block.as_ptr().expose_provenance());
         assert!(
             address >> TAG_SHIFT == 0,
             "user space addresses have 47 bits"
         );
-        Self(cast::u64_from(buckets) << TAG_SHIFT | address | u64::from(depth))
+        let first: NonNull<Line> = block.cast();
+        for index in 0..=buckets {
+            // SAFETY: the block has room for the line of counters and one for each bucket.
+            let line = unsafe { first.add(index) };
+            // SAFETY: as above; blocks are aligned to lines, and this one is not shared yet.
+            unsafe { line.write(Line([EMPTY; SLOTS])) };
+        }
+        let mut segment =
+            Self(cast::u64_from(buckets) << TAG_SHIFT | address | u64::from(range.depth));
+        segment.lines_mut()[0].0[START] = range.start;
+        segment.lines_mut()[0].0[NUMBER] = cast::u64_from(number);
+        segment
     }
 
     /// Returns another word for the same segment, for another place of the directory. The dict
@@ -139,11 +208,31 @@ impl Segment {
         Self(self.0)
     }
 
-    /// Frees the segment, not its entries. The caller drops all aliases.
-    pub(crate) fn free(self) {
-        let lines = std::ptr::slice_from_raw_parts_mut(self.first_line(), self.buckets() + 1);
-        // SAFETY: `new` made the box with this many lines, and the dict frees each segment once.
-        drop(unsafe { Box::from_raw(lines) });
+    /// Frees the segment, not its entries. The caller drops all aliases. Another segment of the same
+    /// size may move into its place: if so, returns its lowest hash and its new address, with which
+    /// the caller renews all its words (see [`Segment::moved_to`]).
+    pub(crate) fn free(self, pool: &mut Pool, slabs: &mut Slabs) -> Option<(u64, NonNull<u8>)> {
+        let number = self.number();
+        let moved = pool.give(slabs, number, self.bytes(), self.first_line().cast())?;
+        let line: NonNull<Line> = moved.cast();
+        // SAFETY: a segment moved here, which begins with its line of counters; the words that led
+        // to its old place are renewed before anybody uses them.
+        let mut counts = unsafe { line.read() };
+        counts.0[NUMBER] = cast::u64_from(number);
+        // SAFETY: as above.
+        unsafe { line.write(counts) };
+        Some((counts.0[START], moved))
+    }
+
+    /// Returns the word for this segment after it moved.
+    pub(crate) fn moved_to(&self, block: NonNull<u8>) -> Self {
+        let address = cast::u64_from(block.as_ptr().expose_provenance());
+        Self(self.0 & !(ADDRESS_MASK & !DEPTH_MASK) | address)
+    }
+
+    /// Returns the number of the segment's block among those of its size.
+    pub(crate) fn number(&self) -> usize {
+        self.count(NUMBER)
     }
 
     #[inline]
@@ -222,7 +311,7 @@ impl Segment {
     /// Returns the home bucket of a tag. Rises with the tag.
     #[inline]
     pub(crate) fn home(&self, tag: u16) -> usize {
-        usize::from(tag) * self.buckets() >> 16
+        (usize::from(tag) * self.buckets()) >> 16
     }
 
     /// Returns the lowest tag whose home is `bucket` or after; 2^16 if there is none.

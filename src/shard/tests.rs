@@ -70,7 +70,7 @@ fn random_bytes(random: &mut Random) -> Vec<u8> {
 fn random_key(random: &mut Random, range: u64) -> Vec<u8> {
     let number = random.below(range);
     let mut key = format!("key:{number}").into_bytes();
-    if number % 50 == 0 {
+    if number.is_multiple_of(50) {
         key.resize(300, b'k');
     }
     key
@@ -110,7 +110,7 @@ fn step(shard: &mut Shard, model: &mut Model, random: &mut Random, range: u64) {
         }
         5 => {
             let (bytes, offset) = (random_bytes(random), random.index(600));
-            let (mut value, at) = known.clone().unwrap_or_default();
+            let (mut value, at) = known.unwrap_or_default();
             if !bytes.is_empty() {
                 value.resize(value.len().max(offset + bytes.len()), 0);
                 value[offset..offset + bytes.len()].copy_from_slice(&bytes);

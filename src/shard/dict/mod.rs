@@ -52,7 +52,9 @@ use types::Value;
 
 use crate::entry::{Entry, EntryRef, Heap, NewEntry};
 use crate::memory::{Ledger, allocated_bytes};
-use crate::segment::{self, BUCKETS_SPLIT, Segment, VOLATILE, address_of, slot_of, tag_in, tag_of};
+use crate::segment::{
+    self, BUCKETS_SPLIT, Pool, Range, Segment, VOLATILE, address_of, slot_of, tag_in, tag_of,
+};
 
 /// Deepest directory: cursors have room for 31, but no memory holds that many segments.
 const DEPTH_MAX: u32 = 30;
@@ -96,6 +98,7 @@ pub(crate) struct Dict {
     /// Sum of all expiries, for their mean.
     expire_sum: i128,
     heap: Heap,
+    pool: Pool,
     hasher: KeyHasher,
 }
 
@@ -128,18 +131,42 @@ impl Cursor {
 impl Dict {
     /// Creates a dict without entries. The hasher is the one whose hashes the callers pass.
     pub(crate) fn new(hasher: KeyHasher) -> Self {
-        let segment = Segment::new(1, 0);
         Self {
-            segment_bytes: segment.bytes(),
-            directory: vec![segment],
+            directory: Vec::new(),
             depth: 0,
-            segments: 1,
-            deepest: 1,
+            segments: 0,
+            deepest: 0,
+            segment_bytes: 0,
             len: 0,
             expires: 0,
             expire_sum: 0,
             heap: Heap::default(),
+            pool: Pool::default(),
             hasher,
+        }
+    }
+
+    /// Makes the first segment; an empty dict has none and costs next to nothing.
+    fn begin(&mut self) {
+        let segment = self.new_segment(1, Range { start: 0, depth: 0 });
+        self.segment_bytes = segment.bytes();
+        self.directory = vec![segment];
+        (self.segments, self.deepest) = (1, 1);
+    }
+
+    fn new_segment(&mut self, buckets: usize, range: Range) -> Segment {
+        Segment::new(&mut self.pool, &mut self.heap.slabs, buckets, range)
+    }
+
+    /// Frees a segment that the directory does not name any more.
+    fn free_segment(&mut self, segment: Segment) {
+        if let Some((start, block)) = segment.free(&mut self.pool, &mut self.heap.slabs) {
+            let first = self.word_of(start);
+            let moved = self.directory[first].moved_to(block);
+            let run = self.run_of(&moved);
+            for word in &mut self.directory[first..first + run] {
+                *word = moved.alias();
+            }
         }
     }
 
@@ -167,6 +194,12 @@ impl Dict {
             expires: self.expires,
             entry_bytes: self.heap.bytes(),
             dict_bytes: self.segment_bytes + directory,
+            // Segments too large for slabs are too rare to be told apart here.
+            unused_bytes: self
+                .heap
+                .slabs
+                .taken_bytes()
+                .saturating_sub(self.heap.small_bytes() + self.segment_bytes),
         }
     }
 
@@ -179,20 +212,24 @@ impl Dict {
     /// Begins to load the bucket of a hash.
     #[inline]
     pub(crate) fn prefetch_bucket(&self, hash: u64) {
-        self.directory[self.word_of(hash)].prefetch(tag_of(hash));
+        if let Some(segment) = self.directory.get(self.word_of(hash)) {
+            segment.prefetch(tag_of(hash));
+        }
     }
 
     /// Begins to load the entry that the bucket of a hash names.
     #[inline]
     pub(crate) fn prefetch_entry(&self, hash: u64) {
-        self.directory[self.word_of(hash)].prefetch_entry(tag_of(hash));
+        if let Some(segment) = self.directory.get(self.word_of(hash)) {
+            segment.prefetch_entry(tag_of(hash));
+        }
     }
 
     /// Finds the entry of a key.
     #[inline]
     pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
         let word = self.word_of(hash);
-        let segment = &self.directory[word];
+        let segment = self.directory.get(word)?;
         let position = segment.find(tag_of(hash), |address| self.at(address).key() == key)?;
         Some(Place { word, position })
     }
@@ -249,6 +286,9 @@ impl Dict {
         self.len += 1;
         let volatile = new.expire_at.is_some();
         let entry = self.heap.create(new);
+        if self.directory.is_empty() {
+            self.begin();
+        }
         while !self.directory[self.word_of(hash)].has_room() {
             self.make_room(self.word_of(hash));
         }
@@ -314,6 +354,9 @@ impl Dict {
         count: usize,
         each: &mut dyn FnMut(EntryRef<'_>),
     ) -> u64 {
+        if self.directory.is_empty() {
+            return 0;
+        }
         let cursor = Cursor::unpack(cursor);
         let mut word = self.word_of(cursor.start);
         let mut first_tag = cursor.tag;
@@ -361,6 +404,9 @@ impl Dict {
         slots: usize,
         keep: &mut dyn FnMut(EntryRef<'_>) -> bool,
     ) -> (u64, usize) {
+        if self.directory.is_empty() {
+            return (0, 0);
+        }
         let cursor = Cursor::unpack(cursor);
         let mut word = self.first_word(self.word_of(cursor.start));
         let mut bucket = self.directory[word].home(cursor.tag);
@@ -449,26 +495,28 @@ impl Dict {
         cast::u64_from(word) << 1 << (63 - self.depth)
     }
 
-    /// Puts `new` in the place of the segment at `word`, which is freed.
-    fn put_segment(&mut self, word: usize, new: &Segment) {
-        let first = self.first_word(word);
-        let run = self.run_of(&self.directory[word]);
-        let old = self.directory[word].alias();
-        self.segment_bytes = self.segment_bytes + new.bytes() - old.bytes();
-        for word in &mut self.directory[first..first + run] {
-            *word = new.alias();
-        }
-        old.free();
-    }
-
     /// Lays the segment at `word` out anew with another number of buckets.
     fn resize(&mut self, word: usize, buckets: usize) {
-        let old = &self.directory[word];
-        let mut new = Segment::new(buckets, old.depth());
+        let old = self.directory[word].alias();
+        let (first, run) = (self.first_word(word), self.run_of(&old));
+        let range = Range {
+            start: self.start_of(first),
+            depth: old.depth(),
+        };
+        let mut new = self.new_segment(buckets, range);
         for (_, slot) in old.used_slots(0) {
             new.put(slot);
         }
-        self.put_segment(word, &new);
+        self.segment_bytes = self.segment_bytes + new.bytes() - old.bytes();
+        self.name(&new, first, run);
+        self.free_segment(old);
+    }
+
+    /// Lets `run` words from `first` on stand for a segment.
+    fn name(&mut self, segment: &Segment, first: usize, run: usize) {
+        for word in &mut self.directory[first..first + run] {
+            *word = segment.alias();
+        }
     }
 
     /// Makes room for one more entry in the segment at `word`, or at least comes closer to it.
@@ -517,15 +565,17 @@ impl Dict {
         self.segment_bytes -= old.bytes();
         let old = old.alias();
         for (index, half) in halves.iter().enumerate() {
-            let mut new = Segment::new(segment::buckets_for(half.len()), depth);
+            let first = first + index * half_run;
+            let range = Range {
+                start: self.start_of(first),
+                depth,
+            };
+            let mut new = self.new_segment(segment::buckets_for(half.len()), range);
             self.segment_bytes += new.bytes();
             half.iter().for_each(|&slot| new.put(slot));
-            let start = first + index * half_run;
-            for word in &mut self.directory[start..start + half_run] {
-                *word = new.alias();
-            }
+            self.name(&new, first, half_run);
         }
-        old.free();
+        self.free_segment(old);
         self.segments += 1;
         if depth == self.depth {
             self.deepest += 2;
@@ -589,18 +639,25 @@ impl Dict {
             return false;
         }
         let buckets = segment::buckets_for(segment.used() + other.used());
-        let mut new = Segment::new(buckets, depth - 1);
-        for half in [segment, other] {
-            half.used_slots(0).for_each(|(_, slot)| new.put(slot));
-        }
-        self.segment_bytes = self.segment_bytes + new.bytes() - segment.bytes() - other.bytes();
-        let (segment, other) = (segment.alias(), other.alias());
+        let mut halves = [segment.alias(), other.alias()];
         let start = first & !run;
-        for word in &mut self.directory[start..start + 2 * run] {
-            *word = new.alias();
+        let range = Range {
+            start: self.start_of(start),
+            depth: depth - 1,
+        };
+        let mut new = self.new_segment(buckets, range);
+        self.segment_bytes += new.bytes();
+        for half in &halves {
+            half.used_slots(0).for_each(|(_, slot)| new.put(slot));
+            self.segment_bytes -= half.bytes();
         }
-        segment.free();
-        other.free();
+        self.name(&new, start, 2 * run);
+        // What moves when one is freed is a segment with a higher number: never the other half, if
+        // that has the lower one.
+        halves.sort_by_key(|half| std::cmp::Reverse(half.number()));
+        for half in halves {
+            self.free_segment(half);
+        }
         self.segments -= 1;
         if depth == self.depth {
             self.deepest -= 2;
@@ -619,12 +676,15 @@ impl Drop for Dict {
             let segment = self.directory[word].alias();
             word += self.run_of(&segment);
             for (_, slot) in segment.used_slots(0) {
-                // SAFETY: the slot owns this entry and is freed with its segment.
+                // SAFETY: the slot owns this entry, and nobody looks at it again.
                 let entry = unsafe { Entry::at(address_of(slot)) };
                 drop(self.heap.destroy(entry));
             }
-            segment.free();
+            if segment.buckets() > BUCKETS_SPLIT {
+                segment.free(&mut self.pool, &mut self.heap.slabs);
+            }
         }
+        // All other segments go with their slabs.
     }
 }
 
