@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -51,10 +51,14 @@ fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHa
     Builder::new().spawn(work).unwrap()
 }
 
+fn low_byte(number: usize) -> u8 {
+    number.to_le_bytes()[0]
+}
+
 /// Bytes that show where they belong: a piece lost, doubled or moved is noticed.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len)
-        .map(|position| (position % 251) as u8 ^ (position / 251 % 256) as u8)
+        .map(|position| low_byte(position % 251) ^ low_byte(position / 251))
         .collect()
 }
 
@@ -101,7 +105,7 @@ struct EchoSeed {
 struct EchoShared {
     stop: AtomicBool,
     sockets: AtomicUsize,
-    gathers: AtomicUsize,
+    gathers: AtomicU64,
 }
 
 struct EchoServer {
@@ -224,7 +228,7 @@ async fn echo(core: CoreContext, seed: EchoSeed) {
         shared.sockets.store(ring.socket_count(), Ordering::SeqCst);
         shared
             .gathers
-            .store(idle.counts().gathers as usize, Ordering::SeqCst);
+            .store(idle.counts().gathers, Ordering::SeqCst);
         if is_busy {
             crate::executor::yield_if_needed().await;
         } else {
@@ -300,14 +304,14 @@ fn pipelined_messages_come_back_in_order() {
 fn five_hundred_connections_are_served_and_forgotten() {
     let server = EchoServer::start(RingOptions::default(), calm());
     let mut streams: Vec<_> = (0..500).map(|_| connect(server.address)).collect();
-    for round in 0..3_u32 {
+    for round in 0..3 {
         for (number, stream) in streams.iter_mut().enumerate() {
-            stream.write_all(&[number as u8, round as u8]).unwrap();
+            stream.write_all(&[low_byte(number), round]).unwrap();
         }
         for (number, stream) in streams.iter_mut().enumerate() {
             let mut back = [0; 2];
             stream.read_exact(&mut back).unwrap();
-            assert_eq!(back, [number as u8, round as u8]);
+            assert_eq!(back, [low_byte(number), round]);
         }
     }
     drop(streams);
