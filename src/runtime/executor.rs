@@ -8,14 +8,18 @@
 //! - A core that panics takes the process with it: its data may be broken, and the others would wait
 //!   for it for ever.
 
-use std::future::Future;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::mpsc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::ids::ShardId;
+use glommio::timer::Timer;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
 use crate::idle::Background;
@@ -26,6 +30,10 @@ const IO_MEMORY_BYTES: usize = 1 << 20;
 
 /// How long a core's future runs before timers and file completions are looked at.
 const PREEMPT_TIMER: Duration = Duration::from_millis(1);
+
+/// How long a ready core may be overlooked by its executor while it was parked; see [`Rescue`].
+/// Ending a park for nothing costs about 50 us.
+const RESCUE_PERIOD: Duration = Duration::from_millis(50);
 
 /// One core to start.
 #[derive(Debug)]
@@ -62,7 +70,12 @@ impl CoreContext {
     /// Runs `task` beside the core's future. It must not compute for long; what it waits for should
     /// be counted by [`Background::begin`], or it may be noticed up to 5 ms late.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        glommio::spawn_local(task).detach();
+        TASKS.set(TASKS.get() + 1);
+        glommio::spawn_local(async move {
+            task.await;
+            TASKS.set(TASKS.get() - 1);
+        })
+        .detach();
     }
 
     /// Sleeps in a background task, about 1 ms exact. Not for the core's own future, which waits in
@@ -73,9 +86,82 @@ impl CoreContext {
     }
 }
 
-/// Lets other tasks of the core run if the core's future has had its time. Cost: 1 ns if not.
+/// Lets background tasks run if the core's future has had its time. Cost: about 1 ns if not.
+#[inline]
 pub async fn yield_if_needed() {
-    glommio::yield_if_needed().await;
+    if TASKS.get() > 0 && glommio::executor().need_preempt() {
+        yield_now().await;
+    }
+}
+
+/// Lets background tasks run, if there are any.
+pub(crate) async fn yield_now() {
+    if TASKS.get() == 0 {
+        return;
+    }
+    let mut rescue = Rescue::new(PREEMPT_TIMER);
+    let mut is_first = true;
+    poll_fn(|context| {
+        if !is_first {
+            return Poll::Ready(());
+        }
+        is_first = false;
+        rescue.arm(context);
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Awaits `future` in the executor, for as long as it takes.
+pub(crate) async fn park_until<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut rescue = Rescue::new(RESCUE_PERIOD);
+    poll_fn(|context| {
+        if let Poll::Ready(value) = future.as_mut().poll(context) {
+            return Poll::Ready(value);
+        }
+        rescue.arm(context);
+        Poll::Pending
+    })
+    .await
+}
+
+thread_local! {
+    /// Background tasks of this core that have not ended.
+    static TASKS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Timers that get a task back which the executor has overlooked.
+///
+/// If the executor's thread loses the processor for longer than [`PREEMPT_TIMER`] between setting
+/// that timer and running tasks, it takes "preempted" for "nothing to run" and sleeps although a
+/// task is ready. It looks again when a timer of a task ends. As the same can happen to it then,
+/// there is a second timer and a third.
+struct Rescue {
+    period: Duration,
+    timers: [Timer; 3],
+}
+
+impl Rescue {
+    fn new(period: Duration) -> Self {
+        Self {
+            period,
+            timers: [1, 2, 4].map(|factor| Timer::new(period * factor)),
+        }
+    }
+
+    /// Makes sure that all timers are pending.
+    fn arm(&mut self, context: &mut Context<'_>) {
+        let period = self.period;
+        let mut factor = 1;
+        for timer in &mut self.timers {
+            while Pin::new(&mut *timer).poll(context).is_ready() {
+                *timer = Timer::new(period * factor);
+            }
+            factor *= 2;
+        }
+    }
 }
 
 /// The running cores.

@@ -36,6 +36,7 @@ use io_uring::opcode;
 use io_uring::types::Timespec;
 
 use crate::clock::monotonic;
+use crate::executor::{park_until, yield_if_needed, yield_now};
 use crate::socket_ring::SocketRing;
 use crate::waker::Sleep;
 
@@ -210,7 +211,7 @@ impl SocketRing {
         inbound: impl Fn() -> bool,
     ) -> io::Result<()> {
         self.turn()?;
-        glommio::yield_if_needed().await;
+        yield_if_needed().await;
         let burst = std::mem::take(&mut self.burst);
         if self.is_busy(&inbound) {
             self.burst = burst;
@@ -225,7 +226,7 @@ impl SocketRing {
             return self.end_wait();
         }
         // Other tasks that are ready to run must not wait for the end of the sleep.
-        glommio::executor().yield_now().await;
+        yield_now().await;
         if self.sleep_in_ring(idle, limit, &inbound)? || self.is_over(limit, start) {
             idle.note_sleep(monotonic().nanos_since(start));
             return self.end_wait();
@@ -238,7 +239,9 @@ impl SocketRing {
 
     fn end_wait(&mut self) -> io::Result<()> {
         self.waker.take_call();
-        self.turn()
+        self.turn()?;
+        self.skip_to_event();
+        Ok(())
     }
 
     #[inline]
@@ -296,7 +299,7 @@ impl SocketRing {
                 return true;
             }
             std::hint::spin_loop();
-            glommio::yield_if_needed().await;
+            yield_if_needed().await;
         }
         idle.note_lost_spin();
         false
@@ -347,7 +350,9 @@ impl SocketRing {
             Ok(())
         } else if let Some(park) = &self.park.0 {
             idle.counts.parks += 1;
-            park.read_at(0, size_of::<u64>()).await.map(drop)
+            park_until(park.read_at(0, size_of::<u64>()))
+                .await
+                .map(drop)
         } else {
             Ok(())
         };

@@ -170,7 +170,7 @@ impl KernelRing {
     ///
     /// As for [`Self::enter`]; that the time is over is not an error.
     pub(crate) fn wait(
-        &mut self,
+        &self,
         want: usize,
         limit: Duration,
         gather: Option<Duration>,

@@ -27,5 +27,7 @@ pub mod signals;
 pub mod socket;
 pub mod socket_ring;
 pub mod spsc;
+#[cfg(test)]
+mod tests;
 pub mod topology;
 pub mod waker;

@@ -77,8 +77,9 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
-/// Returns the bytes that are allocated by all threads now, as asked for (without what the allocator
-/// rounds up). 0 unless [`CountingAllocator`] is the global allocator. Cost: one load per thread that
+/// Returns the bytes that are allocated by all threads now.
+///
+/// As asked for, without what the allocator rounds up. 0 unless [`CountingAllocator`] is the global allocator. Cost: one load per thread that
 /// ever was, 256 at most.
 #[must_use]
 pub fn allocated_bytes() -> usize {

@@ -53,7 +53,7 @@ pub fn mesh<M: Send>(cores: usize, capacity: usize) -> io::Result<Vec<MeshEnd<M>
         .collect::<io::Result<Vec<_>>>()?;
     let mut ends: Vec<MeshEnd<M>> = (0..cores)
         .map(|core| MeshEnd {
-            core,
+            core: shard_id(core),
             targets: Vec::with_capacity(cores),
             replies: Inbox::new(cores),
             requests: Inbox::new(cores),
@@ -89,7 +89,7 @@ fn lane<M: Send>(exists: bool, capacity: usize) -> (Option<Sender<M>>, Option<Re
 /// What one core needs to exchange messages with all others.
 #[derive(Debug)]
 pub struct MeshEnd<M> {
-    core: usize,
+    core: ShardId,
     /// By [`ShardId`]; the own core's has no rings.
     targets: Vec<Target<M>>,
     replies: Inbox<M>,
@@ -168,13 +168,13 @@ impl<M: Send> MeshEnd<M> {
     /// Returns the waker of this core: for its own socket ring, and for threads that call it.
     #[must_use]
     pub fn waker(&self) -> Waker {
-        self.targets[self.core].waker.clone()
+        self.targets[self.core.index()].waker.clone()
     }
 
     /// Returns the core this end belongs to.
     #[must_use]
     pub fn core(&self) -> ShardId {
-        ShardId(u16::try_from(self.core).expect("mesh() has bounded the number of cores"))
+        self.core
     }
 
     /// Returns the number of cores in the mesh, this one included.
@@ -215,8 +215,7 @@ impl<M: Send> Inbox<M> {
             let index = self.next;
             self.next = if index + 1 == count { 0 } else { index + 1 };
             if let Some(message) = self.lanes[index].as_mut().and_then(Receiver::receive) {
-                let sender = ShardId(u16::try_from(index).expect("mesh() has bounded the cores"));
-                return Some((sender, message));
+                return Some((shard_id(index), message));
             }
         }
         None
@@ -225,6 +224,10 @@ impl<M: Send> Inbox<M> {
     fn has_message(&self) -> bool {
         self.lanes.iter().flatten().any(|lane| !lane.is_empty())
     }
+}
+
+fn shard_id(index: usize) -> ShardId {
+    ShardId(u16::try_from(index).expect("mesh() has bounded the number of cores"))
 }
 
 #[cfg(test)]

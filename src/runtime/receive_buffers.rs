@@ -105,9 +105,9 @@ impl ReceiveBuffers {
         self.offer(buffer);
     }
 
-    /// Whether the kernel has or will have a buffer to receive into.
-    pub(crate) fn is_available(&self) -> bool {
-        self.lent < self.count
+    /// How many buffers are not lent.
+    pub(crate) fn available(&self) -> u16 {
+        self.count - self.lent
     }
 
     fn offer(&mut self, buffer: u16) {

@@ -34,8 +34,9 @@ impl Drop for SignalGuard {
     }
 }
 
-/// Calls `on_signal` for each signal, in order, on a small thread of its own: it may allocate and
-/// take its time, but it is not on a core. It typically stores a flag and calls a
+/// Calls `on_signal` for each signal, in order, on a small thread of its own.
+///
+/// There it may allocate and take its time, but it is not on a core. It typically stores a flag and calls a
 /// [`crate::waker::Waker`] per core. SIGPIPE is ignored by every Rust program already.
 ///
 /// # Errors

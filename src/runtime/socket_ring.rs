@@ -266,8 +266,8 @@ pub struct SocketRing {
     resting_listeners: usize,
     /// Events that did not come as completions, oldest first; they go before any completion.
     queued: VecDeque<RingEvent>,
-    /// Sockets that found no receive buffer.
-    starved: Vec<SocketId>,
+    /// Sockets that found no receive buffer, in the order they are armed again.
+    starved: VecDeque<SocketId>,
     /// Entries that name memory of ours and have not ended.
     in_flight: usize,
     /// Tells rings apart, so that a buffer is not recycled into the wrong one.
@@ -302,7 +302,7 @@ impl SocketRing {
             listeners: Vec::new(),
             resting_listeners: 0,
             queued: VecDeque::new(),
-            starved: Vec::new(),
+            starved: VecDeque::new(),
             in_flight: 0,
             number: RINGS.fetch_add(1, Ordering::Relaxed),
             burst: 0,
@@ -339,6 +339,7 @@ impl SocketRing {
         }
         if slot.is_armed {
             let cancel = opcode::AsyncCancel::new(user_data(ACCEPT, id.0, 0)).build();
+            let cancel = cancel.flags(squeue::Flags::SKIP_SUCCESS);
             self.push_plain(cancel.user_data(user_data(UNHEARD, 0, 0)));
         } else {
             slot.listener = None;
@@ -490,7 +491,7 @@ impl SocketRing {
         }
         slot.phase = Phase::Closing;
         let is_sending = slot.sending.is_some();
-        self.queued.retain(|event| event_socket(event) != Some(id));
+        self.forget_events(id);
         if is_sending {
             self.push_cancel(id, SEND, CANCEL_SEND);
         }
@@ -546,20 +547,35 @@ impl SocketRing {
     #[inline]
     #[must_use]
     pub fn has_work(&mut self) -> bool {
-        !self.queued.is_empty() || self.kernel.has_completion() || self.kernel.needs_enter()
+        !self.queued.is_empty()
+            || self.kernel.has_completion()
+            || self.kernel.needs_enter()
+            || (!self.starved.is_empty() && self.buffers.available() > 0)
+    }
+
+    /// Handles the completions that give no event, so that none of them ends the next wait.
+    pub(crate) fn skip_to_event(&mut self) {
+        if self.queued.is_empty()
+            && let Some(event) = self.next_event()
+        {
+            // Whatever that event has queued came after it.
+            self.queued.push_front(event);
+        }
     }
 
     /// Puts into the queue what waits for its time.
     pub(crate) fn prepare(&mut self) {
         self.buffers.publish();
-        if !self.starved.is_empty() && self.buffers.is_available() {
-            for id in mem::take(&mut self.starved) {
-                if let Some(slot) = self.slot(id)
-                    && slot.receive == Receive::Starved
-                {
-                    slot.receive = Receive::Idle;
-                    self.settle(id);
-                }
+        // No more than there are buffers for, or the rest would only starve again.
+        for _ in 0..self.buffers.available() {
+            let Some(id) = self.starved.pop_front() else {
+                break;
+            };
+            if let Some(slot) = self.slot(id)
+                && slot.receive == Receive::Starved
+            {
+                slot.receive = Receive::Idle;
+                self.settle(id);
             }
         }
         if self.resting_listeners > 0 {
@@ -579,6 +595,8 @@ impl SocketRing {
 
     /// Queues a change of the timer.
     pub(crate) fn push_alarm_change(&mut self, entry: squeue::Entry) {
+        // It fails only if the timer has just ended, and that has a completion of its own.
+        let entry = entry.flags(squeue::Flags::SKIP_SUCCESS);
         self.push_plain(entry.user_data(user_data(UNHEARD, 0, 0)));
     }
 
@@ -664,7 +682,7 @@ impl SocketRing {
         match error {
             libc::ENOBUFS => {
                 slot.receive = Receive::Starved;
-                self.starved.push(id);
+                self.starved.push_back(id);
                 None
             }
             libc::ECANCELED | libc::EINTR | libc::EAGAIN => None,
@@ -801,6 +819,17 @@ impl SocketRing {
                 {
                     self.queued.push_back(RingEvent::Detached { id, socket });
                 }
+            }
+        }
+    }
+
+    /// Takes the events of a socket out of the queue.
+    fn forget_events(&mut self, id: SocketId) {
+        for _ in 0..self.queued.len() {
+            match self.queued.pop_front() {
+                Some(RingEvent::Received(received)) if received.id == id => self.recycle(received),
+                Some(event) if event_socket(&event) != Some(id) => self.queued.push_back(event),
+                Some(_) | None => {}
             }
         }
     }
@@ -964,6 +993,9 @@ impl std::fmt::Debug for SocketRing {
             .debug_struct("SocketRing")
             .field("sockets", &self.socket_count)
             .field("in_flight", &self.in_flight)
+            .field("starved", &self.starved.len())
+            .field("buffers", &self.buffers.available())
+            .field("kernel", &self.kernel)
             .finish_non_exhaustive()
     }
 }

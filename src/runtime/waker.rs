@@ -113,6 +113,16 @@ impl Waker {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_parked(&self) -> bool {
+        self.0.state.0.load(Ordering::SeqCst) == PARKED
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_in_ring(&self) -> bool {
+        self.0.state.0.load(Ordering::SeqCst) == IN_RING
+    }
+
     /// The descriptor that the socket ring polls.
     pub(crate) fn ring_fd(&self) -> RawFd {
         self.0.ring.as_raw_fd()
