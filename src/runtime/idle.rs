@@ -191,8 +191,8 @@ impl fmt::Debug for Park {
 
 impl SocketRing {
     /// Sleeps until there is an event, `inbound` holds, the waker is called, or `limit` is over,
-    /// whichever is first; at once if one of them is so already. Also does the work of
-    /// [`SocketRing::turn`].
+    /// whichever is first; at once if one of them is so already. It may also end for
+    /// nothing, as a wake-up can come late. Also does the work of [`SocketRing::turn`].
     ///
     /// `inbound` tells whether other cores have sent something; it is called often and must be
     /// cheap. Call this in an executor of [`crate::executor`], and only when the turn had nothing

@@ -26,6 +26,7 @@ mod receive_buffers;
 pub mod signals;
 pub mod socket;
 pub mod socket_ring;
+mod socket_slot;
 pub mod spsc;
 #[cfg(test)]
 mod tests;

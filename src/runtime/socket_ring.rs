@@ -38,6 +38,7 @@ use crate::kernel_ring::{Completion, KernelRing};
 use crate::listener::Listener;
 use crate::receive_buffers::{BUFFER_GROUP, ReceiveBuffers};
 use crate::socket::Socket;
+use crate::socket_slot::{ListenerSlot, Phase, Receive, Sending, Slot};
 use crate::waker::Waker;
 
 /// Sizes of a [`SocketRing`].
@@ -202,55 +203,6 @@ const ACCEPT_PAUSE_NANOS: u64 = 100_000_000;
 /// Packs what the kernel hands back: 8 bits kind, 24 bits index, 32 bits generation.
 const fn user_data(kind: u64, index: u32, generation: u32) -> u64 {
     kind << 56 | (index as u64) << 32 | generation as u64
-}
-
-/// What the kernel does for the receiving side of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Receive {
-    Idle,
-    Armed,
-    Cancelling,
-    /// Not armed, as there was no buffer; waits in `SocketRing::starved`.
-    Starved,
-    /// The peer sends no more, or the socket is broken.
-    Ended,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Open,
-    /// Goes to the user when nothing is in flight.
-    Detaching,
-    /// Is dropped when nothing is in flight.
-    Closing,
-}
-
-#[derive(Debug)]
-struct Sending {
-    buffer: Vec<u8>,
-    start: usize,
-    position: usize,
-}
-
-#[derive(Debug)]
-struct Slot {
-    generation: u32,
-    /// None if the slot is free.
-    socket: Option<Socket>,
-    phase: Phase,
-    receive: Receive,
-    is_receive_wanted: bool,
-    sending: Option<Sending>,
-}
-
-#[derive(Debug)]
-struct ListenerSlot {
-    /// None after the listener was stopped and the kernel has let go of it.
-    listener: Option<Listener>,
-    is_armed: bool,
-    is_stopped: bool,
-    /// When to accept again after a failure.
-    resting_until: Option<Monotonic>,
 }
 
 /// The sockets of one core. Lives on the thread that created it.
