@@ -36,11 +36,10 @@ pub(crate) fn first(policy: Policy, now: UnixMillis) -> u32 {
     }
 }
 
-/// Returns the note after an access at `now`.
-#[inline]
+/// Returns the note after an access at `now`; without LFU that of a new key.
 pub(crate) fn next(policy: Policy, old: u32, now: UnixMillis, random: &mut Random) -> u32 {
     if !policy.lfu {
-        return seconds(now);
+        return first(policy, now);
     }
     let counter = decayed(old, now, policy.decay_minutes);
     let counter = counter + u32::from(grows(counter, policy.log_factor, random));

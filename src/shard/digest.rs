@@ -28,7 +28,7 @@ pub(crate) fn key_and_value(entry: EntryRef<'_>) -> Digest {
     let mut digest = Digest::default();
     mix(&mut digest, entry.key());
     mix_value(&mut digest, entry);
-    digest
+    hash(&digest)
 }
 
 /// XORs `other` into `digest`.
@@ -68,4 +68,71 @@ fn mix(digest: &mut Digest, data: &[u8]) {
 
 fn hash(data: &[u8]) -> Digest {
     Sha1::digest(data).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use base::clock::UnixMillis;
+    use base::ids::ShardId;
+
+    use super::*;
+    use crate::keyspace::Expiry;
+    use crate::{Options, Shard};
+
+    fn hex(digest: &Digest) -> String {
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn set(shard: &mut Shard, db: DbIndex, key: &[u8], value: &[u8], expiry: Expiry) {
+        let key = shard.key(key);
+        shard.db(db).set_string(key, value, expiry);
+    }
+
+    fn value_of(shard: &mut Shard, key: &[u8]) -> String {
+        let key = shard.key(key);
+        hex(&value(shard.db(DbIndex(0)).peek(key).unwrap()))
+    }
+
+    fn all(shard: &mut Shard) -> String {
+        let mut digest = Digest::default();
+        for db in (0..16).map(DbIndex) {
+            if !shard.db(db).is_empty() {
+                let keys = shard.db(db).digest();
+                mix_database(&mut digest, db, &keys);
+            }
+        }
+        hex(&digest)
+    }
+
+    #[test]
+    fn digests_are_those_of_redis() {
+        // DEBUG DIGEST-VALUE and DEBUG DIGEST of redis-server 7.0.15 with the same data.
+        let mut shard = Shard::new(ShardId(0), Options::default());
+        assert_eq!(all(&mut shard), "0000000000000000000000000000000000000000");
+        set(&mut shard, DbIndex(0), b"a", b"b", Expiry::Clear);
+        assert_eq!(
+            value_of(&mut shard, b"a"),
+            "b78559cd22bce6e6df712eb99ce7f3b08e8f8f1f"
+        );
+        assert_eq!(all(&mut shard), "479783d7290f02957dfbe3408a858ba13eea1709");
+        set(
+            &mut shard,
+            DbIndex(0),
+            b"a",
+            b"b",
+            Expiry::At(UnixMillis(1_000_000)),
+        );
+        assert_eq!(
+            value_of(&mut shard, b"a"),
+            "5100a732fe850cb21e67c541d98d3c2b9421ce9c"
+        );
+        assert_eq!(all(&mut shard), "f3ab785a0fb529fedf3d4009f7fbe16909f6078c");
+        set(&mut shard, DbIndex(0), b"n", b"10", Expiry::Clear);
+        set(&mut shard, DbIndex(3), b"k", b"v", Expiry::Clear);
+        assert_eq!(
+            value_of(&mut shard, b"n"),
+            "311acb99ec6c2ffc303176a787ecb8f8d91586ec"
+        );
+        assert_eq!(all(&mut shard), "ee714a4a3e6c4580d3e880bcd540d40a3d2eb6b1");
+    }
 }

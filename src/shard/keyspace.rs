@@ -474,7 +474,11 @@ impl Db<'_> {
     fn note_access(&mut self, place: Place) {
         let old = self.dict.entry(place).access();
         let common = &mut *self.common;
-        let new = access::next(common.access, old, common.now, &mut common.random);
+        let new = if common.access.lfu {
+            access::next(common.access, old, common.now, &mut common.random)
+        } else {
+            common.note
+        };
         // Most accesses fall into the second of the one before: the line stays clean.
         if new != old {
             self.dict
@@ -483,7 +487,7 @@ impl Db<'_> {
     }
 
     fn first_access(&self) -> u32 {
-        access::first(self.common.access, self.common.now)
+        self.common.note
     }
 
     fn changed(&mut self, key: Key<'_>) {

@@ -90,6 +90,9 @@ pub struct Key<'k> {
 pub(crate) struct Common {
     pub(crate) now: UnixMillis,
     pub(crate) access: Policy,
+    /// The note of a key that is stored now, and under an LRU policy of one that is read now:
+    /// computed once per turn, not per key.
+    pub(crate) note: u32,
     pub(crate) hasher: KeyHasher,
     pub(crate) random: Random,
     pub(crate) watches: Watches,
@@ -126,6 +129,7 @@ impl Shard {
             common: Common {
                 now: UnixMillis::default(),
                 access: policy(&options),
+                note: access::first(policy(&options), UnixMillis::default()),
                 hasher,
                 random: Random::new(seed),
                 watches: Watches::default(),
@@ -159,12 +163,14 @@ impl Shard {
             "the number of databases and the seed are fixed"
         );
         self.common.access = policy(&options);
+        self.common.note = access::first(self.common.access, self.common.now);
         self.options = options;
     }
 
     /// Tells the shard what time it is; once per turn of the core loop.
     pub fn set_now(&mut self, now: UnixMillis) {
         self.common.now = now;
+        self.common.note = access::first(self.common.access, now);
     }
 
     /// Returns the time the shard was last told.

@@ -438,14 +438,21 @@ impl Segment {
         prefetch_line(self.first_line().wrapping_add(1 + self.home(tag)).cast());
     }
 
-    /// Begins to load the entry that the home bucket names for a tag.
+    /// Begins to load the entry that the home bucket, or if that is full the next, names for a tag.
     #[inline]
     pub(crate) fn prefetch_entry(&self, tag: u16) {
-        let slots = &self.lines()[1 + self.home(tag)].0;
-        let hits = with_tag(slots, tag);
-        if hits != 0 {
-            let index = cast::usize_from_u32(hits.trailing_zeros());
-            prefetch_address(address_of(slots[index % SLOTS]));
+        let home = self.home(tag);
+        for bucket in [home, self.after(home)] {
+            let slots = &self.lines()[1 + bucket].0;
+            let hits = with_tag(slots, tag);
+            if hits != 0 {
+                let index = cast::usize_from_u32(hits.trailing_zeros());
+                prefetch_address(address_of(slots[index % SLOTS]));
+                return;
+            }
+            if slots.contains(&EMPTY) {
+                return;
+            }
         }
     }
 }
