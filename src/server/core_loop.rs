@@ -63,7 +63,10 @@ impl Core {
         mesh: MeshEnd<CoreMessage>,
         context: &CoreContext,
     ) -> Self {
-        let idle = Idle::new(cron::idle_options(&engine.config), context.background());
+        let idle = Idle::new(
+            cron::idle_options(&engine.config, engine.map.shard_count()),
+            context.background(),
+        );
         Self {
             engine,
             net,
@@ -378,8 +381,10 @@ impl Core {
 
     /// Applies idle options that may have changed.
     pub fn review_idle(&mut self) {
-        self.idle
-            .set_options(cron::idle_options(&self.engine.config));
+        self.idle.set_options(cron::idle_options(
+            &self.engine.config,
+            self.engine.map.shard_count(),
+        ));
     }
 
     /// Says goodbye: stops to accept, and sends what is ready.

@@ -77,9 +77,16 @@ fn close_idle_clients(core: &mut Core, now: Monotonic) {
 
 /// Returns how a core waits when it has nothing to do.
 #[must_use]
-pub fn idle_options(config: &Config) -> IdleOptions {
+pub fn idle_options(config: &Config, shard_count: u16) -> IdleOptions {
+    let default = IdleOptions::default();
     IdleOptions {
         spin: Duration::from_micros(u64::from(config.settings().spin_us)),
-        ..IdleOptions::default()
+        // A gather would delay what other cores send.
+        gather_burst_min: if shard_count == 1 {
+            default.gather_burst_min
+        } else {
+            0
+        },
+        ..default
     }
 }
