@@ -74,7 +74,9 @@ pub struct Moving<S> {
 }
 
 impl<S> Connection<S> {
-    pub(crate) fn new(session: S, authenticated: bool) -> Self {
+    /// Creates a connection that has received and sent nothing.
+    #[must_use]
+    pub fn new(session: S, authenticated: bool) -> Self {
         Self {
             session,
             output: Output::default(),

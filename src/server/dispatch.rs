@@ -83,7 +83,7 @@ impl Engine {
         let db = connection.session.db;
         let mut hashes = [0_u64; base::limits::REQUESTS_PER_TURN_MAX];
         let mut count = 0;
-        for index in 0..requests.len() {
+        for index in 0..requests.len().min(hashes.len()) {
             let args = requests.args(index);
             // The first word behind the name is a key for nearly all commands; for the others the
             // line that is fetched is of no use, and no harm.

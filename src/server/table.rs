@@ -1,6 +1,6 @@
 //! The table of commands: every declaration of the data plane and the control plane, by name.
 
-use base::cast::u32_from;
+use base::cast::{u64_from, usize_from};
 use commands::spec::{Declaration, ShardCommand};
 use protocol::args::Args;
 
@@ -58,9 +58,6 @@ impl std::fmt::Debug for CommandTable {
             .finish()
     }
 }
-
-/// Longest command name looked up; longer words are unknown.
-const NAME_BYTES_MAX: usize = 64;
 
 impl CommandTable {
     /// Creates the table. `renames` are pairs of a command and its new name; an empty new name takes
@@ -134,15 +131,9 @@ impl CommandTable {
     #[inline]
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<&Command> {
-        let mut buffer = [0_u8; NAME_BYTES_MAX];
-        let lower = buffer.get_mut(..name.len())?;
-        for (to, from) in lower.iter_mut().zip(name) {
-            *to = from.to_ascii_lowercase();
-        }
-        let lower = &*lower;
-        let mut slot = slot_of(lower);
+        let mut slot = slot_of(name);
         while let Some((at, index)) = &self.slots[slot] {
-            if **at == *lower {
+            if at.eq_ignore_ascii_case(name) {
                 return self.commands.get(index.index());
             }
             slot = (slot + 1) % SLOTS;
@@ -208,16 +199,25 @@ impl CommandTable {
     }
 }
 
-/// A power of two, several times the number of commands.
-const SLOTS: usize = 2048;
+/// Bits of a position in the hash table of names.
+const SLOT_BITS: u32 = 11;
 
+/// Several times the number of commands.
+const SLOTS: usize = 1 << SLOT_BITS;
+
+/// Returns where a name is looked for first. It depends on the length, the first eight and the last
+/// byte, without their case.
 #[inline]
 fn slot_of(name: &[u8]) -> usize {
-    let mut hash = u32_from(name.len()).wrapping_mul(0x9E37_79B1);
-    for &byte in name {
-        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    }
-    base::cast::usize_from_u32(hash ^ (hash >> 15)) % SLOTS
+    // Sets the bit that tells lower from upper case; what else it changes does not matter here.
+    const LOWER: u64 = 0x2020_2020_2020_2020;
+    let mut first = [0_u8; 8];
+    let shown = name.len().min(8);
+    first[..shown].copy_from_slice(&name[..shown]);
+    let last = name.last().copied().unwrap_or(0) | 0x20;
+    let word = (u64::from_le_bytes(first) | LOWER) ^ u64::from(last) << 32;
+    let hash = (word ^ u64_from(name.len())).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    usize_from(hash >> (u64::BITS - SLOT_BITS))
 }
 
 fn leak(text: String) -> &'static str {

@@ -1,0 +1,200 @@
+//! What one request costs from its bytes to its reply, sockets left out: parse, gates, route,
+//! execute, reply, statistics.
+//!
+//! `cargo bench --bench request` prints nanoseconds per request, median of rounds;
+//! `request --once N` runs N batches of GET for an instruction counter:
+//! `valgrind --tool=callgrind --toggle-collect='request::counted' .../request --once 1000`.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+
+use base::ids::{ClientId, ShardId};
+use base::random::Random;
+use coordinator::host::{Host, TxIds};
+use coordinator::route::SlotMap;
+use net::Service;
+use net::connection::Connection;
+use net::requests::{Requests, Span};
+use protocol::args::WordRange;
+use protocol::request::{Progress, RequestLimits, RequestParser};
+use runtime::clock::monotonic;
+use runtime::socket_ring::SocketId;
+use shard::Shard;
+use trestle::config::Config;
+use trestle::engine::{Engine, Shared};
+use trestle::session::{About, Session};
+use trestle::table::CommandTable;
+
+#[global_allocator]
+static ALLOCATOR: runtime::memory::CountingAllocator = runtime::memory::CountingAllocator;
+
+const BATCH: usize = 16;
+const ROUNDS: usize = 15;
+
+struct Bench {
+    engine: Engine,
+    connection: Connection<Session>,
+    parser: RequestParser,
+    request_words: Vec<WordRange>,
+    words: Vec<WordRange>,
+    spans: Vec<Span>,
+    spare: Vec<u8>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let config = Arc::new(Config::defaults());
+        let shared = Arc::new(Shared {
+            tx_ids: TxIds::default(),
+            client_count: AtomicUsize::new(0),
+            client_ids: AtomicU64::new(0),
+            monitor_count: AtomicUsize::new(0),
+            started_at: runtime::clock::unix_millis(),
+            started: monotonic(),
+            run_id: String::new(),
+            table: CommandTable::new(&[]),
+            shard_ports: Vec::new(),
+            stopping: AtomicBool::new(false),
+        });
+        let options = trestle::startup::shard_options(&config, (1, 2));
+        let shard = Shard::new(ShardId(0), options);
+        let host = Host::new(ShardId(0), shard, shared.tx_ids.clone());
+        let engine = Engine::new(host, SlotMap::new(1), shared, config);
+        let session = Session::new(ClientId(1), About::default(), true, monotonic());
+        Self {
+            engine,
+            connection: Connection::new(session, true),
+            parser: RequestParser::new(),
+            request_words: Vec::new(),
+            words: Vec::new(),
+            spans: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Serves all requests of `input` and returns the number of reply bytes.
+    #[inline(never)]
+    fn counted(&mut self, input: &[u8]) -> usize {
+        self.engine.begin_turn();
+        self.words.clear();
+        self.spans.clear();
+        let limits = RequestLimits {
+            bulk_bytes_max: 512 << 20,
+            authenticated: true,
+        };
+        let mut start = 0;
+        while start < input.len() {
+            match self
+                .parser
+                .parse(&input[start..], &limits, &mut self.request_words)
+            {
+                Ok(Progress::Complete { consumed }) => {
+                    let first_word = self.words.len();
+                    self.words.extend_from_slice(&self.request_words);
+                    let word_count = self.request_words.len();
+                    let end = start + consumed;
+                    self.spans.push(Span {
+                        start,
+                        first_word,
+                        word_count,
+                        end,
+                    });
+                    start = end;
+                }
+                other => unreachable!("a whole request, not {other:?}"),
+            }
+        }
+        let requests = Requests {
+            buffer: input,
+            words: &self.words,
+            spans: &self.spans,
+        };
+        let id = SocketId::from_bits(0);
+        let served = self.engine.serve(id, &mut self.connection, requests);
+        assert_eq!(served.taken, self.spans.len());
+        self.spare.clear();
+        let spare = std::mem::take(&mut self.spare);
+        self.spare = self.connection.output.take_ready(spare);
+        self.spare.len()
+    }
+}
+
+fn batches(count: usize, keys: u64, name: &str, value: Option<&str>, seed: u64) -> Vec<Vec<u8>> {
+    let mut random = Random::new(seed);
+    let batch = |_| {
+        let mut bytes = Vec::new();
+        for _ in 0..BATCH {
+            let key = format!("key:{:012}", random.below(keys));
+            let words = if value.is_some() { 3 } else { 2 };
+            let head = format!("*{words}\r\n${}\r\n{name}\r\n$16\r\n{key}\r\n", name.len());
+            bytes.extend_from_slice(head.as_bytes());
+            if let Some(value) = value {
+                bytes.extend_from_slice(format!("${}\r\n{value}\r\n", value.len()).as_bytes());
+            }
+        }
+        bytes
+    };
+    (0..count).map(batch).collect()
+}
+
+fn fill(bench: &mut Bench, keys: u64) {
+    let mut input = Vec::new();
+    for key in 0..keys {
+        let head =
+            format!("*3\r\n$3\r\nSET\r\n$16\r\nkey:{key:012}\r\n$16\r\nabcdefghijklmnop\r\n");
+        input.extend_from_slice(head.as_bytes());
+        if input.len() > 3000 {
+            bench.counted(&input);
+            input.clear();
+        }
+    }
+    bench.counted(&input);
+}
+
+fn measure(bench: &mut Bench, label: &str, batches: &[Vec<u8>]) {
+    let mut nanos: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let begun = monotonic();
+            for batch in batches {
+                black_box(bench.counted(black_box(batch)));
+            }
+            let requests = u32::try_from(batches.len() * BATCH).unwrap_or(u32::MAX);
+            let spent = u32::try_from(monotonic().nanos_since(begun)).unwrap_or(u32::MAX);
+            f64::from(spent) / f64::from(requests)
+        })
+        .collect();
+    nanos.sort_by(f64::total_cmp);
+    println!(
+        "{label:<28} {:>7.1} ns per request (rounds {:.1} to {:.1})",
+        nanos[ROUNDS / 2],
+        nanos[0],
+        nanos[ROUNDS - 1]
+    );
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let mut bench = Bench::new();
+    if let Some(at) = args.iter().position(|arg| arg == "--once") {
+        let count = args
+            .get(at + 1)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1000);
+        fill(&mut bench, 10_000);
+        for batch in &batches(count, 10_000, "GET", None, 1) {
+            black_box(bench.counted(batch));
+        }
+        println!("{} requests", count * BATCH);
+        return;
+    }
+    for keys in [10_000_u64, 100_000, 1_000_000] {
+        fill(&mut bench, keys);
+        let gets = batches(20_000, keys, "GET", None, 1);
+        measure(&mut bench, &format!("GET, {keys} keys"), &gets);
+        let sets = batches(20_000, keys, "SET", Some("abcdefghijklmnop"), 2);
+        measure(&mut bench, &format!("SET, {keys} keys"), &sets);
+    }
+    let pings = vec![b"*1\r\n$4\r\nPING\r\n".repeat(BATCH); 20_000];
+    measure(&mut bench, "PING", &pings);
+}
