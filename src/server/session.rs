@@ -153,6 +153,18 @@ impl Session {
         }
     }
 
+    /// Begins the next request: what `CLIENT REPLY SKIP` has asked for moves on by one.
+    pub fn begin_request(&mut self) {
+        match self.replies {
+            Replies::On | Replies::Off => {}
+            Replies::SkipNext => self.replies = Replies::SkipThis,
+            Replies::SkipThis => {
+                self.replies = Replies::On;
+                self.review();
+            }
+        }
+    }
+
     /// Notes whether the fast path may serve this client; to be called after each change.
     pub fn review(&mut self) {
         self.special = !self.authenticated
