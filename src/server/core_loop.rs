@@ -175,13 +175,13 @@ impl Core {
         self.engine.flush_envelopes();
         let mut is_busy = false;
         let mut full: Vec<(ShardId, Lane)> = Vec::new();
+        let mut own: Vec<CoreMessage> = Vec::new();
         for _ in 0..self.engine.outbound.len() {
             let Some((to, message)) = self.engine.outbound.pop_front() else {
                 break;
             };
             if to == self.engine.me {
-                is_busy = true;
-                self.take(to, message);
+                own.push(message);
                 continue;
             }
             let lane = match &message {
@@ -202,6 +202,11 @@ impl Core {
             }
         }
         self.mesh.flush_wakes();
+        // What this core is to do itself comes when the others know of their part: it may take long.
+        for message in own {
+            is_busy = true;
+            self.take(self.engine.me, message);
+        }
         is_busy
     }
 
