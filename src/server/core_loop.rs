@@ -299,6 +299,10 @@ impl Core {
     pub fn fill_and_resume(&mut self, origin: Origin, reply: &[u8]) {
         self.fill(origin, reply);
         let (id, ..) = read_origin(origin);
+        if let Some(connection) = self.net.connection_mut(id) {
+            // Who has waited for the server was not idle.
+            connection.session.active_at = self.engine.clock;
+        }
         self.net.resume(id);
     }
 

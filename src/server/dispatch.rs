@@ -158,13 +158,15 @@ impl Engine {
         args: Args<'_>,
     ) -> Option<Then> {
         let flags = command.declaration.flags;
-        let session = &mut connection.session;
+        let session = &connection.session;
         if !session.authenticated && !flags.has(Flags::NO_AUTH) {
             return Some(self.reject(connection, command, "NOAUTH Authentication required."));
         }
-        let is_ending = control::transaction::ends_multi(command.full_name);
-        if session.multi.is_none() || is_ending {
-            return None;
+        let multi = session.multi.as_ref()?;
+        if control::transaction::ends_multi(command.full_name) {
+            let needs_memory = command.full_name == "exec" && multi.needs_memory();
+            return (needs_memory && self.is_out_of_memory())
+                .then(|| self.reject(connection, command, OUT_OF_MEMORY));
         }
         if flags.has(Flags::NO_MULTI) {
             let text = "ERR Command not allowed inside a transaction";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base::clock::Monotonic;
 use base::ids::{ClientId, DbIndex, ShardId};
+use commands::spec::Flags;
 use coordinator::exec::Queued;
 use coordinator::message::Watched;
 use protocol::reply::Resp;
@@ -77,6 +78,17 @@ pub struct Multi {
     pub bytes: usize,
     /// A command was refused, so EXEC will refuse all.
     pub is_spoiled: bool,
+}
+
+impl Multi {
+    /// Returns whether a command of it may not run when memory is short. O(commands).
+    #[must_use]
+    pub fn needs_memory(&self) -> bool {
+        self.queued.iter().any(|queued| match queued {
+            Queued::Shard(request) => request.command.declaration.flags.has(Flags::DENY_OOM),
+            Queued::Control(_) => false,
+        })
+    }
 }
 
 /// What becomes of replies (`CLIENT REPLY`).
