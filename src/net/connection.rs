@@ -112,6 +112,42 @@ impl<S> Connection<S> {
         self.output.unsent_bytes() + self.sending_bytes
     }
 
+    /// Returns the room that the input buffer has left.
+    #[must_use]
+    pub fn input_room_bytes(&self) -> usize {
+        self.input.capacity() - self.input.len()
+    }
+
+    /// Returns the memory that the words of a request take that has come in part.
+    #[must_use]
+    pub fn partial_word_bytes(&self) -> usize {
+        self.partial_words.capacity() * size_of::<WordRange>()
+    }
+
+    /// Returns whether a request is under way behind which nothing may start.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.state == State::Waiting
+    }
+
+    /// Returns whether the connection ends once its output is sent.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.state == State::Closing
+    }
+
+    /// Returns whether the socket is read from.
+    #[must_use]
+    pub fn is_read_from(&self) -> bool {
+        !self.paused && matches!(self.state, State::Open | State::Waiting)
+    }
+
+    /// Returns whether a send is under way.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        self.sending
+    }
+
     /// Returns whether the connection could move to another core now: nothing awaited, nothing
     /// unsent, no request half way.
     #[must_use]

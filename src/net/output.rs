@@ -39,6 +39,7 @@ pub struct Output {
     first_place: u64,
     awaited: usize,
     arena: Vec<u8>,
+    peak_bytes: usize,
 }
 
 impl Output {
@@ -171,6 +172,30 @@ impl Output {
         self.ready.capacity() + self.arena.capacity()
     }
 
+    /// Returns the memory of the buffer for replies that are ready.
+    #[must_use]
+    pub fn ready_capacity_bytes(&self) -> usize {
+        self.ready.capacity()
+    }
+
+    /// Returns the bytes that are ready to be sent.
+    #[must_use]
+    pub fn ready_bytes(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Returns the most bytes that were ever given to the socket at once.
+    #[must_use]
+    pub fn peak_bytes(&self) -> usize {
+        self.peak_bytes
+    }
+
+    /// Returns how many runs of replies are held behind awaited ones, and the memory they take.
+    #[must_use]
+    pub fn held(&self) -> (usize, usize) {
+        (self.plan.len() - self.awaited, self.arena.capacity())
+    }
+
     /// Returns whether bytes are ready to be sent.
     #[inline]
     #[must_use]
@@ -180,6 +205,7 @@ impl Output {
 
     /// Takes the bytes that are ready and leaves `spare`, an empty buffer, in their place.
     pub fn take_ready(&mut self, spare: Vec<u8>) -> Vec<u8> {
+        self.peak_bytes = self.peak_bytes.max(self.ready.len());
         mem::replace(&mut self.ready, spare)
     }
 

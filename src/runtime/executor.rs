@@ -164,6 +164,16 @@ impl Rescue {
     }
 }
 
+/// Stops the whole core for `duration`: nobody on it is served meanwhile. For `DEBUG SLEEP`, which
+/// shows what a server that hangs does to its clients.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "to block the thread of the core is what is asked for"
+)]
+pub fn block_thread(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
 /// The running cores.
 #[derive(Debug)]
 pub struct Cores {

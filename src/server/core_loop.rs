@@ -25,7 +25,7 @@ use crate::control;
 use crate::cron;
 use crate::engine::{CoreMessage, Engine, Part, read_origin};
 use crate::gather::{Asker, Finish, Finished, Gather};
-use crate::session::Session;
+use crate::session::{Replies, Session};
 
 /// Everything that one core owns.
 pub struct Core {
@@ -99,6 +99,7 @@ impl Core {
         self.engine.begin_turn();
         let mut is_busy = self.net.receive(&mut self.engine);
         is_busy |= self.receive_messages();
+        is_busy |= crate::timers::fire(self);
         is_busy |= self.pump();
         self.begin_moves();
         is_busy |= self.send_messages();
@@ -122,7 +123,11 @@ impl Core {
 
     async fn wait(&mut self) {
         let now = runtime::clock::monotonic();
-        let nanos = self.next_cron.nanos_since(now);
+        let next = match self.engine.timers.first() {
+            Some(first) => first.min(self.next_cron),
+            None => self.next_cron,
+        };
+        let nanos = next.nanos_since(now);
         let until = Duration::from_nanos(nanos.max(1));
         let mesh = &self.mesh;
         let waited = self
@@ -170,13 +175,13 @@ impl Core {
         self.engine.flush_envelopes();
         let mut is_busy = false;
         let mut full: Vec<(ShardId, Lane)> = Vec::new();
+        let mut own: Vec<CoreMessage> = Vec::new();
         for _ in 0..self.engine.outbound.len() {
             let Some((to, message)) = self.engine.outbound.pop_front() else {
                 break;
             };
             if to == self.engine.me {
-                is_busy = true;
-                self.take(to, message);
+                own.push(message);
                 continue;
             }
             let lane = match &message {
@@ -197,6 +202,11 @@ impl Core {
             }
         }
         self.mesh.flush_wakes();
+        // What this core is to do itself comes when the others know of their part: it may take long.
+        for message in own {
+            is_busy = true;
+            self.take(self.engine.me, message);
+        }
         is_busy
     }
 
@@ -255,7 +265,12 @@ impl Core {
 
     fn take_event(&mut self, event: Event) {
         match event {
-            Event::Done { origin, reply } => self.fill_and_resume(origin, &reply),
+            Event::Done { origin, reply } => {
+                if !self.engine.shown_later.is_empty() {
+                    control::monitor::show_exec(self, origin, &reply);
+                }
+                self.fill_and_resume(origin, &reply);
+            }
             Event::Watching { origin, watched } => {
                 let (id, ..) = read_origin(origin);
                 match self.net.connection_mut(id) {
@@ -284,6 +299,10 @@ impl Core {
     pub fn fill_and_resume(&mut self, origin: Origin, reply: &[u8]) {
         self.fill(origin, reply);
         let (id, ..) = read_origin(origin);
+        if let Some(connection) = self.net.connection_mut(id) {
+            // Who has waited for the server was not idle.
+            connection.session.active_at = self.engine.clock;
+        }
         self.net.resume(id);
     }
 
@@ -341,7 +360,7 @@ impl Core {
     fn show_monitors(&mut self, line: &Arc<[u8]>) {
         let mut shown: Vec<SocketId> = Vec::new();
         for (id, connection) in self.net.iter_mut() {
-            if connection.session.is_monitor {
+            if connection.session.is_monitor && connection.session.replies != Replies::Off {
                 connection.output.push(line);
                 shown.push(id);
             }

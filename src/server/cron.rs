@@ -32,6 +32,7 @@ pub fn run(core: &mut Core) -> Monotonic {
     core.engine.observed.latency.file(core.engine.now);
     review_monitors(core);
     review_memory(core);
+    crate::timers::drop_left(core);
     close_idle_clients(core, now);
     let hz = u64::from(core.engine.config.settings().hz.max(1));
     let is_quiet = !has_expiring_keys && core.net.is_empty();
@@ -66,7 +67,10 @@ fn close_idle_clients(core: &mut Core, now: Monotonic) {
         .iter()
         .filter(|(_, connection)| {
             let session = &connection.session;
-            !session.is_monitor && now.nanos_since(session.active_at) > limit
+            // Who waits for the server is not idle, nor who only listens.
+            !session.is_monitor
+                && !connection.is_waiting()
+                && now.nanos_since(session.active_at) > limit
         })
         .map(|(id, _)| id)
         .collect();

@@ -1,13 +1,15 @@
 //! The gates of a request, in their fixed order, and the way it takes behind them.
 //!
-//! known -> words -> debug allowed -> logged in -> allowed in MULTI -> queue for MULTI -> memory
+//! known -> words -> debug allowed -> logged in -> allowed in MULTI -> memory -> queue for MULTI
 //! -> run. A request that a gate refuses has changed nothing; inside MULTI it spoils the EXEC.
+//! An EXEC that a gate refuses ends its MULTI.
 //!
 //! A request whose keys lie here runs at once, its reply written straight into the connection's
 //! buffer. One for another core goes into that core's envelope, and the connection goes on with the
 //! next. A request over several shards, and whatever else takes several steps, makes the
 //! connection wait, so that nothing of it overtakes.
 
+use base::clock::Monotonic;
 use base::ids::ShardId;
 use commands::cursor;
 use commands::spec::{Flags, ShardCommand};
@@ -25,7 +27,7 @@ use runtime::socket::Socket;
 use runtime::socket_ring::{ListenerId, SocketId};
 use shard::locks::Claim;
 
-use crate::control::{self, Answer, ControlContext};
+use crate::control::{self, Answer, ControlContext, debug};
 use crate::engine::{Engine, origin_of};
 use crate::gather::Asker;
 use crate::session::{Replies, Session};
@@ -60,6 +62,7 @@ impl Service for Engine {
         }
         if let Some(leader) = connection.session.pin.leader()
             && leader != self.me
+            && !connection.session.special
         {
             self.movers.push((id, leader));
         }
@@ -107,32 +110,39 @@ impl Engine {
         connection: &mut Connection<Session>,
         args: Args<'_>,
     ) -> Then {
+        if connection.session.special {
+            connection.session.begin_request();
+        }
         let Some(&command) = self.shared.table.find(args.word(0)) else {
-            return self.refuse(connection, &unknown_command(args));
+            return self.refuse_unknown(connection, args);
         };
         let command = match command.declaration.resolve(args) {
             Ok(_) if command.declaration.subcommands.is_empty() => command,
             Ok(_) => *self.shared.table.child_or_self(&command, args.word(1)),
             Err(error) => {
-                self.observed.reject(command.index);
-                return self.refuse(connection, &error.text(args));
+                return self.reject(connection, &command, &error.text(args));
             }
         };
         let command = &command;
         connection.session.last_command = command.full_name;
+        let flags = command.declaration.flags;
+        if flags.has(Flags::SYSTEM)
+            && !debug::is_allowed(self.config.settings().debug_command, &connection.session)
+        {
+            return self.reject(connection, command, debug::REFUSED);
+        }
         if connection.session.special
             && let Some(then) = self.special(connection, command, args)
         {
             return then;
         }
-        if self.observed.has_monitors {
-            self.tell_monitors(&connection.session, command, args);
-        }
         match command.run {
             Run::Shard(shard_command) => {
-                if command.declaration.flags.has(Flags::DENY_OOM) && self.is_out_of_memory() {
-                    self.observed.reject(command.index);
-                    return self.refuse(connection, OUT_OF_MEMORY);
+                if flags.has(Flags::DENY_OOM) && self.is_out_of_memory() {
+                    return self.reject(connection, command, OUT_OF_MEMORY);
+                }
+                if self.observed.has_monitors {
+                    self.tell_monitors(&connection.session, command, args);
                 }
                 self.run_on_shards(id, connection, command, shard_command, args)
             }
@@ -148,30 +158,22 @@ impl Engine {
         args: Args<'_>,
     ) -> Option<Then> {
         let flags = command.declaration.flags;
-        let session = &mut connection.session;
+        let session = &connection.session;
         if !session.authenticated && !flags.has(Flags::NO_AUTH) {
-            self.observed.reject(command.index);
-            return Some(self.refuse(connection, "NOAUTH Authentication required."));
+            return Some(self.reject(connection, command, "NOAUTH Authentication required."));
         }
-        if session.replies == Replies::SkipNext {
-            session.replies = Replies::SkipThis;
-        } else if session.replies == Replies::SkipThis {
-            session.replies = Replies::On;
-            session.review();
-        }
-        let session = &mut connection.session;
-        let is_ending = control::transaction::ends_multi(command.full_name);
-        if session.multi.is_none() || is_ending {
-            return None;
+        let multi = session.multi.as_ref()?;
+        if control::transaction::ends_multi(command.full_name) {
+            let needs_memory = command.full_name == "exec" && multi.needs_memory();
+            return (needs_memory && self.is_out_of_memory())
+                .then(|| self.reject(connection, command, OUT_OF_MEMORY));
         }
         if flags.has(Flags::NO_MULTI) {
-            self.observed.reject(command.index);
             let text = "ERR Command not allowed inside a transaction";
-            return Some(self.refuse(connection, text));
+            return Some(self.reject(connection, command, text));
         }
         if flags.has(Flags::DENY_OOM) && self.is_out_of_memory() {
-            self.observed.reject(command.index);
-            return Some(self.refuse(connection, OUT_OF_MEMORY));
+            return Some(self.reject(connection, command, OUT_OF_MEMORY));
         }
         Some(self.queue(connection, command, args))
     }
@@ -216,6 +218,27 @@ impl Engine {
         connection.output.end(begun);
     }
 
+    /// Refuses a command at a gate. Inside MULTI that spoils the EXEC; an EXEC itself is over then.
+    fn reject(
+        &mut self,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        text: &str,
+    ) -> Then {
+        self.observed.reject(command.index);
+        if command.full_name != "exec" {
+            return self.refuse(connection, text);
+        }
+        let session = &mut connection.session;
+        session.multi = None;
+        session.review();
+        let watched = std::mem::take(&mut session.watched);
+        self.unwatch(watched);
+        let reason = text.strip_prefix("ERR ").unwrap_or(text);
+        let text = format!("EXECABORT Transaction discarded because of: {reason}");
+        self.refuse(connection, &text)
+    }
+
     /// Answers with an error. Inside MULTI it spoils the EXEC.
     fn refuse(&mut self, connection: &mut Connection<Session>, text: &str) -> Then {
         if let Some(multi) = &mut connection.session.multi {
@@ -223,6 +246,17 @@ impl Engine {
         }
         self.observed.count_error(text.as_bytes());
         self.write(connection, |reply| reply.error(text));
+        Then::GoOn
+    }
+
+    /// Refuses a command that does not exist.
+    #[cold]
+    fn refuse_unknown(&mut self, connection: &mut Connection<Session>, args: Args<'_>) -> Then {
+        if let Some(multi) = &mut connection.session.multi {
+            multi.is_spoiled = true;
+        }
+        self.observed.count_error(b"ERR");
+        self.write(connection, |reply| reply.raw(&unknown_command(args)));
         Then::GoOn
     }
 
@@ -392,9 +426,17 @@ impl Engine {
                 id,
                 connection,
                 out: &mut out,
+                is_in_exec: false,
             };
             run(&mut context, args)
         };
+        // Shown behind its run, so with the database that SELECT has chosen. What an EXEC has run
+        // is shown when that is over.
+        if self.observed.has_monitors
+            && !(command.full_name == "exec" && matches!(answer, Ok(Answer::Transaction(..))))
+        {
+            self.tell_monitors(&connection.session, command, args);
+        }
         let then = self.take_answer(id, connection, command, args, answer, &mut out);
         self.observed.scratch = out;
         then
@@ -438,6 +480,16 @@ impl Engine {
                 self.write(connection, |reply| reply.raw(out));
                 Then::Close
             }
+            Answer::Later(duration, reply) => {
+                let place = connection.output.defer();
+                let origin = origin_of(id, place, is_dropped(&connection.session));
+                let deadline = duration.map(|duration| {
+                    let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+                    Monotonic(self.clock.0.saturating_add(nanos))
+                });
+                self.timers.add(deadline, origin, reply.into());
+                Then::Wait
+            }
             Answer::Gather(gather) => {
                 let place = connection.output.defer();
                 let origin = origin_of(id, place, is_dropped(&connection.session));
@@ -472,20 +524,38 @@ pub fn is_dropped(session: &Session) -> bool {
     }
 }
 
-/// The error for a command that does not exist. It repeats the first words, as Redis does: up to
-/// 128 bytes of the name and of all arguments together.
-fn unknown_command(args: Args<'_>) -> String {
-    let name = args.word(0);
-    let shown = String::from_utf8_lossy(&name[..name.len().min(128)]).into_owned();
-    let mut words = String::new();
+/// Writes the error for a command that does not exist. It repeats the first words, as Redis does: up
+/// to 128 bytes of the name and of all arguments together, each word up to its first zero byte.
+fn unknown_command(args: Args<'_>) -> Vec<u8> {
+    let shown = |word: &'_ [u8], room: usize| -> Vec<u8> {
+        let bytes = word.iter().take(room).take_while(|&&byte| byte != 0);
+        bytes
+            .map(|&byte| {
+                if matches!(byte, b'\r' | b'\n') {
+                    b' '
+                } else {
+                    byte
+                }
+            })
+            .collect()
+    };
+    let mut text = b"-ERR unknown command '".to_vec();
+    text.extend(shown(args.word(0), REPEATED_BYTES_MAX));
+    text.extend_from_slice(b"', with args beginning with: ");
+    let mut words = Vec::new();
     for word in args.from(1).iter() {
-        if words.len() >= 128 {
+        if words.len() >= REPEATED_BYTES_MAX {
             break;
         }
-        let room = 128 - words.len();
-        words.push('\'');
-        words.push_str(&String::from_utf8_lossy(&word[..word.len().min(room)]));
-        words.push_str("' ");
+        let room = REPEATED_BYTES_MAX - words.len();
+        words.push(b'\'');
+        words.extend(shown(word, room));
+        words.extend_from_slice(b"' ");
     }
-    format!("ERR unknown command '{shown}', with args beginning with: {words}")
+    text.extend(words);
+    text.extend_from_slice(b"\r\n");
+    text
 }
+
+/// Bytes that the error for an unknown command repeats of the name, and of the arguments.
+const REPEATED_BYTES_MAX: usize = 128;

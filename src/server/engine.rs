@@ -9,23 +9,23 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use base::clock::{Monotonic, UnixMillis};
 use base::ids::{ClientId, ShardId};
 use base::random::Random;
-use commands::spec::Flags;
 use coordinator::host::{Host, TxIds};
 use coordinator::message::{Envelope, Message, Origin, Request};
 use coordinator::program::Surroundings;
 use coordinator::route::SlotMap;
 use coordinator::transaction::Transactions;
 use net::connection::Moving;
-use protocol::args::Args;
 use runtime::socket::Socket;
 use runtime::socket_ring::SocketId;
 
 use crate::config::Config;
+use crate::control::monitor::ShownLater;
 use crate::core_loop::Core;
 use crate::gather::{Asker, Gather, Gathers};
 use crate::observe::Observed;
 use crate::session::{About, Session};
-use crate::table::{Command, CommandTable};
+use crate::table::CommandTable;
+use crate::timers::Timers;
 
 /// What a core did for a gather; made on one core, taken apart on another.
 pub type Part = Box<dyn Any + Send>;
@@ -109,6 +109,10 @@ pub struct Engine {
     pub observed: Observed,
     /// Questions to all cores that this core waits for.
     pub gathers: Gathers,
+    /// Replies that come when a time is over.
+    pub timers: Timers,
+    /// Transactions of clients whose commands `MONITOR` will show when they have run.
+    pub shown_later: Vec<ShownLater>,
     /// Chance.
     pub random: Random,
     /// Messages for other cores, in order per core.
@@ -152,6 +156,8 @@ impl Engine {
             shared,
             config,
             gathers: Gathers::default(),
+            timers: Timers::default(),
+            shown_later: Vec::new(),
             random: Random::new(seed.0 ^ seed.1),
             outbound: VecDeque::new(),
             now: UnixMillis::default(),
@@ -244,14 +250,21 @@ impl Engine {
             return Err(b"-ERR max number of clients reached\r\n".to_vec());
         }
         self.observed.accepted += 1;
+        if settings.is_protected && settings.password.is_none() && !is_local(socket) {
+            self.shared.client_count.fetch_sub(1, Ordering::Relaxed);
+            self.observed.turned_away += 1;
+            return Err(PROTECTED.into());
+        }
         let is_unix = socket.is_unix();
         let mut address = socket.peer_address();
+        let mut local_address = socket.local_address();
         if is_unix {
             address.push_str(":0");
+            local_address.push_str(":0");
         }
         let about = About {
             address,
-            local_address: socket.local_address(),
+            local_address,
             fd: socket.raw_fd(),
             user: Arc::from("default"),
             is_unix,
@@ -281,21 +294,6 @@ impl Engine {
         self.shared.monitor_count.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Shows a request to everybody who listens to `MONITOR`, on all cores.
-    #[cold]
-    pub fn tell_monitors(&mut self, session: &Session, command: &Command, args: Args<'_>) {
-        if command.declaration.flags.has(Flags::SKIP_MONITOR)
-            || command.declaration.flags.has(Flags::ADMIN)
-        {
-            return;
-        }
-        let line: Arc<[u8]> = monitor_line(session, args).into();
-        for core in self.map.shards() {
-            self.outbound
-                .push_back((core, CoreMessage::Monitor(Arc::clone(&line))));
-        }
-    }
-
     /// Returns whether a turn has left something that this core itself has to do.
     #[must_use]
     pub fn has_local_work(&self) -> bool {
@@ -303,40 +301,33 @@ impl Engine {
     }
 }
 
-/// Writes what `MONITOR` shows of a request.
-fn monitor_line(session: &Session, args: Args<'_>) -> Vec<u8> {
-    let micros = runtime::clock::unix_micros();
-    let (seconds, rest) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
-    let source = if session.about.is_unix {
-        format!("unix:{}", session.about.address.trim_end_matches(":0"))
-    } else {
-        session.about.address.clone()
-    };
-    let mut line = format!("+{seconds}.{rest:06} [{} {source}]", session.db.0).into_bytes();
-    for word in args.iter() {
-        line.extend_from_slice(b" \"");
-        for &byte in word {
-            push_escaped(&mut line, byte);
-        }
-        line.push(b'"');
-    }
-    line.extend_from_slice(b"\r\n");
-    line
+/// Returns whether a client comes from this machine by its loopback or by a Unix socket.
+fn is_local(socket: &Socket) -> bool {
+    socket.is_unix() || is_loopback(&socket.peer_address())
 }
 
-/// Appends a byte as it stands between quotes.
-fn push_escaped(line: &mut Vec<u8>, byte: u8) {
-    match byte {
-        b'\\' | b'"' => line.extend_from_slice(&[b'\\', byte]),
-        b'\n' => line.extend_from_slice(b"\\n"),
-        b'\r' => line.extend_from_slice(b"\\r"),
-        b'\t' => line.extend_from_slice(b"\\t"),
-        0x07 => line.extend_from_slice(b"\\a"),
-        0x08 => line.extend_from_slice(b"\\b"),
-        b' '..=b'~' => line.push(byte),
-        _ => line.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
-    }
+/// Returns whether `ip:port` is an address of the loopback.
+#[must_use]
+pub fn is_loopback(address: &str) -> bool {
+    address
+        .parse::<std::net::SocketAddr>()
+        .is_ok_and(|address| address.ip().to_canonical().is_loopback())
 }
+
+/// What a client from elsewhere is told in protected mode: word by word what Redis says, as tools
+/// look for it.
+const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password \
+    is set for the default user. In this mode connections are only accepted from the loopback \
+    interface. If you want to connect from external computers to Redis you may adopt one of the \
+    following solutions: 1) Just disable protected mode sending the command 'CONFIG SET \
+    protected-mode no' from the loopback interface by connecting to Redis from the same host the \
+    server is running, however MAKE SURE Redis is not publicly accessible from internet if you \
+    do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just \
+    disable the protected mode by editing the Redis configuration file, and setting the \
+    protected mode option to 'no', and then restarting the server. 3) If you started the server \
+    manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an \
+    authentication password for the default user. NOTE: You only need to do one of the above \
+    things in order for the server to start accepting connections from the outside.\r\n";
 
 /// Where a connection's replies go once they come: for replies that are to be dropped the place is
 /// marked in its top bit.

@@ -6,7 +6,7 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
-//! [`table`], [`control`], [`observe`], [`cron`], [`config`].
+//! [`table`], [`control`], [`observe`], [`cron`], [`timers`], [`config`].
 
 pub mod config;
 pub mod control;
@@ -20,4 +20,5 @@ pub mod observe;
 pub mod session;
 pub mod startup;
 pub mod table;
+pub mod timers;
 pub mod version;

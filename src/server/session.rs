@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base::clock::Monotonic;
 use base::ids::{ClientId, DbIndex, ShardId};
+use commands::spec::Flags;
 use coordinator::exec::Queued;
 use coordinator::message::Watched;
 use protocol::reply::Resp;
@@ -79,6 +80,17 @@ pub struct Multi {
     pub is_spoiled: bool,
 }
 
+impl Multi {
+    /// Returns whether a command of it may not run when memory is short. O(commands).
+    #[must_use]
+    pub fn needs_memory(&self) -> bool {
+        self.queued.iter().any(|queued| match queued {
+            Queued::Shard(request) => request.command.declaration.flags.has(Flags::DENY_OOM),
+            Queued::Control(_) => false,
+        })
+    }
+}
+
 /// What becomes of replies (`CLIENT REPLY`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replies {
@@ -150,6 +162,18 @@ impl Session {
             active_at: now,
             last_command: "",
             commands: 0,
+        }
+    }
+
+    /// Begins the next request: what `CLIENT REPLY SKIP` has asked for moves on by one.
+    pub fn begin_request(&mut self) {
+        match self.replies {
+            Replies::On | Replies::Off => {}
+            Replies::SkipNext => self.replies = Replies::SkipThis,
+            Replies::SkipThis => {
+                self.replies = Replies::On;
+                self.review();
+            }
         }
     }
 

@@ -162,15 +162,23 @@ fn hello(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Com
             _ => return Err(CommandError::Text("NOPROTO unsupported protocol version")),
         };
     }
-    let options = HelloOptions::parse(args)?;
+    let options = match HelloOptions::parse(args)? {
+        Ok(options) => options,
+        Err(word) => {
+            let word = String::from_utf8_lossy(word).into_owned();
+            let text = format!("ERR Syntax error in HELLO option '{word}'");
+            context.reply().error(&text);
+            return Ok(Answer::Now);
+        }
+    };
     if let Some((user, password)) = options.login {
         log_in(context, user, password)?;
     }
     if !context.session().authenticated {
         return Err(CommandError::Text(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
-             <proto> AUTH <user> <pass> option can be used to authenticate the client and select \
-             the RESP protocol version at the same time",
+             AUTH <user> <pass> option can be used to authenticate the client and select the RESP \
+             protocol version at the same time",
         ));
     }
     if let Some(name) = options.name {
@@ -210,7 +218,8 @@ struct HelloOptions<'a> {
 }
 
 impl<'a> HelloOptions<'a> {
-    fn parse(args: Args<'a>) -> Result<Self, CommandError> {
+    /// Reads the options, or returns the word that is none.
+    fn parse(args: Args<'a>) -> Result<Result<Self, &'a [u8]>, CommandError> {
         let mut options = Self::default();
         let mut index = 2;
         while let Some(word) = args.get(index) {
@@ -225,9 +234,9 @@ impl<'a> HelloOptions<'a> {
                 options.name = Some(super::client::parse_name(name)?);
                 index += 2;
             } else {
-                return Err(CommandError::UnsupportedOption(index));
+                return Ok(Err(word));
             }
         }
-        Ok(options)
+        Ok(Ok(options))
     }
 }

@@ -7,12 +7,19 @@
 //! In reading order: [`declarations`] what they declare; then one file per family.
 
 pub(crate) mod client;
+mod client_kill;
+mod client_list;
 pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod connection;
+pub(crate) mod debug;
 pub(crate) mod declarations;
+mod lolwut;
+pub(crate) mod monitor;
 pub(crate) mod server;
 pub(crate) mod transaction;
+
+use std::time::Duration;
 
 use base::ids::ShardId;
 use commands::spec::{CommandError, Declaration};
@@ -48,6 +55,8 @@ pub struct ControlContext<'a> {
     pub connection: &'a mut Connection<Session>,
     /// Where a reply goes that can be given at once.
     pub out: &'a mut Vec<u8>,
+    /// The command stands in a MULTI, so it may not wait and must give one reply.
+    pub is_in_exec: bool,
 }
 
 /// How a handler answers.
@@ -58,6 +67,8 @@ pub enum Answer {
     Silence,
     /// With what is in [`ControlContext::out`]; then the connection is closed.
     Close,
+    /// With these bytes when so much time is over, or never.
+    Later(Option<Duration>, &'static [u8]),
     /// With what comes out of a question to other cores.
     Gather(Gather),
     /// With what comes out of a transaction.
@@ -92,6 +103,9 @@ pub fn all() -> impl Iterator<Item = &'static ControlCommand> {
         client::COMMANDS,
         server::COMMANDS,
         config::COMMANDS,
+        debug::COMMANDS,
+        lolwut::COMMANDS,
+        monitor::COMMANDS,
         transaction::COMMANDS,
     ]
     .into_iter()

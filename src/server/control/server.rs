@@ -1,6 +1,7 @@
 //! COMMAND, TIME, LASTSAVE, SHUTDOWN, ROLE, WAIT.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use base::number::parse_i64;
 use commands::spec::CommandError;
@@ -92,7 +93,7 @@ fn role(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Com
 }
 
 /// There are no replicas, so none can acknowledge: the answer is 0, and for a wait of more than none
-/// it comes when the time is over.
+/// it comes when the time is over, which is never for a time of 0.
 fn wait(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
     let wanted = parse_i64(args.word(1)).ok_or(CommandError::NotInteger)?;
     const NOT_A_TIME: &str = "ERR timeout is not an integer or out of range";
@@ -100,13 +101,13 @@ fn wait(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
     if timeout < 0 {
         return Err(CommandError::Text("ERR timeout is negative"));
     }
-    if wanted <= 0 || context.session().multi.is_some() {
+    if wanted <= 0 || context.is_in_exec {
         context.reply().integer(0);
         return Ok(Answer::Now);
     }
-    Err(CommandError::Text(
-        "ERR WAIT for replicas is not built yet: this server has none",
-    ))
+    let timeout = u64::try_from(timeout).unwrap_or(0);
+    let duration = (timeout > 0).then(|| Duration::from_millis(timeout));
+    Ok(Answer::Later(duration, b":0\r\n"))
 }
 
 fn shutdown(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {

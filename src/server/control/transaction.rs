@@ -140,6 +140,9 @@ fn exec(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Com
         return Ok(Answer::Now);
     }
     let engine = &mut *context.engine;
+    if engine.observed.has_monitors {
+        engine.show_later(context.id.to_bits(), db, &queued);
+    }
     let exec = Exec::new(engine.surroundings(), engine.me, resp, watched, queued);
     let claims = exec.claims(&engine.host.shard);
     Ok(Answer::Transaction(claims, Box::new(exec)))
@@ -179,6 +182,7 @@ pub(crate) fn ask(core: &mut Core, tx: TxId, origin: Origin, args: &PackedArgs) 
                 id,
                 connection,
                 out: &mut out,
+                is_in_exec: true,
             };
             run(&mut context, args)
         }
@@ -187,7 +191,7 @@ pub(crate) fn ask(core: &mut Core, tx: TxId, origin: Origin, args: &PackedArgs) 
     match answer {
         Ok(Answer::Gather(gather)) => return engine.ask(Asker::Transaction(tx), gather),
         Ok(Answer::Now | Answer::Close) => {}
-        Ok(Answer::Silence | Answer::Transaction(..)) => {
+        Ok(Answer::Silence | Answer::Later(..) | Answer::Transaction(..)) => {
             // No command that is allowed in a MULTI answers so.
             Reply {
                 out: &mut out,

@@ -1,0 +1,201 @@
+//! CLIENT LIST and CLIENT INFO: one line of facts for each connection.
+//!
+//! The fields are those of Redis 7.0.15 in its order, then `lib-name` and `lib-ver` of 7.2, then our
+//! own `shard`, the core that the client lives on.
+//!
+//! ```text
+//! qbuf, qbuf-free   bytes received and not served, and the room left in their buffer
+//! argv-mem          what is known of a request that has come in part
+//! multi, multi-mem  commands behind MULTI (-1 outside), and the bytes of their words
+//! rbs, rbp          buffer of replies that are ready, and the most that was ever sent at once
+//! obl, oll, omem    bytes ready to be sent; replies held behind one that is awaited, in runs;
+//!                   the memory of those
+//! tot-mem           all of these and the session
+//! ```
+
+use base::clock::Monotonic;
+use base::ids::{ClientId, ShardId};
+use base::number::parse_i64;
+use commands::spec::CommandError;
+use net::connection::Connection;
+use protocol::args::{Args, equals_ignore_case};
+use protocol::reply::Resp;
+
+use super::client::{ClientKind, reply_with};
+use super::{Answer, ControlContext};
+use crate::core_loop::Core;
+use crate::gather::{Finished, Gather};
+use crate::session::Session;
+
+/// What a line says beyond what the connection knows.
+struct Surroundings {
+    now: Monotonic,
+    shard: ShardId,
+    is_blocked: bool,
+}
+
+/// Replies with the line of the client itself.
+pub(super) fn info(context: &mut ControlContext<'_>) {
+    let around = Surroundings {
+        now: context.engine.clock,
+        shard: context.engine.me,
+        is_blocked: false,
+    };
+    let text = line(context.connection, &around);
+    context.reply().verbatim("txt", text.as_bytes());
+}
+
+/// Replies with the lines of the clients that are asked for, by rising number.
+pub(super) fn list(
+    context: &mut ControlContext<'_>,
+    args: Args<'_>,
+) -> Result<Answer, CommandError> {
+    let resp = context.session().resp;
+    let Some(option) = args.get(2) else {
+        return Ok(gather(None, resp));
+    };
+    if equals_ignore_case(option, "TYPE") && args.len() == 4 {
+        return Ok(match ClientKind::parse(args.word(3)) {
+            Ok(ClientKind::Normal) => gather(None, resp),
+            Ok(ClientKind::Absent) => gather(Some(Vec::new()), resp),
+            Err(text) => {
+                context.reply().error(&text);
+                Answer::Now
+            }
+        });
+    }
+    if equals_ignore_case(option, "ID") && args.len() > 3 {
+        let mut ids = Vec::new();
+        for word in args.from(3).iter() {
+            let id = parse_i64(word).ok_or(CommandError::Text("ERR Invalid client ID"))?;
+            // No client has a number below 1.
+            ids.extend(u64::try_from(id).ok().map(ClientId));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        return Ok(gather(Some(ids), resp));
+    }
+    Err(CommandError::Syntax)
+}
+
+/// Asks all cores for the lines of `ids`, sorted, or of everybody.
+fn gather(ids: Option<Vec<ClientId>>, resp: Resp) -> Answer {
+    Answer::Gather(Gather::all(
+        move |core| lines(core, ids.as_deref()),
+        move |_, parts| {
+            let mut lines: Vec<_> = parts.into_iter().flatten().collect();
+            lines.sort_unstable_by_key(|(id, _)| *id);
+            // A client that moved between two answers may stand in both.
+            lines.dedup_by_key(|(id, _)| *id);
+            let text: String = lines.into_iter().map(|(_, line)| line).collect();
+            Finished::Reply(reply_with(resp, |reply| {
+                reply.verbatim("txt", text.as_bytes());
+            }))
+        },
+    ))
+}
+
+fn lines(core: &Core, ids: Option<&[ClientId]>) -> Vec<(ClientId, String)> {
+    let now = runtime::clock::monotonic();
+    let shown = core.net.iter().filter(|(_, connection)| {
+        ids.is_none_or(|ids| ids.binary_search(&connection.session.client).is_ok())
+    });
+    shown
+        .map(|(id, connection)| {
+            let around = Surroundings {
+                now,
+                shard: core.engine.me,
+                is_blocked: core.engine.timers.waits(id.to_bits()),
+            };
+            (connection.session.client, line(connection, &around))
+        })
+        .collect()
+}
+
+/// Writes the line of one connection, with its end of line.
+fn line(connection: &Connection<Session>, around: &Surroundings) -> String {
+    let session = &connection.session;
+    let about = &session.about;
+    let output = &connection.output;
+    let seconds = |since| around.now.nanos_since(since) / 1_000_000_000;
+    let (queued, queued_bytes) = session.multi.as_ref().map_or((-1, 0), |multi| {
+        (base::cast::i64_from(multi.queued.len()), multi.bytes)
+    });
+    let (held_count, held_bytes) = output.held();
+    let texts = [
+        about.address.capacity(),
+        about.local_address.capacity(),
+        about.name.capacity(),
+        about.library_name.capacity(),
+        about.library_version.capacity(),
+    ];
+    let total = size_of_val(connection)
+        + size_of_val(&**about)
+        + texts.iter().sum::<usize>()
+        + connection.buffer_bytes()
+        + connection.partial_word_bytes()
+        + queued_bytes;
+    format!(
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 \
+         multi={queued} qbuf={} qbuf-free={} argv-mem={} multi-mem={queued_bytes} rbs={} rbp={} \
+         obl={} oll={held_count} omem={held_bytes} tot-mem={total} events={} cmd={} user={} \
+         redir=-1 resp={} lib-name={} lib-ver={} shard={}\n",
+        session.client.0,
+        about.address,
+        about.local_address,
+        about.fd,
+        about.name,
+        seconds(session.connected_at),
+        seconds(session.active_at),
+        flags(connection, around.is_blocked),
+        session.db.0,
+        connection.unserved_bytes(),
+        connection.input_room_bytes(),
+        connection.partial_word_bytes(),
+        output.ready_capacity_bytes(),
+        output.peak_bytes(),
+        output.ready_bytes(),
+        events(connection),
+        if session.last_command.is_empty() {
+            "NULL"
+        } else {
+            session.last_command
+        },
+        about.user,
+        if session.resp == Resp::V3 { 3 } else { 2 },
+        about.library_name,
+        about.library_version,
+        around.shard,
+    )
+}
+
+/// Returns the letters that Redis shows for the states that exist here, in its order.
+fn flags(connection: &Connection<Session>, is_blocked: bool) -> String {
+    let session = &connection.session;
+    let flags: String = [
+        ('O', session.is_monitor),
+        ('x', session.multi.is_some()),
+        ('b', is_blocked),
+        ('c', connection.is_closing()),
+        ('U', session.about.is_unix),
+        ('e', session.no_evict),
+        ('T', session.no_touch),
+    ]
+    .into_iter()
+    .filter_map(|(letter, is_set)| is_set.then_some(letter))
+    .collect();
+    if flags.is_empty() {
+        "N".to_owned()
+    } else {
+        flags
+    }
+}
+
+fn events(connection: &Connection<Session>) -> &'static str {
+    match (connection.is_read_from(), connection.is_sending()) {
+        (true, true) => "rw",
+        (true, false) => "r",
+        (false, true) => "w",
+        (false, false) => "",
+    }
+}
