@@ -268,8 +268,7 @@ impl Host {
 
     fn alone(&mut self, from: ShardId, tx: TxId, claim: Claim, operations: Vec<Operation>) {
         if self.locks.is_empty() || !self.locks.claim_conflicts(&claim) {
-            let outcomes = self.run_operations(operations);
-            self.send(from, Message::HopDone { tx, outcomes });
+            self.answer_hop(from, tx, operations);
         } else {
             self.counters.parked += 1;
             let id = self.ids.next();
@@ -287,8 +286,7 @@ impl Host {
 
     fn run_hop(&mut self, from: ShardId, tx: TxId, operations: Vec<Operation>, last: bool) {
         self.locks.start(tx);
-        let outcomes = self.run_operations(operations);
-        self.send(from, Message::HopDone { tx, outcomes });
+        self.answer_hop(from, tx, operations);
         if last {
             self.release(tx);
         }
@@ -323,8 +321,7 @@ impl Host {
                     operations,
                 }) => {
                     self.locks.start(tx);
-                    let outcomes = self.run_operations(operations);
-                    self.send(from, Message::HopDone { tx: name, outcomes });
+                    self.answer_hop(from, name, operations);
                     self.locks.release(tx, &mut granted);
                 }
                 Some(Parked::Hop {
@@ -333,8 +330,7 @@ impl Host {
                     last,
                 }) => {
                     self.locks.start(tx);
-                    let outcomes = self.run_operations(operations);
-                    self.send(from, Message::HopDone { tx, outcomes });
+                    self.answer_hop(from, tx, operations);
                     if last {
                         self.locks.release(tx, &mut granted);
                     }
@@ -364,9 +360,22 @@ impl Host {
         self.send(from, Message::LateReply(Box::new(late)));
     }
 
-    fn run_operations(&mut self, operations: Vec<Operation>) -> Vec<Outcome> {
+    /// Runs the operations of a hop and tells core `to` what they gave and how long they took.
+    fn answer_hop(&mut self, to: ShardId, tx: TxId, operations: Vec<Operation>) {
+        let started = monotonic();
+        let outcomes = self.run_operations(operations, started);
+        let nanos = monotonic().nanos_since(started);
+        let message = Message::HopDone {
+            tx,
+            outcomes,
+            nanos,
+        };
+        self.send(to, message);
+    }
+
+    fn run_operations(&mut self, operations: Vec<Operation>, begun: Monotonic) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(operations.len());
-        let mut started = monotonic();
+        let mut started = begun;
         for operation in operations {
             let is_check = matches!(operation, Operation::CheckWatches(_));
             let outcome = self.run_operation(operation, &mut started);

@@ -57,6 +57,8 @@ pub enum Message {
         tx: TxId,
         /// One outcome per operation; fewer if a watch check failed, which is then the last.
         outcomes: Vec<Outcome>,
+        /// How long the operations ran, together.
+        nanos: u64,
     },
     /// Withdraws a claim.
     Release {

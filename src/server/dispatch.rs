@@ -28,6 +28,7 @@ use shard::locks::Claim;
 use crate::control::{self, Answer, ControlContext};
 use crate::engine::{Engine, origin_of};
 use crate::gather::Asker;
+use crate::observe::slow_log;
 use crate::session::{Replies, Session};
 use crate::table::{Command, Run};
 
@@ -254,8 +255,10 @@ impl Engine {
             }
             Route::Anywhere => self.run_here(id, connection, command, request),
             Route::One(shard) => self.send_there(id, connection, shard, request),
-            Route::Cursor => self.run_cursor(id, connection, request),
-            Route::Several(shards) => self.begin_transaction(id, connection, request, &shards),
+            Route::Cursor => self.run_cursor(id, connection, command, request),
+            Route::Several(shards) => {
+                self.begin_transaction(id, connection, command, request, &shards)
+            }
         }
     }
 
@@ -269,7 +272,7 @@ impl Engine {
     ) -> Then {
         connection.session.pin.vote(self.me);
         if shard_command_is_cursor(request.command) {
-            return self.run_cursor(id, connection, request);
+            return self.run_cursor(id, connection, command, request);
         }
         if !self.host.may_run(&request) {
             let place = connection.output.defer();
@@ -285,10 +288,10 @@ impl Engine {
         self.observed
             .count(command.index, nanos, connection.output.written(begun));
         if self.observed.slow_log.is_slow(nanos) {
-            let flags = command.declaration.flags;
+            let words = slow_log::cut(command.full_name, request.args);
             let session = Some(&connection.session);
             self.observed
-                .note_slow(self.now, nanos, flags, request.args, session);
+                .note_slow(self.now, nanos, command, words, session);
         }
         if connection.session.special && is_dropped(&connection.session) {
             connection.output.undo(begun);
@@ -318,17 +321,23 @@ impl Engine {
         &mut self,
         id: SocketId,
         connection: &mut Connection<Session>,
+        command: &Command,
         request: Request<'_>,
     ) -> Then {
         let cursor = match cursor::parse(request.args.word(1)) {
             Ok(cursor) => cursor,
             Err(error) => {
-                let text = error.text(request.command.declaration.name, request.args);
-                return self.refuse(connection, &text);
+                let text = error.text(command.full_name, request.args);
+                let mut out = b"-".to_vec();
+                out.extend_from_slice(text.as_bytes());
+                self.observed.count(command.index, 0, &out);
+                self.write(connection, |reply| reply.error(&text));
+                return Then::GoOn;
             }
         };
         let (shard, _) = cursor::unpack(cursor, self.map.shard_count());
         let claims = vec![(shard, self.host.claim_of(&request))];
+        self.note_running(id, command, request.args, 0);
         let program = program_of(self.surroundings(), request);
         self.begin(id, connection, claims, program)
     }
@@ -337,6 +346,7 @@ impl Engine {
         &mut self,
         id: SocketId,
         connection: &mut Connection<Session>,
+        command: &Command,
         request: Request<'_>,
         shards: &[ShardId],
     ) -> Then {
@@ -356,6 +366,7 @@ impl Engine {
             .into_iter()
             .map(|shard| (shard, all.clone()))
             .collect();
+        self.note_running(id, command, request.args, 0);
         let program = program_of(self.surroundings(), request);
         self.begin(id, connection, claims, program)
     }
@@ -421,12 +432,19 @@ impl Engine {
         let ended = runtime::clock::monotonic();
         let nanos = ended.nanos_since(self.clock);
         self.clock = ended;
-        self.observed.count(command.index, nanos, out);
-        if self.observed.slow_log.is_slow(nanos) {
-            let flags = command.declaration.flags;
-            let session = Some(&connection.session);
-            self.observed
-                .note_slow(self.now, nanos, flags, args, session);
+        if matches!(
+            answer,
+            Answer::Gather(_) | Answer::Transaction(..) | Answer::Exec(..)
+        ) {
+            self.note_running(id, command, args, nanos);
+        } else {
+            self.observed.count(command.index, nanos, out);
+            if self.observed.slow_log.is_slow(nanos) {
+                let words = slow_log::cut(command.full_name, args);
+                let session = Some(&connection.session);
+                self.observed
+                    .note_slow(self.now, nanos, command, words, session);
+            }
         }
         match answer {
             Answer::Now => {
@@ -445,6 +463,10 @@ impl Engine {
                 Then::Wait
             }
             Answer::Transaction(claims, program) => self.begin(id, connection, claims, program),
+            Answer::Exec(claims, program, inner) => {
+                self.note_inner(id, inner);
+                self.begin(id, connection, claims, program)
+            }
         }
     }
 

@@ -7,11 +7,16 @@
 //! In reading order: [`declarations`] what they declare; then one file per family.
 
 pub(crate) mod client;
+pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod declarations;
+pub(crate) mod info;
+pub(crate) mod latency;
+pub(crate) mod memory;
 pub(crate) mod server;
+pub(crate) mod slowlog;
 pub(crate) mod transaction;
 
 use base::ids::ShardId;
@@ -25,6 +30,7 @@ use shard::locks::Claim;
 
 use crate::engine::Engine;
 use crate::gather::Gather;
+use crate::running::Inner;
 use crate::session::Session;
 
 /// A command of the control plane.
@@ -62,6 +68,8 @@ pub enum Answer {
     Gather(Gather),
     /// With what comes out of a transaction.
     Transaction(Vec<(ShardId, Claim)>, Box<dyn Program>),
+    /// With what comes out of the transaction of an EXEC, which runs the given commands.
+    Exec(Vec<(ShardId, Claim)>, Box<dyn Program>, Vec<Inner>),
 }
 
 impl ControlContext<'_> {
@@ -93,6 +101,11 @@ pub fn all() -> impl Iterator<Item = &'static ControlCommand> {
         server::COMMANDS,
         config::COMMANDS,
         transaction::COMMANDS,
+        info::COMMANDS,
+        slowlog::COMMANDS,
+        latency::COMMANDS,
+        memory::COMMANDS,
+        cluster::COMMANDS,
     ]
     .into_iter()
     .flatten()
