@@ -58,7 +58,7 @@ fn count_found(
 }
 
 fn type_name(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     let mut db = context.shard.db(context.db);
     // Looking at the type is not using the value.
     let name = db

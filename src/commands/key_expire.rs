@@ -48,7 +48,7 @@ fn set_expiry(
     let at = form
         .point(amount, context.now)
         .ok_or(CommandError::InvalidExpire)?;
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     let mut db = context.shard.db(context.db);
     let done = match db.peek(key).map(|entry| entry.expire_at()) {
         None => false,
@@ -148,7 +148,7 @@ fn reply_with_time(
     args: Args<'_>,
     shown: impl FnOnce(UnixMillis, UnixMillis) -> i64,
 ) -> Result<(), CommandError> {
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     let mut db = context.shard.db(context.db);
     let time = match db.lookup(key, false).map(|entry| entry.expire_at()) {
         None => -2,
@@ -160,7 +160,7 @@ fn reply_with_time(
 }
 
 fn persist(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     let done = context.shard.db(context.db).set_expiry(key, None);
     context.reply.integer(i64::from(done));
     Ok(())

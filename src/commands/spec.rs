@@ -9,7 +9,7 @@ use base::ids::DbIndex;
 use base::random::Random;
 use protocol::args::Args;
 use protocol::reply::Reply;
-use shard::Shard;
+use shard::{Key, Shard};
 
 pub use crate::error::CommandError;
 
@@ -54,6 +54,21 @@ pub struct Context<'a> {
     pub touch: bool,
     /// The chance of this core, for commands whose answer is drawn.
     pub random: &'a mut Random,
+    /// The hash of word 1, if it is known already; it is the key of most commands.
+    pub first_hash: Option<u64>,
+}
+
+impl Context<'_> {
+    /// Returns word 1 as a key of the shard.
+    #[inline]
+    #[must_use]
+    pub fn first_key<'k>(&self, args: Args<'k>) -> Key<'k> {
+        let bytes = args.word(1);
+        match self.first_hash {
+            Some(hash) => Key { bytes, hash },
+            None => self.shard.key(bytes),
+        }
+    }
 }
 
 /// How a command uses several shards.

@@ -49,7 +49,7 @@ fn set(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if args.len() > 3 {
         return set_with_options(context, args);
     }
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     context
         .shard
         .db(context.db)
@@ -68,7 +68,7 @@ fn set_with_options(context: &mut Context<'_>, args: Args<'_>) -> Result<(), Com
             Expiry::At(form.positive_point(args.word(word), context.now)?)
         }
     };
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     let exists = if options.get {
         reply_with_string(context, args.word(1))?
     } else {
@@ -107,7 +107,7 @@ fn set_with_time(
     form: TimeForm,
 ) -> Result<(), CommandError> {
     let at = form.positive_point(args.word(2), context.now)?;
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     context
         .shard
         .db(context.db)
@@ -117,7 +117,7 @@ fn set_with_time(
 }
 
 fn setnx(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     let mut db = context.shard.db(context.db);
     let exists = db.contains(key);
     if !exists {
@@ -129,7 +129,7 @@ fn setnx(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
 
 fn getset(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     reply_with_string(context, args.word(1))?;
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     context
         .shard
         .db(context.db)
@@ -139,7 +139,7 @@ fn getset(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 
 fn getdel(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if reply_with_string(context, args.word(1))? {
-        let key = context.shard.key(args.word(1));
+        let key = context.first_key(args);
         context.shard.db(context.db).remove(key);
     }
     Ok(())
@@ -147,7 +147,7 @@ fn getdel(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 
 fn getex(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let options = Options::parse(args, 2, Command::GetEx)?;
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     let mut db = context.shard.db(context.db);
     let Some(entry) = db.lookup(key, context.touch) else {
         context.reply.null();

@@ -57,7 +57,7 @@ fn add(context: &mut Context<'_>, key: &[u8], increment: i64) -> Result<(), Comm
 }
 
 fn incrbyfloat(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     let mut db = context.shard.db(context.db);
     let value = match db.peek(key) {
         Some(entry) => LongDouble::parse(entry.string()?).ok_or(CommandError::NotFloat)?,

@@ -22,7 +22,7 @@ pub const COMMANDS: &[ShardCommand] = &[
 fn append(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let tail = args.word(2);
     let bytes_max = context.shard.options().bulk_bytes_max;
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     let mut db = context.shard.db(context.db);
     let before = match db.peek(key) {
         Some(entry) => Some(entry.string()?.len()),
@@ -41,7 +41,7 @@ fn append(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 }
 
 fn strlen(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     let len = match context.shard.db(context.db).lookup(key, context.touch) {
         Some(entry) => entry.string()?.len(),
         None => 0,
@@ -57,7 +57,7 @@ fn setrange(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
     };
     let bytes = args.word(3);
     let bytes_max = context.shard.options().bulk_bytes_max;
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     let mut db = context.shard.db(context.db);
     let before = match db.peek(key) {
         Some(entry) => entry.string()?.len(),
@@ -85,7 +85,7 @@ fn check_length(first: usize, second: usize, bytes_max: u64) -> Result<(), Comma
 fn getrange(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let start = words::integer_or_refuse(args.word(2))?;
     let end = words::integer_or_refuse(args.word(3))?;
-    let key = context.shard.key(args.word(1));
+    let key = context.first_key(args);
     match context.shard.db(context.db).lookup(key, context.touch) {
         Some(entry) => context.reply.bulk(range(entry.string()?, start, end)),
         None => context.reply.bulk(b""),

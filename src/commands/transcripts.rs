@@ -76,6 +76,7 @@ impl Player {
             reply: Reply::new(out, self.resp),
             now: self.now,
             touch: true,
+            first_hash: None,
             random: &mut self.random,
         };
         run(&mut context, args)

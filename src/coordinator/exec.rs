@@ -51,6 +51,8 @@ pub struct Exec {
     watched: Vec<Watched>,
     queued: Vec<Queued>,
     replies: Vec<Vec<u8>>,
+    /// How long shards have run for each command.
+    spent: Vec<u64>,
     next: usize,
     next_control: usize,
     part: Option<Box<dyn Program>>,
@@ -68,6 +70,7 @@ impl Exec {
         queued: Vec<Queued>,
     ) -> Self {
         let replies = queued.iter().map(|_| Vec::new()).collect();
+        let spent = vec![0; queued.len()];
         Self {
             around,
             map: around.map,
@@ -76,6 +79,7 @@ impl Exec {
             watched,
             queued,
             replies,
+            spent,
             next: 0,
             next_control: 0,
             part: None,
@@ -156,6 +160,7 @@ impl Exec {
                 None
             }
             Awaited::Part => {
+                self.spent[self.next] += outcomes.iter().map(|it| it.nanos).sum::<u64>();
                 let part = self.part.as_mut().expect("a part is under way");
                 let step = part.step(outcomes);
                 self.take_part(step)
@@ -164,17 +169,21 @@ impl Exec {
     }
 
     fn take_batch(&mut self, order: &[(usize, ShardId)], outcomes: Vec<HopOutcome>) {
-        for HopOutcome { shard, outcomes } in outcomes {
+        for HopOutcome {
+            shard, outcomes, ..
+        } in outcomes
+        {
             let replies = outcomes.into_iter().filter_map(|outcome| match outcome {
-                Outcome::Reply { bytes, .. } => Some(bytes),
+                Outcome::Reply { bytes, nanos } => Some((bytes, nanos)),
                 Outcome::Entry(_) | Outcome::Integer(_) | Outcome::Done => None,
             });
             let indexes = order
                 .iter()
                 .filter(|(_, at)| *at == shard)
                 .map(|(index, _)| *index);
-            for (index, reply) in indexes.zip(replies) {
+            for (index, (reply, nanos)) in indexes.zip(replies) {
                 self.replies[index] = reply;
+                self.spent[index] = nanos;
             }
         }
     }
@@ -311,6 +320,10 @@ impl Program for Exec {
         if let Awaited::Answer(index) = self.awaited {
             self.replies[index] = reply;
         }
+    }
+
+    fn spent(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.spent)
     }
 
     fn control_args(&self, index: usize) -> Option<&PackedArgs> {

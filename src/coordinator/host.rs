@@ -281,8 +281,7 @@ impl Host {
 
     fn alone(&mut self, from: ShardId, tx: TxId, claim: Claim, operations: Vec<Operation>) {
         if self.locks.is_empty() || !self.locks.claim_conflicts(&claim) {
-            let outcomes = self.run_operations(operations);
-            self.send(from, Message::HopDone { tx, outcomes });
+            self.answer_hop(from, tx, operations);
         } else {
             self.counters.parked += 1;
             let id = self.ids.next();
@@ -302,8 +301,7 @@ impl Host {
         if !BYPASS {
             self.locks.start(tx);
         }
-        let outcomes = self.run_operations(operations);
-        self.send(from, Message::HopDone { tx, outcomes });
+        self.answer_hop(from, tx, operations);
         if last {
             self.release(tx);
         }
@@ -347,8 +345,7 @@ impl Host {
                     operations,
                 }) => {
                     self.locks.start(tx);
-                    let outcomes = self.run_operations(operations);
-                    self.send(from, Message::HopDone { tx: name, outcomes });
+                    self.answer_hop(from, name, operations);
                     self.locks.release(tx, &mut granted);
                 }
                 Some(Parked::Hop {
@@ -357,8 +354,7 @@ impl Host {
                     last,
                 }) => {
                     self.locks.start(tx);
-                    let outcomes = self.run_operations(operations);
-                    self.send(from, Message::HopDone { tx, outcomes });
+                    self.answer_hop(from, tx, operations);
                     if last {
                         self.leave(tx, &mut granted);
                     }
@@ -388,9 +384,22 @@ impl Host {
         self.send(from, Message::LateReply(Box::new(late)));
     }
 
-    fn run_operations(&mut self, operations: Vec<Operation>) -> Vec<Outcome> {
+    /// Runs the operations of a hop and tells core `to` what they gave and how long they took.
+    fn answer_hop(&mut self, to: ShardId, tx: TxId, operations: Vec<Operation>) {
+        let started = monotonic();
+        let outcomes = self.run_operations(operations, started);
+        let nanos = monotonic().nanos_since(started);
+        let message = Message::HopDone {
+            tx,
+            outcomes,
+            nanos,
+        };
+        self.send(to, message);
+    }
+
+    fn run_operations(&mut self, operations: Vec<Operation>, begun: Monotonic) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(operations.len());
-        let mut started = monotonic();
+        let mut started = begun;
         for operation in operations {
             let is_check = matches!(operation, Operation::CheckWatches(_));
             let outcome = self.run_operation(operation, &mut started);
@@ -525,6 +534,7 @@ fn run_on(shard: &mut Shard, random: &mut Random, request: Request<'_>, out: &mu
         },
         now,
         touch: request.touch,
+        first_hash: request.first_hash,
     };
     if let Err(error) = (request.command.run)(&mut context, request.args) {
         context.reply.out.truncate(begun);

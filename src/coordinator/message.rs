@@ -57,6 +57,8 @@ pub enum Message {
         tx: TxId,
         /// One outcome per operation; fewer if a watch check failed, which is then the last.
         outcomes: Vec<Outcome>,
+        /// How long the operations ran, together.
+        nanos: u64,
     },
     /// Withdraws a claim.
     Release {
@@ -105,6 +107,8 @@ pub struct Request<'a> {
     pub touch: bool,
     /// All words, the name included.
     pub args: Args<'a>,
+    /// The hash of word 1, if it is known already.
+    pub first_hash: Option<u64>,
 }
 
 /// A request that owns its words.
@@ -143,6 +147,7 @@ impl OwnedRequest {
             resp: self.resp,
             touch: self.touch,
             args: self.args.args(),
+            first_hash: None,
         }
     }
 }
@@ -366,6 +371,7 @@ impl Envelope {
             resp: entry.resp,
             touch: entry.touch,
             args: Args::new(&self.bytes[start..], &self.words[first..first + count]),
+            first_hash: None,
         }
     }
 

@@ -50,6 +50,8 @@ pub struct HopOutcome {
     pub shard: ShardId,
     /// One outcome per operation, in order.
     pub outcomes: Vec<Outcome>,
+    /// How long they took together.
+    pub nanos: u64,
 }
 
 /// The steps of one request.
@@ -60,6 +62,12 @@ pub trait Program: fmt::Debug {
 
     /// Takes the reply to [`Step::Ask`].
     fn answer(&mut self, _reply: Vec<u8>) {}
+
+    /// Returns how long shards have run for each command of a MULTI, in nanoseconds and in the order of
+    /// the commands; nothing for other programs. Asked once, at the end.
+    fn spent(&mut self) -> Vec<u64> {
+        Vec::new()
+    }
 
     /// Returns the words of the command of [`Step::Ask`].
     fn control_args(&self, _index: usize) -> Option<&PackedArgs> {
@@ -789,7 +797,10 @@ impl WatchKeys {
 
     fn versions(&mut self, outcomes: Vec<HopOutcome>) -> Vec<Watched> {
         let mut watched = Vec::with_capacity(self.keys.len());
-        for HopOutcome { shard, outcomes } in outcomes {
+        for HopOutcome {
+            shard, outcomes, ..
+        } in outcomes
+        {
             let map = self.map;
             let keys = self
                 .keys

@@ -46,6 +46,10 @@ pub enum Event {
         origin: Origin,
         /// The reply.
         reply: Vec<u8>,
+        /// How long shards have run for it, added up.
+        nanos: u64,
+        /// The same for each command of a MULTI, in order; empty for other transactions.
+        spent: Vec<u64>,
     },
     /// Keys are being watched.
     Watching {
@@ -53,6 +57,8 @@ pub enum Event {
         origin: Origin,
         /// The keys and their versions.
         watched: Vec<Watched>,
+        /// How long shards have run for it, added up.
+        nanos: u64,
     },
     /// A MULTI needs the reply to a command of the coordinator.
     Ask {
@@ -74,7 +80,9 @@ struct Transaction {
     first: Option<Step>,
     phase: Phase,
     /// The shards of the hop under way, and what they gave.
-    hop: Vec<(ShardId, Option<Vec<Outcome>>)>,
+    hop: Vec<(ShardId, Option<(Vec<Outcome>, u64)>)>,
+    /// How long shards have run for it.
+    nanos: u64,
     /// The shards that hold a claim.
     holders: Vec<ShardId>,
 }
@@ -127,6 +135,7 @@ impl Transactions {
             first: None,
             phase: Phase::Running { awaited: 0 },
             hop: Vec::new(),
+            nanos: 0,
             holders: Vec::new(),
         };
         match first {
@@ -176,7 +185,11 @@ impl Transactions {
     pub fn receive(&mut self, host: &mut Host, from: ShardId, message: Message) {
         match message {
             Message::Scheduled { tx, accepted } => self.scheduled(host, from, tx, accepted),
-            Message::HopDone { tx, outcomes } => self.hop_done(host, from, tx, outcomes),
+            Message::HopDone {
+                tx,
+                outcomes,
+                nanos,
+            } => self.hop_done(host, from, tx, (outcomes, nanos)),
             Message::Requests(_)
             | Message::Replies(_)
             | Message::LateReply(_)
@@ -223,7 +236,13 @@ impl Transactions {
         self.active.insert(tx, transaction);
     }
 
-    fn hop_done(&mut self, host: &mut Host, from: ShardId, tx: TxId, outcomes: Vec<Outcome>) {
+    fn hop_done(
+        &mut self,
+        host: &mut Host,
+        from: ShardId,
+        tx: TxId,
+        (outcomes, nanos): (Vec<Outcome>, u64),
+    ) {
         let Some(transaction) = self.active.get_mut(&tx) else {
             return;
         };
@@ -231,17 +250,22 @@ impl Transactions {
             return;
         };
         *awaited -= 1;
+        transaction.nanos += nanos;
         let is_complete = *awaited == 0;
         if let Some((_, place)) = transaction.hop.iter_mut().find(|(shard, _)| *shard == from) {
-            *place = Some(outcomes);
+            *place = Some((outcomes, nanos));
         }
         if is_complete {
             let hop = std::mem::take(&mut transaction.hop);
             let outcomes = hop
                 .into_iter()
-                .map(|(shard, outcomes)| HopOutcome {
-                    shard,
-                    outcomes: outcomes.unwrap_or_default(),
+                .map(|(shard, given)| {
+                    let (outcomes, nanos) = given.unwrap_or_default();
+                    HopOutcome {
+                        shard,
+                        outcomes,
+                        nanos,
+                    }
                 })
                 .collect();
             let step = transaction.program.step(outcomes);
@@ -277,12 +301,23 @@ impl Transactions {
                 self.events.push(Event::Ask { tx, origin, args });
             }
             Step::Done { reply } => {
+                let (nanos, spent) = (transaction.nanos, transaction.program.spent());
                 self.end(host, tx);
-                self.events.push(Event::Done { origin, reply });
+                self.events.push(Event::Done {
+                    origin,
+                    reply,
+                    nanos,
+                    spent,
+                });
             }
             Step::Watching { watched } => {
+                let nanos = transaction.nanos;
                 self.end(host, tx);
-                self.events.push(Event::Watching { origin, watched });
+                self.events.push(Event::Watching {
+                    origin,
+                    watched,
+                    nanos,
+                });
             }
         }
     }

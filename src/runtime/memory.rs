@@ -12,8 +12,10 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_void};
 use std::fs;
 use std::mem::MaybeUninit;
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -127,6 +129,64 @@ fn count_slow(index: usize, bytes: i64) {
 fn signed(bytes: usize) -> i64 {
     // A layout is at most isize::MAX bytes.
     bytes.cast_signed() as i64
+}
+
+/// Returns the name and the version of the allocator, such as `mimalloc-2.1.7`.
+#[must_use]
+pub fn allocator_name() -> String {
+    // SAFETY: the call takes no arguments and reads a constant.
+    let version = unsafe { libmimalloc_sys::mi_version() };
+    // Two digits each for minor and patch.
+    let (major, minor, patch) = (version / 10_000, version / 100 % 100, version % 100);
+    format!("mimalloc-{major}.{minor}.{patch}")
+}
+
+/// Gives back to the system what the calling thread has freed and what lies abandoned. Other threads
+/// have to call it for themselves. Cost: a walk over the pages of the thread, milliseconds per GiB.
+pub fn purge() {
+    // SAFETY: the call takes no pointers; it touches only memory that nobody owns.
+    unsafe { libmimalloc_sys::mi_collect(true) };
+}
+
+/// Returns the bytes that the allocator holds from the system for all threads, used or not.
+#[must_use]
+pub fn committed_bytes() -> usize {
+    let mut committed = 0;
+    // SAFETY: the call writes to the places it is given; it leaves out those that are null.
+    unsafe {
+        libmimalloc_sys::mi_process_info(
+            null_mut(),
+            null_mut(),
+            null_mut(),
+            null_mut(),
+            null_mut(),
+            &raw mut committed,
+            null_mut(),
+            null_mut(),
+        );
+    };
+    committed
+}
+
+/// Returns what the allocator says of itself, for people to read.
+#[must_use]
+pub fn allocator_statistics() -> String {
+    let mut text: Vec<u8> = Vec::new();
+    // SAFETY: `append` gets back the pointer that is given here, which is valid until the call
+    // returns and which nothing else uses meanwhile.
+    unsafe {
+        libmimalloc_sys::mi_stats_print_out(Some(append), (&raw mut text).cast::<c_void>());
+    };
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Appends a piece of text to the vector that `text` points to.
+unsafe extern "C" fn append(piece: *const c_char, text: *mut c_void) {
+    // SAFETY: the allocator calls this with a text that ends with a zero byte.
+    let piece = unsafe { CStr::from_ptr(piece) };
+    // SAFETY: this is the pointer that `allocator_statistics` has handed over.
+    let text = unsafe { &mut *text.cast::<Vec<u8>>() };
+    text.extend_from_slice(piece.to_bytes());
 }
 
 /// Returns the memory of this process that is in the machine's memory now, in bytes; 0 if the
@@ -244,6 +304,16 @@ mod tests {
             .join()
             .unwrap();
         assert!(allocated_bytes() + BYTES / 2 < with_block);
+    }
+
+    #[test]
+    fn the_allocator_tells_about_itself() {
+        assert!(allocator_name().starts_with("mimalloc-"));
+        let block = vec![1_u8; 8 << 20];
+        assert!(committed_bytes() >= block.len());
+        drop(block);
+        purge();
+        assert!(!allocator_statistics().is_empty());
     }
 
     #[test]

@@ -26,6 +26,16 @@ impl Cpu {
     }
 }
 
+/// Returns name and release of the kernel and the architecture, such as `Linux 6.18.4 x86_64`.
+#[must_use]
+pub fn operating_system() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let name = read("/proc/sys/kernel/ostype");
+    let release = read("/proc/sys/kernel/osrelease");
+    let arch = std::env::consts::ARCH;
+    format!("{} {} {arch}", name.trim(), release.trim())
+}
+
 /// Words of the largest affinity mask we ask for: 65,536 processors.
 const MASK_WORDS: usize = 1024;
 

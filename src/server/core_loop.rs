@@ -25,6 +25,7 @@ use crate::control;
 use crate::cron;
 use crate::engine::{CoreMessage, Engine, Part, read_origin};
 use crate::gather::{Asker, Finish, Finished, Gather};
+use crate::observe::slow_log;
 use crate::session::{Replies, Session};
 
 /// Everything that one core owns.
@@ -265,14 +266,25 @@ impl Core {
 
     fn take_event(&mut self, event: Event) {
         match event {
-            Event::Done { origin, reply } => {
+            Event::Done {
+                origin,
+                reply,
+                nanos,
+                spent,
+            } => {
                 if !self.engine.shown_later.is_empty() {
                     control::monitor::show_exec(self, origin, &reply);
                 }
+                self.account_running(origin, nanos, &spent, &reply);
                 self.fill_and_resume(origin, &reply);
             }
-            Event::Watching { origin, watched } => {
+            Event::Watching {
+                origin,
+                watched,
+                nanos,
+            } => {
                 let (id, ..) = read_origin(origin);
+                self.account_running(origin, nanos, &[], b"+OK\r\n");
                 match self.net.connection_mut(id) {
                     Some(connection) => connection.session.watched.extend(watched),
                     // The client has left meanwhile; so its watches end.
@@ -318,17 +330,18 @@ impl Core {
         let Some(command) = engine.shared.table.resolve(args) else {
             return;
         };
-        let (index, flags) = (command.index, command.declaration.flags);
-        engine.observed.count(index, nanos, reply);
+        let command = *command;
+        engine.observed.count(command.index, nanos, reply);
         if engine.observed.slow_log.is_slow(nanos) {
             let (id, ..) = read_origin(origin);
             let session = self
                 .net
                 .connection_mut(id)
                 .map(|connection| &connection.session);
+            let words = slow_log::cut(command.full_name, args);
             engine
                 .observed
-                .note_slow(engine.now, nanos, flags, args, session);
+                .note_slow(engine.now, nanos, &command, words, session);
         }
     }
 
@@ -344,10 +357,15 @@ impl Core {
     }
 
     fn finish(&mut self, asker: Asker, parts: Vec<Part>, finish: Finish) {
+        let begun = runtime::clock::monotonic();
         match finish(self, parts) {
             Finished::More(gather) => self.ask(asker, gather),
             Finished::Reply(reply) => match asker {
-                Asker::Client(origin) => self.fill_and_resume(origin, &reply),
+                Asker::Client(origin) => {
+                    let nanos = runtime::clock::monotonic().nanos_since(begun);
+                    self.account_running(origin, nanos, &[], &reply);
+                    self.fill_and_resume(origin, &reply);
+                }
                 Asker::Transaction(tx) => {
                     let engine = &mut self.engine;
                     engine.transactions.answer(&mut engine.host, tx, reply);

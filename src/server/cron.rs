@@ -8,6 +8,7 @@ use runtime::idle::IdleOptions;
 
 use crate::config::Config;
 use crate::core_loop::Core;
+use crate::observe::latency::EXPIRE_CYCLE;
 
 /// Slots that one step of the expiry sweep looks at per unit of `active-expire-effort`.
 const SWEEP_SLOTS_PER_EFFORT: usize = 4096;
@@ -21,15 +22,21 @@ pub fn run(core: &mut Core) -> Monotonic {
     let mut has_expiring_keys = false;
     if core.engine.observed.is_expiring {
         let effort = usize::from(core.engine.config.settings().expire_effort);
+        let begun = runtime::clock::monotonic();
         let swept = core
             .engine
             .host
             .shard
             .sweep(SWEEP_SLOTS_PER_EFFORT * effort, &mut |_, _| {});
+        let nanos = runtime::clock::monotonic().nanos_since(begun);
+        core.engine.observed.sweep_nanos += nanos;
+        core.engine.observed.latency.note(EXPIRE_CYCLE, nanos);
         has_expiring_keys = swept.volatile > 0 || swept.more;
     }
-    core.engine.observed.sample(now);
-    core.engine.observed.latency.file(core.engine.now);
+    let bytes = core.net.counters;
+    core.engine
+        .observed
+        .sample(now, bytes.received_bytes, bytes.sent_bytes);
     review_monitors(core);
     review_memory(core);
     crate::timers::drop_left(core);

@@ -11,6 +11,7 @@
 
 use base::clock::Monotonic;
 use base::ids::ShardId;
+use base::limits::REQUESTS_PER_TURN_MAX;
 use commands::cursor;
 use commands::spec::{Flags, ShardCommand};
 use coordinator::exec::Queued;
@@ -30,6 +31,7 @@ use shard::locks::Claim;
 use crate::control::{self, Answer, ControlContext, debug};
 use crate::engine::{Engine, origin_of};
 use crate::gather::Asker;
+use crate::observe::slow_log;
 use crate::session::{Replies, Session};
 use crate::table::{Command, Run};
 
@@ -46,11 +48,13 @@ impl Service for Engine {
         connection: &mut Connection<Session>,
         requests: Requests<'_>,
     ) -> Served {
-        self.prefetch(connection, &requests);
+        let mut hashes = [None; REQUESTS_PER_TURN_MAX];
+        self.prefetch(connection, &requests, &mut hashes);
         connection.session.active_at = self.clock;
         for index in 0..requests.len() {
             connection.session.commands += 1;
-            match self.serve_one(id, connection, requests.args(index)) {
+            let hash = hashes.get(index).copied().flatten();
+            match self.serve_one(id, connection, requests.args(index), hash) {
                 Then::GoOn => {}
                 then @ (Then::Wait | Then::Close) => {
                     return Served {
@@ -79,14 +83,18 @@ impl Service for Engine {
 
 impl Engine {
     /// Starts the memory accesses of a pipeline's local requests before the first of them runs.
-    fn prefetch(&self, connection: &Connection<Session>, requests: &Requests<'_>) {
+    /// Leaves the hashes of the words 1 of those requests in `hashes`.
+    fn prefetch(
+        &self,
+        connection: &Connection<Session>,
+        requests: &Requests<'_>,
+        hashes: &mut [Option<u64>; REQUESTS_PER_TURN_MAX],
+    ) {
         if requests.len() < 2 || connection.session.special {
             return;
         }
         let db = connection.session.db;
-        let mut hashes = [0_u64; base::limits::REQUESTS_PER_TURN_MAX];
-        let mut count = 0;
-        for index in 0..requests.len().min(hashes.len()) {
+        for (index, place) in hashes.iter_mut().enumerate().take(requests.len()) {
             let args = requests.args(index);
             // The first word behind the name is a key for nearly all commands; for the others the
             // line that is fetched is of no use, and no harm.
@@ -96,10 +104,9 @@ impl Engine {
             }
             let hash = self.host.shard.key(key).hash;
             self.host.shard.prefetch_bucket(db, hash);
-            hashes[count] = hash;
-            count += 1;
+            *place = Some(hash);
         }
-        for hash in &hashes[..count] {
+        for hash in hashes[..requests.len().min(hashes.len())].iter().flatten() {
             self.host.shard.prefetch_entry(db, *hash);
         }
     }
@@ -109,6 +116,7 @@ impl Engine {
         id: SocketId,
         connection: &mut Connection<Session>,
         args: Args<'_>,
+        first_hash: Option<u64>,
     ) -> Then {
         if connection.session.special {
             connection.session.begin_request();
@@ -144,7 +152,16 @@ impl Engine {
                 if self.observed.has_monitors {
                     self.tell_monitors(&connection.session, command, args);
                 }
-                self.run_on_shards(id, connection, command, shard_command, args)
+                let session = &connection.session;
+                let request = Request {
+                    command: shard_command,
+                    db: session.db,
+                    resp: session.resp,
+                    touch: !session.no_touch,
+                    args,
+                    first_hash,
+                };
+                self.run_on_shards(id, connection, command, request)
             }
             Run::Control(run) => self.run_control(id, connection, command, run, args),
         }
@@ -192,6 +209,7 @@ impl Engine {
                 resp: session.resp,
                 touch: !session.no_touch,
                 args,
+                first_hash: None,
             })),
             Run::Control(_) => Queued::Control(PackedArgs::from_args(args)),
         };
@@ -266,21 +284,12 @@ impl Engine {
         id: SocketId,
         connection: &mut Connection<Session>,
         command: &Command,
-        shard_command: &'static ShardCommand,
-        args: Args<'_>,
+        request: Request<'_>,
     ) -> Then {
         let route = if self.map.shard_count() == 1 {
             Route::One(self.me)
         } else {
-            route(self.map, shard_command, args)
-        };
-        let session = &connection.session;
-        let request = Request {
-            command: shard_command,
-            db: session.db,
-            resp: session.resp,
-            touch: !session.no_touch,
-            args,
+            route(self.map, request.command, request.args)
         };
         match route {
             Route::One(shard) if shard == self.me => {
@@ -288,8 +297,10 @@ impl Engine {
             }
             Route::Anywhere => self.run_here(id, connection, command, request),
             Route::One(shard) => self.send_there(id, connection, shard, request),
-            Route::Cursor => self.run_cursor(id, connection, request),
-            Route::Several(shards) => self.begin_transaction(id, connection, request, &shards),
+            Route::Cursor => self.run_cursor(id, connection, command, request),
+            Route::Several(shards) => {
+                self.begin_transaction(id, connection, command, request, &shards)
+            }
         }
     }
 
@@ -303,7 +314,7 @@ impl Engine {
     ) -> Then {
         connection.session.pin.vote(self.me);
         if shard_command_is_cursor(request.command) {
-            return self.run_cursor(id, connection, request);
+            return self.run_cursor(id, connection, command, request);
         }
         if !self.host.may_run(&request) {
             let place = connection.output.defer();
@@ -319,10 +330,10 @@ impl Engine {
         self.observed
             .count(command.index, nanos, connection.output.written(begun));
         if self.observed.slow_log.is_slow(nanos) {
-            let flags = command.declaration.flags;
+            let words = slow_log::cut(command.full_name, request.args);
             let session = Some(&connection.session);
             self.observed
-                .note_slow(self.now, nanos, flags, request.args, session);
+                .note_slow(self.now, nanos, command, words, session);
         }
         if connection.session.special && is_dropped(&connection.session) {
             connection.output.undo(begun);
@@ -352,17 +363,23 @@ impl Engine {
         &mut self,
         id: SocketId,
         connection: &mut Connection<Session>,
+        command: &Command,
         request: Request<'_>,
     ) -> Then {
         let cursor = match cursor::parse(request.args.word(1)) {
             Ok(cursor) => cursor,
             Err(error) => {
-                let text = error.text(request.command.declaration.name, request.args);
-                return self.refuse(connection, &text);
+                let text = error.text(command.full_name, request.args);
+                let mut out = b"-".to_vec();
+                out.extend_from_slice(text.as_bytes());
+                self.observed.count(command.index, 0, &out);
+                self.write(connection, |reply| reply.error(&text));
+                return Then::GoOn;
             }
         };
         let (shard, _) = cursor::unpack(cursor, self.map.shard_count());
         let claims = vec![(shard, self.host.claim_of(&request))];
+        self.note_running(id, command, request.args, 0);
         let program = program_of(self.surroundings(), request);
         self.begin(id, connection, claims, program)
     }
@@ -371,6 +388,7 @@ impl Engine {
         &mut self,
         id: SocketId,
         connection: &mut Connection<Session>,
+        command: &Command,
         request: Request<'_>,
         shards: &[ShardId],
     ) -> Then {
@@ -390,6 +408,7 @@ impl Engine {
             .into_iter()
             .map(|shard| (shard, all.clone()))
             .collect();
+        self.note_running(id, command, request.args, 0);
         let program = program_of(self.surroundings(), request);
         self.begin(id, connection, claims, program)
     }
@@ -463,12 +482,19 @@ impl Engine {
         let ended = runtime::clock::monotonic();
         let nanos = ended.nanos_since(self.clock);
         self.clock = ended;
-        self.observed.count(command.index, nanos, out);
-        if self.observed.slow_log.is_slow(nanos) {
-            let flags = command.declaration.flags;
-            let session = Some(&connection.session);
-            self.observed
-                .note_slow(self.now, nanos, flags, args, session);
+        if matches!(
+            answer,
+            Answer::Gather(_) | Answer::Transaction(..) | Answer::Exec(..)
+        ) {
+            self.note_running(id, command, args, nanos);
+        } else {
+            self.observed.count(command.index, nanos, out);
+            if self.observed.slow_log.is_slow(nanos) {
+                let words = slow_log::cut(command.full_name, args);
+                let session = Some(&connection.session);
+                self.observed
+                    .note_slow(self.now, nanos, command, words, session);
+            }
         }
         match answer {
             Answer::Now => {
@@ -497,6 +523,10 @@ impl Engine {
                 Then::Wait
             }
             Answer::Transaction(claims, program) => self.begin(id, connection, claims, program),
+            Answer::Exec(claims, program, inner) => {
+                self.note_inner(id, inner);
+                self.begin(id, connection, claims, program)
+            }
         }
     }
 

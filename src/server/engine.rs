@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use base::clock::{Monotonic, UnixMillis};
+use base::hash::Map;
 use base::ids::{ClientId, ShardId};
 use base::random::Random;
 use coordinator::host::{Host, TxIds};
@@ -23,6 +24,7 @@ use crate::control::monitor::ShownLater;
 use crate::core_loop::Core;
 use crate::gather::{Asker, Gather, Gathers};
 use crate::observe::Observed;
+use crate::running::Running;
 use crate::session::{About, Session};
 use crate::table::CommandTable;
 use crate::timers::Timers;
@@ -70,6 +72,10 @@ pub struct Shared {
     pub client_ids: AtomicU64,
     /// Clients of all cores that listen to `MONITOR`.
     pub monitor_count: AtomicUsize,
+    /// Entries of the slow logs of all cores so far; the next gets this number.
+    pub slow_numbers: Arc<AtomicU64>,
+    /// Bytes that were allocated when the last core was ready.
+    pub startup_bytes: AtomicUsize,
     /// When the process started.
     pub started_at: UnixMillis,
     /// The same on the clock that never goes back.
@@ -125,6 +131,8 @@ pub struct Engine {
     pub wrote: Vec<SocketId>,
     /// Connections that may move to another core.
     pub movers: Vec<(SocketId, ShardId)>,
+    /// Commands that take several steps, by the bits of the connection that waits for them.
+    pub running: Map<u64, Running>,
     envelopes: Vec<Option<Box<Envelope>>>,
     spare_envelopes: Vec<Box<Envelope>>,
 }
@@ -151,7 +159,7 @@ impl Engine {
             me,
             map,
             transactions: Transactions::new(shared.tx_ids.clone()),
-            observed: Observed::new(&config, shared.table.len()),
+            observed: Observed::new(&config, &shared.table, Arc::clone(&shared.slow_numbers)),
             host,
             shared,
             config,
@@ -164,6 +172,7 @@ impl Engine {
             clock: Monotonic::default(),
             wrote: Vec::new(),
             movers: Vec::new(),
+            running: Map::default(),
             envelopes: map.shards().map(|_| None).collect(),
             spare_envelopes: Vec::new(),
         }
@@ -174,6 +183,7 @@ impl Engine {
         self.clock = runtime::clock::monotonic();
         self.now = runtime::clock::unix_millis();
         self.host.set_now(self.now);
+        self.observed.latency.set_now(self.now);
     }
 
     /// Returns what programs have to know.

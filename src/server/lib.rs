@@ -17,6 +17,7 @@ pub mod engine;
 pub mod gather;
 pub mod logging;
 pub mod observe;
+pub mod running;
 pub mod session;
 pub mod startup;
 pub mod table;

@@ -98,6 +98,9 @@ pub fn serve(config: Config) -> Result<(), StartError> {
             match build_core(&context, seed, shared, config, hash_seed) {
                 Ok(mut core) => {
                     core.reload = reload;
+                    let shared = &core.engine.shared;
+                    let bytes = runtime::memory::allocated_bytes();
+                    shared.startup_bytes.fetch_max(bytes, Ordering::Relaxed);
                     core.run().await;
                 }
                 Err(error) => {
@@ -253,6 +256,8 @@ fn shared(config: &Config, shard_count: u16) -> Shared {
         client_count: AtomicUsize::new(0),
         client_ids: AtomicU64::new(0),
         monitor_count: AtomicUsize::new(0),
+        slow_numbers: Arc::default(),
+        startup_bytes: AtomicUsize::new(0),
         started_at: runtime::clock::unix_millis(),
         started: runtime::clock::monotonic(),
         run_id: format!("{one:016x}{two:016x}{:08x}", three >> 32),

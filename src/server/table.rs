@@ -31,6 +31,12 @@ pub struct Command {
     pub run: Run,
 }
 
+impl std::fmt::Debug for Command {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.full_name)
+    }
+}
+
 /// How a command is run.
 #[derive(Clone, Copy)]
 pub enum Run {

@@ -132,6 +132,7 @@ fn reset_statistics(core: &mut Core) {
     core.engine.observed.reset();
     core.engine.host.shard.reset_stats();
     core.engine.host.counters = coordinator::host::Counters::default();
+    core.engine.transactions.counters = coordinator::transaction::Counters::default();
     core.net.counters = net::turn::Counters::default();
 }
 

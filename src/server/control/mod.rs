@@ -9,14 +9,19 @@
 pub(crate) mod client;
 mod client_kill;
 mod client_list;
+pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod debug;
 pub(crate) mod declarations;
+pub(crate) mod info;
+pub(crate) mod latency;
 mod lolwut;
+pub(crate) mod memory;
 pub(crate) mod monitor;
 pub(crate) mod server;
+pub(crate) mod slowlog;
 pub(crate) mod transaction;
 
 use std::time::Duration;
@@ -32,6 +37,7 @@ use shard::locks::Claim;
 
 use crate::engine::Engine;
 use crate::gather::Gather;
+use crate::running::Inner;
 use crate::session::Session;
 
 /// A command of the control plane.
@@ -73,6 +79,8 @@ pub enum Answer {
     Gather(Gather),
     /// With what comes out of a transaction.
     Transaction(Vec<(ShardId, Claim)>, Box<dyn Program>),
+    /// With what comes out of the transaction of an EXEC, which runs the given commands.
+    Exec(Vec<(ShardId, Claim)>, Box<dyn Program>, Vec<Inner>),
 }
 
 impl ControlContext<'_> {
@@ -107,6 +115,11 @@ pub fn all() -> impl Iterator<Item = &'static ControlCommand> {
         lolwut::COMMANDS,
         monitor::COMMANDS,
         transaction::COMMANDS,
+        info::COMMANDS,
+        slowlog::COMMANDS,
+        latency::COMMANDS,
+        memory::COMMANDS,
+        cluster::COMMANDS,
     ]
     .into_iter()
     .flatten()

@@ -132,6 +132,7 @@ fn exec(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Com
             "EXECABORT Transaction discarded because of previous errors.",
         ));
     }
+    let inner = context.engine.inner_of(&multi.queued);
     let mut queued = multi.queued;
     let databases = context.engine.config.settings().databases;
     select_databases(&mut queued, db, databases);
@@ -145,7 +146,7 @@ fn exec(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Com
     }
     let exec = Exec::new(engine.surroundings(), engine.me, resp, watched, queued);
     let claims = exec.claims(&engine.host.shard);
-    Ok(Answer::Transaction(claims, Box::new(exec)))
+    Ok(Answer::Exec(claims, Box::new(exec), inner))
 }
 
 /// Gives each queued command the database that the SELECTs before it in the MULTI choose.
@@ -174,6 +175,7 @@ pub(crate) fn ask(core: &mut Core, tx: TxId, origin: Origin, args: &PackedArgs) 
         return;
     };
     let args = args.args();
+    let begun = runtime::clock::monotonic();
     let command = engine.shared.table.resolve(args).copied();
     let answer = match command.map(|command| command.run) {
         Some(Run::Control(run)) => {
@@ -189,9 +191,15 @@ pub(crate) fn ask(core: &mut Core, tx: TxId, origin: Origin, args: &PackedArgs) 
         Some(Run::Shard(_)) | None => Err(CommandError::Syntax),
     };
     match answer {
-        Ok(Answer::Gather(gather)) => return engine.ask(Asker::Transaction(tx), gather),
+        Ok(Answer::Gather(gather)) => {
+            if let Some(command) = command {
+                let nanos = runtime::clock::monotonic().nanos_since(begun);
+                engine.observed.count(command.index, nanos, &[]);
+            }
+            return engine.ask(Asker::Transaction(tx), gather);
+        }
         Ok(Answer::Now | Answer::Close) => {}
-        Ok(Answer::Silence | Answer::Later(..) | Answer::Transaction(..)) => {
+        Ok(Answer::Silence | Answer::Later(..) | Answer::Transaction(..) | Answer::Exec(..)) => {
             // No command that is allowed in a MULTI answers so.
             Reply {
                 out: &mut out,
@@ -210,7 +218,8 @@ pub(crate) fn ask(core: &mut Core, tx: TxId, origin: Origin, args: &PackedArgs) 
         }
     }
     if let Some(command) = command {
-        engine.observed.count(command.index, 0, &out);
+        let nanos = runtime::clock::monotonic().nanos_since(begun);
+        engine.observed.count(command.index, nanos, &out);
     }
     engine.transactions.answer(&mut engine.host, tx, out);
 }

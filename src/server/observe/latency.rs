@@ -7,6 +7,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use base::clock::UnixMillis;
 
+/// A command took long.
+pub const COMMAND: &str = "command";
+
+/// A command that is declared to be fast took long.
+pub const FAST_COMMAND: &str = "fast-command";
+
+/// A round of the sweep of dead keys took long.
+pub const EXPIRE_CYCLE: &str = "expire-cycle";
+
 /// Seconds kept per kind, as in Redis.
 const SAMPLES_MAX: usize = 160;
 
@@ -32,9 +41,9 @@ pub struct Series {
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     threshold_nanos: u64,
+    now_seconds: i64,
     /// By kind.
     pub series: BTreeMap<&'static str, Series>,
-    pending: Vec<(&'static str, u64)>,
 }
 
 impl Events {
@@ -62,41 +71,45 @@ impl Events {
         nanos >= self.threshold_nanos
     }
 
-    /// Notes a command that took so long.
-    #[cold]
-    pub fn note_command(&mut self, nanos: u64) {
-        self.pending.push(("command", nanos / 1_000_000));
+    /// Sets the second that events are noted under.
+    #[inline]
+    pub fn set_now(&mut self, now: UnixMillis) {
+        self.now_seconds = now.seconds();
     }
 
-    /// Notes an event of `kind`.
+    /// Notes a command that took so long. `is_fast`: it is declared to be fast.
+    #[cold]
+    pub fn note_command(&mut self, nanos: u64, is_fast: bool) {
+        self.note(if is_fast { FAST_COMMAND } else { COMMAND }, nanos);
+    }
+
+    /// Notes an event of `kind`, if it is one.
     pub fn note(&mut self, kind: &'static str, nanos: u64) {
         if self.is_slow(nanos) {
-            self.pending.push((kind, nanos / 1_000_000));
-        }
-    }
-
-    /// Files what was noted, as of `now`.
-    pub fn file(&mut self, now: UnixMillis) {
-        for (kind, millis) in std::mem::take(&mut self.pending) {
             let series = self.series.entry(kind).or_default();
             series.add(Sample {
-                at_seconds: now.seconds(),
-                millis,
+                at_seconds: self.now_seconds,
+                millis: nanos / 1_000_000,
             });
         }
     }
 
-    /// Forgets the events of `kind`, or all. Returns how many kinds there were.
-    pub fn reset(&mut self, kind: Option<&[u8]>) -> usize {
-        let before = self.series.len();
-        match kind {
-            None => self.series.clear(),
-            Some(kind) => {
-                self.series
-                    .retain(|name, _| !name.as_bytes().eq_ignore_ascii_case(kind));
-            }
+    /// Forgets the events of the given kinds, or all if there is none. Returns which there were.
+    pub fn reset(&mut self, kinds: &[Vec<u8>]) -> Vec<&'static str> {
+        let is_meant = |name: &str| {
+            let is_named = |kind: &Vec<u8>| name.as_bytes().eq_ignore_ascii_case(kind);
+            kinds.is_empty() || kinds.iter().any(is_named)
+        };
+        let gone: Vec<&'static str> = self
+            .series
+            .keys()
+            .copied()
+            .filter(|name| is_meant(name))
+            .collect();
+        for name in &gone {
+            self.series.remove(name);
         }
-        before - self.series.len()
+        gone
     }
 }
 
@@ -125,5 +138,62 @@ impl Series {
             self.add(sample);
         }
         self.longest_millis = longest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(at_seconds: i64, millis: u64) -> Sample {
+        Sample { at_seconds, millis }
+    }
+
+    #[test]
+    fn the_longest_time_of_a_second_counts() {
+        let mut events = Events::new(10);
+        events.set_now(UnixMillis(5_000));
+        for millis in [20, 70, 9, 30] {
+            events.note_command(millis * 1_000_000, false);
+        }
+        events.set_now(UnixMillis(6_999));
+        events.note_command(12_000_000, false);
+        events.note_command(15_000_000, true);
+        let series = &events.series[COMMAND];
+        assert_eq!(series.samples, [sample(5, 70), sample(6, 12)]);
+        assert_eq!(series.longest_millis, 70);
+        assert_eq!(events.series[FAST_COMMAND].samples, [sample(6, 15)]);
+    }
+
+    #[test]
+    fn joined_series_keep_the_longest_time_of_each_second() {
+        let mut one = Series::default();
+        let mut other = Series::default();
+        for (at, millis) in [(1, 10), (3, 30)] {
+            one.add(sample(at, millis));
+        }
+        for (at, millis) in [(1, 40), (2, 20), (3, 5)] {
+            other.add(sample(at, millis));
+        }
+        one.join(&other);
+        assert_eq!(one.samples, [sample(1, 40), sample(2, 20), sample(3, 30)]);
+        assert_eq!(one.longest_millis, 40);
+    }
+
+    #[test]
+    fn a_reset_by_name_forgets_that_kind_alone() {
+        let mut events = Events::new(1);
+        events.note(EXPIRE_CYCLE, 2_000_000);
+        events.note_command(2_000_000, true);
+        assert_eq!(events.reset(&[b"Expire-Cycle".to_vec()]), [EXPIRE_CYCLE]);
+        assert_eq!(events.reset(&[b"nothing".to_vec()]).len(), 0);
+        assert_eq!(events.reset(&[]), [FAST_COMMAND]);
+    }
+
+    #[test]
+    fn a_threshold_of_zero_notes_nothing() {
+        let mut events = Events::new(0);
+        events.note(EXPIRE_CYCLE, u64::MAX - 1);
+        assert!(events.series.is_empty());
     }
 }

@@ -4,19 +4,22 @@
 //! of all cores ([`crate::gather`]). Nothing here is estimated.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use base::clock::{Monotonic, UnixMillis};
 use commands::spec::Flags;
-use hdrhistogram::Histogram;
-use protocol::args::Args;
+use protocol::args::PackedArgs;
 
 use crate::config::Config;
 use crate::observe::slow_log::SlowLog;
+use crate::observe::times::Times;
 use crate::session::Session;
-use crate::table::CommandIndex;
+use crate::table::{Command, CommandIndex, CommandTable};
 
 pub mod latency;
 pub mod slow_log;
+pub mod times;
 
 /// What happened to one command on one core.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +33,7 @@ pub struct CommandCounts {
     /// Ran and ended with an error.
     pub failed: u64,
     /// Times in nanoseconds, if they are tracked.
-    pub times: Option<Box<Histogram<u64>>>,
+    pub times: Option<Box<Times>>,
 }
 
 /// What happened on a core.
@@ -40,6 +43,8 @@ pub struct Observed {
     pub commands: Vec<CommandCounts>,
     /// Error replies by their first word.
     pub errors: BTreeMap<String, u64>,
+    /// Error replies of all kinds.
+    pub error_replies: u64,
     /// Slow commands.
     pub slow_log: SlowLog,
     /// Latency events.
@@ -62,36 +67,53 @@ pub struct Observed {
     pub moved_out: u64,
     /// Requests sent to other cores.
     pub sent_requests: u64,
+    /// Time spent in sweeps of dead keys.
+    pub sweep_nanos: u64,
     /// A buffer that control commands write their replies into.
     pub scratch: Vec<u8>,
+    /// By command: whether it is declared to be fast.
+    is_fast: Box<[bool]>,
     rate: Rate,
+    per_second: PerSecond,
 }
 
-/// Commands per second over the last seconds.
+/// What happened per second, over the last whole second or so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PerSecond {
+    /// Runs of commands.
+    pub calls: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+}
+
+/// What the last sample saw.
 #[derive(Clone, Copy, Debug, Default)]
 struct Rate {
     at: Monotonic,
     calls: u64,
-    per_second: u64,
+    received_bytes: u64,
+    sent_bytes: u64,
 }
 
 /// Errors of different first words that are counted apart.
 const ERRORS_MAX: usize = 128;
 
-/// Longest time that a histogram tells apart, in nanoseconds: one minute.
-const TIME_NANOS_MAX: u64 = 60_000_000_000;
-
 impl Observed {
-    /// Creates empty counts for `command_count` commands.
+    /// Creates empty counts for the commands of `table`. `slow_numbers` is what all cores number the
+    /// entries of their slow logs from.
     #[must_use]
-    pub fn new(config: &Config, command_count: usize) -> Self {
+    pub fn new(config: &Config, table: &CommandTable, slow_numbers: Arc<AtomicU64>) -> Self {
         let settings = config.settings();
         Self {
-            commands: vec![CommandCounts::default(); command_count],
+            commands: vec![CommandCounts::default(); table.len()],
             errors: BTreeMap::new(),
+            error_replies: 0,
             slow_log: SlowLog::new(
                 settings.slowlog_slower_than_us,
                 settings.slowlog_entries_max,
+                slow_numbers,
             ),
             latency: latency::Events::new(settings.latency_monitor_ms),
             is_tracking: settings.is_latency_tracked,
@@ -103,8 +125,14 @@ impl Observed {
             turned_away: 0,
             moved_out: 0,
             sent_requests: 0,
+            sweep_nanos: 0,
             scratch: Vec::new(),
+            is_fast: table
+                .iter()
+                .map(|command| command.declaration.flags.has(Flags::FAST))
+                .collect(),
             rate: Rate::default(),
+            per_second: PerSecond::default(),
         }
     }
 
@@ -126,14 +154,15 @@ impl Observed {
         counts.calls += 1;
         counts.nanos += nanos;
         if self.is_tracking {
-            record(counts, nanos);
+            counts.times.get_or_insert_default().record(nanos);
         }
         if reply.first() == Some(&b'-') {
             counts.failed += 1;
             self.count_error(&reply[1..]);
         }
         if self.latency.is_slow(nanos) {
-            self.latency.note_command(nanos);
+            let is_fast = self.is_fast[command.index()];
+            self.latency.note_command(nanos, is_fast);
         }
     }
 
@@ -145,6 +174,7 @@ impl Observed {
     /// Counts an error reply by its first word.
     #[cold]
     pub fn count_error(&mut self, text: &[u8]) {
+        self.error_replies += 1;
         let end = text
             .iter()
             .position(|byte| byte.is_ascii_whitespace())
@@ -157,18 +187,18 @@ impl Observed {
         }
     }
 
-    /// Puts a command into the slow log.
+    /// Puts a command into the slow log, given by its words as [`slow_log::cut`] left them.
     #[cold]
     pub fn note_slow(
         &mut self,
         now: UnixMillis,
         nanos: u64,
-        flags: Flags,
-        args: Args<'_>,
+        command: &Command,
+        words: PackedArgs,
         session: Option<&Session>,
     ) {
-        if !flags.has(Flags::SKIP_SLOWLOG) {
-            self.slow_log.note(now, nanos, args, session);
+        if !command.declaration.flags.has(Flags::SKIP_SLOWLOG) {
+            self.slow_log.note(now, nanos, words, session);
         }
     }
 
@@ -177,30 +207,38 @@ impl Observed {
         self.peak_bytes = self.peak_bytes.max(bytes);
     }
 
-    /// Updates the rate of commands, at most once a second.
-    pub fn sample(&mut self, now: Monotonic) {
+    /// Updates the rates, at most once a second. The bytes are those of the sockets so far.
+    pub fn sample(&mut self, now: Monotonic, received_bytes: u64, sent_bytes: u64) {
         let nanos = now.nanos_since(self.rate.at);
         if nanos < 1_000_000_000 {
             return;
         }
         let calls = self.calls();
-        let delta = calls.saturating_sub(self.rate.calls);
-        let per_second = u128::from(delta) * 1_000_000_000 / u128::from(nanos);
-        let per_second = u64::try_from(per_second).unwrap_or(u64::MAX);
+        let rate = |count: u64, before: u64| {
+            let delta = count.saturating_sub(before);
+            let per_second = u128::from(delta) * 1_000_000_000 / u128::from(nanos);
+            u64::try_from(per_second).unwrap_or(u64::MAX)
+        };
+        self.per_second = PerSecond {
+            calls: rate(calls, self.rate.calls),
+            received_bytes: rate(received_bytes, self.rate.received_bytes),
+            sent_bytes: rate(sent_bytes, self.rate.sent_bytes),
+        };
         self.rate = Rate {
             at: now,
             calls,
-            per_second,
+            received_bytes,
+            sent_bytes,
         };
     }
 
-    /// Returns commands per second over the last whole second or so; 0 if that is long ago.
+    /// Returns the rates over the last whole second or so; 0 if that is long ago.
     #[must_use]
-    pub fn calls_per_second(&self, now: Monotonic) -> u64 {
+    pub fn per_second(&self, now: Monotonic) -> PerSecond {
         if now.nanos_since(self.rate.at) > 3_000_000_000 {
-            0
+            PerSecond::default()
         } else {
-            self.rate.per_second
+            self.per_second
         }
     }
 
@@ -210,39 +248,22 @@ impl Observed {
         self.commands.iter().map(|counts| counts.calls).sum()
     }
 
-    /// Returns the error replies of all kinds.
-    #[must_use]
-    pub fn error_count(&self) -> u64 {
-        self.errors.values().sum()
-    }
-
     /// Sets back what `CONFIG RESETSTAT` sets back.
     pub fn reset(&mut self) {
         for counts in &mut self.commands {
             *counts = CommandCounts::default();
         }
         self.errors.clear();
+        self.error_replies = 0;
+        self.peak_bytes = 0;
+        self.sweep_nanos = 0;
         self.accepted = 0;
         self.turned_away = 0;
         self.moved_out = 0;
         self.sent_requests = 0;
-        self.rate = Rate::default();
+        self.rate = Rate {
+            at: self.rate.at,
+            ..Rate::default()
+        };
     }
-}
-
-#[inline]
-fn record(counts: &mut CommandCounts, nanos: u64) {
-    if let Some(times) = &mut counts.times {
-        times.saturating_record(nanos);
-    } else {
-        begin_recording(counts, nanos);
-    }
-}
-
-#[cold]
-fn begin_recording(counts: &mut CommandCounts, nanos: u64) {
-    let times = Histogram::new_with_bounds(1, TIME_NANOS_MAX, 2);
-    let mut times = times.expect("one nanosecond to a minute in two figures is a valid range");
-    times.saturating_record(nanos);
-    counts.times = Some(Box::new(times));
 }

@@ -1,0 +1,190 @@
+//! Sections about the process and its surroundings: server, clients, persistence, replication, cpu,
+//! cluster.
+
+use std::sync::atomic::Ordering;
+
+use super::facts::Facts;
+use super::lines::Lines;
+use crate::core_loop::Core;
+use crate::version;
+
+/// Writes `server`.
+pub(super) fn server(core: &Core, _facts: &Facts, lines: &mut Lines) {
+    let shared = &core.engine.shared;
+    let settings = core.engine.config.settings();
+    let micros = runtime::clock::unix_micros();
+    let nanos = runtime::clock::monotonic().nanos_since(shared.started);
+    let uptime = nanos / 1_000_000_000;
+    let mode = if shared.shard_ports.is_empty() {
+        "standalone"
+    } else {
+        "cluster"
+    };
+    lines.field("redis_version", version::REDIS);
+    lines.field("redis_git_sha1", "00000000");
+    lines.field("redis_git_dirty", 0);
+    lines.field("redis_build_id", build_id());
+    lines.field("redis_mode", mode);
+    lines.field("trestle_version", version::TRESTLE);
+    lines.field("os", runtime::topology::operating_system());
+    lines.field("arch_bits", usize::BITS);
+    lines.field("monotonic_clock", "quanta");
+    lines.field("multiplexing_api", "io_uring");
+    lines.field("atomicvar_api", "rust-std");
+    lines.field("process_id", std::process::id());
+    lines.field("process_supervised", "no");
+    lines.field("run_id", &shared.run_id);
+    lines.field("tcp_port", settings.port);
+    lines.field("server_time_usec", micros);
+    lines.field("uptime_in_seconds", uptime);
+    lines.field("uptime_in_days", uptime / 86_400);
+    lines.field("hz", settings.hz);
+    lines.field("configured_hz", settings.hz);
+    let lru_clock = micros.div_euclid(1_000_000).rem_euclid(LRU_CLOCK_END);
+    lines.field("lru_clock", lru_clock);
+    lines.field("executable", executable());
+    lines.field("config_file", config_file(core));
+    lines.field("io_threads_active", 0);
+    listeners(core, lines);
+}
+
+/// The clock of idle times has 24 bits of seconds.
+const LRU_CLOCK_END: i64 = 1 << 24;
+
+/// A fingerprint of what was built.
+fn build_id() -> String {
+    let hasher = base::hash::KeyHasher::new((0, 0));
+    let what = format!("{}{}", version::TRESTLE, version::REDIS);
+    format!("{:016x}", hasher.hash(what.as_bytes()))
+}
+
+fn executable() -> String {
+    std::env::current_exe().map_or_else(|_| String::new(), |path| path.display().to_string())
+}
+
+fn config_file(core: &Core) -> String {
+    let Some(path) = core.engine.config.file() else {
+        return String::new();
+    };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    path.display().to_string()
+}
+
+fn listeners(core: &Core, lines: &mut Lines) {
+    let settings = core.engine.config.settings();
+    let mut count = 0;
+    if settings.port != 0 {
+        let binds: String = settings
+            .bind
+            .iter()
+            .map(|bind| format!(",bind={}", bind.address))
+            .collect();
+        let port = settings.port;
+        lines.field("listener0", format_args!("name=tcp{binds},port={port}"));
+        count += 1;
+    }
+    if let Some(path) = &settings.unixsocket {
+        let path = path.display();
+        let name = format!("listener{count}");
+        lines.field(&name, format_args!("name=unix,bind={path}"));
+    }
+}
+
+/// Writes `clients`. The largest buffers are those of this moment.
+pub(super) fn clients(core: &Core, facts: &Facts, lines: &mut Lines) {
+    let count = core.engine.shared.client_count.load(Ordering::Relaxed);
+    lines.field("connected_clients", count);
+    lines.field("cluster_connections", 0);
+    lines.field("maxclients", core.engine.config.settings().clients_max);
+    let input = facts.max(|core| core.clients.input_bytes_max);
+    let output = facts.max(|core| core.clients.output_bytes_max);
+    lines.field("client_recent_max_input_buffer", input);
+    lines.field("client_recent_max_output_buffer", output);
+    lines.zeros(&["blocked_clients", "tracking_clients", "pubsub_clients"]);
+    let watching = facts.sum(|core| core.clients.watching);
+    lines.field("watching_clients", watching);
+    lines.zeros(&["clients_in_timeout_table"]);
+}
+
+/// Writes `persistence`: nothing is ever saved, and nothing was loaded.
+pub(super) fn persistence(core: &Core, facts: &Facts, lines: &mut Lines) {
+    lines.zeros(&[
+        "loading",
+        "async_loading",
+        "current_cow_peak",
+        "current_cow_size",
+        "current_cow_size_age",
+    ]);
+    lines.field("current_fork_perc", "0.00");
+    lines.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
+    let changes = facts.sum(|core| core.stats.dirty);
+    lines.field("rdb_changes_since_last_save", changes);
+    lines.field("rdb_bgsave_in_progress", 0);
+    // As in Redis, a server that has never saved counts from its start.
+    let started = core.engine.shared.started_at.seconds();
+    lines.field("rdb_last_save_time", started);
+    lines.field("rdb_last_bgsave_status", "ok");
+    lines.field("rdb_last_bgsave_time_sec", -1);
+    lines.field("rdb_current_bgsave_time_sec", -1);
+    lines.zeros(&[
+        "rdb_saves",
+        "rdb_last_cow_size",
+        "rdb_last_load_keys_expired",
+        "rdb_last_load_keys_loaded",
+        "aof_enabled",
+        "aof_rewrite_in_progress",
+        "aof_rewrite_scheduled",
+    ]);
+    lines.field("aof_last_rewrite_time_sec", -1);
+    lines.field("aof_current_rewrite_time_sec", -1);
+    lines.field("aof_last_bgrewrite_status", "ok");
+    lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    lines.field("aof_last_write_status", "ok");
+    lines.zeros(&[
+        "aof_last_cow_size",
+        "module_fork_in_progress",
+        "module_fork_last_cow_size",
+    ]);
+}
+
+/// Writes `replication`: a primary without replicas.
+pub(super) fn replication(core: &Core, _facts: &Facts, lines: &mut Lines) {
+    let run_id = &core.engine.shared.run_id;
+    lines.field("role", "master");
+    lines.field("connected_slaves", 0);
+    lines.field("master_failover_state", "no-failover");
+    let id = super::super::cluster::derived_id(run_id, "replication");
+    lines.field("master_replid", id);
+    lines.field("master_replid2", "0".repeat(40));
+    lines.field("master_repl_offset", 0);
+    lines.field("second_repl_offset", -1);
+    lines.field("repl_backlog_active", 0);
+    let size = core.engine.config.get(&["repl-backlog-size"]);
+    let size = size.first().map_or("0", |(_, size)| size.as_str());
+    lines.field("repl_backlog_size", size);
+    lines.zeros(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
+}
+
+/// Writes `cpu`. The threads of all cores serve commands, so together they stand where Redis shows its
+/// main thread.
+pub(super) fn cpu(_core: &Core, facts: &Facts, lines: &mut Lines) {
+    let process = runtime::memory::process_cpu();
+    let children = runtime::memory::children_cpu();
+    let mut field = |name: &str, time: std::time::Duration| {
+        lines.field(name, format_args!("{:.6}", time.as_secs_f64()));
+    };
+    field("used_cpu_sys", process.system);
+    field("used_cpu_user", process.user);
+    field("used_cpu_sys_children", children.system);
+    field("used_cpu_user_children", children.user);
+    let system = facts.cores.iter().map(|core| core.cpu.system).sum();
+    let user = facts.cores.iter().map(|core| core.cpu.user).sum();
+    field("used_cpu_sys_main_thread", system);
+    field("used_cpu_user_main_thread", user);
+}
+
+/// Writes `cluster`.
+pub(super) fn cluster(core: &Core, _facts: &Facts, lines: &mut Lines) {
+    let is_on = !core.engine.shared.shard_ports.is_empty();
+    lines.field("cluster_enabled", u8::from(is_on));
+}
