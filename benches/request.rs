@@ -7,11 +7,10 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use base::ids::{ClientId, ShardId};
 use base::random::Random;
-use coordinator::host::{Host, TxIds};
+use coordinator::host::Host;
 use coordinator::route::SlotMap;
 use net::Service;
 use net::connection::Connection;
@@ -22,9 +21,8 @@ use runtime::clock::monotonic;
 use runtime::socket_ring::SocketId;
 use shard::Shard;
 use trestle::config::Config;
-use trestle::engine::{Engine, Shared};
+use trestle::engine::Engine;
 use trestle::session::{About, Session};
-use trestle::table::CommandTable;
 
 #[global_allocator]
 static ALLOCATOR: runtime::memory::CountingAllocator = runtime::memory::CountingAllocator;
@@ -45,18 +43,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let config = Arc::new(Config::defaults());
-        let shared = Arc::new(Shared {
-            tx_ids: TxIds::default(),
-            client_count: AtomicUsize::new(0),
-            client_ids: AtomicU64::new(0),
-            monitor_count: AtomicUsize::new(0),
-            started_at: runtime::clock::unix_millis(),
-            started: monotonic(),
-            run_id: String::new(),
-            table: CommandTable::new(&[]),
-            shard_ports: Vec::new(),
-            stopping: AtomicBool::new(false),
-        });
+        let shared = Arc::new(trestle::startup::shared(&config, 1));
         let options = trestle::startup::shard_options(&config, (1, 2));
         let shard = Shard::new(ShardId(0), options);
         let host = Host::new(ShardId(0), shard, shared.tx_ids.clone());

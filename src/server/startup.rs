@@ -247,7 +247,9 @@ fn cannot_listen(address: &str, error: &io::Error) -> StartError {
     StartError(format!("listen on {address}: {error}; {remedy}"))
 }
 
-fn shared(config: &Config, shard_count: u16) -> Shared {
+/// Creates what all cores see.
+#[must_use]
+pub fn shared(config: &Config, shard_count: u16) -> Shared {
     let (one, two) = runtime::clock::random_seed();
     let (three, _) = runtime::clock::random_seed();
     let first = config.settings().shard_ports;

@@ -124,3 +124,15 @@ pub fn all() -> impl Iterator<Item = &'static ControlCommand> {
     .into_iter()
     .flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_declared_command_has_a_handler() {
+        let mut handled: Vec<_> = super::all().map(|it| it.declaration.name).collect();
+        let mut declared: Vec<_> = super::declarations::ALL.iter().map(|it| it.name).collect();
+        handled.sort_unstable();
+        declared.sort_unstable();
+        assert_eq!(handled, declared);
+    }
+}
