@@ -19,5 +19,9 @@
     reason = "a test stops at the first surprise, prints what it did, and has its own threads and clocks"
 )]
 
+mod atomicity;
 mod differential;
+mod hostile;
+mod layering;
 mod support;
+mod tidy;

@@ -6,7 +6,7 @@ use super::rules::Rule;
 
 /// One deliberate difference.
 struct Difference {
-    /// The first words of the command, in capitals.
+    /// The first words of the command, in capitals; `*` is any word.
     command: &'static [&'static str],
     /// What still has to hold.
     rule: Rule,
@@ -19,6 +19,11 @@ struct Difference {
 }
 
 const DELIBERATE: &[Difference] = &[
+    Difference {
+        command: &["*", "HELP"],
+        rule: Rule::Any,
+        reason: "help is in our own words and lists the subcommands that there are",
+    },
     Difference {
         command: &["LOLWUT"],
         rule: Rule::Any,
@@ -46,7 +51,7 @@ pub(super) fn rule_for(words: &[Vec<u8>]) -> Option<Rule> {
                     .command
                     .iter()
                     .zip(words)
-                    .all(|(name, word)| word.eq_ignore_ascii_case(name.as_bytes()))
+                    .all(|(name, word)| *name == "*" || word.eq_ignore_ascii_case(name.as_bytes()))
         })
         .map(|difference| difference.rule)
 }

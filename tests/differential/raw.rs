@@ -63,7 +63,6 @@ const SCRIPTS: &[(&str, &[u8])] = &[
     ("replies off and reset", b"CLIENT REPLY OFF\r\nRESET\r\nPING\r\n"),
     ("hello", b"HELLO 4\r\nHELLO 3 AUTH\r\nHELLO 3 SETNAME\r\nHELLO 3 NOSUCH\r\nPING\r\n"),
     ("nulls of RESP3 after hello", b"CLIENT REPLY SKIP\r\nHELLO 3\r\nGET x\r\nMGET x y\r\nHELLO 2 x\r\n"),
-    ("a web browser", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nPING\r\n"),
     ("a web browser posts", b"POST / HTTP/1.1\r\nHost: x\r\n\r\nPING\r\n"),
     ("a web browser's header", b"Host: x\r\nPING\r\n"),
 ];

@@ -5,7 +5,10 @@
 
 pub(crate) mod client;
 pub(crate) mod server;
+pub(crate) mod source;
 pub(crate) mod wait;
+
+use std::process::Command;
 
 use base::random::Random;
 
@@ -40,4 +43,30 @@ pub(crate) fn pick<'i, T>(random: &mut Random, items: &'i [T]) -> &'i T {
 /// Returns true once in `odds` times.
 pub(crate) fn one_in(random: &mut Random, odds: u64) -> bool {
     random.below(odds) == 0
+}
+
+/// Lets this process, and the servers it starts, open as many files as an administrator allows.
+///
+/// # Panics
+///
+/// If `prlimit` of util-linux is missing.
+pub(crate) fn raise_file_limit() {
+    let pid = std::process::id().to_string();
+    let limits = Command::new("prlimit")
+        .args([
+            "--pid",
+            &pid,
+            "--nofile",
+            "--output",
+            "HARD",
+            "--noheadings",
+        ])
+        .output()
+        .expect("prlimit is installed");
+    let hard = String::from_utf8(limits.stdout).expect("a number");
+    let status = Command::new("prlimit")
+        .args(["--pid", &pid, &format!("--nofile={}", hard.trim())])
+        .status()
+        .expect("prlimit is installed");
+    assert!(status.success(), "raise the limit of open files");
 }

@@ -84,6 +84,12 @@ impl Server {
             command.args(["--shards", &shards.to_string()]);
             name = format!("{file_name} with {shards} shards");
         }
+        // The server reads settings from variables of its name; those here are for the tests.
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_string_lossy().starts_with("TRESTLE_") {
+                command.env_remove(variable);
+            }
+        }
         let child = command
             .args(flags)
             .current_dir(&directory)
