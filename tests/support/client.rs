@@ -135,18 +135,6 @@ impl Client {
         self.request(&line.split_whitespace().collect::<Vec<_>>())
     }
 
-    /// As [`Client::line`], where the reply must be an integer.
-    ///
-    /// # Panics
-    ///
-    /// If it is something else.
-    pub(crate) fn integer(&mut self, line: &str) -> i64 {
-        match self.line(line) {
-            Value::Integer(value) => value,
-            other => panic!("{line}: {other:?}"),
-        }
-    }
-
     /// As [`Client::line`], where the reply must be `+OK`.
     ///
     /// # Panics
