@@ -131,27 +131,35 @@ fn converse(server: &Server, bytes: &[u8], piece: usize) -> String {
     }
 }
 
+/// Compares what the servers say; returns the first difference.
+fn compare(redis: &Server, servers: &[Server], bytes: &[u8]) -> Option<String> {
+    for piece in [usize::MAX, 7, 1] {
+        if bytes.len() / piece > 5000 {
+            continue;
+        }
+        let expected = converse(redis, bytes, piece);
+        for server in servers {
+            let actual = converse(server, bytes, piece);
+            if actual != expected {
+                let name = &server.name;
+                return Some(format!(
+                    "{name}, in pieces of {piece}:\n  Redis   {expected}\n  Trestle {actual}"
+                ));
+            }
+        }
+    }
+    None
+}
+
 #[test]
 fn connections_get_the_bytes_of_redis() {
     let redis = Server::redis(&[]);
     let servers = SHARDS.map(|shards| Server::trestle(shards, &[]));
     let mut failures = 0;
     for (name, bytes) in scripts() {
-        for piece in [usize::MAX, 7, 1] {
-            if bytes.len() / piece > 5000 {
-                continue;
-            }
-            let expected = converse(&redis, &bytes, piece);
-            for server in &servers {
-                let actual = converse(server, &bytes, piece);
-                if actual != expected {
-                    failures += 1;
-                    eprintln!(
-                        "{name}, {} in pieces of {piece}:\n  Redis   {expected}\n  Trestle {actual}",
-                        server.name
-                    );
-                }
-            }
+        if let Some(report) = compare(&redis, &servers, &bytes) {
+            failures += 1;
+            eprintln!("{name}, {report}");
         }
     }
     assert_eq!(failures, 0, "connections that differ");

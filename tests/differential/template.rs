@@ -18,11 +18,11 @@ enum Part {
     Word(String),
     Kind(String),
     /// Exactly one of the branches.
-    Choice(Vec<Vec<Part>>),
+    Choice(Vec<Vec<Self>>),
     /// One of the branches or nothing.
-    Option(Vec<Vec<Part>>),
+    Option(Vec<Vec<Self>>),
     /// The part, at least so often and at most four times.
-    Repeat(Box<Part>, u64),
+    Repeat(Box<Self>, u64),
 }
 
 /// A parsed pattern.
@@ -134,7 +134,7 @@ fn expand_one(
         Part::Word(text) => words.push(text.clone().into_bytes()),
         Part::Kind(kind) => words.push(word(random, kind)),
         Part::Choice(branches) => {
-            expand_all(pick(random, branches).as_slice(), random, word, words)
+            expand_all(pick(random, branches).as_slice(), random, word, words);
         }
         Part::Option(branches) => {
             if one_in(random, 3) {

@@ -157,7 +157,7 @@ impl Client {
     }
 
     fn read_more(&mut self) -> io::Result<()> {
-        let mut chunk = [0; 64 * 1024];
+        let mut chunk = [0; 32 * 1024];
         loop {
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),

@@ -21,16 +21,7 @@ pub(crate) struct SourceFile {
 
 /// Returns the root of the source tree.
 pub(crate) fn root() -> PathBuf {
-    // The package may be built from elsewhere; the tree is where this file is.
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    if tests.join("main.rs").is_file() {
-        return env!("CARGO_MANIFEST_DIR").into();
-    }
-    Path::new(file!())
-        .ancestors()
-        .nth(3)
-        .expect("this file stands in tests/support")
-        .into()
+    env!("CARGO_MANIFEST_DIR").into()
 }
 
 /// Returns the files that git knows or would add, from the root of the tree.
