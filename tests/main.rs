@@ -1,0 +1,27 @@
+//! Tests of the whole server, from outside: over the wire and over the source tree.
+//!
+//! In reading order: [`support`] starts servers and talks to them; [`differential`] compares every
+//! reply with Redis' own; [`atomicity`] looks for commands that other clients see half done;
+//! [`hostile`] sends what no client should; [`layering`] and [`tidy`] read the source tree.
+//!
+//! The server under test is the binary of this package, or the program named in `TRESTLE_BIN`.
+//! The reference is the `redis-server` on the path, or the one named in `REDIS_BIN`. Random tests
+//! print their seed and take `SEED` from the environment.
+//!
+//! Not here: tests of one crate, which stand beside its code; client libraries in other languages
+//! (`tests/clients`) and command-line tools (`tests/cli.sh`), which `tests/run` starts.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test stops at the first surprise, prints what it did, and has its own threads and clocks"
+)]
+
+mod atomicity;
+mod differential;
+mod hostile;
+mod layering;
+mod support;
+mod tidy;
