@@ -19,7 +19,9 @@ pub(crate) mod diagnostics;
 pub(crate) mod server;
 pub(crate) mod transaction;
 
-use commands::spec::{Declaration, Flags};
+#[cfg(test)]
+use commands::spec::Declaration;
+use commands::spec::Flags;
 
 /// Needs no data, so it runs while data is loaded and on a replica that lost its primary.
 const ANY_TIME: Flags = Flags::LOADING.and(Flags::STALE);
