@@ -7,6 +7,7 @@
 
 use base::clock::UnixMillis;
 use protocol::args::{Args, equals_ignore_case};
+use shard::Key;
 use shard::keyspace::Expiry;
 
 use crate::spec::{
@@ -28,14 +29,13 @@ pub const COMMANDS: &[ShardCommand] = &[
 ];
 
 fn get(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    reply_with_string(context, args.word(1))?;
+    reply_with_string(context, context.first_key(args))?;
     Ok(())
 }
 
 /// Replies with the string of `key` or null, and returns whether the key exists.
 #[inline]
-fn reply_with_string(context: &mut Context<'_>, key: &[u8]) -> Result<bool, CommandError> {
-    let key = context.shard.key(key);
+fn reply_with_string(context: &mut Context<'_>, key: Key<'_>) -> Result<bool, CommandError> {
     let mut db = context.shard.db(context.db);
     let Some(entry) = db.lookup(key, context.touch) else {
         context.reply.null();
@@ -70,7 +70,7 @@ fn set_with_options(context: &mut Context<'_>, args: Args<'_>) -> Result<(), Com
     };
     let key = context.first_key(args);
     let exists = if options.get {
-        reply_with_string(context, args.word(1))?
+        reply_with_string(context, context.first_key(args))?
     } else {
         options.condition.is_some() && context.shard.db(context.db).contains(key)
     };
@@ -128,7 +128,7 @@ fn setnx(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
 }
 
 fn getset(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    reply_with_string(context, args.word(1))?;
+    reply_with_string(context, context.first_key(args))?;
     let key = context.first_key(args);
     context
         .shard
@@ -138,7 +138,7 @@ fn getset(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 }
 
 fn getdel(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    if reply_with_string(context, args.word(1))? {
+    if reply_with_string(context, context.first_key(args))? {
         let key = context.first_key(args);
         context.shard.db(context.db).remove(key);
     }

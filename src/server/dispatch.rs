@@ -11,7 +11,6 @@
 
 use base::clock::Monotonic;
 use base::ids::ShardId;
-use base::limits::REQUESTS_PER_TURN_MAX;
 use commands::cursor;
 use commands::spec::{Flags, ShardCommand};
 use coordinator::exec::Queued;
@@ -48,12 +47,11 @@ impl Service for Engine {
         connection: &mut Connection<Session>,
         requests: Requests<'_>,
     ) -> Served {
-        let mut hashes = [None; REQUESTS_PER_TURN_MAX];
-        self.prefetch(connection, &requests, &mut hashes);
+        self.prefetch(connection, &requests);
         connection.session.active_at = self.clock;
         for index in 0..requests.len() {
             connection.session.commands += 1;
-            let hash = hashes.get(index).copied().flatten();
+            let hash = self.hashes.get(index).copied().flatten();
             match self.serve_one(id, connection, requests.args(index), hash) {
                 Then::GoOn => {}
                 then @ (Then::Wait | Then::Close) => {
@@ -84,29 +82,29 @@ impl Service for Engine {
 impl Engine {
     /// Starts the memory accesses of a pipeline's local requests before the first of them runs.
     /// Leaves the hashes of the words 1 of those requests in `hashes`.
-    fn prefetch(
-        &self,
-        connection: &Connection<Session>,
-        requests: &Requests<'_>,
-        hashes: &mut [Option<u64>; REQUESTS_PER_TURN_MAX],
-    ) {
+    fn prefetch(&mut self, connection: &Connection<Session>, requests: &Requests<'_>) {
+        self.hashes.clear();
         if requests.len() < 2 || connection.session.special {
             return;
         }
         let db = connection.session.db;
-        for (index, place) in hashes.iter_mut().enumerate().take(requests.len()) {
+        for index in 0..requests.len() {
             let args = requests.args(index);
             // The first word behind the name is a key for nearly all commands; for the others the
             // line that is fetched is of no use, and no harm.
-            let Some(key) = args.get(1) else { continue };
+            let Some(key) = args.get(1) else {
+                self.hashes.push(None);
+                continue;
+            };
             if self.map.shard_count() > 1 && self.map.shard_of_key(key) != self.me {
+                self.hashes.push(None);
                 continue;
             }
             let hash = self.host.shard.key(key).hash;
             self.host.shard.prefetch_bucket(db, hash);
-            *place = Some(hash);
+            self.hashes.push(Some(hash));
         }
-        for hash in hashes[..requests.len().min(hashes.len())].iter().flatten() {
+        for hash in self.hashes.iter().flatten() {
             self.host.shard.prefetch_entry(db, *hash);
         }
     }

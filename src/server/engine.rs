@@ -133,6 +133,8 @@ pub struct Engine {
     pub movers: Vec<(SocketId, ShardId)>,
     /// Commands that take several steps, by the bits of the connection that waits for them.
     pub running: Map<u64, Running>,
+    /// Hashes of the words 1 of the requests being served, as far as they are known.
+    pub(crate) hashes: Vec<Option<u64>>,
     envelopes: Vec<Option<Box<Envelope>>>,
     spare_envelopes: Vec<Box<Envelope>>,
 }
@@ -173,6 +175,7 @@ impl Engine {
             wrote: Vec::new(),
             movers: Vec::new(),
             running: Map::default(),
+            hashes: Vec::new(),
             envelopes: map.shards().map(|_| None).collect(),
             spare_envelopes: Vec::new(),
         }

@@ -53,7 +53,7 @@ pub struct CommandTable {
     /// Per command, the positions of its subcommands.
     children: Vec<Vec<CommandIndex>>,
     /// Open addressing over lower-case names; a power of two.
-    slots: Vec<Option<(Box<[u8]>, CommandIndex)>>,
+    slots: Vec<Option<Slot>>,
 }
 
 impl std::fmt::Debug for CommandTable {
@@ -74,7 +74,7 @@ impl CommandTable {
             commands: Vec::new(),
             top: Vec::new(),
             children: Vec::new(),
-            slots: vec![None; SLOTS],
+            slots: (0..SLOTS).map(|_| None).collect(),
         };
         for command in commands::all() {
             table.add(&command.declaration, Run::Shard(command), renames);
@@ -126,23 +126,30 @@ impl CommandTable {
     }
 
     fn insert(&mut self, name: &str, index: CommandIndex) {
-        let mut slot = slot_of(name.as_bytes());
-        while self.slots[slot].is_some() {
-            slot = (slot + 1) % SLOTS;
+        let sketch = sketch_of(name.as_bytes());
+        let mut position = slot_of(sketch);
+        while self.slots[position].is_some() {
+            position = (position + 1) % SLOTS;
         }
-        self.slots[slot] = Some((name.as_bytes().into(), index));
+        let name: Box<[u8]> = name.as_bytes().into();
+        self.slots[position] = Some(Slot {
+            sketch,
+            name,
+            index,
+        });
     }
 
     /// Finds a command by its name in any case. Cost: O(length of the name).
     #[inline]
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<&Command> {
-        let mut slot = slot_of(name);
-        while let Some((at, index)) = &self.slots[slot] {
-            if at.eq_ignore_ascii_case(name) {
-                return self.commands.get(index.index());
+        let sketch = sketch_of(name);
+        let mut position = slot_of(sketch);
+        while let Some(slot) = &self.slots[position] {
+            if slot.sketch == sketch && slot.is_named(name) {
+                return self.commands.get(slot.index.index());
             }
-            slot = (slot + 1) % SLOTS;
+            position = (position + 1) % SLOTS;
         }
         None
     }
@@ -211,19 +218,48 @@ const SLOT_BITS: u32 = 11;
 /// Several times the number of commands.
 const SLOTS: usize = 1 << SLOT_BITS;
 
-/// Returns where a name is looked for first. It depends on the length, the first eight and the last
-/// byte, without their case.
+/// A name in the hash table.
+struct Slot {
+    /// [`sketch_of`] the name.
+    sketch: u64,
+    name: Box<[u8]>,
+    index: CommandIndex,
+}
+
+impl Slot {
+    fn is_named(&self, name: &[u8]) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+/// Sets the bit that tells lower from upper case in each byte.
+const LOWER: u64 = 0x2020_2020_2020_2020;
+
+/// Returns up to eight bytes of a name, first and last ones among them, without their case, and its
+/// length. Equal names in any case have equal sketches.
 #[inline]
-fn slot_of(name: &[u8]) -> usize {
-    // Sets the bit that tells lower from upper case; what else it changes does not matter here.
-    const LOWER: u64 = 0x2020_2020_2020_2020;
-    let mut first = [0_u8; 8];
-    let shown = name.len().min(8);
-    first[..shown].copy_from_slice(&name[..shown]);
-    let last = name.last().copied().unwrap_or(0) | 0x20;
-    let word = (u64::from_le_bytes(first) | LOWER) ^ u64::from(last) << 32;
-    let hash = (word ^ u64_from(name.len())).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    usize_from(hash >> (u64::BITS - SLOT_BITS))
+fn sketch_of(name: &[u8]) -> u64 {
+    let word = match *name {
+        [] => 0,
+        [only] => u64::from(only),
+        [first, second] => u64::from(u16::from_le_bytes([first, second])),
+        [first, second, third] => u64::from(u32::from_le_bytes([first, second, third, 0])),
+        [a, b, c, d, ..] => {
+            let head = u32::from_le_bytes([a, b, c, d]);
+            let tail = match name {
+                [.., w, x, y, z] => u32::from_le_bytes([*w, *x, *y, *z]),
+                _ => 0,
+            };
+            u64::from(head) | u64::from(tail) << 32
+        }
+    };
+    (word | LOWER) ^ u64_from(name.len()) << 59
+}
+
+/// Returns where a name of this sketch is looked for first.
+#[inline]
+fn slot_of(sketch: u64) -> usize {
+    usize_from(sketch.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - SLOT_BITS))
 }
 
 fn leak(text: String) -> &'static str {

@@ -344,8 +344,8 @@ impl Segment {
             let slots = &lines[1 + bucket].0;
             let mut hits = with_tag(slots, tag);
             while hits != 0 {
-                let index = cast::usize_from_u32(hits.trailing_zeros());
-                if matches(address_of(slots[index % SLOTS])) {
+                let index = first_hit(hits);
+                if matches(address_of(slots[index])) {
                     return Some(bucket * SLOTS + index);
                 }
                 hits &= hits - 1;
@@ -446,8 +446,7 @@ impl Segment {
             let slots = &self.lines()[1 + bucket].0;
             let hits = with_tag(slots, tag);
             if hits != 0 {
-                let index = cast::usize_from_u32(hits.trailing_zeros());
-                prefetch_address(address_of(slots[index % SLOTS]));
+                prefetch_address(address_of(slots[first_hit(hits)]));
                 return;
             }
             if slots.contains(&EMPTY) {
@@ -457,15 +456,50 @@ impl Segment {
     }
 }
 
-/// Returns a bit for each slot with this tag.
+/// Returns the top bit of byte `index` for each slot `index` with this tag. Cost: about 20 instructions.
+#[cfg(target_arch = "x86_64")]
 #[inline]
-fn with_tag(slots: &[u64; SLOTS], tag: u16) -> u32 {
+fn with_tag(slots: &[u64; SLOTS], tag: u16) -> u64 {
+    // SAFETY: every x86-64 processor has SSE2.
+    unsafe { with_tag_by_sse2(slots, tag) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "sse2")]
+fn with_tag_by_sse2(slots: &[u64; SLOTS], tag: u16) -> u64 {
+    use std::arch::x86_64::{_mm_cmpeq_epi16, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi16};
+
+    let wanted = _mm_set1_epi16(tag.cast_signed());
+    let mut hits = 0;
+    for pair in 0..SLOTS / 2 {
+        let first: *const u64 = &raw const slots[2 * pair];
+        // SAFETY: 16 bytes from an even slot on are two slots of the borrowed line; any alignment
+        // will do.
+        let both = unsafe { _mm_loadu_si128(first.cast()) };
+        // Two bits per 16-bit lane; lanes 3 and 7 hold the tags.
+        let equal = _mm_movemask_epi8(_mm_cmpeq_epi16(both, wanted)).cast_unsigned();
+        hits |= u64::from(equal & 0x8080) << (16 * pair);
+    }
+    hits
+}
+
+/// Returns the top bit of byte `index` for each slot `index` with this tag.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn with_tag(slots: &[u64; SLOTS], tag: u16) -> u64 {
     let tag = u64::from(tag);
     let mut hits = 0;
     for (index, &slot) in slots.iter().enumerate() {
-        hits |= u32::from(slot >> TAG_SHIFT == tag) << index;
+        hits |= u64::from(slot >> TAG_SHIFT == tag) << (8 * index + 7);
     }
     hits
+}
+
+/// Returns the slot that the lowest bit of [`with_tag`] stands for.
+#[inline]
+fn first_hit(hits: u64) -> usize {
+    cast::usize_from_u32(hits.trailing_zeros() / 8) % SLOTS
 }
 
 /// Small entries span at most two lines; both are wanted.
