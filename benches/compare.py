@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Compares trestle with redis-server on one core, round by round in alternation.
+
+    benches/compare.py [--rounds 5] [--keys 100000,1000000] [--quick] [--only PART]
+
+Each server runs on the first processor, its client on the second. A cell is one client, one
+command, one number of connections and one pipeline depth; in every round each server gets it once,
+in turn. Printed are medians over the rounds, their spread, the server's CPU time per request (from
+/proc/PID/task/*/schedstat) and the ratio redis/trestle of that time or trestle/redis of the rate.
+
+Parts: wire (redis-benchmark as the client), light (loadgen as the client), shards (two shards,
+all keys local against half of them remote), idle (8 shards, 1,000 idle connections).
+"""
+
+import argparse
+import glob
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SERVER_CPU, CLIENT_CPU = "0", "1"
+
+
+def program(name):
+    path = os.environ.get(name.upper() + "_BIN") or os.path.join(ROOT, "target", "release", name)
+    if not os.path.exists(path):
+        sys.exit(f"{path} is missing: cargo build --release --workspace")
+    return path
+
+
+def free_port(count=1):
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port + count < 65000:
+            return port
+
+
+class Server:
+    def __init__(self, name, argv, cpu, port):
+        self.name, self.port = name, port
+        self.dir = tempfile.mkdtemp(prefix="compare-")
+        command = argv + ["--port", str(port), "--dir", self.dir, "--save", ""]
+        if cpu is not None:
+            command = ["taskset", "-c", cpu] + command
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self.pid = self.process.pid
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        sys.exit(f"{name} does not listen")
+
+    def cpu_seconds(self):
+        total = 0
+        for path in glob.glob(f"/proc/{self.pid}/task/*/schedstat"):
+            try:
+                with open(path) as file:
+                    total += int(file.read().split()[0])
+            except OSError:
+                pass
+        return total / 1e9
+
+    def fill(self, keys):
+        pipe = subprocess.Popen(
+            ["taskset", "-c", CLIENT_CPU, "redis-cli", "-p", str(self.port), "--pipe"],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        for first in range(0, keys, 10000):
+            block = []
+            for key in range(first, min(first + 10000, keys)):
+                block.append(
+                    f"*3\r\n$3\r\nSET\r\n$16\r\nkey:{key:012d}\r\n$16\r\nabcdefghijklmnop\r\n")
+            pipe.stdin.write("".join(block).encode())
+        pipe.stdin.close()
+        pipe.wait()
+
+    def info(self, field):
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(b"INFO everything\r\n")
+            data = b""
+            while field.encode() not in data or not data.endswith(b"\r\n"):
+                part = connection.recv(65536)
+                if not part:
+                    break
+                data += part
+        for line in data.decode().splitlines():
+            if line.startswith(field + ":"):
+                return line.split(":", 1)[1]
+        return None
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def redis_benchmark(server, test, clients, pipeline, requests, keys):
+    command = ["taskset", "-c", CLIENT_CPU, "redis-benchmark", "-p", str(server.port), "-t", test,
+               "-n", str(requests), "-r", str(keys), "-P", str(pipeline), "-c", str(clients),
+               "-d", "16", "--csv"]
+    before = server.cpu_seconds()
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    cpu = server.cpu_seconds() - before
+    row = output.strip().splitlines()[-1].replace('"', "").split(",")
+    return float(row[1]), cpu / requests * 1e6, float(row[4])
+
+
+def loadgen(server, test, clients, pipeline, requests, keys, extra=()):
+    command = ["taskset", "-c", CLIENT_CPU, program("loadgen"), "-p", str(server.port), "-t", test,
+               "-n", str(requests), "-r", str(keys), "-P", str(pipeline), "-c", str(clients),
+               "-d", "16", "-q", "--json", "-", "--server-pid", str(server.pid), *extra]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    run = json.loads(output[output.index("{"):])["runs"][0]
+    return run["rps"], run["server_cpu"]["per_req_us"], run["latency_us"]["p50"] / 1000
+
+
+def show(title, values):
+    """values: per server a list of (rate, cpu, p50)."""
+    medians = {}
+    for name, rows in values.items():
+        rates = [row[0] for row in rows]
+        cpus = [row[1] for row in rows]
+        medians[name] = (statistics.median(rates), statistics.median(cpus))
+        print(f"{title:34s} {name:8s} {statistics.median(rates):12.0f}/s "
+              f"({min(rates):.0f}..{max(rates):.0f})  cpu {statistics.median(cpus):7.3f} us/req "
+              f"({min(cpus):.3f}..{max(cpus):.3f})  p50 {statistics.median(r[2] for r in rows):.3f} ms")
+    ours, theirs = medians["trestle"], medians["redis"]
+    print(f"{title:34s} ratio    rate {ours[0] / theirs[0]:5.2f}x   "
+          f"cpu redis/trestle {theirs[1] / ours[1]:5.2f}x  trestle/redis {ours[1] / theirs[1]:5.2f}x",
+          flush=True)
+
+
+def one_core(parts, rounds, key_counts, scale):
+    cells = [(1, 1, 40_000), (50, 1, 200_000), (50, 16, 1_500_000), (50, 64, 4_000_000)]
+    for keys in key_counts:
+        servers = [
+            Server("trestle", [program("trestle"), "--shards", "1", "--pin-cores", "no"],
+                   SERVER_CPU, free_port()),
+            Server("redis", ["redis-server"], SERVER_CPU, free_port()),
+        ]
+        for server in servers:
+            server.fill(keys)
+        for part, client in (("wire", redis_benchmark), ("light", loadgen)):
+            if part not in parts:
+                continue
+            for test in ("get", "set"):
+                for clients, pipeline, requests in cells:
+                    values = {server.name: [] for server in servers}
+                    count = max(pipeline * clients, int(requests * scale))
+                    for _ in range(rounds):
+                        for server in servers:
+                            values[server.name].append(
+                                client(server, test, clients, pipeline, count, keys))
+                    show(f"{part} {test} {keys // 1000}k keys c{clients} P{pipeline}", values)
+        for server in servers:
+            server.stop()
+
+
+def shards(rounds, scale):
+    first = free_port(4)
+    server = Server("trestle", [program("trestle"), "--shards", "2", "--shard-ports", str(first + 1)],
+                    None, first)
+    server.fill(100_000)
+    for pipeline, requests in ((1, 100_000), (16, 600_000)):
+        local, mixed = [], []
+        for _ in range(rounds):
+            before = int(server.info("cross_core_requests_received") or 0)
+            server.port = first + 1
+            local.append(loadgen(server, "get", 50, pipeline, int(requests * scale), 100_000,
+                                 ("--cluster",))[1])
+            server.port = first
+            between = int(server.info("cross_core_requests_received") or 0)
+            mixed.append(loadgen(server, "get", 50, pipeline, int(requests * scale), 100_000)[1])
+            after = int(server.info("cross_core_requests_received") or 0)
+        print(f"two shards P{pipeline}: local {statistics.median(local):.3f} us/req "
+              f"({min(local):.3f}..{max(local):.3f}, {between - before} remote), "
+              f"half remote {statistics.median(mixed):.3f} ({min(mixed):.3f}..{max(mixed):.3f}, "
+              f"{after - between} remote), ratio "
+              f"{statistics.median(mixed) / statistics.median(local):.2f}x", flush=True)
+    server.stop()
+
+
+def idle():
+    server = Server("trestle", [program("trestle"), "--shards", "8"], None, free_port())
+    connections = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(1000)]
+    time.sleep(2)
+    before, begun = server.cpu_seconds(), time.monotonic()
+    time.sleep(10)
+    spent = (server.cpu_seconds() - before) / (time.monotonic() - begun)
+    print(f"idle: 8 shards, {len(connections)} connections: {spent * 100:.2f} % of one CPU over 10 s")
+    server.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--keys", default="100000,1000000")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the requests")
+    parser.add_argument("--only", default="wire,light,shards,idle")
+    options = parser.parse_args()
+    parts, scale = options.only.split(","), 0.1 if options.quick else 1.0
+    version = subprocess.run(["redis-server", "--version"], capture_output=True, text=True).stdout
+    print(f"{time.strftime('%Y-%m-%d')} {platform.platform()} {os.cpu_count()} cpus; {version.strip()}")
+    if "wire" in parts or "light" in parts:
+        one_core(parts, options.rounds, [int(keys) for keys in options.keys.split(",")], scale)
+    if "shards" in parts:
+        shards(options.rounds, scale)
+    if "idle" in parts:
+        idle()
+
+
+if __name__ == "__main__":
+    main()
