@@ -189,7 +189,8 @@ impl Engine {
             let text = "ERR Command not allowed inside a transaction";
             return Some(self.reject(connection, command, text));
         }
-        if flags.has(Flags::DENY_OOM) && self.is_out_of_memory() {
+        // To queue a command takes memory too, whatever the command does.
+        if self.is_out_of_memory() {
             return Some(self.reject(connection, command, OUT_OF_MEMORY));
         }
         Some(self.queue(connection, command, args))
@@ -449,36 +450,36 @@ impl Engine {
             };
             run(&mut context, args)
         };
-        // Shown behind its run, so with the database that SELECT has chosen. What an EXEC has run
-        // is shown when that is over.
-        if self.observed.has_monitors
-            && !(command.full_name == "exec" && matches!(answer, Ok(Answer::Transaction(..))))
-        {
-            self.tell_monitors(&connection.session, command, args);
-        }
-        let then = self.take_answer(id, connection, command, args, answer, &mut out);
-        self.observed.scratch = out;
-        then
-    }
-
-    fn take_answer(
-        &mut self,
-        id: SocketId,
-        connection: &mut Connection<Session>,
-        command: &Command,
-        args: Args<'_>,
-        answer: Result<Answer, commands::spec::CommandError>,
-        out: &mut Vec<u8>,
-    ) -> Then {
         let answer = answer.unwrap_or_else(|error| {
             out.clear();
             let mut reply = Reply {
-                out,
+                out: &mut out,
                 resp: connection.session.resp,
             };
             reply.error(&error.text(command.full_name, args));
             Answer::Now
         });
+        // Shown behind its run, so with the database that SELECT has chosen. What an EXEC has run
+        // is shown when that is over.
+        if self.observed.has_monitors
+            && !(command.full_name == "exec" && matches!(answer, Answer::Transaction(..)))
+        {
+            self.tell_monitors(&connection.session, command, args);
+        }
+        self.count_control(connection, command, args, &out);
+        let then = self.take_answer(id, connection, answer, &out);
+        self.observed.scratch = out;
+        then
+    }
+
+    /// Counts a run of a control command and what it has answered at once.
+    fn count_control(
+        &mut self,
+        connection: &Connection<Session>,
+        command: &Command,
+        args: Args<'_>,
+        out: &[u8],
+    ) {
         let ended = runtime::clock::monotonic();
         let nanos = ended.nanos_since(self.clock);
         self.clock = ended;
@@ -496,6 +497,15 @@ impl Engine {
                     .note_slow(self.now, nanos, command, words, session);
             }
         }
+    }
+
+    fn take_answer(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        answer: Answer,
+        out: &[u8],
+    ) -> Then {
         match answer {
             Answer::Now => {
                 self.write(connection, |reply| reply.raw(out));
