@@ -529,6 +529,8 @@ impl Engine {
             Answer::Gather(gather) => {
                 let place = connection.output.defer();
                 let origin = origin_of(id, place, is_dropped(&connection.session));
+                // What the client has sent before must not be overtaken by the question.
+                self.flush_envelopes();
                 self.ask(Asker::Client(origin), gather);
                 Then::Wait
             }
