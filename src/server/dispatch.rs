@@ -461,12 +461,20 @@ impl Engine {
         });
         // Shown behind its run, so with the database that SELECT has chosen. What an EXEC has run
         // is shown when that is over.
-        if self.observed.has_monitors
-            && !(command.full_name == "exec" && matches!(answer, Answer::Transaction(..)))
-        {
+        if self.observed.has_monitors && !matches!(answer, Answer::Exec(..)) {
             self.tell_monitors(&connection.session, command, args);
         }
-        self.count_control(connection, command, args, &out);
+        let ended = runtime::clock::monotonic();
+        let nanos = ended.nanos_since(self.clock);
+        self.clock = ended;
+        if matches!(
+            answer,
+            Answer::Gather(_) | Answer::Transaction(..) | Answer::Exec(..)
+        ) {
+            self.note_running(id, command, args, nanos);
+        } else {
+            self.count_control(connection, command, args, nanos, &out);
+        }
         let then = self.take_answer(id, connection, answer, &out);
         self.observed.scratch = out;
         then
@@ -478,24 +486,15 @@ impl Engine {
         connection: &Connection<Session>,
         command: &Command,
         args: Args<'_>,
+        nanos: u64,
         out: &[u8],
     ) {
-        let ended = runtime::clock::monotonic();
-        let nanos = ended.nanos_since(self.clock);
-        self.clock = ended;
-        if matches!(
-            answer,
-            Answer::Gather(_) | Answer::Transaction(..) | Answer::Exec(..)
-        ) {
-            self.note_running(id, command, args, nanos);
-        } else {
-            self.observed.count(command.index, nanos, out);
-            if self.observed.slow_log.is_slow(nanos) {
-                let words = slow_log::cut(command.full_name, args);
-                let session = Some(&connection.session);
-                self.observed
-                    .note_slow(self.now, nanos, command, words, session);
-            }
+        self.observed.count(command.index, nanos, out);
+        if self.observed.slow_log.is_slow(nanos) {
+            let words = slow_log::cut(command.full_name, args);
+            let session = Some(&connection.session);
+            self.observed
+                .note_slow(self.now, nanos, command, words, session);
         }
     }
 
