@@ -187,7 +187,8 @@ impl Engine {
             let text = "ERR Command not allowed inside a transaction";
             return Some(self.reject(connection, command, text));
         }
-        if flags.has(Flags::DENY_OOM) && self.is_out_of_memory() {
+        // To queue a command takes memory too, whatever the command does.
+        if self.is_out_of_memory() {
             return Some(self.reject(connection, command, OUT_OF_MEMORY));
         }
         Some(self.queue(connection, command, args))
@@ -447,36 +448,20 @@ impl Engine {
             };
             run(&mut context, args)
         };
-        // Shown behind its run, so with the database that SELECT has chosen. What an EXEC has run
-        // is shown when that is over.
-        if self.observed.has_monitors
-            && !(command.full_name == "exec" && matches!(answer, Ok(Answer::Transaction(..))))
-        {
-            self.tell_monitors(&connection.session, command, args);
-        }
-        let then = self.take_answer(id, connection, command, args, answer, &mut out);
-        self.observed.scratch = out;
-        then
-    }
-
-    fn take_answer(
-        &mut self,
-        id: SocketId,
-        connection: &mut Connection<Session>,
-        command: &Command,
-        args: Args<'_>,
-        answer: Result<Answer, commands::spec::CommandError>,
-        out: &mut Vec<u8>,
-    ) -> Then {
         let answer = answer.unwrap_or_else(|error| {
             out.clear();
             let mut reply = Reply {
-                out,
+                out: &mut out,
                 resp: connection.session.resp,
             };
             reply.error(&error.text(command.full_name, args));
             Answer::Now
         });
+        // Shown behind its run, so with the database that SELECT has chosen. What an EXEC has run
+        // is shown when that is over.
+        if self.observed.has_monitors && !matches!(answer, Answer::Exec(..)) {
+            self.tell_monitors(&connection.session, command, args);
+        }
         let ended = runtime::clock::monotonic();
         let nanos = ended.nanos_since(self.clock);
         self.clock = ended;
@@ -486,14 +471,38 @@ impl Engine {
         ) {
             self.note_running(id, command, args, nanos);
         } else {
-            self.observed.count(command.index, nanos, out);
-            if self.observed.slow_log.is_slow(nanos) {
-                let words = slow_log::cut(command.full_name, args);
-                let session = Some(&connection.session);
-                self.observed
-                    .note_slow(self.now, nanos, command, words, session);
-            }
+            self.count_control(connection, command, args, nanos, &out);
         }
+        let then = self.take_answer(id, connection, answer, &out);
+        self.observed.scratch = out;
+        then
+    }
+
+    /// Counts a run of a control command and what it has answered at once.
+    fn count_control(
+        &mut self,
+        connection: &Connection<Session>,
+        command: &Command,
+        args: Args<'_>,
+        nanos: u64,
+        out: &[u8],
+    ) {
+        self.observed.count(command.index, nanos, out);
+        if self.observed.slow_log.is_slow(nanos) {
+            let words = slow_log::cut(command.full_name, args);
+            let session = Some(&connection.session);
+            self.observed
+                .note_slow(self.now, nanos, command, words, session);
+        }
+    }
+
+    fn take_answer(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        answer: Answer,
+        out: &[u8],
+    ) -> Then {
         match answer {
             Answer::Now => {
                 self.write(connection, |reply| reply.raw(out));
@@ -517,6 +526,8 @@ impl Engine {
             Answer::Gather(gather) => {
                 let place = connection.output.defer();
                 let origin = origin_of(id, place, is_dropped(&connection.session));
+                // What the client has sent before must not be overtaken by the question.
+                self.flush_envelopes();
                 self.ask(Asker::Client(origin), gather);
                 Then::Wait
             }

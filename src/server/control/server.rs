@@ -95,8 +95,8 @@ fn role(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Com
 /// There are no replicas, so none can acknowledge: the answer is 0, and for a wait of more than none
 /// it comes when the time is over, which is never for a time of 0.
 fn wait(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
-    let wanted = parse_i64(args.word(1)).ok_or(CommandError::NotInteger)?;
     const NOT_A_TIME: &str = "ERR timeout is not an integer or out of range";
+    let wanted = parse_i64(args.word(1)).ok_or(CommandError::NotInteger)?;
     let timeout = parse_i64(args.word(2)).ok_or(CommandError::Text(NOT_A_TIME))?;
     if timeout < 0 {
         return Err(CommandError::Text("ERR timeout is negative"));
