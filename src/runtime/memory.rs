@@ -145,7 +145,7 @@ pub fn allocator_name() -> String {
 /// have to call it for themselves. Cost: a walk over the pages of the thread, milliseconds per GiB.
 pub fn purge() {
     // SAFETY: the call takes no pointers; it touches only memory that nobody owns.
-    unsafe { libmimalloc_sys::mi_collect(true) };
+    unsafe { libmimalloc_sys::mi_collect(false) };
 }
 
 /// Returns the bytes that the allocator holds from the system for all threads, used or not.

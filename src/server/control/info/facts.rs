@@ -18,7 +18,7 @@ use shard::memory::Ledger;
 
 use crate::core_loop::Core;
 use crate::observe::PerSecond;
-use crate::session::Session;
+use crate::session::{About, Session};
 
 /// Whether times per command are collected: they are large, and few ask for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,10 +170,13 @@ fn databases(core: &mut Core) -> Vec<DatabaseFacts> {
     databases
 }
 
+/// What a connection and its session take beside the buffers.
+const CONNECTION_BYTES: usize = size_of::<Connection<Session>>() + size_of::<About>();
+
 fn clients(core: &Core) -> ClientFacts {
     let mut facts = ClientFacts::default();
     for (_, connection) in core.net.iter() {
-        let bytes = size_of::<Connection<Session>>() + connection.buffer_bytes();
+        let bytes = CONNECTION_BYTES + connection.buffer_bytes();
         let input = u64_from(connection.unserved_bytes());
         let output = u64_from(connection.unsent_bytes());
         facts.count += 1;
