@@ -81,10 +81,7 @@ const TEMPLATES: &[(u64, &str)] = &[
     (1, "HELLO [2|3|4|<int>] [SETNAME <name>]"),
     (1, "RESET"),
     (1, "AUTH <value> [<value>]"),
-    (
-        1,
-        "CLIENT (ID|INFO|LIST|GETNAME|HELP|GETREDIR|TRACKINGINFO)",
-    ),
+    (1, "CLIENT (ID|INFO|LIST|GETNAME|HELP)"),
     (2, "CLIENT SETNAME <name>"),
     (1, "CLIENT NO-EVICT (ON|OFF|<value>)"),
     (1, "CLIENT (LIST|KILL) <value>*"),

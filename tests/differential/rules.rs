@@ -24,7 +24,8 @@ pub(super) enum Rule {
     Shape,
     /// Equal but for `version` and `id`.
     Hello,
-    /// Lines of `name=value`: the same names in order, and equal values of [`CLIENT_FIELDS`].
+    /// Lines of `name=value`: the expected names in order, among which there may be newer ones, and
+    /// equal values of [`CLIENT_FIELDS`].
     Clients,
     /// Words of `name:value`: the same names in order, and equal values but for [`DEBUG_OWN`].
     DebugObject,
@@ -87,7 +88,10 @@ pub(super) fn agree(rule: Rule, expected: &[u8], actual: &[u8]) -> bool {
                 && (!left_is_null(&left) || expected == actual)
         }
         Rule::Hello => masked_hello(left) == masked_hello(right),
-        Rule::Clients => expected[0] == actual[0] && client_lines(&left) == client_lines(&right),
+        Rule::Clients => {
+            let names = field_names(&left);
+            expected[0] == actual[0] && client_lines(&left, &names) == client_lines(&right, &names)
+        }
         Rule::DebugObject => {
             expected[0] == actual[0] && debug_fields(&left) == debug_fields(&right)
         }
@@ -171,11 +175,28 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-/// Returns the lines, each as its names and its comparable values, sorted.
-fn client_lines(value: &Value) -> Vec<Vec<String>> {
+/// Returns the names in the first line.
+fn field_names(value: &Value) -> Vec<String> {
+    let text = text_of(value);
+    let line = text.lines().next().unwrap_or_default();
+    line.split(' ')
+        .map(|field| field.split('=').next().unwrap_or(field).to_owned())
+        .collect()
+}
+
+/// Returns the lines, each as its names that are in `names` and its comparable values, sorted.
+fn client_lines(value: &Value, names: &[String]) -> Vec<Vec<String>> {
+    let is_known = |field: &String| {
+        let name = field.split('=').next();
+        names.iter().any(|known| Some(known.as_str()) == name)
+    };
     let mut lines: Vec<Vec<String>> = text_of(value)
         .lines()
-        .map(|line| masked_fields(line, '=', |name| CLIENT_FIELDS.contains(&name)))
+        .map(|line| {
+            let mut fields = masked_fields(line, '=', |name| CLIENT_FIELDS.contains(&name));
+            fields.retain(is_known);
+            fields
+        })
         .collect();
     lines.sort_unstable();
     lines
@@ -257,6 +278,13 @@ mod tests {
             true,
         );
         check(Rule::Clients, "+id=1 db=0\r\n", "+id=2 db=0\r\n", true);
+        check(
+            Rule::Clients,
+            "+id=1 db=0\r\n",
+            "+id=2 new=1 db=0\r\n",
+            true,
+        );
+        check(Rule::Clients, "+id=1 db=0\r\n", "+id=2\r\n", false);
         check(Rule::Clients, "+id=1 db=0\r\n", "+id=2 db=1\r\n", false);
         check(Rule::Clients, "+id=1 db=0\r\n", "+db=0 id=1\r\n", false);
         check(
