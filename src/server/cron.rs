@@ -56,7 +56,8 @@ fn review_monitors(core: &mut Core) {
     core.engine.observed.has_monitors = count > 0;
 }
 
-fn review_memory(core: &mut Core) {
+/// Takes notice of how much memory is used, and of whether that is too much.
+pub fn review_memory(core: &mut Core) {
     let limit = core.engine.config.settings().memory_bytes_max;
     let used = runtime::memory::allocated_bytes();
     core.engine.observed.note_memory(used);

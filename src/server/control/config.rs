@@ -149,6 +149,7 @@ impl Core {
             ));
         self.net.options = crate::startup::net_options(&config);
         self.engine.config = config;
+        crate::cron::review_memory(self);
         self.review_idle();
     }
 }
