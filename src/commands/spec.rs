@@ -230,9 +230,12 @@ impl Declaration {
                 })
             };
         }
-        // A container without a second word is refused by its own arity; with one, only the
-        // subcommand counts.
+        // A container without a second word is judged by its own arity, which lets a plain `COMMAND`
+        // pass; with one, only the subcommand counts.
         let Some(word) = args.get(1) else {
+            if self.arity.accepts(args.len()) {
+                return Ok(self);
+            }
             return Err(ShapeError::WordCount {
                 container: None,
                 name: self.name,

@@ -124,7 +124,10 @@ impl Engine {
         };
         let command = match command.declaration.resolve(args) {
             Ok(_) if command.declaration.subcommands.is_empty() => command,
-            Ok(_) => *self.shared.table.child_or_self(&command, args.word(1)),
+            Ok(_) => match args.get(1) {
+                Some(word) => *self.shared.table.child_or_self(&command, word),
+                None => command,
+            },
             Err(error) => {
                 return self.reject(connection, &command, &error.text(args));
             }
