@@ -17,6 +17,8 @@ import glob
 import json
 import os
 import platform
+import random
+import re
 import shutil
 import socket
 import statistics
@@ -37,12 +39,16 @@ def program(name):
 
 
 def free_port(count=1):
+    """Returns the first of `count` ports below the range that clients draw theirs from."""
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port + count < 65000:
-            return port
+        first = random.randrange(20000, 30000)
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            continue
 
 
 class Server:
@@ -52,7 +58,9 @@ class Server:
         command = argv + ["--port", str(port), "--dir", self.dir, "--save", ""]
         if cpu is not None:
             command = ["taskset", "-c", cpu] + command
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        # The server takes variables that begin with TRESTLE_ for directives.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("TRESTLE_")}
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
         self.pid = self.process.pid
         for _ in range(200):
             try:
@@ -85,19 +93,17 @@ class Server:
         pipe.stdin.close()
         pipe.wait()
 
-    def info(self, field):
+    def total(self, field):
+        """Adds up a figure over all shards, from the lines `shardN:...,field=M` of INFO."""
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
-            connection.sendall(b"INFO everything\r\n")
+            connection.sendall(b"INFO trestle\r\n")
             data = b""
-            while field.encode() not in data or not data.endswith(b"\r\n"):
+            while field.encode() not in data or not data.endswith(b"\r\n\r\n"):
                 part = connection.recv(65536)
                 if not part:
                     break
                 data += part
-        for line in data.decode().splitlines():
-            if line.startswith(field + ":"):
-                return line.split(":", 1)[1]
-        return None
+        return sum(int(number) for number in re.findall(field + r"=(\d+)", data.decode()))
 
     def stop(self):
         self.process.kill()
@@ -175,14 +181,14 @@ def shards(rounds, scale):
     for pipeline, requests in ((1, 100_000), (16, 600_000)):
         local, mixed = [], []
         for _ in range(rounds):
-            before = int(server.info("cross_core_requests_received") or 0)
+            before = server.total("remote_received")
             server.port = first + 1
             local.append(loadgen(server, "get", 50, pipeline, int(requests * scale), 100_000,
                                  ("--cluster",))[1])
             server.port = first
-            between = int(server.info("cross_core_requests_received") or 0)
+            between = server.total("remote_received")
             mixed.append(loadgen(server, "get", 50, pipeline, int(requests * scale), 100_000)[1])
-            after = int(server.info("cross_core_requests_received") or 0)
+            after = server.total("remote_received")
         print(f"two shards P{pipeline}: local {statistics.median(local):.3f} us/req "
               f"({min(local):.3f}..{max(local):.3f}, {between - before} remote), "
               f"half remote {statistics.median(mixed):.3f} ({min(mixed):.3f}..{max(mixed):.3f}, "

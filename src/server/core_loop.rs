@@ -41,6 +41,8 @@ pub struct Core {
     mesh: MeshEnd<CoreMessage>,
     idle: Idle,
     next_cron: Monotonic,
+    /// The last round of housekeeping found nothing that needs another one soon.
+    pub(crate) is_quiet: bool,
 }
 
 impl std::fmt::Debug for Core {
@@ -76,6 +78,7 @@ impl Core {
             mesh,
             idle,
             next_cron: Monotonic::default(),
+            is_quiet: false,
         }
     }
 
@@ -124,9 +127,15 @@ impl Core {
 
     async fn wait(&mut self) {
         let now = runtime::clock::monotonic();
+        // Housekeeping that finds nothing to do can wait until something wakes the core.
+        let next_cron = if self.is_quiet {
+            Monotonic(now.0 + cron::QUIET_NANOS)
+        } else {
+            self.next_cron
+        };
         let next = match self.engine.timers.first() {
-            Some(first) => first.min(self.next_cron),
-            None => self.next_cron,
+            Some(first) => first.min(next_cron),
+            None => next_cron,
         };
         let nanos = next.nanos_since(now);
         let until = Duration::from_nanos(nanos.max(1));

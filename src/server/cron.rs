@@ -13,8 +13,8 @@ use crate::observe::latency::EXPIRE_CYCLE;
 /// Slots that one step of the expiry sweep looks at per unit of `active-expire-effort`.
 const SWEEP_SLOTS_PER_EFFORT: usize = 4096;
 
-/// A round of housekeeping when nothing expires and nobody is connected, in nanoseconds.
-const QUIET_NANOS: u64 = 1_000_000_000;
+/// Longest sleep of a core on which nothing expires, in nanoseconds.
+pub const QUIET_NANOS: u64 = 1_000_000_000;
 
 /// Runs a round of housekeeping and returns when the next is due.
 pub fn run(core: &mut Core) -> Monotonic {
@@ -42,13 +42,8 @@ pub fn run(core: &mut Core) -> Monotonic {
     crate::timers::drop_left(core);
     close_idle_clients(core, now);
     let hz = u64::from(core.engine.config.settings().hz.max(1));
-    let is_quiet = !has_expiring_keys && core.net.is_empty();
-    let wait = if is_quiet {
-        QUIET_NANOS
-    } else {
-        1_000_000_000 / hz
-    };
-    Monotonic(now.0 + wait)
+    core.is_quiet = !has_expiring_keys;
+    Monotonic(now.0 + 1_000_000_000 / hz)
 }
 
 fn review_monitors(core: &mut Core) {
@@ -99,6 +94,8 @@ pub fn idle_options(config: &Config, shard_count: u16) -> IdleOptions {
         } else {
             0
         },
+        // As long as nothing else runs on the core, its socket ring is the cheapest place to sleep.
+        ring_wait: Duration::from_nanos(QUIET_NANOS),
         ..default
     }
 }
