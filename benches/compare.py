@@ -173,26 +173,44 @@ def one_core(parts, rounds, key_counts, scale):
             server.stop()
 
 
+def both_cores(server, ports, pipeline, requests, extra=()):
+    """Runs a client on each processor at once; returns the server's CPU time per request."""
+    before = server.cpu_seconds()
+    clients = []
+    for cpu, port in zip((SERVER_CPU, CLIENT_CPU), ports):
+        clients.append(subprocess.Popen(
+            ["taskset", "-c", cpu, program("loadgen"), "-p", str(port), "-t", "get", "-n",
+             str(requests), "-r", "100000", "-P", str(pipeline), "-c", "25", "-q", *extra],
+            stdout=subprocess.DEVNULL))
+    for client in clients:
+        if client.wait() != 0:
+            sys.exit("loadgen has failed")
+    return (server.cpu_seconds() - before) / (2 * requests) * 1e6
+
+
 def shards(rounds, scale):
+    """Two shards on two processors, which they share with two clients: every key on the core of its
+    connection, or half of them on the other."""
     first = free_port(4)
-    server = Server("trestle", [program("trestle"), "--shards", "2", "--shard-ports", str(first + 1)],
-                    None, first)
+    server = Server(
+        "trestle", [program("trestle"), "--shards", "2", "--spin-us", "0", "--shard-ports",
+                    str(first + 1)], None, first)
     server.fill(100_000)
-    for pipeline, requests in ((1, 100_000), (16, 600_000)):
+    for pipeline, requests in ((1, 100_000), (16, 1_000_000), (64, 3_000_000)):
+        count = int(requests * scale)
         local, mixed = [], []
+        start = server.total("remote_received")
         for _ in range(rounds):
-            before = server.total("remote_received")
-            server.port = first + 1
-            local.append(loadgen(server, "get", 50, pipeline, int(requests * scale), 100_000,
-                                 ("--cluster",))[1])
-            server.port = first
-            between = server.total("remote_received")
-            mixed.append(loadgen(server, "get", 50, pipeline, int(requests * scale), 100_000)[1])
-            after = server.total("remote_received")
+            local.append(both_cores(server, (first + 1, first + 2), pipeline, count, ("--cluster",)))
+        between = server.total("remote_received")
+        for _ in range(rounds):
+            mixed.append(both_cores(server, (first, first), pipeline, count))
+        after = server.total("remote_received")
+        share = (after - between) / (2 * count * rounds)
         print(f"two shards P{pipeline}: local {statistics.median(local):.3f} us/req "
-              f"({min(local):.3f}..{max(local):.3f}, {between - before} remote), "
-              f"half remote {statistics.median(mixed):.3f} ({min(mixed):.3f}..{max(mixed):.3f}, "
-              f"{after - between} remote), ratio "
+              f"({min(local):.3f}..{max(local):.3f}, {between - start} remote), "
+              f"mixed {statistics.median(mixed):.3f} ({min(mixed):.3f}..{max(mixed):.3f}, "
+              f"{share * 100:.0f} % remote), ratio "
               f"{statistics.median(mixed) / statistics.median(local):.2f}x", flush=True)
     server.stop()
 
