@@ -81,10 +81,13 @@ pub fn hash_tag(key: &[u8]) -> &[u8] {
 }
 
 const CRC16_POLYNOMIAL: u16 = 0x1021;
-const CRC16_TABLE: [u16; 256] = crc16_table();
 
-const fn crc16_table() -> [u16; 256] {
-    let mut table = [0_u16; 256];
+/// `CRC16_TABLES[k][b]` is the checksum of byte `b` followed by `k` zero bytes, so that eight bytes
+/// are eight independent look-ups.
+static CRC16_TABLES: [[u16; 256]; 8] = crc16_tables();
+
+const fn crc16_tables() -> [[u16; 256]; 8] {
+    let mut tables = [[0_u16; 256]; 8];
     let mut byte = 0_u16;
     while byte < 256 {
         let mut crc = byte << 8;
@@ -97,16 +100,41 @@ const fn crc16_table() -> [u16; 256] {
             };
             bit += 1;
         }
-        table[byte as usize] = crc;
+        tables[0][byte as usize] = crc;
         byte += 1;
     }
-    table
+    let mut zeros = 1;
+    while zeros < 8 {
+        let mut byte = 0;
+        while byte < 256 {
+            let crc = tables[zeros - 1][byte];
+            tables[zeros][byte] = (crc << 8) ^ tables[0][(crc >> 8) as usize];
+            byte += 1;
+        }
+        zeros += 1;
+    }
+    tables
 }
 
 fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0_u16, |crc, &byte| {
-        let index = (crc >> 8) ^ u16::from(byte);
-        (crc << 8) ^ CRC16_TABLE[usize::from(index)]
+    let tables = &CRC16_TABLES;
+    let at = |table: usize, byte: u8| tables[table][usize::from(byte)];
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    let mut crc = 0_u16;
+    for &[a, b, c, d, e, f, g, h] in chunks {
+        let [high, low] = crc.to_be_bytes();
+        crc = at(7, a ^ high)
+            ^ at(6, b ^ low)
+            ^ at(5, c)
+            ^ at(4, d)
+            ^ at(3, e)
+            ^ at(2, f)
+            ^ at(1, g)
+            ^ at(0, h);
+    }
+    rest.iter().fold(crc, |crc, &byte| {
+        let [high, _] = crc.to_be_bytes();
+        (crc << 8) ^ at(0, high ^ byte)
     })
 }
 
@@ -117,6 +145,19 @@ mod tests {
     #[test]
     fn crc16_matches_the_specification_check_value() {
         assert_eq!(crc16(b"123456789"), 0x31C3);
+        let bytes: Vec<u8> = (0..=255).collect();
+        for len in 0..bytes.len() {
+            let bitwise = bytes[..len].iter().fold(0_u16, |crc, &byte| {
+                (0..8).fold(crc ^ u16::from(byte) << 8, |crc, _| {
+                    if crc & 0x8000 == 0 {
+                        crc << 1
+                    } else {
+                        (crc << 1) ^ CRC16_POLYNOMIAL
+                    }
+                })
+            });
+            assert_eq!(crc16(&bytes[..len]), bitwise, "{len} bytes");
+        }
     }
 
     #[test]

@@ -228,7 +228,7 @@ impl Host {
     fn run_envelope(&mut self, from: ShardId, mut envelope: Box<Envelope>) {
         self.counters.envelopes += 1;
         let mut replies = std::mem::take(&mut envelope.replies);
-        self.prefetch(&envelope);
+        self.prefetch(&mut envelope);
         let mut started = monotonic();
         for index in 0..envelope.entries().len() {
             self.counters.remote_requests += 1;
@@ -250,22 +250,22 @@ impl Host {
         self.send(from, Message::Replies(envelope));
     }
 
-    /// Starts the memory accesses of all requests before the first of them runs.
-    fn prefetch(&self, envelope: &Envelope) {
-        if envelope.entries().len() < 2 {
-            return;
+    /// Starts the memory accesses of all requests before the first of them runs, and notes the hashes
+    /// of their keys.
+    fn prefetch(&self, envelope: &mut Envelope) {
+        for index in 0..envelope.entries().len() {
+            let request = envelope.request(index);
+            let declaration = &request.command.declaration;
+            // Word 1 is the key of nearly all commands; only its hash can be kept.
+            if commands::keys::first_key(declaration, request.args) == Some(1) {
+                let hash = self.shard.key(request.args.word(1)).hash;
+                self.shard.prefetch_bucket(request.db, hash);
+                envelope.entries_mut()[index].first_hash = Some(hash);
+            }
         }
-        for stage in [Stage::Bucket, Stage::Entry] {
-            for index in 0..envelope.entries().len() {
-                let request = envelope.request(index);
-                let declaration = &request.command.declaration;
-                if let Some(at) = commands::keys::first_key(declaration, request.args) {
-                    let key = self.shard.key(request.args.word(at));
-                    match stage {
-                        Stage::Bucket => self.shard.prefetch_bucket(request.db, key.hash),
-                        Stage::Entry => self.shard.prefetch_entry(request.db, key.hash),
-                    }
-                }
+        for entry in envelope.entries() {
+            if let Some(hash) = entry.first_hash {
+                self.shard.prefetch_entry(entry.db, hash);
             }
         }
     }
@@ -477,12 +477,6 @@ impl Host {
     pub fn claims(&self) -> usize {
         self.locks.len()
     }
-}
-
-#[derive(Clone, Copy)]
-enum Stage {
-    Bucket,
-    Entry,
 }
 
 /// Adds what a request claims on `shard` to `claim`: its keys, or the whole shard if it works on the

@@ -109,6 +109,8 @@ pub struct Request<'a> {
     pub args: Args<'a>,
     /// The hash of word 1, if it is known already.
     pub first_hash: Option<u64>,
+    /// The sender's own number of the command; it comes back with the reply.
+    pub tag: u16,
 }
 
 /// A request that owns its words.
@@ -123,6 +125,8 @@ pub struct OwnedRequest {
     pub touch: bool,
     /// All words, the name included.
     pub args: PackedArgs,
+    /// The sender's own number of the command.
+    pub tag: u16,
 }
 
 impl OwnedRequest {
@@ -135,6 +139,7 @@ impl OwnedRequest {
             resp: request.resp,
             touch: request.touch,
             args: PackedArgs::from_args(request.args),
+            tag: request.tag,
         }
     }
 
@@ -148,6 +153,7 @@ impl OwnedRequest {
             touch: self.touch,
             args: self.args.args(),
             first_hash: None,
+            tag: self.tag,
         }
     }
 }
@@ -282,6 +288,10 @@ pub struct Entry {
     pub resp: Resp,
     /// Whether reads count as accesses.
     pub touch: bool,
+    /// The hash of word 1, once the owner has computed it.
+    pub first_hash: Option<u64>,
+    /// The sender's own number of the command.
+    pub tag: u16,
     start: u32,
     first_word: u32,
     word_count: u32,
@@ -326,6 +336,8 @@ impl Envelope {
             db: request.db,
             resp: request.resp,
             touch: request.touch,
+            first_hash: None,
+            tag: request.tag,
             start,
             first_word,
             word_count: base::cast::u32_from(request.args.len()),
@@ -371,7 +383,8 @@ impl Envelope {
             resp: entry.resp,
             touch: entry.touch,
             args: Args::new(&self.bytes[start..], &self.words[first..first + count]),
-            first_hash: None,
+            first_hash: entry.first_hash,
+            tag: entry.tag,
         }
     }
 

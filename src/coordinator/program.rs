@@ -124,6 +124,7 @@ impl Base {
             resp: self.request.resp,
             touch: self.request.touch,
             args,
+            tag: self.request.tag,
         }))
     }
 }

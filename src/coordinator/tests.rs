@@ -57,6 +57,7 @@ fn request(words: &[&str]) -> OwnedRequest {
         resp: Resp::V2,
         touch: true,
         args,
+        tag: 0,
     }
 }
 

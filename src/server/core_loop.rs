@@ -15,6 +15,7 @@ use base::ids::ShardId;
 use coordinator::message::{LateReply, Message, Origin};
 use coordinator::transaction::Event;
 use net::turn::Net;
+use protocol::args::Args;
 use runtime::executor::{CoreContext, yield_if_needed};
 use runtime::idle::Idle;
 use runtime::mesh::{Lane, MeshEnd};
@@ -27,6 +28,7 @@ use crate::engine::{CoreMessage, Engine, Part, read_origin};
 use crate::gather::{Asker, Finish, Finished, Gather};
 use crate::observe::slow_log;
 use crate::session::{Replies, Session};
+use crate::table::CommandIndex;
 
 /// Everything that one core owns.
 pub struct Core {
@@ -244,8 +246,9 @@ impl Core {
                     if !entry.is_late {
                         let reply = envelope.reply(index);
                         self.fill(entry.origin, reply);
-                        let request = envelope.request(index);
-                        self.account(entry.origin, request.args, u64::from(entry.nanos), reply);
+                        let args = || envelope.request(index).args;
+                        let index = CommandIndex(entry.tag);
+                        self.account(entry.origin, index, args, u64::from(entry.nanos), reply);
                     }
                 }
                 self.engine.keep_envelope(envelope);
@@ -258,7 +261,8 @@ impl Core {
                     nanos,
                 } = *late;
                 self.fill(origin, &reply);
-                self.account(origin, request.args.args(), nanos, &reply);
+                let args = || request.args.args();
+                self.account(origin, CommandIndex(request.tag), args, nanos, &reply);
             }
             Message::Scheduled { .. } | Message::HopDone { .. } => {
                 self.engine
@@ -328,26 +332,24 @@ impl Core {
     }
 
     /// Counts a request that another core has run.
-    fn account(
+    fn account<'a>(
         &mut self,
         origin: Origin,
-        args: protocol::args::Args<'_>,
+        index: CommandIndex,
+        args: impl FnOnce() -> Args<'a>,
         nanos: u64,
         reply: &[u8],
     ) {
         let engine = &mut self.engine;
-        let Some(command) = engine.shared.table.resolve(args) else {
-            return;
-        };
-        let command = *command;
-        engine.observed.count(command.index, nanos, reply);
+        engine.observed.count(index, nanos, reply);
         if engine.observed.slow_log.is_slow(nanos) {
             let (id, ..) = read_origin(origin);
             let session = self
                 .net
                 .connection_mut(id)
                 .map(|connection| &connection.session);
-            let words = slow_log::cut(command.full_name, args);
+            let command = *engine.shared.table.at(index);
+            let words = slow_log::cut(command.full_name, args());
             engine
                 .observed
                 .note_slow(engine.now, nanos, &command, words, session);

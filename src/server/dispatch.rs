@@ -28,7 +28,7 @@ use runtime::socket_ring::{ListenerId, SocketId};
 use shard::locks::Claim;
 
 use crate::control::{self, Answer, ControlContext, debug};
-use crate::engine::{Engine, origin_of};
+use crate::engine::{Engine, Hint, origin_of};
 use crate::gather::Asker;
 use crate::observe::slow_log;
 use crate::session::{Replies, Session};
@@ -51,8 +51,8 @@ impl Service for Engine {
         connection.session.active_at = self.clock;
         for index in 0..requests.len() {
             connection.session.commands += 1;
-            let hash = self.hashes.get(index).copied().flatten();
-            match self.serve_one(id, connection, requests.args(index), hash) {
+            let hint = self.hints.get(index).copied().unwrap_or_default();
+            match self.serve_one(id, connection, requests.args(index), hint) {
                 Then::GoOn => {}
                 then @ (Then::Wait | Then::Close) => {
                     return Served {
@@ -80,32 +80,35 @@ impl Service for Engine {
 }
 
 impl Engine {
-    /// Starts the memory accesses of a pipeline's local requests before the first of them runs.
-    /// Leaves the hashes of the words 1 of those requests in `hashes`.
+    /// Starts the memory accesses of a pipeline's local requests before the first of them runs, and
+    /// notes what was found out on the way.
     fn prefetch(&mut self, connection: &Connection<Session>, requests: &Requests<'_>) {
-        self.hashes.clear();
+        self.hints.clear();
         if requests.len() < 2 || connection.session.special {
             return;
         }
         let db = connection.session.db;
         for index in 0..requests.len() {
-            let args = requests.args(index);
             // The first word behind the name is a key for nearly all commands; for the others the
             // line that is fetched is of no use, and no harm.
-            let Some(key) = args.get(1) else {
-                self.hashes.push(None);
+            let Some(key) = requests.args(index).get(1) else {
+                self.hints.push(Hint::default());
                 continue;
             };
-            if self.map.shard_count() > 1 && self.map.shard_of_key(key) != self.me {
-                self.hashes.push(None);
-                continue;
+            let shard = self.map.shard_of_key(key);
+            let mut hint = Hint {
+                shard: Some(shard),
+                hash: None,
+            };
+            if shard == self.me {
+                let hash = self.host.shard.key(key).hash;
+                self.host.shard.prefetch_bucket(db, hash);
+                hint.hash = Some(hash);
             }
-            let hash = self.host.shard.key(key).hash;
-            self.host.shard.prefetch_bucket(db, hash);
-            self.hashes.push(Some(hash));
+            self.hints.push(hint);
         }
-        for hash in self.hashes.iter().flatten() {
-            self.host.shard.prefetch_entry(db, *hash);
+        for hash in self.hints.iter().filter_map(|hint| hint.hash) {
+            self.host.shard.prefetch_entry(db, hash);
         }
     }
 
@@ -114,7 +117,7 @@ impl Engine {
         id: SocketId,
         connection: &mut Connection<Session>,
         args: Args<'_>,
-        first_hash: Option<u64>,
+        hint: Hint,
     ) -> Then {
         if connection.session.special {
             connection.session.begin_request();
@@ -160,9 +163,10 @@ impl Engine {
                     resp: session.resp,
                     touch: !session.no_touch,
                     args,
-                    first_hash,
+                    first_hash: hint.hash,
+                    tag: command.index.0,
                 };
-                self.run_on_shards(id, connection, command, request)
+                self.run_on_shards(id, connection, command, request, hint.shard)
             }
             Run::Control(run) => self.run_control(id, connection, command, run, args),
         }
@@ -212,6 +216,7 @@ impl Engine {
                 touch: !session.no_touch,
                 args,
                 first_hash: None,
+                tag: command.index.0,
             })),
             Run::Control(_) => Queued::Control(PackedArgs::from_args(args)),
         };
@@ -287,11 +292,12 @@ impl Engine {
         connection: &mut Connection<Session>,
         command: &Command,
         request: Request<'_>,
+        first_shard: Option<ShardId>,
     ) -> Then {
-        let route = if self.map.shard_count() == 1 {
-            Route::One(self.me)
-        } else {
-            route(self.map, request.command, request.args)
+        let route = match first_shard {
+            _ if self.map.shard_count() == 1 => Route::One(self.me),
+            Some(shard) if command.has_one_key_first => Route::One(shard),
+            Some(_) | None => route(self.map, request.command, request.args),
         };
         match route {
             Route::One(shard) if shard == self.me => {

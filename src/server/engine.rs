@@ -133,10 +133,19 @@ pub struct Engine {
     pub movers: Vec<(SocketId, ShardId)>,
     /// Commands that take several steps, by the bits of the connection that waits for them.
     pub running: Map<u64, Running>,
-    /// Hashes of the words 1 of the requests being served, as far as they are known.
-    pub(crate) hashes: Vec<Option<u64>>,
+    /// What is known of the requests being served before they run.
+    pub(crate) hints: Vec<Hint>,
     envelopes: Vec<Option<Box<Envelope>>>,
     spare_envelopes: Vec<Box<Envelope>>,
+}
+
+/// What is known of a request before it runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hint {
+    /// The owner of word 1.
+    pub(crate) shard: Option<ShardId>,
+    /// The hash of word 1, if it is owned here.
+    pub(crate) hash: Option<u64>,
 }
 
 /// Envelopes kept for later use.
@@ -175,7 +184,7 @@ impl Engine {
             wrote: Vec::new(),
             movers: Vec::new(),
             running: Map::default(),
-            hashes: Vec::new(),
+            hints: Vec::new(),
             envelopes: map.shards().map(|_| None).collect(),
             spare_envelopes: Vec::new(),
         }

@@ -1,7 +1,7 @@
 //! The table of commands: every declaration of the data plane and the control plane, by name.
 
 use base::cast::{u64_from, usize_from};
-use commands::spec::{Declaration, ShardCommand};
+use commands::spec::{BeginSearch, Declaration, FindKeys, KeySpec, ShardCommand, Spread};
 use protocol::args::Args;
 
 use crate::control::{self, ControlRun};
@@ -29,6 +29,8 @@ pub struct Command {
     pub declaration: &'static Declaration,
     /// How it is run.
     pub run: Run,
+    /// It has one key, and that is word 1.
+    pub has_one_key_first: bool,
 }
 
 impl std::fmt::Debug for Command {
@@ -120,6 +122,7 @@ impl CommandTable {
             full_name,
             declaration,
             run,
+            has_one_key_first: has_one_key_first(declaration, run),
         });
         self.children.push(Vec::new());
         index
@@ -260,6 +263,21 @@ fn sketch_of(name: &[u8]) -> u64 {
 #[inline]
 fn slot_of(sketch: u64) -> usize {
     usize_from(sketch.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - SLOT_BITS))
+}
+
+fn has_one_key_first(declaration: &Declaration, run: Run) -> bool {
+    let Run::Shard(command) = run else {
+        return false;
+    };
+    let is_first = matches!(
+        declaration.keys,
+        [KeySpec {
+            begin: BeginSearch::Index(1),
+            find: FindKeys::Range { last: 0, .. },
+            ..
+        }]
+    );
+    is_first && command.spread == Spread::OneShard
 }
 
 fn leak(text: String) -> &'static str {
