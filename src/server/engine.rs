@@ -129,8 +129,6 @@ pub struct Engine {
     pub clock: Monotonic,
     /// Connections that a reply was written to outside of their turn.
     pub wrote: Vec<SocketId>,
-    /// Connections that may move to another core.
-    pub movers: Vec<(SocketId, ShardId)>,
     /// Commands that take several steps, by the bits of the connection that waits for them.
     pub running: Map<u64, Running>,
     /// Hashes of the words 1 of the requests being served, as far as they are known.
@@ -173,7 +171,6 @@ impl Engine {
             now: UnixMillis::default(),
             clock: Monotonic::default(),
             wrote: Vec::new(),
-            movers: Vec::new(),
             running: Map::default(),
             hashes: Vec::new(),
             envelopes: map.shards().map(|_| None).collect(),
