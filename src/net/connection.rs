@@ -22,6 +22,10 @@ pub struct Connection<S> {
     pub(crate) partial_words: Vec<WordRange>,
     pub(crate) input: Vec<u8>,
     pub(crate) state: State,
+    /// The peer sends no more; what has come is still served.
+    pub(crate) peer_closed: bool,
+    /// Stands in the list of connections that came to rest, once it has.
+    pub(crate) moves_at_rest: bool,
     /// A send is in flight.
     pub(crate) sending: bool,
     /// Bytes of the send in flight.
@@ -45,8 +49,6 @@ pub(crate) enum State {
     Closing,
     /// Handing its socket over to another core.
     Moving,
-    /// Closed here; the ring still reports on it.
-    Closed,
 }
 
 /// Bytes received and sent, and reads that brought them.
@@ -86,6 +88,8 @@ impl<S> Connection<S> {
             partial_words: Vec::new(),
             input: Vec::new(),
             state: State::Open,
+            peer_closed: false,
+            moves_at_rest: false,
             sending: false,
             sending_bytes: 0,
             paused: false,
@@ -130,10 +134,28 @@ impl<S> Connection<S> {
         self.state == State::Waiting
     }
 
-    /// Returns whether the connection ends once its output is sent.
+    /// Returns whether the connection ends by itself: once its output is sent, or, if the peer sends no
+    /// more, once all is served that has come.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.state == State::Closing
+        self.state == State::Closing || self.peer_closed
+    }
+
+    /// Asks for a word in [`crate::turn::Net::take_rested`] the next time that all replies are sent: the
+    /// service wants the connection on another core.
+    pub fn move_at_rest(&mut self) {
+        self.moves_at_rest = true;
+    }
+
+    /// Returns whether nothing is left to do: the connection may be closed.
+    pub(crate) fn is_finished(&self) -> bool {
+        let is_ending = match self.state {
+            State::Closing => true,
+            // Input that is neither queued nor kept back is a request that will never be whole.
+            State::Open => self.peer_closed && !self.paused && !self.queued,
+            State::Waiting | State::Moving => false,
+        };
+        is_ending && !self.sending && self.output.awaited() == 0 && !self.output.has_ready()
     }
 
     /// Returns whether the socket is read from.
@@ -148,8 +170,8 @@ impl<S> Connection<S> {
         self.sending
     }
 
-    /// Returns whether the connection could move to another core now: nothing awaited, nothing
-    /// unsent, no request half way.
+    /// Returns whether the connection could move to another core now: nothing awaited and nothing
+    /// unsent. What was received and not served goes with it.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
         self.state == State::Open

@@ -11,6 +11,7 @@
 //! - A connection whose output exceeds `output_pause_bytes`, or which waits for more than
 //!   `pending_replies_max` replies, is not read from until it has drained.
 //! - Bad bytes close their own connection and no other.
+//! - Who sends no more is still answered all that it has asked for.
 //!
 //! Not here: what a request means (`server`), and how bytes move (`runtime::socket`).
 //!
@@ -20,6 +21,8 @@ pub mod connection;
 pub mod output;
 pub mod requests;
 pub mod turn;
+
+use std::io;
 
 use runtime::socket::Socket;
 use runtime::socket_ring::{ListenerId, SocketId};
@@ -37,9 +40,17 @@ pub trait Service {
     /// # Errors
     ///
     /// The bytes to send before the socket is closed, if the client is turned away.
-    fn open(&mut self, socket: &Socket, listener: ListenerId) -> Result<Self::Session, Vec<u8>>;
+    fn open(
+        &mut self,
+        socket: &Socket,
+        listener: ListenerId,
+    ) -> Result<Connection<Self::Session>, Vec<u8>>;
 
-    /// Serves requests of one connection, in order, as many as it can.
+    /// Takes notice that nobody could be accepted. The listener tries again by itself.
+    fn accept_failed(&mut self, error: &io::Error);
+
+    /// Serves requests of one connection, in order: all of them, or up to one that ends in
+    /// [`Then::Wait`] or [`Then::Close`].
     fn serve(
         &mut self,
         id: SocketId,
@@ -54,7 +65,7 @@ pub trait Service {
 /// How far a service came with the requests it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Served {
-    /// Requests that are done or under way; the rest is offered again.
+    /// Requests that are done or under way. After [`Then::Wait`] the rest is offered again.
     pub taken: usize,
     /// What to do with the connection.
     pub then: Then,

@@ -39,6 +39,8 @@ pub struct Output {
     first_place: u64,
     awaited: usize,
     arena: Vec<u8>,
+    /// Bytes of the arena that no reply of the plan uses any more.
+    arena_waste: usize,
     peak_bytes: usize,
 }
 
@@ -141,15 +143,36 @@ impl Output {
     fn release(&mut self) {
         while let Some(&Planned::Held { start, end }) = self.plan.front() {
             self.ready.extend_from_slice(&self.arena[start..end]);
+            self.arena_waste += end - start;
             self.plan.pop_front();
             self.first_place += 1;
         }
         if self.plan.is_empty() {
+            self.arena_waste = 0;
             self.arena.clear();
             if self.arena.capacity() > ARENA_KEPT_BYTES {
                 self.arena = Vec::new();
             }
+        } else if self.arena_waste > ARENA_KEPT_BYTES.max(self.arena.len() / 2) {
+            self.compact();
         }
+    }
+
+    /// Gives up the waste of an arena that a client who always awaits something would never empty.
+    /// Cost: O(plan + bytes kept), and at least as many bytes have been released since the last time.
+    #[cold]
+    fn compact(&mut self) {
+        let mut kept = Vec::with_capacity(self.arena.len() - self.arena_waste);
+        for planned in &mut self.plan {
+            if let Planned::Held { start, end } = planned {
+                let moved_to = kept.len();
+                kept.extend_from_slice(&self.arena[*start..*end]);
+                *start = moved_to;
+                *end = kept.len();
+            }
+        }
+        self.arena = kept;
+        self.arena_waste = 0;
     }
 
     /// Returns how many replies are awaited.
@@ -163,7 +186,7 @@ impl Output {
     #[inline]
     #[must_use]
     pub fn unsent_bytes(&self) -> usize {
-        self.ready.len() + self.arena.len()
+        self.ready.len() + self.arena.len() - self.arena_waste
     }
 
     /// Returns the memory that the buffers take.
@@ -218,7 +241,7 @@ impl Output {
     }
 }
 
-/// An arena above this size is not kept for the next pipeline.
+/// An arena above this size is not kept for the next pipeline, nor is more waste than this in one.
 const ARENA_KEPT_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
@@ -261,6 +284,35 @@ mod tests {
         output.fill(second, b"");
         output.fill(first, b"1");
         assert_eq!(output.take_ready(Vec::new()), b"1");
+    }
+
+    #[test]
+    fn a_pipeline_that_always_awaits_something_holds_only_what_is_unsent() {
+        let mut output = Output::default();
+        let mut expected = Vec::new();
+        let mut sent = Vec::new();
+        let mut awaited = VecDeque::from([(output.defer(), 0_u32)]);
+        for number in 1..20_000_u32 {
+            let text = format!("<{number} and some more>");
+            if number % 3 == 0 {
+                awaited.push_back((output.defer(), number));
+                let (place, number) = awaited.pop_front().unwrap();
+                output.fill(place, format!("<{number} and some more>").as_bytes());
+            } else {
+                write(&mut output, text.as_bytes());
+            }
+            assert!(output.unsent_bytes() < 1000, "no sent bytes are counted");
+            assert!(output.capacity_bytes() < 4 * ARENA_KEPT_BYTES);
+            sent.extend(output.take_ready(Vec::new()));
+        }
+        for (place, number) in awaited {
+            output.fill(place, format!("<{number} and some more>").as_bytes());
+        }
+        sent.extend(output.take_ready(Vec::new()));
+        for number in 0..20_000_u32 {
+            expected.extend_from_slice(format!("<{number} and some more>").as_bytes());
+        }
+        assert!(sent == expected, "in order and complete");
     }
 
     #[test]

@@ -76,6 +76,7 @@ pub struct Net<S> {
     connections: Vec<Option<(SocketId, Box<Connection<S>>)>>,
     open_count: usize,
     dirty: Vec<SocketId>,
+    rested: Vec<SocketId>,
     queued: VecDeque<SocketId>,
     detached: Vec<Moving<S>>,
     spare: Vec<Vec<u8>>,
@@ -101,6 +102,7 @@ impl<S> Net<S> {
             connections: Vec::new(),
             open_count: 0,
             dirty: Vec::new(),
+            rested: Vec::new(),
             queued: VecDeque::new(),
             detached: Vec::new(),
             spare: Vec::new(),
@@ -135,9 +137,7 @@ impl<S> Net<S> {
     /// Returns a connection, unless it is gone.
     pub fn connection_mut(&mut self, id: SocketId) -> Option<&mut Connection<S>> {
         match self.connections.get_mut(id.index()) {
-            Some(Some((at, connection))) if *at == id && connection.state != State::Closed => {
-                Some(connection)
-            }
+            Some(Some((at, connection))) if *at == id => Some(connection),
             Some(_) | None => None,
         }
     }
@@ -147,7 +147,6 @@ impl<S> Net<S> {
         self.connections
             .iter()
             .flatten()
-            .filter(|(_, connection)| connection.state != State::Closed)
             .map(|(id, connection)| (*id, &**connection))
     }
 
@@ -156,7 +155,6 @@ impl<S> Net<S> {
         self.connections
             .iter_mut()
             .flatten()
-            .filter(|(_, connection)| connection.state != State::Closed)
             .map(|(id, connection)| (*id, &mut **connection))
     }
 
@@ -231,6 +229,12 @@ impl<S> Net<S> {
         self.ring.detach(id);
     }
 
+    /// Returns a connection that has asked for [`Connection::move_at_rest`] and had nothing left to send
+    /// a moment ago. It may be gone or busy again.
+    pub fn take_rested(&mut self) -> Option<SocketId> {
+        self.rested.pop()
+    }
+
     /// Returns a connection that is ready to move, if there is one.
     pub fn take_detached(&mut self) -> Option<Moving<S>> {
         self.detached.pop()
@@ -280,7 +284,7 @@ impl<S> Net<S> {
     fn handle(&mut self, event: RingEvent, service: &mut impl Service<Session = S>) {
         match event {
             RingEvent::Accepted { listener, socket } => self.accept(listener, socket, service),
-            RingEvent::AcceptFailed { .. } => {}
+            RingEvent::AcceptFailed { error, .. } => service.accept_failed(&error),
             RingEvent::Received(received) => {
                 let id = received.id;
                 self.counters.reads += 1;
@@ -290,7 +294,8 @@ impl<S> Net<S> {
             }
             RingEvent::Sent { id, buffer, bytes } => self.sent(id, buffer, bytes, service),
             RingEvent::SendFailed { id, .. } => self.close(id, service),
-            RingEvent::Closed { id, .. } => self.peer_closed(id, service),
+            RingEvent::Closed { id, error: None } => self.peer_closed(id, service),
+            RingEvent::Closed { id, error: Some(_) } => self.close(id, service),
             RingEvent::Detached { id, socket } => self.detached(id, socket),
         }
     }
@@ -302,9 +307,9 @@ impl<S> Net<S> {
         service: &mut impl Service<Session = S>,
     ) {
         match service.open(&socket, listener) {
-            Ok(session) => {
+            Ok(connection) => {
                 let id = self.ring.add(socket);
-                self.insert(id, Box::new(Connection::new(session, true)));
+                self.insert(id, Box::new(connection));
             }
             Err(refusal) => socket.send_and_close(&refusal),
         }
@@ -387,7 +392,7 @@ impl<S> Net<S> {
         let Some(connection) = self.connection_mut(id) else {
             return;
         };
-        let has_output = connection.output.has_ready() || connection.state == State::Closing;
+        let has_output = connection.output.has_ready() || connection.is_closing();
         let is_full = connection.unsent_bytes() > options.output_pause_bytes
             || connection.output.awaited() > options.pending_replies_max;
         let is_backlogged =
@@ -452,33 +457,28 @@ impl<S> Net<S> {
         connection.traffic.sent_bytes += u64_from(bytes);
         connection.sending = false;
         connection.sending_bytes = 0;
-        let is_finished = connection.state == State::Closing
-            && connection.output.awaited() == 0
-            && !connection.output.has_ready();
-        if is_finished {
-            self.close(id, service);
-            return;
-        }
-        if self
-            .connection_mut(id)
-            .is_some_and(|it| it.output.has_ready())
-        {
+        if connection.output.has_ready() {
             self.wrote(id);
+        } else if connection.moves_at_rest {
+            connection.moves_at_rest = false;
+            if connection.is_at_rest() {
+                self.rested.push(id);
+            }
         }
         self.reconsider(id);
+        self.close_if_finished(id, service);
     }
 
-    /// The peer sends no more. What it has asked for is still answered, as far as it can be sent.
+    /// The peer sends no more. What it has asked for is still served and answered.
     fn peer_closed(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
-        let Some(connection) = self.connection_mut(id) else {
-            return;
-        };
-        let has_work =
-            connection.output.awaited() > 0 || connection.output.has_ready() || connection.sending;
-        if has_work && connection.state != State::Moving {
-            connection.state = State::Closing;
-            self.wrote(id);
-        } else {
+        if let Some(connection) = self.connection_mut(id) {
+            connection.peer_closed = true;
+            self.close_if_finished(id, service);
+        }
+    }
+
+    fn close_if_finished(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
+        if self.connection_mut(id).is_some_and(|it| it.is_finished()) {
             self.close(id, service);
         }
     }
@@ -528,9 +528,7 @@ impl<S> Net<S> {
             return;
         }
         if !connection.output.has_ready() {
-            if connection.state == State::Closing && connection.output.awaited() == 0 {
-                self.close(id, service);
-            }
+            self.close_if_finished(id, service);
             return;
         }
         let spare = self.spare.pop().unwrap_or_default();
@@ -565,11 +563,6 @@ impl<S> Net<S> {
         inbound: impl Fn() -> bool,
     ) -> std::io::Result<()> {
         self.ring.wait(idle, until, inbound).await
-    }
-
-    /// Returns the ring, for what only it knows.
-    pub fn ring_mut(&mut self) -> &mut SocketRing {
-        &mut self.ring
     }
 }
 

@@ -399,11 +399,14 @@ impl Core {
 
     /// Starts to move connections to the cores that their keys live on.
     fn begin_moves(&mut self) {
-        for (id, to) in std::mem::take(&mut self.engine.movers) {
-            let Some(connection) = self.net.connection_mut(id) else {
-                continue;
-            };
-            if connection.session.pin.leader() == Some(to) && connection.is_at_rest() {
+        while let Some(id) = self.net.take_rested() {
+            let me = self.engine.me;
+            // Between its last reply and now it may have asked for something else, or have left.
+            let is_wanted = self.net.connection_mut(id).is_some_and(|connection| {
+                let leader = connection.session.pin.leader();
+                leader.is_some_and(|leader| leader != me) && !connection.session.special
+            });
+            if is_wanted {
                 self.net.detach(id);
             }
         }

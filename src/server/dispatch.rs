@@ -37,8 +37,23 @@ use crate::table::{Command, Run};
 impl Service for Engine {
     type Session = Session;
 
-    fn open(&mut self, socket: &Socket, _listener: ListenerId) -> Result<Session, Vec<u8>> {
-        self.admit(socket)
+    fn open(
+        &mut self,
+        socket: &Socket,
+        _listener: ListenerId,
+    ) -> Result<Connection<Session>, Vec<u8>> {
+        let session = self.admit(socket)?;
+        let is_open = session.authenticated;
+        Ok(Connection::new(session, is_open))
+    }
+
+    fn accept_failed(&mut self, error: &std::io::Error) {
+        tracing::warn!(
+            core = self.me.0,
+            %error,
+            "no connection could be accepted; if descriptors are short, raise ulimit -n or lower \
+             maxclients"
+        );
     }
 
     fn serve(
@@ -66,7 +81,7 @@ impl Service for Engine {
             && leader != self.me
             && !connection.session.special
         {
-            self.movers.push((id, leader));
+            connection.move_at_rest();
         }
         Served {
             taken: requests.len(),

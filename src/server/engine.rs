@@ -129,8 +129,6 @@ pub struct Engine {
     pub clock: Monotonic,
     /// Connections that a reply was written to outside of their turn.
     pub wrote: Vec<SocketId>,
-    /// Connections that may move to another core.
-    pub movers: Vec<(SocketId, ShardId)>,
     /// Commands that take several steps, by the bits of the connection that waits for them.
     pub running: Map<u64, Running>,
     /// What is known of the requests being served before they run.
@@ -182,7 +180,6 @@ impl Engine {
             now: UnixMillis::default(),
             clock: Monotonic::default(),
             wrote: Vec::new(),
-            movers: Vec::new(),
             running: Map::default(),
             hints: Vec::new(),
             envelopes: map.shards().map(|_| None).collect(),
