@@ -34,13 +34,17 @@ pub struct Options {
     pub pending_replies_max: usize,
 }
 
+/// Unsent bytes above which a connection is neither read from nor served any more, unless set
+/// otherwise.
+pub const OUTPUT_PAUSE_BYTES: usize = 1024 * 1024;
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             bulk_bytes_max: 512 * 1024 * 1024,
             input_bytes_max: 1024 * 1024 * 1024,
             output_bytes_max: 0,
-            output_pause_bytes: 1024 * 1024,
+            output_pause_bytes: OUTPUT_PAUSE_BYTES,
             pending_replies_max: 1024,
         }
     }

@@ -41,6 +41,7 @@ pub fn run(core: &mut Core) -> Monotonic {
     review_memory(core);
     crate::timers::drop_left(core);
     close_idle_clients(core, now);
+    close_slow_readers(core, now);
     let hz = u64::from(core.engine.config.settings().hz.max(1));
     core.is_quiet = !has_expiring_keys;
     Monotonic(now.0 + 1_000_000_000 / hz)
@@ -78,6 +79,30 @@ fn close_idle_clients(core: &mut Core, now: Monotonic) {
         .map(|(id, _)| id)
         .collect();
     for id in idle {
+        core.net.close(id, &mut core.engine);
+    }
+}
+
+/// Closes clients whose output has exceeded the soft limit for too long.
+fn close_slow_readers(core: &mut Core, now: Monotonic) {
+    let limit = core.engine.config.settings().output_limits.normal;
+    if limit.soft_bytes == 0 {
+        return;
+    }
+    let nanos_max = limit.soft_seconds.saturating_mul(1_000_000_000);
+    let mut slow = Vec::new();
+    for (id, connection) in core.net.iter_mut() {
+        if base::cast::u64_from(connection.unsent_bytes()) <= limit.soft_bytes {
+            connection.session.over_soft_limit_since = None;
+            continue;
+        }
+        let since = *connection.session.over_soft_limit_since.get_or_insert(now);
+        if now.nanos_since(since) >= nanos_max {
+            slow.push(id);
+        }
+    }
+    for id in slow {
+        core.net.counters.output_limit_closes += 1;
         core.net.close(id, &mut core.engine);
     }
 }

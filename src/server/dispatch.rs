@@ -20,6 +20,7 @@ use coordinator::program::program_of;
 use coordinator::route::{Route, route};
 use net::connection::Connection;
 use net::requests::Requests;
+use net::turn::OUTPUT_PAUSE_BYTES;
 use net::{Served, Service, Then};
 use protocol::args::{Args, PackedArgs};
 use protocol::reply::Reply;
@@ -68,6 +69,14 @@ impl Service for Engine {
             connection.session.commands += 1;
             let hint = self.hints.get(index).copied().unwrap_or_default();
             match self.serve_one(id, connection, requests.args(index), hint) {
+                // One client's large replies must not hold up the others: it goes on when these have
+                // been sent.
+                Then::GoOn if connection.output.unsent_bytes() > OUTPUT_PAUSE_BYTES => {
+                    return Served {
+                        taken: index + 1,
+                        then: Then::GoOn,
+                    };
+                }
                 Then::GoOn => {}
                 then @ (Then::Wait | Then::Close) => {
                     return Served {

@@ -86,6 +86,8 @@ pub struct Shared {
     pub table: CommandTable,
     /// Ports of the cores, if `shard-ports` is on.
     pub shard_ports: Vec<u16>,
+    /// What the listeners hand on to connections; one that was set later is set per connection.
+    pub keepalive_seconds: u32,
     /// Set once; cores end when they see it.
     pub stopping: std::sync::atomic::AtomicBool,
 }

@@ -42,6 +42,8 @@ pub struct Session {
     pub connected_at: Monotonic,
     /// When its last request came.
     pub active_at: Monotonic,
+    /// Since when its output exceeds the soft limit.
+    pub over_soft_limit_since: Option<Monotonic>,
     /// Full name of its last command, empty before the first.
     pub last_command: &'static str,
     /// Requests so far.
@@ -160,6 +162,7 @@ impl Session {
             about: Box::new(about),
             connected_at: now,
             active_at: now,
+            over_soft_limit_since: None,
             last_command: "",
             commands: 0,
         }

@@ -269,6 +269,7 @@ pub fn shared(config: &Config, shard_count: u16) -> Shared {
         } else {
             (0..shard_count).map(|index| first + index).collect()
         },
+        keepalive_seconds: config.settings().tcp_keepalive_seconds,
         stopping: AtomicBool::new(false),
     }
 }

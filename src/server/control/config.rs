@@ -148,6 +148,9 @@ impl Core {
                 self.engine.host.shard.options().hash_seed,
             ));
         self.net.options = crate::startup::net_options(&config);
+        if config.settings().log_level != self.engine.config.settings().log_level {
+            crate::logging::review(config.settings());
+        }
         self.engine.config = config;
         crate::cron::review_memory(self);
         self.review_idle();
