@@ -20,6 +20,8 @@
 pub mod connection;
 pub mod output;
 pub mod requests;
+#[cfg(test)]
+mod tests;
 pub mod turn;
 
 use std::io;
