@@ -5,6 +5,8 @@
 //! `request --once N` runs N batches of GET for an instruction counter:
 //! `valgrind --tool=callgrind --toggle-collect='request::counted' .../request --once 1000`.
 
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 

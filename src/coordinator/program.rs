@@ -494,6 +494,14 @@ impl Program for Everywhere {
     }
 }
 
+/// What one shard has to do for an `MSETNX`.
+struct PairsOfShard {
+    shard: ShardId,
+    /// The command on the pairs of this shard.
+    words: PackedArgs,
+    keys: Vec<Box<[u8]>>,
+}
+
 /// `MSETNX`: one hop looks whether a key exists, the next sets all.
 #[derive(Debug)]
 struct SetIfNone {
@@ -514,28 +522,35 @@ impl Program for SetIfNone {
             let reply = replies(&outcomes).next().unwrap_or_default().to_vec();
             return Step::Done { reply };
         }
-        let mut parts: Vec<(ShardId, PackedArgs, Vec<Box<[u8]>>)> = Vec::new();
+        let mut parts: Vec<PairsOfShard> = Vec::new();
         for word in (1..args.len()).step_by(2) {
             let shard = self.base.shard_of(word);
             let index = parts
                 .iter()
-                .position(|(at, ..)| *at == shard)
+                .position(|part| part.shard == shard)
                 .unwrap_or_else(|| {
                     let mut words = PackedArgs::default();
                     words.push_word(args.word(0));
-                    parts.push((shard, words, Vec::new()));
+                    parts.push(PairsOfShard {
+                        shard,
+                        words,
+                        keys: Vec::new(),
+                    });
                     parts.len() - 1
                 });
-            parts[index].1.push_word(args.word(word));
-            parts[index].1.push_word(args.word(word + 1));
-            parts[index].2.push(self.base.key(word));
+            parts[index].words.push_word(args.word(word));
+            parts[index].words.push_word(args.word(word + 1));
+            parts[index].keys.push(self.base.key(word));
         }
         let db = self.base.request.db;
         let operations = parts
             .into_iter()
-            .map(|(shard, words, keys)| match stage {
-                0 => (shard, vec![Operation::Exists { db, keys }]),
-                _ => (shard, vec![self.base.run(words)]),
+            .map(|part| match stage {
+                0 => {
+                    let keys = part.keys;
+                    (part.shard, vec![Operation::Exists { db, keys }])
+                }
+                _ => (part.shard, vec![self.base.run(part.words)]),
             })
             .collect();
         self.base.stage += 1;
@@ -796,7 +811,7 @@ impl WatchKeys {
         Self { map, db, keys }
     }
 
-    fn versions(&mut self, outcomes: Vec<HopOutcome>) -> Vec<Watched> {
+    fn versions(&self, outcomes: Vec<HopOutcome>) -> Vec<Watched> {
         let mut watched = Vec::with_capacity(self.keys.len());
         for HopOutcome {
             shard, outcomes, ..

@@ -190,7 +190,9 @@ impl Node {
         for event in std::mem::take(&mut self.coordinators[core].events) {
             match event {
                 Event::Done { origin, reply, .. } => self.answer(origin, Reply::Bytes(reply)),
-                Event::Watching { origin, watched, .. } => {
+                Event::Watching {
+                    origin, watched, ..
+                } => {
                     self.answer(origin, Reply::Watching(watched));
                 }
                 Event::Ask { .. } => unreachable!("no control command in this test"),

@@ -71,6 +71,9 @@ pub enum Event {
     },
 }
 
+/// What a shard gave in a hop, and the nanoseconds it took.
+type Gave = (Vec<Outcome>, u64);
+
 #[derive(Debug)]
 struct Transaction {
     origin: Origin,
@@ -80,7 +83,7 @@ struct Transaction {
     first: Option<Step>,
     phase: Phase,
     /// The shards of the hop under way, and what they gave.
-    hop: Vec<(ShardId, Option<(Vec<Outcome>, u64)>)>,
+    hop: Vec<(ShardId, Option<Gave>)>,
     /// How long shards have run for it.
     nanos: u64,
     /// The shards that hold a claim.

@@ -136,6 +136,10 @@ pub struct Engine {
     /// What is known of the requests being served before they run.
     pub(crate) hints: Vec<Hint>,
     envelopes: Vec<Option<Box<Envelope>>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "envelopes travel in their boxes, and the boxes are kept with them"
+    )]
     spare_envelopes: Vec<Box<Envelope>>,
 }
 

@@ -73,7 +73,7 @@ fn get(count: Option<usize>, resp: Resp) -> Gather {
     )
 }
 
-fn newest(core: &mut Core, count: Option<usize>) -> Vec<SlowEntry> {
+fn newest(core: &Core, count: Option<usize>) -> Vec<SlowEntry> {
     let log = &core.engine.observed.slow_log;
     log.iter()
         .take(count.unwrap_or(usize::MAX))
