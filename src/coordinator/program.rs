@@ -508,9 +508,6 @@ struct SetIfNone {
     base: Base,
 }
 
-/// What one shard gets of an MSETNX: the command with its keys and values, and its keys.
-type PairsOfShard = (ShardId, PackedArgs, Vec<Box<[u8]>>);
-
 impl Program for SetIfNone {
     fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
         let args = self.base.args();
