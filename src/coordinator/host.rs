@@ -243,7 +243,7 @@ impl Host {
             let entry = &mut envelope.entries_mut()[index];
             entry.is_late = !may_run;
             entry.nanos = u32::try_from(ended.nanos_since(started)).unwrap_or(u32::MAX);
-            entry.reply_end = base::cast::u32_from(replies.len());
+            entry.reply_end = replies.len();
             started = ended;
         }
         envelope.replies = replies;

@@ -295,8 +295,8 @@ pub struct Entry {
     start: u32,
     first_word: u32,
     word_count: u32,
-    /// Where the reply ends in `replies`.
-    pub reply_end: u32,
+    /// Where the reply ends in `replies`: beyond 4 GiB, where a pipeline reads many large values.
+    pub reply_end: usize,
     /// How long the command ran, in nanoseconds.
     pub nanos: u32,
     /// Whether the reply comes later.
@@ -391,7 +391,7 @@ impl Envelope {
     /// Returns the reply of request `index`.
     #[must_use]
     pub fn reply(&self, index: usize) -> &[u8] {
-        let end = |index: usize| base::cast::usize_from_u32(self.entries[index].reply_end);
+        let end = |index: usize| self.entries[index].reply_end;
         let start = index.checked_sub(1).map_or(0, end);
         &self.replies[start..end(index)]
     }

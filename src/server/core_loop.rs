@@ -87,9 +87,10 @@ impl Core {
     /// Runs turns until the server stops.
     pub async fn run(&mut self) {
         while !self.engine.shared.stopping.load(Ordering::Relaxed) {
-            let is_busy = self.turn();
+            let mut is_busy = self.turn();
             if self.engine.me == ShardId(0) && self.reload.swap(false, Ordering::Relaxed) {
                 crate::startup::reload(self);
+                is_busy = true;
             }
             if is_busy {
                 yield_if_needed().await;
@@ -425,9 +426,10 @@ impl Core {
         self.idle.counts()
     }
 
-    /// Hands a configuration to every core.
+    /// Hands a configuration to every core. Only on core 0.
     pub fn spread_config(&mut self, config: Arc<Config>) {
-        self.ask(Asker::Nobody, control::config::spread(config));
+        let changed = self.change_config(config);
+        self.ask(Asker::Nobody, control::config::spread(changed));
     }
 
     /// Applies idle options that may have changed.

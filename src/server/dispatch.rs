@@ -9,6 +9,7 @@
 //! next. A request over several shards, and whatever else takes several steps, makes the
 //! connection wait, so that nothing of it overtakes.
 
+use base::cast::u64_from;
 use base::clock::Monotonic;
 use base::ids::ShardId;
 use commands::cursor;
@@ -247,6 +248,15 @@ impl Engine {
         if let Some(multi) = &mut session.multi {
             multi.queued.push(queued);
             multi.bytes += args.iter().map(<[u8]>::len).sum::<usize>();
+            // What is queued is still a part of what the client has sent and nobody has served.
+            if u64_from(multi.bytes) > self.config.settings().query_bytes_max {
+                tracing::warn!(
+                    client = %session.about.address,
+                    bytes = multi.bytes,
+                    "closing a client whose MULTI exceeds client-query-buffer-limit"
+                );
+                return Then::Close;
+            }
         }
         self.write(connection, |reply| reply.simple("QUEUED"));
         Then::GoOn

@@ -113,6 +113,8 @@ pub struct Engine {
     pub shared: Arc<Shared>,
     /// The effective configuration.
     pub config: Arc<Config>,
+    /// Changes that the configuration has gone through.
+    pub(crate) config_number: u64,
     /// What happened here.
     pub observed: Observed,
     /// Questions to all cores that this core waits for.
@@ -178,6 +180,7 @@ impl Engine {
             host,
             shared,
             config,
+            config_number: 0,
             gathers: Gathers::default(),
             timers: Timers::default(),
             shown_later: Vec::new(),

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("trestle: {error}");
-            return ExitCode::from(78);
+            return refused();
         }
     };
     if let Some(text) = loaded.output() {
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     }
     if let Err(error) = logging::begin(loaded.config.settings()) {
         eprintln!("trestle: open the log: {error}");
-        return ExitCode::from(78);
+        return refused();
     }
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -39,7 +39,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("trestle: {error}");
-            ExitCode::from(78)
+            refused()
         }
     }
+}
+
+fn refused() -> ExitCode {
+    ExitCode::from(startup::EXIT_REFUSED)
 }

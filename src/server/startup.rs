@@ -95,7 +95,7 @@ pub fn serve(config: Config) -> Result<(), StartError> {
         let (shared, config) = (Arc::clone(&shared), Arc::clone(&body_config));
         let reload = Arc::clone(&reload);
         async move {
-            match build_core(&context, seed, shared, config, hash_seed) {
+            match build_core(&context, seed, shared, Arc::clone(&config), hash_seed) {
                 Ok(mut core) => {
                     core.reload = reload;
                     let shared = &core.engine.shared;
@@ -105,27 +105,38 @@ pub fn serve(config: Config) -> Result<(), StartError> {
                 }
                 Err(error) => {
                     tracing::error!(core = context.shard().0, %error, "build the core");
-                    std::process::exit(EXIT_REFUSED);
+                    remove_files(&config);
+                    std::process::exit(i32::from(EXIT_REFUSED));
                 }
             }
         }
-    })
-    .map_err(|error| StartError(format!("start the cores: {error}")))?;
-    let result = cores.join();
+    });
+    let result = match cores {
+        Ok(cores) => cores
+            .join()
+            .map_err(|error| StartError(format!("a core has failed: {error}"))),
+        Err(error) => Err(StartError(format!("start the cores: {error}"))),
+    };
     drop(guard);
-    if let Some(path) = &config.settings().pid_file {
-        remove_quietly(path);
-    }
-    if let Some(path) = &config.settings().unixsocket {
-        remove_quietly(path);
-    }
-    result.map_err(|error| StartError(format!("a core has failed: {error}")))?;
+    remove_files(&config);
+    result?;
     tracing::info!("bye");
     Ok(())
 }
 
+/// Removes the files that tell others of a running server.
+fn remove_files(config: &Config) {
+    let settings = config.settings();
+    for path in [&settings.pid_file, &settings.unixsocket]
+        .into_iter()
+        .flatten()
+    {
+        remove_quietly(path);
+    }
+}
+
 /// Exit code of a start that was refused (`EX_CONFIG` of sysexits).
-pub const EXIT_REFUSED: i32 = 78;
+pub const EXIT_REFUSED: u8 = 78;
 
 /// Descriptors that are not for clients: listeners, rings, wake-ups, files.
 const RESERVED_DESCRIPTORS: u64 = 64;

@@ -74,11 +74,7 @@ fn set(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comma
             .map(|pair| (pair[0].as_str(), pair[1].as_str()))
             .collect();
         match config.set(&pairs) {
-            Ok(_) => {
-                let config = Arc::new(config);
-                core.apply_config(Arc::clone(&config));
-                Ok(config)
-            }
+            Ok(_) => Ok(core.change_config(Arc::new(config))),
             Err(error) => Err(error.to_string()),
         }
     };
@@ -86,7 +82,7 @@ fn set(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comma
         Whom::One(ShardId(0)),
         change,
         move |_, mut parts| match parts.pop() {
-            Some(Ok(config)) => Finished::More(spread(config)),
+            Some(Ok(changed)) => Finished::More(spread(changed)),
             Some(Err(text)) => Finished::Reply(error_reply(&text, resp)),
             None => Finished::Reply(error_reply("ERR CONFIG SET failed", resp)),
         },
@@ -94,9 +90,9 @@ fn set(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comma
 }
 
 /// Hands a configuration to every core; the reply is `OK`.
-pub(crate) fn spread(config: Arc<Config>) -> Gather {
+pub(crate) fn spread(changed: Changed) -> Gather {
     Gather::all(
-        move |core| core.apply_config(Arc::clone(&config)),
+        move |core| core.apply_config(&changed),
         |_, _| Finished::Reply(b"+OK\r\n".into()),
     )
 }
@@ -136,9 +132,31 @@ fn reset_statistics(core: &mut Core) {
     core.net.counters = net::turn::Counters::default();
 }
 
+/// A configuration that core 0 has taken over, and its number: 1 for the first change, and so on.
+///
+/// The cores that asked for changes spread them, so that an older one may come after a newer one.
+#[derive(Clone)]
+pub(crate) struct Changed {
+    number: u64,
+    config: Arc<Config>,
+}
+
 impl Core {
-    /// Takes over a changed configuration.
-    pub fn apply_config(&mut self, config: Arc<Config>) {
+    /// Takes over a changed configuration. Only on core 0, which gives the changes their order.
+    pub(crate) fn change_config(&mut self, config: Arc<Config>) -> Changed {
+        let number = self.engine.config_number + 1;
+        let changed = Changed { number, config };
+        self.apply_config(&changed);
+        changed
+    }
+
+    /// Takes over a configuration of core 0, unless a newer one was here before.
+    fn apply_config(&mut self, changed: &Changed) {
+        if changed.number <= self.engine.config_number {
+            return;
+        }
+        self.engine.config_number = changed.number;
+        let config = Arc::clone(&changed.config);
         self.engine.observed.review(&config);
         self.engine
             .host
