@@ -68,7 +68,7 @@ impl CommandError {
                 ));
             }
             Self::UnsupportedOption(index) => {
-                let word = String::from_utf8_lossy(args.get(index).unwrap_or_default());
+                let word = shown(args.get(index).unwrap_or_default());
                 return Cow::Owned(format!("ERR Unsupported option {word}"));
             }
             Self::NotInt32 => {
@@ -77,6 +77,14 @@ impl CommandError {
             Self::Text(text) => text,
         })
     }
+}
+
+/// Returns a word of a client as error texts repeat it: up to its first zero byte, where Redis's text
+/// ends. Bytes that are no UTF-8 are replaced.
+#[must_use]
+pub fn shown(word: &[u8]) -> Cow<'_, str> {
+    let end = word.iter().position(|&byte| byte == 0);
+    String::from_utf8_lossy(&word[..end.unwrap_or(word.len())])
 }
 
 impl From<WrongType> for CommandError {

@@ -294,7 +294,7 @@ impl ShapeError {
             Self::UnknownSubcommand { container } => {
                 let word = args.get(1).unwrap_or_default();
                 // Redis cuts the echoed word at 128 bytes.
-                let shown = String::from_utf8_lossy(&word[..word.len().min(128)]);
+                let shown = crate::error::shown(&word[..word.len().min(128)]);
                 let container = container.to_ascii_uppercase();
                 format!("ERR unknown subcommand '{shown}'. Try {container} HELP.")
             }

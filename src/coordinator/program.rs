@@ -752,6 +752,9 @@ fn string_of(entry: Option<&Detached>) -> &[u8] {
 }
 
 /// `RANDOMKEY`: draw a shard by its number of keys, then a key of it.
+///
+/// Sizes count dead keys. A shard that had no others has none left when it has said so, and another
+/// is drawn: at most one round per shard, as it stays claimed meanwhile.
 #[derive(Debug)]
 struct RandomKey {
     base: Base,
@@ -790,10 +793,19 @@ impl Program for RandomKey {
             }
             _ => {
                 let reply = replies(&outcomes).next().unwrap_or_default().to_vec();
+                if is_null(&reply) {
+                    self.base.stage = 0;
+                    return self.step(Vec::new());
+                }
                 Step::Done { reply }
             }
         }
     }
+}
+
+/// Returns whether a reply that a shard has written is a null of either protocol.
+fn is_null(reply: &[u8]) -> bool {
+    reply.starts_with(b"_") || reply.starts_with(b"$-1")
 }
 
 /// `WATCH`: begins to watch keys on their shards.

@@ -13,7 +13,7 @@ use base::cast::u64_from;
 use base::clock::Monotonic;
 use base::ids::ShardId;
 use commands::cursor;
-use commands::spec::{Flags, ShardCommand};
+use commands::spec::{Flags, ShapeError, ShardCommand};
 use coordinator::exec::Queued;
 use coordinator::host::add_claim;
 use coordinator::message::{OwnedRequest, Request};
@@ -148,6 +148,7 @@ impl Engine {
             connection.session.begin_request();
         }
         let Some(&command) = self.shared.table.find(args.word(0)) else {
+            connection.session.last_command = "";
             return self.refuse_unknown(connection, args);
         };
         let command = match command.declaration.resolve(args) {
@@ -157,7 +158,7 @@ impl Engine {
                 None => command,
             },
             Err(error) => {
-                return self.reject(connection, &command, &error.text(args));
+                return self.refuse_shape(connection, &command, error, args);
             }
         };
         let command = &command;
@@ -308,9 +309,45 @@ impl Engine {
         Then::GoOn
     }
 
+    /// Refuses a request whose words do not fit its command.
+    #[cold]
+    fn refuse_shape(
+        &mut self,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        error: ShapeError,
+        args: Args<'_>,
+    ) -> Then {
+        // What CLIENT LIST shows as the last command, also when it was refused.
+        connection.session.last_command = match error {
+            ShapeError::WordCount { .. } => {
+                let word = args.get(1).unwrap_or_default();
+                let table = &self.shared.table;
+                table.child_or_self(command, word).full_name
+            }
+            ShapeError::UnknownSubcommand { .. } => "",
+        };
+        self.reject(connection, command, &error.text(args))
+    }
+
     /// Refuses a command that does not exist.
+    ///
+    /// The first line of a request by HTTP ends the connection instead: who lets a web browser send
+    /// it wants the server to run the lines of the body as commands.
     #[cold]
     fn refuse_unknown(&mut self, connection: &mut Connection<Session>, args: Args<'_>) -> Then {
+        if [&b"POST"[..], b"HOST:"]
+            .iter()
+            .any(|it| args.word(0).eq_ignore_ascii_case(it))
+        {
+            tracing::warn!(
+                core = self.me.0,
+                address = connection.session.about.address,
+                "a request by HTTP came in, perhaps sent by a web browser to run commands from a \
+                 page; the connection is closed"
+            );
+            return Then::Close;
+        }
         if let Some(multi) = &mut connection.session.multi {
             multi.is_spoiled = true;
         }

@@ -3,6 +3,7 @@
 //! Not here: the lines of `CLIENT LIST` ([`super::client_list`]) and `CLIENT KILL`
 //! ([`super::client_kill`]).
 
+use commands::error::shown;
 use commands::spec::CommandError;
 use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::{Reply, Resp};
@@ -82,7 +83,7 @@ fn choose_replies(context: &mut ControlContext<'_>, word: &[u8]) -> Result<Answe
 fn set_info(context: &mut ControlContext<'_>, args: Args<'_>) {
     let (attribute, value) = (args.word(2), args.word(3));
     let is_name = equals_ignore_case(attribute, "LIB-NAME");
-    let shown = String::from_utf8_lossy(attribute);
+    let shown = shown(attribute);
     if !is_name && !equals_ignore_case(attribute, "LIB-VER") {
         let text = format!("ERR Unrecognized option '{shown}'");
         context.reply().error(&text);
@@ -147,7 +148,7 @@ impl ClientKind {
         } else if is("MASTER") || is("REPLICA") || is("SLAVE") || is("PUBSUB") {
             Ok(Self::Absent)
         } else {
-            let word = String::from_utf8_lossy(word);
+            let word = shown(word);
             Err(format!("ERR Unknown client type '{word}'"))
         }
     }

@@ -2,6 +2,7 @@
 
 use base::ids::DbIndex;
 use base::number::parse_i64;
+use commands::error::shown;
 use commands::spec::CommandError;
 use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::Resp;
@@ -61,6 +62,7 @@ fn quit(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Com
     Ok(Answer::Close)
 }
 
+/// Makes the connection as new, but for `CLIENT NO-EVICT`, which Redis 7.0 keeps too.
 fn reset(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
     super::transaction::forget(context);
     if context.session().is_monitor {
@@ -71,7 +73,6 @@ fn reset(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Co
     session.db = DbIndex(0);
     session.resp = Resp::V2;
     session.replies = Replies::On;
-    session.no_evict = false;
     session.no_touch = false;
     session.about.name.clear();
     session.authenticated = is_open;
@@ -165,7 +166,7 @@ fn hello(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Com
     let options = match HelloOptions::parse(args)? {
         Ok(options) => options,
         Err(word) => {
-            let word = String::from_utf8_lossy(word).into_owned();
+            let word = shown(word).into_owned();
             let text = format!("ERR Syntax error in HELLO option '{word}'");
             context.reply().error(&text);
             return Ok(Answer::Now);

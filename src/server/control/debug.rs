@@ -177,7 +177,7 @@ fn help(reply: &mut Reply<'_>) {
 }
 
 fn refuse(reply: &mut Reply<'_>, word: &[u8]) {
-    let shown = String::from_utf8_lossy(&word[..word.len().min(128)]);
+    let shown = commands::error::shown(&word[..word.len().min(128)]);
     if ABSENT.iter().any(|name| equals_ignore_case(word, name)) {
         let name = shown.to_ascii_uppercase();
         reply.error(&format!("ERR DEBUG {name} is not supported by this server"));

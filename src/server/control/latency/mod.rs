@@ -10,6 +10,7 @@ mod report;
 use std::collections::BTreeMap;
 
 use base::cast::i64_from;
+use commands::error::shown;
 use commands::spec::CommandError;
 use hdrhistogram::Histogram;
 use protocol::args::{Args, equals_ignore_case};
@@ -124,7 +125,7 @@ fn graph(core: &Core, joined: &Joined, kind: &[u8], resp: Resp) -> Vec<u8> {
             verbatim(&text, resp)
         }
         None => {
-            let kind = String::from_utf8_lossy(kind).into_owned();
+            let kind = shown(kind);
             let text = format!("ERR No samples available for event '{kind}'");
             encode(resp, |reply| reply.error(&text))
         }
