@@ -4,7 +4,8 @@
 //! need one shard each are sent together, each shard getting its own in order; a command over
 //! several shards is a hop or more of its own between them. Commands that work on no shard (`PING`,
 //! `CONFIG GET`) are answered by the coordinator after the last hop, in their order: they neither see
-//! nor change data, so nobody can tell.
+//! nor change data, so nobody can tell. Those that do look at data (`INFO`, `DEBUG`) are answered
+//! where they stand.
 
 use base::ids::ShardId;
 use commands::spec::Spread;
@@ -24,7 +25,12 @@ pub enum Queued {
     /// A command on shards.
     Shard(OwnedRequest),
     /// A command of the coordinator.
-    Control(PackedArgs),
+    Control {
+        /// Its words.
+        args: PackedArgs,
+        /// It looks at data, so it has to keep its place among the commands on shards.
+        sees_data: bool,
+    },
 }
 
 /// What the program waits for.
@@ -54,6 +60,7 @@ pub struct Exec {
     /// How long shards have run for each command.
     spent: Vec<u64>,
     next: usize,
+    /// The commands of the coordinator before this one have been answered or left for the end.
     next_control: usize,
     part: Option<Box<dyn Program>>,
     awaited: Awaited,
@@ -205,10 +212,12 @@ impl Exec {
         }
     }
 
+    /// Returns whether claims are needed for a command from `index` on.
     fn has_shard_work_from(&self, index: usize) -> bool {
-        self.queued[index..]
-            .iter()
-            .any(|queued| matches!(queued, Queued::Shard(_)))
+        self.queued[index..].iter().any(|queued| match queued {
+            Queued::Shard(_) => true,
+            Queued::Control { sees_data, .. } => *sees_data,
+        })
     }
 
     fn aborted(&self) -> Step {
@@ -225,16 +234,23 @@ impl Exec {
     fn batch(&mut self, mut operations: Vec<(ShardId, Vec<Operation>)>) -> Option<Step> {
         let mut order = Vec::new();
         while let Some(queued) = self.queued.get(self.next) {
-            if let Queued::Shard(request) = queued {
-                let Route::One(shard) = self.route_of(request) else {
-                    break;
-                };
-                if request.command.spread == Spread::Cursor {
-                    break;
+            match queued {
+                Queued::Shard(request) => {
+                    let Route::One(shard) = self.route_of(request) else {
+                        break;
+                    };
+                    if request.command.spread == Spread::Cursor {
+                        break;
+                    }
+                    let request = OwnedRequest::new(request.as_request());
+                    push_operation(&mut operations, shard, Operation::Run(Box::new(request)));
+                    order.push((self.next, shard));
                 }
-                let request = OwnedRequest::new(request.as_request());
-                push_operation(&mut operations, shard, Operation::Run(Box::new(request)));
-                order.push((self.next, shard));
+                Queued::Control { sees_data, .. } => {
+                    if *sees_data {
+                        break;
+                    }
+                }
             }
             self.next += 1;
         }
@@ -256,11 +272,13 @@ impl Exec {
         self.take_part(step)
     }
 
-    fn ask(&mut self) -> Option<Step> {
-        let rest = &self.queued[self.next_control..];
+    /// Asks for the reply to the next command of the coordinator before `end`: those that change
+    /// what later ones answer (`SELECT`, `HELLO`) keep their order among each other.
+    fn ask(&mut self, end: usize) -> Option<Step> {
+        let rest = self.queued.get(self.next_control..end)?;
         let found = rest
             .iter()
-            .position(|queued| matches!(queued, Queued::Control(_)))?;
+            .position(|queued| matches!(queued, Queued::Control { .. }))?;
         let index = self.next_control + found;
         self.next_control = index + 1;
         self.awaited = Awaited::Answer(index);
@@ -308,7 +326,14 @@ impl Program for Exec {
                 return step;
             }
             if self.next >= self.queued.len() {
-                return self.ask().unwrap_or_else(|| self.done());
+                return self.ask(self.next).unwrap_or_else(|| self.done());
+            }
+            if let Some(Queued::Control { .. }) = self.queued.get(self.next) {
+                match self.ask(self.next + 1) {
+                    Some(step) => return step,
+                    None => self.next += 1,
+                }
+                continue;
             }
             if let Some(step) = self.begin_part() {
                 return step;
@@ -328,7 +353,7 @@ impl Program for Exec {
 
     fn control_args(&self, index: usize) -> Option<&PackedArgs> {
         match self.queued.get(index) {
-            Some(Queued::Control(args)) => Some(args),
+            Some(Queued::Control { args, .. }) => Some(args),
             Some(Queued::Shard(_)) | None => None,
         }
     }
@@ -339,7 +364,7 @@ impl Exec {
         let [(only, _)] = check else { return false };
         self.queued.iter().all(|queued| match queued {
             Queued::Shard(request) => self.shards_of(request) == [*only],
-            Queued::Control(_) => true,
+            Queued::Control { sees_data, .. } => !sees_data,
         })
     }
 }

@@ -148,7 +148,7 @@ impl Transactions {
             } if transaction.claims.len() == 1 && operations.len() == 1 => {
                 self.run_alone(host, tx, transaction, operations);
             }
-            Step::Hop { .. } if !transaction.claims.is_empty() => {
+            Step::Hop { .. } | Step::Ask(_) if !transaction.claims.is_empty() => {
                 transaction.first = Some(first);
                 transaction.schedule(host, tx);
                 self.active.insert(tx, transaction);

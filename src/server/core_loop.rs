@@ -290,6 +290,9 @@ impl Core {
                     control::monitor::show_exec(self, origin, &reply);
                 }
                 self.account_running(origin, nanos, &spent, &reply);
+                if !spent.is_empty() {
+                    self.end_exec(origin);
+                }
                 self.fill_and_resume(origin, &reply);
             }
             Event::Watching {
@@ -307,6 +310,14 @@ impl Core {
                 self.fill_and_resume(origin, b"+OK\r\n");
             }
             Event::Ask { tx, origin, args } => control::transaction::ask(self, tx, origin, &args),
+        }
+    }
+
+    /// Notes that the EXEC of a client is over.
+    fn end_exec(&mut self, origin: Origin) {
+        let (id, ..) = read_origin(origin);
+        if let Some(connection) = self.net.connection_mut(id) {
+            connection.session.executing = None;
         }
     }
 

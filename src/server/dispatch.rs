@@ -244,7 +244,10 @@ impl Engine {
                 first_hash: None,
                 tag: command.index.0,
             })),
-            Run::Control(_) => Queued::Control(PackedArgs::from_args(args)),
+            Run::Control(_) => Queued::Control {
+                args: PackedArgs::from_args(args),
+                sees_data: control::transaction::sees_data(command.full_name),
+            },
         };
         if let Some(multi) = &mut session.multi {
             multi.queued.push(queued);

@@ -24,6 +24,8 @@ pub struct Session {
     pub authenticated: bool,
     /// Commands between MULTI and EXEC.
     pub multi: Option<Box<Multi>>,
+    /// The EXEC under way.
+    pub executing: Option<Executing>,
     /// Keys under WATCH, and the versions they had.
     pub watched: Vec<Watched>,
     /// What becomes of replies.
@@ -82,13 +84,22 @@ pub struct Multi {
     pub is_spoiled: bool,
 }
 
+/// The size of an EXEC under way, for those who look at the client meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Executing {
+    /// Its commands.
+    pub commands: usize,
+    /// Bytes of their words.
+    pub bytes: usize,
+}
+
 impl Multi {
     /// Returns whether a command of it may not run when memory is short. O(commands).
     #[must_use]
     pub fn needs_memory(&self) -> bool {
         self.queued.iter().any(|queued| match queued {
             Queued::Shard(request) => request.command.declaration.flags.has(Flags::DENY_OOM),
-            Queued::Control(_) => false,
+            Queued::Control { .. } => false,
         })
     }
 }
@@ -153,6 +164,7 @@ impl Session {
             special: !authenticated,
             authenticated,
             multi: None,
+            executing: None,
             watched: Vec::new(),
             replies: Replies::On,
             is_monitor: false,

@@ -25,7 +25,7 @@ use super::client::{ClientKind, reply_with};
 use super::{Answer, ControlContext};
 use crate::core_loop::Core;
 use crate::gather::{Finished, Gather};
-use crate::session::Session;
+use crate::session::{Executing, Session};
 
 /// What a line says beyond what the connection knows.
 struct Surroundings {
@@ -118,8 +118,12 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> String {
     let about = &session.about;
     let output = &connection.output;
     let seconds = |since| around.now.nanos_since(since) / 1_000_000_000;
-    let (queued, queued_bytes) = session.multi.as_ref().map_or((-1, 0), |multi| {
-        (base::cast::i64_from(multi.queued.len()), multi.bytes)
+    let multi = session.multi.as_ref().map(|multi| Executing {
+        commands: multi.queued.len(),
+        bytes: multi.bytes,
+    });
+    let (queued, queued_bytes) = multi.or(session.executing).map_or((-1, 0), |multi| {
+        (base::cast::i64_from(multi.commands), multi.bytes)
     });
     let (held_count, held_bytes) = output.held();
     let texts = [
@@ -174,7 +178,7 @@ fn flags(connection: &Connection<Session>, is_blocked: bool) -> String {
     let session = &connection.session;
     let flags: String = [
         ('O', session.is_monitor),
-        ('x', session.multi.is_some()),
+        ('x', session.multi.is_some() || session.executing.is_some()),
         ('b', is_blocked),
         ('c', connection.is_closing()),
         ('U', session.about.is_unix),

@@ -9,6 +9,7 @@ use protocol::reply::Resp;
 
 use super::declarations::connection as declared;
 use super::{Answer, ControlCommand, ControlContext};
+use crate::config::settings::Settings;
 use crate::session::Replies;
 use crate::version;
 
@@ -126,21 +127,27 @@ fn log_in(
     user: &[u8],
     password: &[u8],
 ) -> Result<(), CommandError> {
-    let expected = context.engine.config.settings().password.clone();
-    let is_right = match expected {
-        // Without a password the default user takes any.
-        None => true,
-        Some(expected) => equals_in_constant_time(expected.as_bytes(), password),
-    };
-    if user != b"default" || !is_right {
-        return Err(CommandError::Text(
-            "WRONGPASS invalid username-password pair or user is disabled.",
-        ));
-    }
+    check_login(context.engine.config.settings(), user, password)?;
     context.session().authenticated = true;
     context.session().review();
     context.connection.authenticated = true;
     Ok(())
+}
+
+/// Returns whether a user may log in with a password.
+fn check_login(settings: &Settings, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
+    let is_right = match &settings.password {
+        // Without a password the default user takes any.
+        None => true,
+        Some(expected) => equals_in_constant_time(expected.as_bytes(), password),
+    };
+    if user == b"default" && is_right {
+        Ok(())
+    } else {
+        Err(CommandError::Text(
+            "WRONGPASS invalid username-password pair or user is disabled.",
+        ))
+    }
 }
 
 /// Compares without telling by its duration where the first difference is.
@@ -152,17 +159,32 @@ fn equals_in_constant_time(expected: &[u8], given: &[u8]) -> bool {
     difference == 0
 }
 
-fn hello(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
-    let mut resp = context.session().resp;
-    if let Some(version) = args.get(1) {
-        const NOT_A_NUMBER: &str = "ERR Protocol version is not an integer or out of range";
-        let version = parse_i64(version).ok_or(CommandError::Text(NOT_A_NUMBER))?;
-        resp = match version {
-            2 => Resp::V2,
-            3 => Resp::V3,
-            _ => return Err(CommandError::Text("NOPROTO unsupported protocol version")),
-        };
+/// Reads the protocol that a HELLO asks for, if it does.
+fn parse_protocol(args: Args<'_>) -> Result<Option<Resp>, CommandError> {
+    const NOT_A_NUMBER: &str = "ERR Protocol version is not an integer or out of range";
+    let Some(version) = args.get(1) else {
+        return Ok(None);
+    };
+    match parse_i64(version) {
+        Some(2) => Ok(Some(Resp::V2)),
+        Some(3) => Ok(Some(Resp::V3)),
+        Some(_) => Err(CommandError::Text("NOPROTO unsupported protocol version")),
+        None => Err(CommandError::Text(NOT_A_NUMBER)),
     }
+}
+
+/// Returns the protocol that a HELLO of a client that has logged in will change to, if it will.
+pub(super) fn hello_protocol(settings: &Settings, args: Args<'_>) -> Option<Resp> {
+    let resp = parse_protocol(args).ok()??;
+    let options = HelloOptions::parse(args).ok()?.ok()?;
+    if let Some((user, password)) = options.login {
+        check_login(settings, user, password).ok()?;
+    }
+    Some(resp)
+}
+
+fn hello(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
+    let resp = parse_protocol(args)?.unwrap_or(context.session().resp);
     let options = match HelloOptions::parse(args)? {
         Ok(options) => options,
         Err(word) => {

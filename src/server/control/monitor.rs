@@ -77,7 +77,7 @@ impl Engine {
         for queued in queued {
             let args = match queued {
                 Queued::Shard(request) => request.args.args(),
-                Queued::Control(args) => args.args(),
+                Queued::Control { args, .. } => args.args(),
             };
             if args.len() == 2 && equals_ignore_case(args.word(0), "SELECT") {
                 db = parse_db(args.word(1), databases).unwrap_or(db);

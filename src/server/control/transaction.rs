@@ -7,15 +7,16 @@ use coordinator::host::fingerprint;
 use coordinator::message::{Message, Operation, Origin, Watched};
 use coordinator::program::WatchKeys;
 use protocol::args::{Args, PackedArgs, equals_ignore_case};
-use protocol::reply::Reply;
+use protocol::reply::{Reply, Resp};
 use shard::locks::{Claim, Mode};
 
 use super::declarations::transaction as declared;
-use super::{Answer, ControlCommand, ControlContext};
+use super::{Answer, ControlCommand, ControlContext, connection};
+use crate::config::settings::Settings;
 use crate::core_loop::Core;
 use crate::engine::{Engine, read_origin};
 use crate::gather::Asker;
-use crate::session::Multi;
+use crate::session::{Executing, Multi};
 use crate::table::Run;
 
 pub(super) const COMMANDS: &[ControlCommand] = &[
@@ -45,6 +46,14 @@ pub(super) const COMMANDS: &[ControlCommand] = &[
 #[must_use]
 pub(crate) fn ends_multi(full_name: &str) -> bool {
     ["exec", "discard", "multi", "watch", "quit", "reset"].contains(&full_name)
+}
+
+/// Returns whether a command of the control plane looks at data, so that inside MULTI it has to keep
+/// its place among those that change them.
+#[must_use]
+pub(crate) fn sees_data(full_name: &str) -> bool {
+    let container = full_name.split('|').next();
+    container.is_some_and(|name| ["debug", "info", "memory"].contains(&name))
 }
 
 fn multi(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
@@ -125,6 +134,12 @@ fn exec(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Com
     };
     let watched = std::mem::take(&mut session.watched);
     let (db, resp) = (session.db, session.resp);
+    if !multi.is_spoiled && !multi.queued.is_empty() {
+        session.executing = Some(Executing {
+            commands: multi.queued.len(),
+            bytes: multi.bytes,
+        });
+    }
     session.review();
     if multi.is_spoiled {
         context.engine.unwatch(watched);
@@ -134,8 +149,7 @@ fn exec(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Com
     }
     let inner = context.engine.inner_of(&multi.queued);
     let mut queued = multi.queued;
-    let databases = context.engine.config.settings().databases;
-    select_databases(&mut queued, db, databases);
+    settle(context.engine.config.settings(), &mut queued, db, resp);
     if queued.is_empty() && watched.is_empty() {
         context.reply().array(0);
         return Ok(Answer::Now);
@@ -149,15 +163,18 @@ fn exec(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Com
     Ok(Answer::Exec(claims, Box::new(exec), inner))
 }
 
-/// Gives each queued command the database that the SELECTs before it in the MULTI choose.
-fn select_databases(queued: &mut [Queued], mut db: DbIndex, databases: u16) {
+/// Gives each queued command the database and the protocol that count when it runs: those of the
+/// client now, or what a SELECT or HELLO before it in the MULTI changes them to.
+fn settle(settings: &Settings, queued: &mut [Queued], mut db: DbIndex, mut resp: Resp) {
     for queued in queued {
         match queued {
-            Queued::Shard(request) => request.db = db,
-            Queued::Control(args) => {
+            Queued::Shard(request) => (request.db, request.resp) = (db, resp),
+            Queued::Control { args, .. } => {
                 let args = args.args();
                 if args.len() == 2 && equals_ignore_case(args.word(0), "SELECT") {
-                    db = super::connection::parse_db(args.word(1), databases).unwrap_or(db);
+                    db = connection::parse_db(args.word(1), settings.databases).unwrap_or(db);
+                } else if equals_ignore_case(args.word(0), "HELLO") {
+                    resp = connection::hello_protocol(settings, args).unwrap_or(resp);
                 }
             }
         }
