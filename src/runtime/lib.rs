@@ -21,6 +21,7 @@ mod kernel_ring;
 pub mod listener;
 pub mod memory;
 pub mod mesh;
+mod park;
 pub mod preflight;
 mod receive_buffers;
 pub mod signals;
