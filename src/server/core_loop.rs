@@ -21,6 +21,7 @@ use runtime::idle::Idle;
 use runtime::mesh::{Lane, MeshEnd};
 use runtime::socket_ring::SocketId;
 
+use crate::command_index::CommandIndex;
 use crate::config::Config;
 use crate::control;
 use crate::cron;
@@ -29,7 +30,6 @@ use crate::gather::{Asker, Finish, Finished, Gather};
 use crate::layer_options;
 use crate::observe::slow_log;
 use crate::session::{Replies, Session};
-use crate::table::CommandIndex;
 
 /// Everything that one core owns.
 pub struct Core {
@@ -354,7 +354,7 @@ impl Core {
             let words = slow_log::cut(command.full_name, args());
             engine
                 .observed
-                .note_slow(engine.now, nanos, &command, words, session);
+                .note_slow(engine.now, nanos, command.declaration, words, session);
         }
     }
 

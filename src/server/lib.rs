@@ -8,6 +8,7 @@
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
 //! [`table`], [`control`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
 
+pub mod command_index;
 pub mod config;
 pub mod control;
 pub mod core_loop;
