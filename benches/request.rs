@@ -46,7 +46,7 @@ impl Bench {
     fn new() -> Self {
         let config = Arc::new(Config::defaults());
         let shared = Arc::new(trestle::startup::shared(&config, 1));
-        let options = trestle::startup::shard_options(&config, (1, 2));
+        let options = trestle::layer_options::shard(&config, (1, 2));
         let shard = Shard::new(ShardId(0), options);
         let host = Host::new(ShardId(0), shard, shared.tx_ids.clone());
         let engine = Engine::new(host, SlotMap::new(1), shared, config);

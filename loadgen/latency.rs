@@ -111,6 +111,17 @@ fn percent_of(count: u64, total: u64) -> f64 {
     100.0 * count as f64 / total as f64
 }
 
+/// Returns milliseconds with their fraction.
+pub(crate) fn msec(micros: u64) -> f64 {
+    count(micros) / 1000.0
+}
+
+/// Returns a count as a number to compute with.
+#[expect(clippy::cast_precision_loss, reason = "printed with three decimals")]
+pub(crate) fn count(number: u64) -> f64 {
+    number as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -379,7 +379,7 @@ impl Parser<'_> {
             ));
         }
         if let Some(names) = &self.options.tests {
-            let unknown = crate::workload::unknown_tests(names).map_err(UsageError::Refused)?;
+            let unknown = crate::named_tests::unknown_tests(names).map_err(UsageError::Refused)?;
             if !self.options.compat {
                 self.options.warnings.extend(
                     unknown

@@ -24,8 +24,8 @@ use crate::cpu::{CpuTime, ProcessTimes};
 use crate::latency;
 use crate::options::{Extent, Options, Target};
 use crate::probe::{self, ServerConfig};
+use crate::progress::Progress;
 use crate::random::Random;
-use crate::report::Progress;
 use crate::workload::{Batch, Workload, prefix};
 
 /// Time between two lines of progress.

@@ -29,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("scripting", &["base", "protocol", "commands"]),
     (
         "coordinator",
-        &["base", "protocol", "shard", "commands", "runtime"],
+        &["base", "protocol", "types", "shard", "commands", "runtime"],
     ),
     (
         "cluster",
@@ -56,8 +56,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Circles of modules that there are for a reason: crate, modules, reason.
-const CIRCLES: &[(&str, &[&str], &str)] = &[];
+/// Circles of modules that there are for a reason: crate, modules, reason. No module may join one,
+/// and one that is broken has to leave this list.
+const CIRCLES: &[(&str, &[&str], &str)] = &[(
+    "trestle",
+    &[
+        "control",
+        "core_loop",
+        "cron",
+        "engine",
+        "gather",
+        "running",
+        "table",
+        "timers",
+    ],
+    "jobs and handlers are functions of the core and the engine that hold them: \
+     docs/decisions/0012-circle-of-the-core.md",
+)];
 
 fn allowed(name: &str) -> BTreeSet<&'static str> {
     let entry = MAY_USE.iter().find(|(crate_name, _)| *crate_name == name);
@@ -147,21 +162,26 @@ fn names_crate(code: &str, used: &str) -> bool {
 }
 
 #[test]
-fn modules_of_a_crate_form_no_circle() {
-    let mut wrong = Vec::new();
+fn modules_of_a_crate_form_no_circle_but_the_known() {
+    let mut found = BTreeSet::new();
     for name in crates() {
-        let files = files_of_crate(&name);
-        let arrows = module_arrows(&files);
-        for circle in circles(&arrows) {
-            let is_known = CIRCLES.iter().any(|(crate_name, modules, _)| {
-                *crate_name == name && modules.iter().all(|module| circle.contains(*module))
-            });
-            if !is_known {
-                wrong.push(format!("{name}: {circle:?}"));
-            }
+        for circle in circles(&module_arrows(&files_of_crate(&name))) {
+            found.insert((name.clone(), circle));
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    let known: BTreeSet<(String, BTreeSet<String>)> = CIRCLES
+        .iter()
+        .map(|(name, modules, _)| {
+            let modules = modules.iter().copied().map(str::to_owned).collect();
+            ((*name).to_owned(), modules)
+        })
+        .collect();
+    let new: Vec<_> = found.difference(&known).collect();
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "new: {new:#?}, no longer there: {gone:#?}"
+    );
 }
 
 /// Returns which top module of a crate names which other one, tests left out.

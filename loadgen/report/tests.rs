@@ -147,18 +147,3 @@ fn json_of_a_run_carries_rates_latencies_and_costs() {
     assert_eq!(object["server_cpu"]["per_req_us"], 2.5);
     assert_eq!(object["client_cpu"]["per_req_us"], 2.0);
 }
-
-#[test]
-fn progress_line_has_the_shape_of_redis_benchmark() {
-    let mut progress = Progress::new("SET", &setup("--progress").options);
-    assert!(progress.is_on());
-    assert_eq!(
-        progress.line((500, 50_000), Duration::from_millis(250), false),
-        "SET: rps=2000.0 (overall: 2000.0) avg_msec=0.100 (overall: 0.100)"
-    );
-    progress.last = (500, 50_000, Duration::from_millis(250));
-    assert_eq!(
-        progress.line((600, 80_000), Duration::from_millis(500), true),
-        "Warming up SET: rps=400.0 (overall: 1200.0) avg_msec=0.300 (overall: 0.133)"
-    );
-}

@@ -1,6 +1,7 @@
 //! Tests of the bytes that are sent.
 
 use super::*;
+use crate::named_tests::unknown_tests;
 
 /// Options of a command line, which must be valid.
 #[track_caller]

@@ -1,8 +1,8 @@
 //! From sockets to requests, and from replies to sockets.
 //!
-//! One [`Net`] per core owns the core's socket ring and the connections that live there. It reads,
-//! parses up to [`base::limits::REQUESTS_PER_TURN_MAX`] requests of a connection in place, and
-//! hands them to the [`Service`], the only door upward. The service writes replies into the
+//! One [`turn::Net`] per core owns the core's socket ring and the connections that live there. It
+//! reads, parses up to [`base::limits::REQUESTS_PER_TURN_MAX`] requests of a connection in place,
+//! and hands them to the [`Service`], the only door upward. The service writes replies into the
 //! connection's [`output::Output`], at once or later; `Net` sends what is ready, in request order.
 //!
 //! Invariants

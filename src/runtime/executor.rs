@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::mpsc;
@@ -22,7 +23,6 @@ use base::ids::ShardId;
 use glommio::timer::Timer;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
-use crate::idle::Background;
 use crate::topology::Cpu;
 
 /// Memory each executor registers for file operations.
@@ -83,6 +83,36 @@ impl CoreContext {
     pub async fn sleep(&self, duration: Duration) {
         let _guard = self.background.begin();
         glommio::timer::sleep(duration).await;
+    }
+}
+
+/// Counts operations of the executor that are under way on a core, so that the core does not sleep
+/// where their completions cannot reach it.
+#[derive(Clone, Debug, Default)]
+pub struct Background(Rc<Cell<u32>>);
+
+impl Background {
+    /// Counts one operation until the guard is dropped.
+    #[must_use]
+    pub fn begin(&self) -> BackgroundGuard {
+        self.0.set(self.0.get() + 1);
+        BackgroundGuard(Rc::clone(&self.0))
+    }
+
+    /// Whether no operation is under way.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.0.get() == 0
+    }
+}
+
+/// One operation under way.
+#[derive(Debug)]
+pub struct BackgroundGuard(Rc<Cell<u32>>);
+
+impl Drop for BackgroundGuard {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 

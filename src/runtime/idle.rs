@@ -23,11 +23,8 @@
     reason = "the executor takes an eventfd only as a raw descriptor"
 )]
 
-use std::cell::Cell;
-use std::fmt;
 use std::io;
 use std::os::fd::{FromRawFd, IntoRawFd};
-use std::rc::Rc;
 use std::time::Duration;
 
 use base::clock::Monotonic;
@@ -36,7 +33,7 @@ use io_uring::opcode;
 use io_uring::types::Timespec;
 
 use crate::clock::monotonic;
-use crate::executor::{park_until, yield_if_needed, yield_now};
+use crate::executor::{Background, park_until, yield_if_needed, yield_now};
 use crate::socket_ring::SocketRing;
 use crate::waker::Sleep;
 
@@ -130,62 +127,6 @@ impl Idle {
         if slept_nanos < nanos(self.options.spin) {
             self.spin_nanos = nanos(self.options.spin);
         }
-    }
-}
-
-/// Counts operations of the executor that are under way on a core, so that the core does not sleep
-/// where their completions cannot reach it.
-#[derive(Clone, Debug, Default)]
-pub struct Background(Rc<Cell<u32>>);
-
-impl Background {
-    /// Counts one operation until the guard is dropped.
-    #[must_use]
-    pub fn begin(&self) -> BackgroundGuard {
-        self.0.set(self.0.get() + 1);
-        BackgroundGuard(Rc::clone(&self.0))
-    }
-
-    /// Whether no operation is under way.
-    #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        self.0.get() == 0
-    }
-}
-
-/// One operation under way.
-#[derive(Debug)]
-pub struct BackgroundGuard(Rc<Cell<u32>>);
-
-impl Drop for BackgroundGuard {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
-    }
-}
-
-/// The timer of the socket ring that ends a park.
-#[derive(Debug, Default)]
-pub(crate) struct Alarm {
-    /// When the armed timer ends.
-    armed: Option<Monotonic>,
-}
-
-impl Alarm {
-    pub(crate) fn ended(&mut self) {
-        self.armed = None;
-    }
-}
-
-/// The executor's handle of the eventfd that ends a park; made at the first one.
-#[derive(Default)]
-pub(crate) struct Park(Option<BufferedFile>);
-
-impl fmt::Debug for Park {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("Park")
-            .field(&self.0.is_some())
-            .finish()
     }
 }
 
@@ -338,17 +279,17 @@ impl SocketRing {
         if let Some(limit) = limit {
             self.arm_alarm(limit)?;
         }
-        if self.park.0.is_none() {
+        if self.park.file.is_none() {
             let fd = self.waker.park_duplicate()?.into_raw_fd();
             // SAFETY: the descriptor is ours alone, and the file becomes its owner.
-            self.park.0 = Some(unsafe { BufferedFile::from_raw_fd(fd) });
+            self.park.file = Some(unsafe { BufferedFile::from_raw_fd(fd) });
         }
         self.waker.publish(Sleep::Park);
         self.kernel.signal_completions(true);
         std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
         let result = if self.is_busy(inbound) {
             Ok(())
-        } else if let Some(park) = &self.park.0 {
+        } else if let Some(park) = &self.park.file {
             idle.counts.parks += 1;
             park_until(park.read_at(0, size_of::<u64>()))
                 .await

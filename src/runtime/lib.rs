@@ -8,7 +8,7 @@
 //! start where the program could not run, [`executor`] runs one future per core. On a core,
 //! [`socket_ring`] moves the bytes of all sockets, made by [`listener`] and described by [`socket`];
 //! [`idle`] decides how a core without work sleeps, [`waker`] ends that sleep, and [`mesh`] carries
-//! messages between cores over the rings of [`spsc`]. [`memory`], [`signals`] and [`file`] do what
+//! messages between cores over the rings of [`spsc`]. [`memory`], [`signals`] and [`mod@file`] do what
 //! their names say.
 //!
 //! Not here: what the bytes mean (`protocol`, `net`) and what is done with them.
@@ -21,6 +21,7 @@ mod kernel_ring;
 pub mod listener;
 pub mod memory;
 pub mod mesh;
+mod park;
 pub mod preflight;
 mod receive_buffers;
 pub mod signals;

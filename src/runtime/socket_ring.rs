@@ -36,6 +36,7 @@ use io_uring::{opcode, squeue};
 use crate::clock::monotonic;
 use crate::kernel_ring::{Completion, KernelRing};
 use crate::listener::Listener;
+use crate::park::{Alarm, Park};
 use crate::receive_buffers::{BUFFER_GROUP, ReceiveBuffers};
 use crate::socket::Socket;
 use crate::socket_slot::{ListenerSlot, Phase, Receive, Sending, Slot};
@@ -227,8 +228,8 @@ pub struct SocketRing {
     /// Receive events since the core last slept.
     pub(crate) burst: u32,
     pub(crate) waker: Waker,
-    pub(crate) alarm: crate::idle::Alarm,
-    pub(crate) park: crate::idle::Park,
+    pub(crate) alarm: Alarm,
+    pub(crate) park: Park,
 }
 
 impl SocketRing {
@@ -259,8 +260,8 @@ impl SocketRing {
             number: RINGS.fetch_add(1, Ordering::Relaxed),
             burst: 0,
             waker,
-            alarm: crate::idle::Alarm::default(),
-            park: crate::idle::Park::default(),
+            alarm: Alarm::default(),
+            park: Park::default(),
         };
         ring.watch_waker();
         Ok(ring)

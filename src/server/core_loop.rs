@@ -21,14 +21,15 @@ use runtime::idle::Idle;
 use runtime::mesh::{Lane, MeshEnd};
 use runtime::socket_ring::SocketId;
 
+use crate::command_index::CommandIndex;
 use crate::config::Config;
 use crate::control;
 use crate::cron;
 use crate::engine::{CoreMessage, Engine, Part, read_origin};
 use crate::gather::{Asker, Finish, Finished, Gather};
+use crate::layer_options;
 use crate::observe::slow_log;
 use crate::session::{Replies, Session};
-use crate::table::CommandIndex;
 
 /// Everything that one core owns.
 pub struct Core {
@@ -69,7 +70,7 @@ impl Core {
         context: &CoreContext,
     ) -> Self {
         let idle = Idle::new(
-            cron::idle_options(&engine.config, engine.map.shard_count()),
+            layer_options::idle(&engine.config, engine.map.shard_count()),
             context.background(),
         );
         Self {
@@ -89,7 +90,7 @@ impl Core {
         while !self.engine.shared.stopping.load(Ordering::Relaxed) {
             let mut is_busy = self.turn();
             if self.engine.me == ShardId(0) && self.reload.swap(false, Ordering::Relaxed) {
-                crate::startup::reload(self);
+                control::config::reload(self);
                 is_busy = true;
             }
             if is_busy {
@@ -132,7 +133,7 @@ impl Core {
         let now = runtime::clock::monotonic();
         // Housekeeping that finds nothing to do can wait until something wakes the core.
         let next_cron = if self.is_quiet {
-            Monotonic(now.0 + cron::QUIET_NANOS)
+            Monotonic(now.0 + layer_options::QUIET_NANOS)
         } else {
             self.next_cron
         };
@@ -364,7 +365,7 @@ impl Core {
             let words = slow_log::cut(command.full_name, args());
             engine
                 .observed
-                .note_slow(engine.now, nanos, &command, words, session);
+                .note_slow(engine.now, nanos, command.declaration, words, session);
         }
     }
 
@@ -445,7 +446,7 @@ impl Core {
 
     /// Applies idle options that may have changed.
     pub fn review_idle(&mut self) {
-        self.idle.set_options(cron::idle_options(
+        self.idle.set_options(layer_options::idle(
             &self.engine.config,
             self.engine.map.shard_count(),
         ));

@@ -1,20 +1,14 @@
 //! What a core does without being asked: expiry, timeouts, samples for INFO.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use base::clock::Monotonic;
-use runtime::idle::IdleOptions;
 
-use crate::config::Config;
 use crate::core_loop::Core;
 use crate::observe::latency::EXPIRE_CYCLE;
 
 /// Slots that one step of the expiry sweep looks at per unit of `active-expire-effort`.
 const SWEEP_SLOTS_PER_EFFORT: usize = 4096;
-
-/// Longest sleep of a core on which nothing expires, in nanoseconds.
-pub const QUIET_NANOS: u64 = 1_000_000_000;
 
 /// Runs a round of housekeeping and returns when the next is due.
 pub fn run(core: &mut Core) -> Monotonic {
@@ -104,23 +98,5 @@ fn close_slow_readers(core: &mut Core, now: Monotonic) {
     for id in slow {
         core.net.counters.output_limit_closes += 1;
         core.net.close(id, &mut core.engine);
-    }
-}
-
-/// Returns how a core waits when it has nothing to do.
-#[must_use]
-pub fn idle_options(config: &Config, shard_count: u16) -> IdleOptions {
-    let default = IdleOptions::default();
-    IdleOptions {
-        spin: Duration::from_micros(u64::from(config.settings().spin_us)),
-        // A gather would delay what other cores send.
-        gather_burst_min: if shard_count == 1 {
-            default.gather_burst_min
-        } else {
-            0
-        },
-        // As long as nothing else runs on the core, its socket ring is the cheapest place to sleep.
-        ring_wait: Duration::from_nanos(QUIET_NANOS),
-        ..default
     }
 }

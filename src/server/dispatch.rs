@@ -415,7 +415,7 @@ impl Engine {
             let words = slow_log::cut(command.full_name, request.args);
             let session = Some(&connection.session);
             self.observed
-                .note_slow(self.now, nanos, command, words, session);
+                .note_slow(self.now, nanos, command.declaration, words, session);
         }
         if connection.session.special && is_dropped(&connection.session) {
             connection.output.undo(begun);
@@ -575,7 +575,7 @@ impl Engine {
             let words = slow_log::cut(command.full_name, args);
             let session = Some(&connection.session);
             self.observed
-                .note_slow(self.now, nanos, command, words, session);
+                .note_slow(self.now, nanos, command.declaration, words, session);
         }
     }
 

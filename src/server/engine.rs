@@ -176,7 +176,11 @@ impl Engine {
             me,
             map,
             transactions: Transactions::new(shared.tx_ids.clone()),
-            observed: Observed::new(&config, &shared.table, Arc::clone(&shared.slow_numbers)),
+            observed: Observed::new(
+                &config,
+                shared.table.iter().map(|command| command.declaration),
+                Arc::clone(&shared.slow_numbers),
+            ),
             host,
             shared,
             config,

@@ -6,8 +6,9 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
-//! [`table`], [`control`], [`observe`], [`cron`], [`timers`], [`config`].
+//! [`table`], [`control`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
 
+pub mod command_index;
 pub mod config;
 pub mod control;
 pub mod core_loop;
@@ -15,6 +16,7 @@ pub mod cron;
 pub mod dispatch;
 pub mod engine;
 pub mod gather;
+pub mod layer_options;
 pub mod logging;
 pub mod observe;
 pub mod running;

@@ -128,7 +128,7 @@ impl Core {
             .connection_mut(id)
             .map(|connection| &connection.session);
         let words = words.unwrap_or_default();
-        observed.note_slow(self.engine.now, nanos, command, words, session);
+        observed.note_slow(self.engine.now, nanos, command.declaration, words, session);
     }
 }
 

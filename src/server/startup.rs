@@ -20,9 +20,9 @@ use runtime::waker::Waker;
 use shard::Shard;
 
 use crate::config::Config;
-use crate::config::loader::Disk;
 use crate::core_loop::Core;
 use crate::engine::{CoreMessage, Engine, Shared};
+use crate::layer_options;
 use crate::table::CommandTable;
 
 /// Why the server does not start: one line with the cause and the remedy.
@@ -338,8 +338,8 @@ fn build_core(
     let me = context.shard();
     let count = u16::try_from(seed.mesh.core_count()).unwrap_or(1);
     let ring = SocketRing::new(RingOptions::default(), seed.mesh.waker())?;
-    let net = Net::new(ring, net_options(&config));
-    let shard = Shard::new(me, shard_options(&config, hash_seed));
+    let net = Net::new(ring, layer_options::net(&config));
+    let shard = Shard::new(me, layer_options::shard(&config, hash_seed));
     let host = Host::new(me, shard, shared.tx_ids.clone());
     let engine = Engine::new(host, SlotMap::new(count), shared, config);
     let mut core = Core::new(engine, net, seed.mesh, context);
@@ -348,49 +348,4 @@ fn build_core(
         core.listeners.push(id);
     }
     Ok(core)
-}
-
-/// Returns what the configuration says to a shard.
-#[must_use]
-pub fn shard_options(config: &Config, hash_seed: (u64, u64)) -> shard::Options {
-    let settings = config.settings();
-    shard::Options {
-        databases: settings.databases,
-        hash_seed,
-        bulk_bytes_max: settings.bulk_bytes_max,
-        lfu: false,
-        lfu_log_factor: settings.lfu_log_factor,
-        lfu_decay_minutes: settings.lfu_decay_minutes,
-    }
-}
-
-/// Returns what the configuration says to the connections.
-#[must_use]
-pub fn net_options(config: &Config) -> net::turn::Options {
-    let settings = config.settings();
-    net::turn::Options {
-        bulk_bytes_max: settings.bulk_bytes_max,
-        input_bytes_max: base::cast::usize_from(settings.query_bytes_max),
-        output_bytes_max: base::cast::usize_from(settings.output_limits.normal.hard_bytes),
-        ..net::turn::Options::default()
-    }
-}
-
-/// Reads the sources of the configuration again.
-pub fn reload(core: &mut Core) {
-    let mut config = (*core.engine.config).clone();
-    match config.reload(&Disk) {
-        Ok(reloaded) => {
-            tracing::info!(
-                changed = ?reloaded.changed,
-                need_restart = ?reloaded.need_restart,
-                "configuration read again"
-            );
-            for warning in reloaded.warnings {
-                tracing::warn!("{warning}");
-            }
-            core.spread_config(Arc::new(config));
-        }
-        Err(error) => tracing::error!(%error, "configuration left as it was"),
-    }
 }

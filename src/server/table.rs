@@ -4,19 +4,8 @@ use base::cast::{u64_from, usize_from};
 use commands::spec::{BeginSearch, Declaration, FindKeys, KeySpec, ShardCommand, Spread};
 use protocol::args::Args;
 
+use crate::command_index::CommandIndex;
 use crate::control::{self, ControlRun};
-
-/// Position of a command in the [`CommandTable`] and in statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommandIndex(pub u16);
-
-impl CommandIndex {
-    /// Returns the position in an array with one element per command.
-    #[must_use]
-    pub fn index(self) -> usize {
-        usize::from(self.0)
-    }
-}
 
 /// A command or a subcommand as the server runs it.
 #[derive(Clone, Copy)]

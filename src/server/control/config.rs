@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::config::loader::{Disk, replace_file};
 use crate::core_loop::Core;
 use crate::gather::{Finished, Gather, Whom};
+use crate::layer_options;
 
 pub(super) const COMMANDS: &[ControlCommand] = &[ControlCommand {
     declaration: &declared::CONFIG,
@@ -132,6 +133,25 @@ fn reset_statistics(core: &mut Core) {
     core.net.counters = net::turn::Counters::default();
 }
 
+/// Reads the sources of the configuration again.
+pub(crate) fn reload(core: &mut Core) {
+    let mut config = (*core.engine.config).clone();
+    match config.reload(&Disk) {
+        Ok(reloaded) => {
+            tracing::info!(
+                changed = ?reloaded.changed,
+                need_restart = ?reloaded.need_restart,
+                "configuration read again"
+            );
+            for warning in reloaded.warnings {
+                tracing::warn!("{warning}");
+            }
+            core.spread_config(Arc::new(config));
+        }
+        Err(error) => tracing::error!(%error, "configuration left as it was"),
+    }
+}
+
 /// A configuration that core 0 has taken over, and its number: 1 for the first change, and so on.
 ///
 /// The cores that asked for changes spread them, so that an older one may come after a newer one.
@@ -158,14 +178,11 @@ impl Core {
         self.engine.config_number = changed.number;
         let config = Arc::clone(&changed.config);
         self.engine.observed.review(&config);
-        self.engine
-            .host
-            .shard
-            .set_options(crate::startup::shard_options(
-                &config,
-                self.engine.host.shard.options().hash_seed,
-            ));
-        self.net.options = crate::startup::net_options(&config);
+        self.engine.host.shard.set_options(layer_options::shard(
+            &config,
+            self.engine.host.shard.options().hash_seed,
+        ));
+        self.net.options = layer_options::net(&config);
         if config.settings().log_level != self.engine.config.settings().log_level {
             crate::logging::review(config.settings());
         }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use base::clock::{Monotonic, UnixMillis};
-use commands::spec::Flags;
+use commands::spec::{Declaration, Flags};
 use protocol::args::PackedArgs;
 
+use crate::command_index::CommandIndex;
 use crate::config::Config;
 use crate::observe::slow_log::SlowLog;
 use crate::observe::times::Times;
 use crate::session::Session;
-use crate::table::{Command, CommandIndex, CommandTable};
 
 pub mod latency;
 pub mod slow_log;
@@ -101,13 +101,20 @@ struct Rate {
 const ERRORS_MAX: usize = 128;
 
 impl Observed {
-    /// Creates empty counts for the commands of `table`. `slow_numbers` is what all cores number the
-    /// entries of their slow logs from.
+    /// Creates empty counts for `commands`, which stand in the order of their positions.
+    /// `slow_numbers` is what all cores number the entries of their slow logs from.
     #[must_use]
-    pub fn new(config: &Config, table: &CommandTable, slow_numbers: Arc<AtomicU64>) -> Self {
+    pub fn new<'d>(
+        config: &Config,
+        commands: impl Iterator<Item = &'d Declaration>,
+        slow_numbers: Arc<AtomicU64>,
+    ) -> Self {
         let settings = config.settings();
+        let is_fast: Box<[bool]> = commands
+            .map(|declaration| declaration.flags.has(Flags::FAST))
+            .collect();
         Self {
-            commands: vec![CommandCounts::default(); table.len()],
+            commands: vec![CommandCounts::default(); is_fast.len()],
             errors: BTreeMap::new(),
             error_replies: 0,
             slow_log: SlowLog::new(
@@ -127,10 +134,7 @@ impl Observed {
             sent_requests: 0,
             sweep_nanos: 0,
             scratch: Vec::new(),
-            is_fast: table
-                .iter()
-                .map(|command| command.declaration.flags.has(Flags::FAST))
-                .collect(),
+            is_fast,
             rate: Rate::default(),
             per_second: PerSecond::default(),
         }
@@ -193,11 +197,11 @@ impl Observed {
         &mut self,
         now: UnixMillis,
         nanos: u64,
-        command: &Command,
+        declaration: &Declaration,
         words: PackedArgs,
         session: Option<&Session>,
     ) {
-        if !command.declaration.flags.has(Flags::SKIP_SLOWLOG) {
+        if !declaration.flags.has(Flags::SKIP_SLOWLOG) {
             self.slow_log.note(now, nanos, words, session);
         }
     }

@@ -21,10 +21,11 @@ use super::info::activity::times_of;
 use super::info::facts::{CoreFacts, Facts, Times};
 use super::info::verbatim;
 use super::{Answer, ControlCommand, ControlContext, command};
+use crate::command_index::CommandIndex;
 use crate::core_loop::Core;
 use crate::gather::{Finished, Gather};
 use crate::observe::latency::Series;
-use crate::table::{Command, CommandIndex};
+use crate::table::Command;
 
 pub(super) const COMMANDS: &[ControlCommand] = &[ControlCommand {
     declaration: &declared::LATENCY,

@@ -1,0 +1,56 @@
+//! What the configuration says to the layers below: one function for each of them.
+//!
+//! Used at start and again after every change of the configuration.
+
+use std::time::Duration;
+
+use runtime::idle::IdleOptions;
+
+use crate::config::Config;
+
+/// Longest sleep of a core on which nothing expires, in nanoseconds.
+pub const QUIET_NANOS: u64 = 1_000_000_000;
+
+/// Returns what the configuration says to a shard.
+#[must_use]
+pub fn shard(config: &Config, hash_seed: (u64, u64)) -> shard::Options {
+    let settings = config.settings();
+    shard::Options {
+        databases: settings.databases,
+        hash_seed,
+        bulk_bytes_max: settings.bulk_bytes_max,
+        lfu: false,
+        lfu_log_factor: settings.lfu_log_factor,
+        lfu_decay_minutes: settings.lfu_decay_minutes,
+    }
+}
+
+/// Returns what the configuration says to the connections.
+#[must_use]
+pub fn net(config: &Config) -> net::turn::Options {
+    let settings = config.settings();
+    net::turn::Options {
+        bulk_bytes_max: settings.bulk_bytes_max,
+        input_bytes_max: base::cast::usize_from(settings.query_bytes_max),
+        output_bytes_max: base::cast::usize_from(settings.output_limits.normal.hard_bytes),
+        ..net::turn::Options::default()
+    }
+}
+
+/// Returns how a core waits when it has nothing to do.
+#[must_use]
+pub fn idle(config: &Config, shard_count: u16) -> IdleOptions {
+    let default = IdleOptions::default();
+    IdleOptions {
+        spin: Duration::from_micros(u64::from(config.settings().spin_us)),
+        // A gather would delay what other cores send.
+        gather_burst_min: if shard_count == 1 {
+            default.gather_burst_min
+        } else {
+            0
+        },
+        // As long as nothing else runs on the core, its socket ring is the cheapest place to sleep.
+        ring_wait: Duration::from_nanos(QUIET_NANOS),
+        ..default
+    }
+}
