@@ -94,7 +94,7 @@ pub struct Shared {
 
 impl Shared {
     /// Returns the id of a new client.
-    pub fn next_client(&self) -> ClientId {
+    fn next_client(&self) -> ClientId {
         ClientId(self.client_ids.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }

@@ -56,14 +56,7 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     let settings = config.settings().clone();
     enter_data_dir(&settings.data_dir)?;
     let shard_count = shard_count(&config)?;
-    let clients_fit = report.open_files_max.saturating_sub(RESERVED_DESCRIPTORS);
-    if u64::from(settings.clients_max) > clients_fit {
-        tracing::warn!(
-            maxclients = settings.clients_max,
-            open_files = report.open_files_max,
-            "fewer clients fit than maxclients says: raise the limit of open files (ulimit -n)"
-        );
-    }
+    warn_of_descriptors(settings.clients_max, report.open_files_max);
     let mut listeners = listeners(&config, shard_count)?;
     let ends = mesh::<CoreMessage>(usize::from(shard_count), LANE_MESSAGES)
         .map_err(|error| StartError(format!("connect the cores: {error}")))?;
@@ -89,27 +82,14 @@ pub fn serve(config: Config) -> Result<(), StartError> {
         .map_err(|error| StartError(format!("watch signals: {error}")))?;
     write_pid_file(&config)?;
     let config = Arc::new(config);
-    let hash_seed = runtime::clock::random_seed();
-    let body_config = Arc::clone(&config);
+    let common = Common {
+        shared,
+        config: Arc::clone(&config),
+        reload,
+        hash_seed: runtime::clock::random_seed(),
+    };
     let cores = start_cores(specs, move |context, seed| {
-        let (shared, config) = (Arc::clone(&shared), Arc::clone(&body_config));
-        let reload = Arc::clone(&reload);
-        async move {
-            match build_core(&context, seed, shared, Arc::clone(&config), hash_seed) {
-                Ok(mut core) => {
-                    core.reload = reload;
-                    let shared = &core.engine.shared;
-                    let bytes = runtime::memory::allocated_bytes();
-                    shared.startup_bytes.fetch_max(bytes, Ordering::Relaxed);
-                    core.run().await;
-                }
-                Err(error) => {
-                    tracing::error!(core = context.shard().0, %error, "build the core");
-                    remove_files(&config);
-                    std::process::exit(i32::from(EXIT_REFUSED));
-                }
-            }
-        }
+        run_core(context, seed, common.clone())
     });
     let result = match cores {
         Ok(cores) => cores
@@ -122,6 +102,45 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     result?;
     tracing::info!("bye");
     Ok(())
+}
+
+/// What all cores are started with.
+#[derive(Clone)]
+struct Common {
+    shared: Arc<Shared>,
+    config: Arc<Config>,
+    reload: Arc<AtomicBool>,
+    /// The same on all cores, as claims name keys by their hashes.
+    hash_seed: (u64, u64),
+}
+
+/// Runs one core until the server stops. Ends the process if the core cannot be built.
+async fn run_core(context: CoreContext, seed: CoreSeed, common: Common) {
+    let config = Arc::clone(&common.config);
+    match build_core(&context, seed, common) {
+        Ok(mut core) => {
+            let shared = &core.engine.shared;
+            let bytes = runtime::memory::allocated_bytes();
+            shared.startup_bytes.fetch_max(bytes, Ordering::Relaxed);
+            core.run().await;
+        }
+        Err(error) => {
+            tracing::error!(core = context.shard().0, %error, "build the core");
+            remove_files(&config);
+            std::process::exit(i32::from(EXIT_REFUSED));
+        }
+    }
+}
+
+fn warn_of_descriptors(clients_max: u32, open_files_max: u64) {
+    let clients_fit = open_files_max.saturating_sub(RESERVED_DESCRIPTORS);
+    if u64::from(clients_max) > clients_fit {
+        tracing::warn!(
+            maxclients = clients_max,
+            open_files = open_files_max,
+            "fewer clients fit than maxclients says: raise the limit of open files (ulimit -n)"
+        );
+    }
 }
 
 /// Removes the files that tell others of a running server.
@@ -328,13 +347,13 @@ fn write_pid_file(config: &Config) -> Result<(), StartError> {
         .map_err(|error| StartError(format!("write pid file {}: {error}", path.display())))
 }
 
-fn build_core(
-    context: &CoreContext,
-    seed: CoreSeed,
-    shared: Arc<Shared>,
-    config: Arc<Config>,
-    hash_seed: (u64, u64),
-) -> io::Result<Core> {
+fn build_core(context: &CoreContext, seed: CoreSeed, common: Common) -> io::Result<Core> {
+    let Common {
+        shared,
+        config,
+        reload,
+        hash_seed,
+    } = common;
     let me = context.shard();
     let count = u16::try_from(seed.mesh.core_count()).unwrap_or(1);
     let ring = SocketRing::new(RingOptions::default(), seed.mesh.waker())?;
@@ -343,6 +362,7 @@ fn build_core(
     let host = Host::new(me, shard, shared.tx_ids.clone());
     let engine = Engine::new(host, SlotMap::new(count), shared, config);
     let mut core = Core::new(engine, net, seed.mesh, context);
+    core.reload = reload;
     for listener in seed.listeners {
         let id = core.net.listen(listener);
         core.listeners.push(id);
