@@ -172,6 +172,12 @@ impl SocketRing {
             idle.note_sleep(monotonic().nanos_since(start));
             return self.end_wait();
         }
+        // A sleep that a signal has cut short: the caller looks around and sleeps again. Parking is for
+        // cores with other tasks, or that were told to sleep in the ring only briefly.
+        if idle.background.is_quiet() && elapsed(start) < idle.options.ring_wait {
+            idle.note_sleep(monotonic().nanos_since(start));
+            return self.end_wait();
+        }
         let rest = limit.map(|limit| limit.saturating_sub(elapsed(start)));
         self.park(idle, rest, &inbound).await?;
         idle.note_sleep(monotonic().nanos_since(start));

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use base::clock::Monotonic;
 use base::ids::ShardId;
+use bytes::Bytes;
 use coordinator::message::{LateReply, Message, Origin};
 use coordinator::transaction::Event;
 use net::turn::Net;
@@ -399,7 +400,7 @@ impl Core {
         }
     }
 
-    fn show_monitors(&mut self, line: &Arc<[u8]>) {
+    fn show_monitors(&mut self, line: &Bytes) {
         let mut shown: Vec<SocketId> = Vec::new();
         for (id, connection) in self.net.iter_mut() {
             if connection.session.is_monitor && connection.session.replies != Replies::Off {

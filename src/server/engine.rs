@@ -10,6 +10,7 @@ use base::clock::{Monotonic, UnixMillis};
 use base::hash::Map;
 use base::ids::{ClientId, ShardId};
 use base::random::Random;
+use bytes::Bytes;
 use coordinator::host::{Host, TxIds};
 use coordinator::message::{Envelope, Message, Origin, Request};
 use coordinator::program::Surroundings;
@@ -46,7 +47,7 @@ pub enum CoreMessage {
     /// A connection that moves here.
     Adopt(Box<Moving<Session>>),
     /// Bytes for every client here that listens to `MONITOR`.
-    Monitor(Arc<[u8]>),
+    Monitor(Bytes),
 }
 
 impl std::fmt::Debug for CoreMessage {

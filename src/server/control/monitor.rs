@@ -8,10 +8,10 @@
 //! - Commands for operators (`CONFIG`, `DEBUG`, `CLIENT KILL`) are not shown, nor refused requests.
 //! - From the `+OK` on, requests of every core are shown.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use base::ids::DbIndex;
+use bytes::Bytes;
 use commands::spec::{CommandError, Flags};
 use coordinator::exec::Queued;
 use coordinator::message::Origin;
@@ -96,10 +96,10 @@ impl Engine {
     }
 
     fn show(&mut self, line: &[u8]) {
-        let line: Arc<[u8]> = line.into();
+        let line = Bytes::copy_from_slice(line);
         for core in self.map.shards() {
             self.outbound
-                .push_back((core, CoreMessage::Monitor(Arc::clone(&line))));
+                .push_back((core, CoreMessage::Monitor(line.clone())));
         }
     }
 }
