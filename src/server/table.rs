@@ -124,8 +124,10 @@ impl CommandTable {
             position = (position + 1) % SLOTS;
         }
         let name: Box<[u8]> = name.as_bytes().into();
+        let is_sketch_enough = name.len() <= 8 && name.iter().all(u8::is_ascii_lowercase);
         self.slots[position] = Some(Slot {
             sketch,
+            is_sketch_enough,
             name,
             index,
         });
@@ -138,7 +140,7 @@ impl CommandTable {
         let sketch = sketch_of(name);
         let mut position = slot_of(sketch);
         while let Some(slot) = &self.slots[position] {
-            if slot.sketch == sketch && slot.is_named(name) {
+            if slot.sketch == sketch && (slot.is_sketch_enough || slot.is_named(name)) {
                 return self.commands.get(slot.index.index());
             }
             position = (position + 1) % SLOTS;
@@ -214,6 +216,8 @@ const SLOTS: usize = 1 << SLOT_BITS;
 struct Slot {
     /// [`sketch_of`] the name.
     sketch: u64,
+    /// No other word has this sketch: the name is all letters, and all of them are in it.
+    is_sketch_enough: bool,
     name: Box<[u8]>,
     index: CommandIndex,
 }
@@ -271,4 +275,49 @@ fn has_one_key_first(declaration: &Declaration, run: Run) -> bool {
 
 fn leak(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_found_in_any_case_and_nothing_else_is() {
+        let table = CommandTable::new(&[]);
+        for declaration in table.declarations() {
+            let name = declaration.name;
+            for word in [name.to_owned(), name.to_uppercase()] {
+                let found = table.find(word.as_bytes()).expect("a command by its name");
+                assert_eq!(found.declaration.name, name);
+            }
+            for index in 0..name.len() {
+                for change in [0x80_u8, 0x40, 0x01] {
+                    let mut word = name.as_bytes().to_vec();
+                    word[index] ^= change;
+                    let found = table.find(&word).map(|it| it.declaration.name.as_bytes());
+                    assert!(
+                        found.is_none_or(|it| it.eq_ignore_ascii_case(&word)),
+                        "{word:?}"
+                    );
+                }
+            }
+            assert!(
+                table
+                    .find(&name.as_bytes()[1..])
+                    .is_none_or(|it| it.full_name != name)
+            );
+        }
+    }
+
+    #[test]
+    fn a_renamed_command_has_its_new_name_only() {
+        let renames = [
+            ("get".to_owned(), "Fetch".to_owned()),
+            ("set".to_owned(), String::new()),
+        ];
+        let table = CommandTable::new(&renames);
+        assert!(table.find(b"fetch").is_some());
+        assert!(table.find(b"get").is_none());
+        assert!(table.find(b"set").is_none());
+    }
 }
