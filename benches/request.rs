@@ -1,9 +1,10 @@
-//! What one request costs from its bytes to its reply, sockets left out: parse, gates, route,
-//! execute, reply, statistics.
+//! What one request costs in process, sockets left out: gates, route, execute, reply, statistics; and
+//! apart from that what it costs to parse it.
 //!
 //! `cargo bench --bench request` prints nanoseconds per request, median of rounds;
-//! `request --once N` runs N batches of GET for an instruction counter:
-//! `valgrind --tool=callgrind --toggle-collect='request::counted' .../request --once 1000`.
+//! `request --once N` serves N parsed batches of GET for an instruction counter. Of two runs with
+//! different N the difference is that of the GETs alone:
+//! `valgrind --tool=callgrind --toggle-collect='*Bench::serve*' .../request --once 2000`.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -35,11 +36,56 @@ const ROUNDS: usize = 15;
 struct Bench {
     engine: Engine,
     connection: Connection<Session>,
-    parser: RequestParser,
-    request_words: Vec<WordRange>,
+    spare: Vec<u8>,
+}
+
+/// A pipeline, taken apart.
+struct Batch {
+    input: Vec<u8>,
     words: Vec<WordRange>,
     spans: Vec<Span>,
-    spare: Vec<u8>,
+}
+
+impl Batch {
+    #[inline(never)]
+    fn parse(&mut self, request_words: &mut Vec<WordRange>) {
+        self.words.clear();
+        self.spans.clear();
+        let mut parser = RequestParser::new();
+        let limits = RequestLimits {
+            bulk_bytes_max: 512 << 20,
+            authenticated: true,
+        };
+        let mut start = 0;
+        while start < self.input.len() {
+            match parser.parse(&self.input[start..], &limits, request_words) {
+                Ok(Progress::Complete { consumed }) => {
+                    let first_word = self.words.len();
+                    self.words.extend_from_slice(request_words);
+                    let word_count = request_words.len();
+                    let end = start + consumed;
+                    self.spans.push(Span {
+                        start,
+                        first_word,
+                        word_count,
+                        end,
+                    });
+                    start = end;
+                }
+                other => unreachable!("a whole request, not {other:?}"),
+            }
+        }
+    }
+
+    fn of(input: Vec<u8>) -> Self {
+        let mut batch = Self {
+            input,
+            words: Vec::new(),
+            spans: Vec::new(),
+        };
+        batch.parse(&mut Vec::new());
+        batch
+    }
 }
 
 impl Bench {
@@ -54,54 +100,22 @@ impl Bench {
         Self {
             engine,
             connection: Connection::new(session, true),
-            parser: RequestParser::new(),
-            request_words: Vec::new(),
-            words: Vec::new(),
-            spans: Vec::new(),
             spare: Vec::new(),
         }
     }
 
-    /// Serves all requests of `input` and returns the number of reply bytes.
+    /// Serves all requests of a batch and returns the number of reply bytes.
     #[inline(never)]
-    fn counted(&mut self, input: &[u8]) -> usize {
+    fn serve(&mut self, batch: &Batch) -> usize {
         self.engine.begin_turn();
-        self.words.clear();
-        self.spans.clear();
-        let limits = RequestLimits {
-            bulk_bytes_max: 512 << 20,
-            authenticated: true,
-        };
-        let mut start = 0;
-        while start < input.len() {
-            match self
-                .parser
-                .parse(&input[start..], &limits, &mut self.request_words)
-            {
-                Ok(Progress::Complete { consumed }) => {
-                    let first_word = self.words.len();
-                    self.words.extend_from_slice(&self.request_words);
-                    let word_count = self.request_words.len();
-                    let end = start + consumed;
-                    self.spans.push(Span {
-                        start,
-                        first_word,
-                        word_count,
-                        end,
-                    });
-                    start = end;
-                }
-                other => unreachable!("a whole request, not {other:?}"),
-            }
-        }
         let requests = Requests {
-            buffer: input,
-            words: &self.words,
-            spans: &self.spans,
+            buffer: &batch.input,
+            words: &batch.words,
+            spans: &batch.spans,
         };
         let id = SocketId::from_bits(0);
         let served = self.engine.serve(id, &mut self.connection, requests);
-        assert_eq!(served.taken, self.spans.len());
+        assert_eq!(served.taken, batch.spans.len());
         self.spare.clear();
         let spare = std::mem::take(&mut self.spare);
         self.spare = self.connection.output.take_ready(spare);
@@ -109,7 +123,7 @@ impl Bench {
     }
 }
 
-fn batches(count: usize, keys: u64, name: &str, value: Option<&str>, seed: u64) -> Vec<Vec<u8>> {
+fn batches(count: usize, keys: u64, name: &str, value: Option<&str>, seed: u64) -> Vec<Batch> {
     let mut random = Random::new(seed);
     let batch = |_| {
         let mut bytes = Vec::new();
@@ -122,7 +136,7 @@ fn batches(count: usize, keys: u64, name: &str, value: Option<&str>, seed: u64) 
                 bytes.extend_from_slice(format!("${}\r\n{value}\r\n", value.len()).as_bytes());
             }
         }
-        bytes
+        Batch::of(bytes)
     };
     (0..count).map(batch).collect()
 }
@@ -134,23 +148,19 @@ fn fill(bench: &mut Bench, keys: u64) {
             format!("*3\r\n$3\r\nSET\r\n$16\r\nkey:{key:012}\r\n$16\r\nabcdefghijklmnop\r\n");
         input.extend_from_slice(head.as_bytes());
         if input.len() > 3000 {
-            bench.counted(&input);
-            input.clear();
+            bench.serve(&Batch::of(std::mem::take(&mut input)));
         }
     }
-    bench.counted(&input);
+    bench.serve(&Batch::of(input));
 }
 
-fn measure(bench: &mut Bench, label: &str, batches: &[Vec<u8>]) {
+fn measure(label: &str, requests: usize, mut round: impl FnMut()) {
     let mut nanos: Vec<f64> = (0..ROUNDS)
         .map(|_| {
             let begun = monotonic();
-            for batch in batches {
-                black_box(bench.counted(black_box(batch)));
-            }
-            let requests = u32::try_from(batches.len() * BATCH).unwrap_or(u32::MAX);
+            round();
             let spent = u32::try_from(monotonic().nanos_since(begun)).unwrap_or(u32::MAX);
-            f64::from(spent) / f64::from(requests)
+            f64::from(spent) / f64::from(u32::try_from(requests).unwrap_or(u32::MAX))
         })
         .collect();
     nanos.sort_by(f64::total_cmp);
@@ -160,6 +170,14 @@ fn measure(bench: &mut Bench, label: &str, batches: &[Vec<u8>]) {
         nanos[0],
         nanos[ROUNDS - 1]
     );
+}
+
+fn serve(bench: &mut Bench, label: &str, batches: &[Batch]) {
+    measure(label, batches.len() * BATCH, || {
+        for batch in batches {
+            black_box(bench.serve(black_box(batch)));
+        }
+    });
 }
 
 fn main() {
@@ -172,7 +190,7 @@ fn main() {
             .unwrap_or(1000);
         fill(&mut bench, 10_000);
         for batch in &batches(count, 10_000, "GET", None, 1) {
-            black_box(bench.counted(batch));
+            black_box(bench.serve(batch));
         }
         println!("{} requests", count * BATCH);
         return;
@@ -180,10 +198,18 @@ fn main() {
     for keys in [10_000_u64, 100_000, 1_000_000] {
         fill(&mut bench, keys);
         let gets = batches(20_000, keys, "GET", None, 1);
-        measure(&mut bench, &format!("GET, {keys} keys"), &gets);
+        serve(&mut bench, &format!("GET, {keys} keys"), &gets);
         let sets = batches(20_000, keys, "SET", Some("abcdefghijklmnop"), 2);
-        measure(&mut bench, &format!("SET, {keys} keys"), &sets);
+        serve(&mut bench, &format!("SET, {keys} keys"), &sets);
     }
-    let pings = vec![b"*1\r\n$4\r\nPING\r\n".repeat(BATCH); 20_000];
-    measure(&mut bench, "PING", &pings);
+    let ping = || Batch::of(b"*1\r\n$4\r\nPING\r\n".repeat(BATCH));
+    let pings: Vec<Batch> = (0..20_000).map(|_| ping()).collect();
+    serve(&mut bench, "PING", &pings);
+    let mut gets = batches(20_000, 10_000, "GET", None, 3);
+    let mut words = Vec::new();
+    measure("parsing a GET", gets.len() * BATCH, || {
+        for batch in &mut gets {
+            batch.parse(&mut words);
+        }
+    });
 }
