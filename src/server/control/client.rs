@@ -36,7 +36,7 @@ fn client(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Co
     } else if is("SETINFO") {
         set_info(context, args);
     } else if is("INFO") {
-        client_list::info(context);
+        return Ok(client_list::info(context));
     } else if is("LIST") {
         return client_list::list(context, args);
     } else if is("KILL") {

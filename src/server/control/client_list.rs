@@ -17,6 +17,7 @@ use base::clock::Monotonic;
 use base::ids::{ClientId, ShardId};
 use base::number::parse_i64;
 use commands::spec::CommandError;
+use coordinator::message::Watched;
 use net::connection::Connection;
 use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::Resp;
@@ -34,15 +35,29 @@ struct Surroundings {
     is_blocked: bool,
 }
 
+/// A line, and the keys that decide about one of its flags.
+struct Line {
+    client: ClientId,
+    text: String,
+    /// Where a `d` belongs among the flags, and whether it would be the only one.
+    dirty_at: usize,
+    has_flags: bool,
+    watched: Vec<Watched>,
+}
+
 /// Replies with the line of the client itself.
-pub(super) fn info(context: &mut ControlContext<'_>) {
+pub(super) fn info(context: &mut ControlContext<'_>) -> Answer {
     let around = Surroundings {
         now: context.engine.clock,
         shard: context.engine.me,
         is_blocked: false,
     };
-    let text = line(context.connection, &around);
-    context.reply().verbatim("txt", text.as_bytes());
+    let line = line(context.connection, &around);
+    if line.watched.is_empty() {
+        context.reply().verbatim("txt", line.text.as_bytes());
+        return Answer::Now;
+    }
+    Answer::Gather(mark_dirty(vec![line], context.session().resp))
 }
 
 /// Replies with the lines of the clients that are asked for, by rising number.
@@ -83,19 +98,64 @@ fn gather(ids: Option<Vec<ClientId>>, resp: Resp) -> Answer {
     Answer::Gather(Gather::all(
         move |core| lines(core, ids.as_deref()),
         move |_, parts| {
-            let mut lines: Vec<_> = parts.into_iter().flatten().collect();
-            lines.sort_unstable_by_key(|(id, _)| *id);
+            let mut lines: Vec<Line> = parts.into_iter().flatten().collect();
+            lines.sort_unstable_by_key(|line| line.client);
             // A client that moved between two answers may stand in both.
-            lines.dedup_by_key(|(id, _)| *id);
-            let text: String = lines.into_iter().map(|(_, line)| line).collect();
-            Finished::Reply(reply_with(resp, |reply| {
-                reply.verbatim("txt", text.as_bytes());
-            }))
+            lines.dedup_by_key(|line| line.client);
+            if lines.iter().any(|line| !line.watched.is_empty()) {
+                Finished::More(mark_dirty(lines, resp))
+            } else {
+                Finished::Reply(joined(&lines, resp))
+            }
         },
     ))
 }
 
-fn lines(core: &Core, ids: Option<&[ClientId]>) -> Vec<(ClientId, String)> {
+fn joined(lines: &[Line], resp: Resp) -> Vec<u8> {
+    let text: String = lines.iter().map(|line| line.text.as_str()).collect();
+    reply_with(resp, |reply| reply.verbatim("txt", text.as_bytes()))
+}
+
+/// Asks the owners of the watched keys which have changed, and then replies with the lines. In these,
+/// clients whose EXEC will fail have the flag `d`.
+fn mark_dirty(mut lines: Vec<Line>, resp: Resp) -> Gather {
+    let watched: Vec<(ClientId, Watched)> = lines
+        .iter_mut()
+        .flat_map(|line| {
+            let client = line.client;
+            let watched = std::mem::take(&mut line.watched);
+            watched.into_iter().map(move |watched| (client, watched))
+        })
+        .collect();
+    Gather::all(
+        move |core| changed(core, &watched),
+        move |_, parts| {
+            let dirty: Vec<ClientId> = parts.into_iter().flatten().collect();
+            for line in &mut lines {
+                if dirty.contains(&line.client) {
+                    let end = line.dirty_at + usize::from(!line.has_flags);
+                    line.text.replace_range(line.dirty_at..end, "d");
+                }
+            }
+            Finished::Reply(joined(&lines, resp))
+        },
+    )
+}
+
+/// Returns who watches a key of this core that has changed.
+fn changed(core: &mut Core, watched: &[(ClientId, Watched)]) -> Vec<ClientId> {
+    let (map, me) = (core.engine.map, core.engine.me);
+    let shard = &mut core.engine.host.shard;
+    let mut clients = Vec::new();
+    for (client, Watched { db, key, version }) in watched {
+        if map.shard_of_key(key) == me && shard.watch_version(*db, key) != *version {
+            clients.push(*client);
+        }
+    }
+    clients
+}
+
+fn lines(core: &Core, ids: Option<&[ClientId]>) -> Vec<Line> {
     let now = runtime::clock::monotonic();
     let shown = core.net.iter().filter(|(_, connection)| {
         ids.is_none_or(|ids| ids.binary_search(&connection.session.client).is_ok())
@@ -107,13 +167,13 @@ fn lines(core: &Core, ids: Option<&[ClientId]>) -> Vec<(ClientId, String)> {
                 shard: core.engine.me,
                 is_blocked: core.engine.timers.waits(id.to_bits()),
             };
-            (connection.session.client, line(connection, &around))
+            line(connection, &around)
         })
         .collect()
 }
 
 /// Writes the line of one connection, with its end of line.
-fn line(connection: &Connection<Session>, around: &Surroundings) -> String {
+fn line(connection: &Connection<Session>, around: &Surroundings) -> Line {
     let session = &connection.session;
     let about = &session.about;
     let output = &connection.output;
@@ -139,11 +199,9 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> String {
         + connection.buffer_bytes()
         + connection.partial_word_bytes()
         + queued_bytes;
-    format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 \
-         multi={queued} qbuf={} qbuf-free={} argv-mem={} multi-mem={queued_bytes} rbs={} rbp={} \
-         obl={} oll={held_count} omem={held_bytes} tot-mem={total} events={} cmd={} user={} \
-         redir=-1 resp={} lib-name={} lib-ver={} shard={}\n",
+    let flags = flags(connection, around.is_blocked);
+    let mut text = format!(
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags=",
         session.client.0,
         about.address,
         about.local_address,
@@ -151,7 +209,14 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> String {
         about.name,
         seconds(session.connected_at),
         seconds(session.active_at),
-        flags(connection, around.is_blocked),
+    );
+    let flags_at = text.len();
+    let rest = format!(
+        "{} db={} sub=0 psub=0 ssub=0 multi={queued} qbuf={} qbuf-free={} argv-mem={} \
+         multi-mem={queued_bytes} rbs={} rbp={} obl={} oll={held_count} omem={held_bytes} \
+         tot-mem={total} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={} \
+         shard={}\n",
+        if flags.is_empty() { "N" } else { &flags },
         session.db.0,
         connection.unserved_bytes(),
         connection.input_room_bytes(),
@@ -170,13 +235,26 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> String {
         about.library_name,
         about.library_version,
         around.shard,
-    )
+    );
+    text.push_str(&rest);
+    let before = |flag: char| BEFORE_DIRTY.contains(&flag);
+    Line {
+        client: session.client,
+        dirty_at: flags_at + flags.chars().take_while(|flag| before(*flag)).count(),
+        has_flags: !flags.is_empty(),
+        watched: session.watched.clone(),
+        text,
+    }
 }
 
-/// Returns the letters that Redis shows for the states that exist here, in its order.
+/// The flags that stand before `d`.
+const BEFORE_DIRTY: &[char] = &['O', 'x', 'b'];
+
+/// Returns the letters that Redis shows for the states that exist here, in its order, but `d`; for
+/// none of them it shows `N`.
 fn flags(connection: &Connection<Session>, is_blocked: bool) -> String {
     let session = &connection.session;
-    let flags: String = [
+    [
         ('O', session.is_monitor),
         ('x', session.multi.is_some() || session.executing.is_some()),
         ('b', is_blocked),
@@ -187,12 +265,7 @@ fn flags(connection: &Connection<Session>, is_blocked: bool) -> String {
     ]
     .into_iter()
     .filter_map(|(letter, is_set)| is_set.then_some(letter))
-    .collect();
-    if flags.is_empty() {
-        "N".to_owned()
-    } else {
-        flags
-    }
+    .collect()
 }
 
 fn events(connection: &Connection<Session>) -> &'static str {
