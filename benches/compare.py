@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares trestle with redis-server on one core, round by round in alternation.
 
-    benches/compare.py [--rounds 5] [--keys 100000,1000000] [--quick] [--only PART]
+    benches/compare.py [--rounds 5] [--keys 100000,1000000] [--quick | --scale S] [--only PART]
 
 Each server runs on the first processor, its client on the second. A cell is one client, one
 command, one number of connections and one pipeline depth; in every round each server gets it once,
@@ -231,9 +231,10 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--keys", default="100000,1000000")
     parser.add_argument("--quick", action="store_true", help="a tenth of the requests")
+    parser.add_argument("--scale", type=float, default=1.0, help="this share of the requests")
     parser.add_argument("--only", default="wire,light,shards,idle")
     options = parser.parse_args()
-    parts, scale = options.only.split(","), 0.1 if options.quick else 1.0
+    parts, scale = options.only.split(","), 0.1 if options.quick else options.scale
     version = subprocess.run(["redis-server", "--version"], capture_output=True, text=True).stdout
     print(f"{time.strftime('%Y-%m-%d')} {platform.platform()} {os.cpu_count()} cpus; {version.strip()}")
     if "wire" in parts or "light" in parts:
