@@ -234,22 +234,25 @@ impl Engine {
         args: Args<'_>,
     ) -> Then {
         let session = &mut connection.session;
-        let queued = match command.run {
-            Run::Shard(shard_command) => Queued::Shard(OwnedRequest::new(Request {
-                command: shard_command,
-                db: session.db,
-                resp: session.resp,
-                touch: !session.no_touch,
-                args,
-                first_hash: None,
-                tag: command.index.0,
-            })),
-            Run::Control(_) => Queued::Control {
-                args: PackedArgs::from_args(args),
-                sees_data: control::transaction::sees_data(command.full_name),
-            },
-        };
-        if let Some(multi) = &mut session.multi {
+        if let Some(multi) = &mut session.multi
+            // What will not run need not be kept.
+            && !multi.is_spoiled
+        {
+            let queued = match command.run {
+                Run::Shard(shard_command) => Queued::Shard(OwnedRequest::new(Request {
+                    command: shard_command,
+                    db: session.db,
+                    resp: session.resp,
+                    touch: !session.no_touch,
+                    args,
+                    first_hash: None,
+                    tag: command.index.0,
+                })),
+                Run::Control(_) => Queued::Control {
+                    args: PackedArgs::from_args(args),
+                    sees_data: control::transaction::sees_data(command.full_name),
+                },
+            };
             multi.queued.push(queued);
             multi.bytes += args.iter().map(<[u8]>::len).sum::<usize>();
             // What is queued is still a part of what the client has sent and nobody has served.
