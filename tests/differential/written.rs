@@ -337,4 +337,106 @@ pub(super) const SEQUENCES: &[(&str, &str)] = &[
          SCAN 0 NOSUCH x
          SCAN 99999999999999999999999",
     ),
+    (
+        "RANDOMKEY finds the one key that lives among dead ones",
+        "SET a 1
+         SET b 1 PXAT 1
+         RANDOMKEY
+         SET c 1 PXAT 1
+         SET d 1 PXAT 1
+         RANDOMKEY
+         SET e 1 PXAT 1
+         SET f 1 PXAT 1
+         SET g 1 PXAT 1
+         MULTI
+         RANDOMKEY
+         EXEC
+         DEL a
+         RANDOMKEY",
+    ),
+    (
+        "the protocol changes in the middle of EXEC",
+        "MULTI
+         GET x
+         HELLO 3
+         GET x
+         MGET x y
+         HELLO 4
+         HELLO 2 NOSUCH
+         HELLO 2 AUTH nobody x
+         GET x
+         HELLO 2
+         GET x
+         PING
+         HELLO 3
+         EXEC
+         GET x
+         MULTI
+         GET x
+         HELLO 2
+         EXEC
+         GET x",
+    ),
+    (
+        "commands inside EXEC see what was done before them, and no more",
+        "MULTI
+         DEBUG OBJECT a
+         SET a 1
+         DEBUG OBJECT a
+         DEBUG DIGEST-VALUE a b
+         SELECT 1
+         SET a 12
+         DEBUG DIGEST-VALUE a
+         DEBUG DIGEST
+         SELECT 0
+         MSET a 3 b 4
+         PING
+         DEBUG DIGEST
+         DEL a b
+         DEBUG DIGEST-VALUE a b
+         EXEC
+         DEBUG DIGEST",
+    ),
+    (
+        "a client's line shows its transaction",
+        "WATCH a b c
+         CLIENT INFO
+         MULTI
+         GET a
+         1> CLIENT LIST
+         SET b 2
+         CLIENT INFO
+         CLIENT LIST
+         1> CLIENT LIST
+         EXEC
+         CLIENT INFO
+         WATCH a b c
+         1> SET c 3
+         CLIENT INFO
+         1> CLIENT LIST
+         MULTI
+         1> CLIENT LIST
+         EXEC
+         CLIENT INFO
+         MULTI
+         GET a
+         NOSUCH
+         GET a
+         1> CLIENT LIST
+         EXEC
+         CLIENT INFO
+         1> OBJECT
+         CLIENT LIST",
+    ),
+    (
+        "words are repeated up to their first zero byte",
+        "EXPIRE a 1 \"x\\x00y\"
+         EXPIRE a 1 \"x\\r\\ny\"
+         NOSUCH \"a\\x00b\" \"\\x00\"
+         CLIENT \"x\\x00y\"
+         CLIENT LIST TYPE \"x\\x00y\"
+         HELLO 3 \"x\\x00y\"
+         DEBUG \"x\\x00y\"
+         LATENCY GRAPH \"x\\x00y\"",
+    ),
 ];
