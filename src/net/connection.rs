@@ -170,6 +170,15 @@ impl<S> Connection<S> {
         self.sending
     }
 
+    /// Returns whether so many replies are awaited that nothing more should be asked for: together
+    /// they are expected to take `bytes`, or there are `count_max`.
+    #[inline]
+    #[must_use]
+    pub fn awaits_enough(&self, bytes: usize, count_max: usize) -> bool {
+        let awaited = self.output.awaited();
+        awaited > 0 && awaited >= self.output.awaited_max(bytes, count_max)
+    }
+
     /// Returns whether the connection could move to another core now: nothing awaited and nothing
     /// unsent. What was received and not served goes with it.
     #[must_use]

@@ -42,6 +42,27 @@ pub struct Output {
     /// Bytes of the arena that no reply of the plan uses any more.
     arena_waste: usize,
     peak_bytes: usize,
+    /// How large awaited replies have been of late, less what is assumed at first.
+    awaited_bytes: AwaitedBytes,
+}
+
+/// How large awaited replies of a connection are, in bytes: the largest of late, fading by an eighth
+/// with each smaller one.
+#[derive(Clone, Copy, Debug)]
+struct AwaitedBytes(usize);
+
+impl Default for AwaitedBytes {
+    /// Until replies tell better, few are asked for at once: they might be large.
+    fn default() -> Self {
+        Self(256 * 1024)
+    }
+}
+
+impl AwaitedBytes {
+    #[inline]
+    fn note(&mut self, bytes: usize) {
+        self.0 = bytes.max(self.0 - self.0 / 8);
+    }
 }
 
 impl Output {
@@ -124,6 +145,7 @@ impl Output {
             "a place is filled once"
         );
         self.awaited -= 1;
+        self.awaited_bytes.note(reply.len());
         if index == Some(0) {
             self.plan.pop_front();
             self.first_place += 1;
@@ -137,6 +159,15 @@ impl Output {
                 end: self.arena.len(),
             };
         }
+    }
+
+    /// Returns how many replies may be awaited at once, so that all of them together are expected to
+    /// take at most `bytes`: at least 1, at most `count_max`. A reply's size is known only when it has
+    /// come, so this goes by those before it.
+    #[inline]
+    #[must_use]
+    pub fn awaited_max(&self, bytes: usize, count_max: usize) -> usize {
+        (bytes / self.awaited_bytes.0.max(1)).clamp(1, count_max)
     }
 
     /// Moves what no awaited reply precedes from the arena to `ready`.

@@ -30,13 +30,16 @@ pub struct Options {
     pub output_bytes_max: usize,
     /// Unsent bytes above which a connection is not read from.
     pub output_pause_bytes: usize,
-    /// Awaited replies above which a connection is not read from.
+    /// Awaited replies at which a connection is not read from; fewer if they are large.
     pub pending_replies_max: usize,
 }
 
 /// Unsent bytes above which a connection is neither read from nor served any more, unless set
 /// otherwise.
 pub const OUTPUT_PAUSE_BYTES: usize = 1024 * 1024;
+
+/// Awaited replies at which a connection is not served any more, unless set otherwise.
+pub const PENDING_REPLIES_MAX: usize = 1024;
 
 impl Default for Options {
     fn default() -> Self {
@@ -45,7 +48,7 @@ impl Default for Options {
             input_bytes_max: 1024 * 1024 * 1024,
             output_bytes_max: 0,
             output_pause_bytes: OUTPUT_PAUSE_BYTES,
-            pending_replies_max: 1024,
+            pending_replies_max: PENDING_REPLIES_MAX,
         }
     }
 }
@@ -398,7 +401,7 @@ impl<S> Net<S> {
         };
         let has_output = connection.output.has_ready() || connection.is_closing();
         let is_full = connection.unsent_bytes() > options.output_pause_bytes
-            || connection.output.awaited() > options.pending_replies_max;
+            || connection.awaits_enough(options.output_pause_bytes, options.pending_replies_max);
         let is_backlogged =
             connection.state == State::Waiting && connection.input.len() > BACKLOG_PAUSE_BYTES;
         if (is_full || is_backlogged) && !connection.paused && connection.state != State::Closing {
@@ -433,8 +436,11 @@ impl<S> Net<S> {
         let Some(connection) = self.connection_mut(id) else {
             return;
         };
+        let awaited_max = connection
+            .output
+            .awaited_max(options.output_pause_bytes, options.pending_replies_max);
         let has_drained = connection.unsent_bytes() <= options.output_pause_bytes / 2
-            && connection.output.awaited() <= options.pending_replies_max / 2
+            && connection.output.awaited() <= awaited_max / 2
             && connection.state != State::Waiting;
         if connection.paused && has_drained {
             connection.paused = false;
@@ -639,7 +645,10 @@ impl<S> Pass<'_, S> {
 
     fn is_full(&self) -> bool {
         self.connection.unsent_bytes() > self.options.output_pause_bytes
-            || self.connection.output.awaited() > self.options.pending_replies_max
+            || self.connection.awaits_enough(
+                self.options.output_pause_bytes,
+                self.options.pending_replies_max,
+            )
     }
 
     /// Forgets what the parser knows of a request that is not complete: the next pass begins

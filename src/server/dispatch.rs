@@ -21,7 +21,7 @@ use coordinator::program::program_of;
 use coordinator::route::{Route, route};
 use net::connection::Connection;
 use net::requests::Requests;
-use net::turn::OUTPUT_PAUSE_BYTES;
+use net::turn::{OUTPUT_PAUSE_BYTES, PENDING_REPLIES_MAX};
 use net::{Served, Service, Then};
 use protocol::args::{Args, PackedArgs};
 use protocol::reply::Reply;
@@ -72,7 +72,7 @@ impl Service for Engine {
             match self.serve_one(id, connection, requests.args(index), hint) {
                 // One client's large replies must not hold up the others: it goes on when these have
                 // been sent.
-                Then::GoOn if connection.output.unsent_bytes() > OUTPUT_PAUSE_BYTES => {
+                Then::GoOn if is_full(connection) => {
                     return Served {
                         taken: index + 1,
                         then: Then::GoOn,
@@ -630,6 +630,13 @@ impl Engine {
     fn is_out_of_memory(&self) -> bool {
         self.observed.is_out_of_memory
     }
+}
+
+/// Returns whether a connection has to send or to receive replies before it may go on.
+#[inline]
+fn is_full(connection: &Connection<Session>) -> bool {
+    connection.output.unsent_bytes() > OUTPUT_PAUSE_BYTES
+        || connection.awaits_enough(OUTPUT_PAUSE_BYTES, PENDING_REPLIES_MAX)
 }
 
 /// Error of a write when `maxmemory` is reached.
