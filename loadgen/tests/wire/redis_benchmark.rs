@@ -70,17 +70,19 @@ fn named_tests_with_random_keys_send_the_same_bytes_but_for_digits() {
 #[test]
 fn rounded_up_batches_send_the_same_bytes() {
     let server = Server::start(&[]);
-    let proxied = |is_ours: bool| {
+    let flags = "-c 1 -n 10 -P 4 -t set";
+    // When the replies of the last batch come in several reads, redis-benchmark 7.0.15 ends its only
+    // client at the count and then takes its absence for a failure. A run in which that happens says
+    // nothing about the bytes.
+    let theirs = (0..100).find_map(|_| {
         let proxy = Proxy::start(server.port);
-        let line = format!("-p {} -c 1 -n 10 -P 4 -t set", proxy.port);
-        let output = match is_ours {
-            true => loadgen(&format!("{line} --compat")),
-            false => redis_benchmark(&line),
-        };
-        assert!(output.status.success());
-        proxy.records()
-    };
-    assert_eq!(proxied(false), proxied(true));
+        let output = redis_benchmark(&format!("-p {} {flags}", proxy.port));
+        output.status.success().then(|| proxy.records())
+    });
+    let proxy = Proxy::start(server.port);
+    let output = loadgen(&format!("-p {} {flags} --compat", proxy.port));
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(theirs.expect("one run in 100 succeeds"), proxy.records());
 }
 
 #[test]
