@@ -139,7 +139,7 @@ pub fn debug_object(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Result<String
 fn serialized_bytes(entry: EntryRef<'_>) -> usize {
     let bytes = match entry.value() {
         ValueRef::String(bytes) => bytes,
-        ValueRef::Other(types::Value::String(bytes)) => bytes.as_slice(),
+        ValueRef::Other(_) => return 0,
     };
     if bytes.len() <= 11
         && let Some(value) = words::integer(bytes)

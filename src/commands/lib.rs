@@ -15,6 +15,7 @@
 
 pub mod cursor;
 pub mod error;
+pub mod hash;
 pub mod key;
 pub mod key_expire;
 pub mod key_move;
@@ -23,8 +24,13 @@ pub mod key_scan;
 pub mod keys;
 pub mod keyspace;
 pub mod lcs;
+pub mod list;
+pub mod loans;
 pub mod parts;
+pub mod set;
+pub mod sorted_set;
 pub mod spec;
+pub mod stream;
 pub mod string;
 pub mod string_many;
 pub mod string_number;
@@ -48,6 +54,11 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     string_number::COMMANDS,
     string_many::COMMANDS,
     lcs::COMMANDS,
+    list::COMMANDS,
+    set::COMMANDS,
+    hash::COMMANDS,
+    sorted_set::COMMANDS,
+    stream::COMMANDS,
     key::COMMANDS,
     key_move::COMMANDS,
     key_expire::COMMANDS,

@@ -12,6 +12,7 @@ use protocol::reply::Reply;
 use shard::{Key, Shard};
 
 pub use crate::error::CommandError;
+pub use crate::loans::Loans;
 
 /// A command that works on the data of shards. It sees a shard, its arguments and the reply, and
 /// nothing else; it is synchronous and bounded.
@@ -56,6 +57,8 @@ pub struct Context<'a> {
     pub random: &'a mut Random,
     /// The hash of word 1, if it is known already; it is the key of most commands.
     pub first_hash: Option<u64>,
+    /// Values taken out of their keys: [`Context::borrow`].
+    pub loans: Loans,
 }
 
 impl Context<'_> {
@@ -125,6 +128,10 @@ pub enum Plan {
     Lcs,
     /// `RANDOMKEY`: a shard drawn by its number of keys.
     RandomKey,
+    /// The command runs on the shard of the first key that it writes, or else of its first key; the
+    /// values of keys elsewhere are lent to it. Its handler reaches values through
+    /// [`Context::borrow`]; it may write with [`Shard::db`] only to the first key that it writes.
+    Lend,
 }
 
 /// What a command tells clients, and what is checked before it runs.

@@ -15,6 +15,7 @@ use protocol::reply::{Reply, Resp};
 use shard::{Options, Shard};
 
 use crate::key_object;
+use crate::loans::Loans;
 use crate::spec::{CommandError, Context, Declaration, Run};
 
 /// The time of every request: later than that of `EXAT 1`, earlier than any other in transcripts.
@@ -78,9 +79,11 @@ impl Player {
             touch: true,
             first_hash: None,
             random: &mut self.random,
+            loans: Loans::default(),
         };
-        run(&mut context, args)
-            .map_err(|error: CommandError| error.text(resolved.name, args).into_owned())
+        let result = run(&mut context, args);
+        crate::loans::end(&mut context);
+        result.map_err(|error: CommandError| error.text(resolved.name, args).into_owned())
     }
 
     fn direct(&mut self, directive: &str) {

@@ -182,7 +182,11 @@ impl Exec {
         {
             let replies = outcomes.into_iter().filter_map(|outcome| match outcome {
                 Outcome::Reply { bytes, nanos } => Some((bytes, nanos)),
-                Outcome::Entry(_) | Outcome::Integer(_) | Outcome::Done => None,
+                Outcome::Lent(_)
+                | Outcome::ReplyWith { .. }
+                | Outcome::Entry(_)
+                | Outcome::Integer(_)
+                | Outcome::Done => None,
             });
             let indexes = order
                 .iter()

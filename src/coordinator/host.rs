@@ -7,12 +7,14 @@ use base::clock::{Monotonic, UnixMillis};
 use base::hash::Map;
 use base::ids::{DbIndex, ShardId, TxId};
 use base::random::Random;
+use commands::loans::{self, Loans};
 use commands::parts;
-use commands::spec::{Context, Flags, ShardCommand};
+use commands::spec::{Context, Flags, Plan, ShardCommand, Spread};
 use protocol::args::Args;
 use protocol::reply::Reply;
 use runtime::clock::monotonic;
 use shard::Shard;
+use shard::loan::Loan;
 use shard::locks::{Claim, LockTable, Mode, Scheduled};
 
 use crate::message::{
@@ -416,17 +418,21 @@ impl Host {
     fn run_operation(&mut self, operation: Operation, started: &mut Monotonic) -> Outcome {
         match operation {
             Operation::Run(request) => {
-                let mut bytes = Vec::new();
-                run_on(
-                    &mut self.shard,
-                    &mut self.random,
-                    request.as_request(),
-                    &mut bytes,
-                );
-                let ended = monotonic();
-                let nanos = ended.nanos_since(*started);
-                *started = ended;
+                let (bytes, nanos, _) = self.run_timed(&request, Loans::default(), started);
                 Outcome::Reply { bytes, nanos }
+            }
+            Operation::Lend { db, key, read, touch } => {
+                let key = self.shard.key(&key);
+                Outcome::Lent(Box::new(self.shard.db(db).lend(key, read, touch)))
+            }
+            Operation::RunWith { request, loans } => {
+                let loans = Loans::foreign(loans);
+                let (bytes, nanos, loans) = self.run_timed(&request, loans, started);
+                Outcome::ReplyWith { bytes, nanos, loans }
+            }
+            Operation::Settle { db, loan } => {
+                loans::settle(&mut self.shard, db, *loan);
+                Outcome::Done
             }
             Operation::Fetch { db, key, touch } => {
                 Outcome::Entry(parts::fetch(&mut self.shard, db, &key, touch).map(Box::new))
@@ -455,6 +461,23 @@ impl Host {
                 Outcome::Integer(i64::from(self.check_watches(&watched)))
             }
         }
+    }
+
+    /// Runs a request as a step of a hop; returns its reply, its time since `started`, which moves on,
+    /// and the loans that go back to other shards.
+    fn run_timed(
+        &mut self,
+        request: &OwnedRequest,
+        loans: Loans,
+        started: &mut Monotonic,
+    ) -> (Vec<u8>, u64, Vec<Loan>) {
+        let mut bytes = Vec::new();
+        let (shard, random) = (&mut self.shard, &mut self.random);
+        let loans = run_with(shard, random, request.as_request(), loans, &mut bytes);
+        let ended = monotonic();
+        let nanos = ended.nanos_since(*started);
+        *started = ended;
+        (bytes, nanos, loans)
     }
 
     /// Ends the watches and returns whether all keys are as they were.
@@ -490,7 +513,8 @@ pub fn add_claim(
     claim: &mut Claim,
 ) {
     let flags = command.declaration.flags;
-    let mode = if flags.has(Flags::WRITE) {
+    // A value that is lent is away for everybody.
+    let mode = if flags.has(Flags::WRITE) || command.spread == Spread::Plan(Plan::Lend) {
         Mode::Exclusive
     } else {
         Mode::Shared
@@ -517,7 +541,19 @@ pub fn fingerprint(db: DbIndex, hash: u64) -> u64 {
 
 #[inline]
 fn run_on(shard: &mut Shard, random: &mut Random, request: Request<'_>, out: &mut Vec<u8>) {
-    let begun = out.len();
+    let foreign = run_with(shard, random, request, Loans::default(), out);
+    debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
+}
+
+/// Runs a request with values that other shards have lent for it, and returns those.
+#[inline]
+fn run_with(
+    shard: &mut Shard,
+    random: &mut Random,
+    request: Request<'_>,
+    loans: Loans,
+    out: &mut Vec<u8>,
+) -> Vec<Loan> {
     let now = shard.now();
     let mut context = Context {
         shard,
@@ -530,11 +566,7 @@ fn run_on(shard: &mut Shard, random: &mut Random, request: Request<'_>, out: &mu
         now,
         touch: request.touch,
         first_hash: request.first_hash,
+        loans,
     };
-    if let Err(error) = (request.command.run)(&mut context, request.args) {
-        context.reply.out.truncate(begun);
-        context
-            .reply
-            .error(&error.text(request.command.declaration.name, request.args));
-    }
+    loans::run(request.command, &mut context, request.args)
 }

@@ -30,6 +30,7 @@
 
 pub mod exec;
 pub mod host;
+mod lend;
 pub mod message;
 pub mod program;
 pub mod route;

@@ -8,6 +8,7 @@ use commands::spec::ShardCommand;
 use protocol::args::{Args, PackedArgs, WordRange};
 use protocol::reply::Resp;
 use shard::keyspace::Detached;
+use shard::loan::Loan;
 use shard::locks::Claim;
 
 /// From core to core.
@@ -197,6 +198,31 @@ pub struct Watched {
 pub enum Operation {
     /// Runs a command: [`Outcome::Reply`].
     Run(Box<OwnedRequest>),
+    /// Takes the value of a key out: [`Outcome::Lent`].
+    Lend {
+        /// The database.
+        db: DbIndex,
+        /// The key.
+        key: Box<[u8]>,
+        /// Whether it counts as a hit or a miss.
+        read: bool,
+        /// Whether it counts as an access.
+        touch: bool,
+    },
+    /// Runs a command with values of other shards: [`Outcome::ReplyWith`].
+    RunWith {
+        /// The command.
+        request: Box<OwnedRequest>,
+        /// The values.
+        loans: Vec<Loan>,
+    },
+    /// Puts a value back as it has become: [`Outcome::Done`].
+    Settle {
+        /// The database.
+        db: DbIndex,
+        /// The value.
+        loan: Box<Loan>,
+    },
     /// Copies an entry out: [`Outcome::Entry`].
     Fetch {
         /// The database.
@@ -255,6 +281,17 @@ pub enum Outcome {
         bytes: Vec<u8>,
         /// How long the command ran.
         nanos: u64,
+    },
+    /// A value, taken out of its key.
+    Lent(Box<Loan>),
+    /// A reply, and the values that were lent for it.
+    ReplyWith {
+        /// The reply's bytes.
+        bytes: Vec<u8>,
+        /// How long the command ran.
+        nanos: u64,
+        /// The values.
+        loans: Vec<Loan>,
     },
     /// A copy of an entry.
     Entry(Option<Box<Detached>>),

@@ -16,6 +16,7 @@ use protocol::value::skip_value;
 use shard::keyspace::Detached;
 use types::Value;
 
+use crate::lend::Lend;
 use crate::message::{Operation, Outcome, OwnedRequest, Request, Watched};
 use crate::route::SlotMap;
 
@@ -77,16 +78,16 @@ pub trait Program: fmt::Debug {
 
 /// What every program of a single command knows.
 #[derive(Debug)]
-struct Base {
+pub(crate) struct Base {
     map: SlotMap,
-    request: OwnedRequest,
+    pub(crate) request: OwnedRequest,
     stage: u8,
     databases: u16,
     bulk_bytes_max: u64,
 }
 
 impl Base {
-    fn args(&self) -> Args<'_> {
+    pub(crate) fn args(&self) -> Args<'_> {
         self.request.args.args()
     }
 
@@ -108,24 +109,33 @@ impl Base {
         self.done(|reply| reply.error(&error.text(name, self.args())))
     }
 
-    fn shard_of(&self, word: usize) -> ShardId {
-        self.map.shard_of_key(self.args().word(word))
+    pub(crate) fn shard_of(&self, word: usize) -> ShardId {
+        self.shard_of_key(self.args().word(word))
     }
 
-    fn key(&self, word: usize) -> Box<[u8]> {
+    pub(crate) fn shard_of_key(&self, key: &[u8]) -> ShardId {
+        self.map.shard_of_key(key)
+    }
+
+    pub(crate) fn key(&self, word: usize) -> Box<[u8]> {
         self.args().word(word).into()
     }
 
     /// A request for `command` with the words `args`.
     fn run(&self, args: PackedArgs) -> Operation {
-        Operation::Run(Box::new(OwnedRequest {
+        Operation::Run(Box::new(self.request_with(args)))
+    }
+
+    /// The same request with the words `args`.
+    pub(crate) fn request_with(&self, args: PackedArgs) -> OwnedRequest {
+        OwnedRequest {
             command: self.request.command,
             db: self.request.db,
             resp: self.request.resp,
             touch: self.request.touch,
             args,
             tag: self.request.tag,
-        }))
+        }
     }
 }
 
@@ -186,6 +196,7 @@ pub fn program_of(around: Surroundings, request: Request<'_>) -> Box<dyn Program
             options: None,
         }),
         Spread::Plan(Plan::Lcs) => Box::new(Lcs { base }),
+        Spread::Plan(Plan::Lend) => Box::new(Lend::new(base)),
         Spread::Plan(Plan::RandomKey) => Box::new(RandomKey { base, draw }),
     }
 }
@@ -209,7 +220,11 @@ fn replies(outcomes: &[HopOutcome]) -> impl Iterator<Item = &[u8]> {
         .flat_map(|it| &it.outcomes)
         .filter_map(|outcome| match outcome {
             Outcome::Reply { bytes, .. } => Some(bytes.as_slice()),
-            Outcome::Entry(_) | Outcome::Integer(_) | Outcome::Done => None,
+            Outcome::Lent(_)
+            | Outcome::ReplyWith { .. }
+            | Outcome::Entry(_)
+            | Outcome::Integer(_)
+            | Outcome::Done => None,
         })
 }
 
@@ -232,7 +247,11 @@ fn sum_of_integers(outcomes: &[HopOutcome]) -> i64 {
         .flat_map(|it| &it.outcomes)
         .map(|outcome| match outcome {
             Outcome::Integer(value) => *value,
-            Outcome::Reply { .. } | Outcome::Entry(_) | Outcome::Done => 0,
+            Outcome::Reply { .. }
+            | Outcome::Lent(_)
+            | Outcome::ReplyWith { .. }
+            | Outcome::Entry(_)
+            | Outcome::Done => 0,
         })
         .sum()
 }
@@ -624,7 +643,11 @@ fn take_entry(outcomes: Vec<HopOutcome>) -> Option<Box<Detached>> {
         .flat_map(|it| it.outcomes)
         .find_map(|outcome| match outcome {
             Outcome::Entry(entry) => entry,
-            Outcome::Reply { .. } | Outcome::Integer(_) | Outcome::Done => None,
+            Outcome::Reply { .. }
+            | Outcome::Lent(_)
+            | Outcome::ReplyWith { .. }
+            | Outcome::Integer(_)
+            | Outcome::Done => None,
         })
 }
 
@@ -724,7 +747,11 @@ impl Program for Lcs {
             .flat_map(|it| it.outcomes)
             .map(|it| match it {
                 Outcome::Entry(entry) => entry,
-                Outcome::Reply { .. } | Outcome::Integer(_) | Outcome::Done => None,
+                Outcome::Reply { .. }
+            | Outcome::Lent(_)
+            | Outcome::ReplyWith { .. }
+            | Outcome::Integer(_)
+            | Outcome::Done => None,
             });
         let (first, second) = (entries.next().flatten(), entries.next().flatten());
         let mut out = Vec::new();
@@ -747,7 +774,7 @@ impl Program for Lcs {
 fn string_of(entry: Option<&Detached>) -> &[u8] {
     match entry.map(|entry| &entry.value) {
         Some(Value::String(bytes)) => bytes,
-        None => &[],
+        Some(_) | None => &[],
     }
 }
 

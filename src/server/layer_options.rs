@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use runtime::idle::IdleOptions;
+use shard::effects::EventClass;
 
 use crate::config::Config;
 
@@ -22,6 +23,8 @@ pub fn shard(config: &Config, hash_seed: (u64, u64)) -> shard::Options {
         lfu: false,
         lfu_log_factor: settings.lfu_log_factor,
         lfu_decay_minutes: settings.lfu_decay_minutes,
+        limits: settings.limits,
+        events: EventClass::NONE,
     }
 }
 

@@ -53,6 +53,12 @@ fn mix_value(digest: &mut Digest, entry: EntryRef<'_>) {
         }
         ValueRef::Other(value) => match value {
             types::Value::String(bytes) => mix(digest, bytes),
+            types::Value::List(_)
+            | types::Value::Set(_)
+            | types::Value::Hash(_)
+            | types::Value::SortedSet(_)
+            | types::Value::Stream(_)
+            | types::Value::Lent(_) => {}
         },
     }
     if entry.expire_at().is_some() {

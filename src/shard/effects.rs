@@ -1,9 +1,11 @@
 //! What execution leaves behind for the outside.
 //!
-//! Today these are counters. Records for the log and for replicas, events and wake-ups will be
-//! values in a list that the core loop drains after each batch.
+//! Counters, and the events of keys in a list that the core loop drains after each batch. Records for
+//! the log and for replicas and wake-ups will be values in such a list too.
 //!
 //! Invariant: only this crate writes the counters, so a caller cannot forget one.
+
+use base::ids::DbIndex;
 
 /// Counters of one shard since it was made; INFO adds them up over shards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,4 +24,90 @@ pub struct Stats {
     pub evicted_keys: u64,
     /// Changes of keys.
     pub dirty: u64,
+}
+
+/// A class of keyspace events, one bit each, as in the directive `notify-keyspace-events`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventClass(pub u16);
+
+impl EventClass {
+    /// No event at all.
+    pub const NONE: Self = Self(0);
+    /// `g`: commands of any type, such as DEL.
+    pub const GENERIC: Self = Self(1);
+    /// `$`: strings.
+    pub const STRING: Self = Self(1 << 1);
+    /// `l`: lists.
+    pub const LIST: Self = Self(1 << 2);
+    /// `s`: sets.
+    pub const SET: Self = Self(1 << 3);
+    /// `h`: hashes.
+    pub const HASH: Self = Self(1 << 4);
+    /// `z`: sorted sets.
+    pub const SORTED_SET: Self = Self(1 << 5);
+    /// `x`: keys whose time was over.
+    pub const EXPIRED: Self = Self(1 << 6);
+    /// `e`: keys removed because memory was short.
+    pub const EVICTED: Self = Self(1 << 7);
+    /// `t`: streams.
+    pub const STREAM: Self = Self(1 << 8);
+    /// `m`: lookups that found nothing.
+    pub const KEY_MISS: Self = Self(1 << 9);
+    /// `n`: keys that were made.
+    pub const NEW: Self = Self(1 << 10);
+
+    /// Returns the union of both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Returns whether both have a class in common.
+    #[inline]
+    #[must_use]
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// Something that happened to a key and that clients may have asked to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyEvent {
+    /// Its class.
+    pub class: EventClass,
+    /// Its name, as Redis documents it: `set`, `lpush`, `expired`.
+    pub name: &'static str,
+    /// The database.
+    pub db: DbIndex,
+    /// The key.
+    pub key: Box<[u8]>,
+}
+
+/// What a change of a value amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// How many changes it counts as; 0 if all is as it was.
+    pub count: u64,
+    /// The event that tells of it.
+    pub event: Option<(EventClass, &'static str)>,
+}
+
+impl Change {
+    /// All is as it was.
+    pub const NONE: Self = Self {
+        count: 0,
+        event: None,
+    };
+
+    /// `count` changes, told by one event; [`Change::NONE`] for 0.
+    #[must_use]
+    pub fn of(count: usize, class: EventClass, name: &'static str) -> Self {
+        if count == 0 {
+            return Self::NONE;
+        }
+        Self {
+            count: base::cast::u64_from(count),
+            event: Some((class, name)),
+        }
+    }
 }

@@ -243,6 +243,7 @@ impl<'a> EntryRef<'a> {
     pub fn value(self) -> ValueRef<'a> {
         match self.apart() {
             Some(Value::String(bytes)) => ValueRef::String(bytes),
+            Some(value) => ValueRef::Other(value),
             None => {
                 let header = self.header();
                 let start = header.key_offset() + self.key_len();
@@ -293,7 +294,7 @@ impl<'a> EntryRef<'a> {
     pub fn encoding_name(self) -> &'static str {
         match self.value() {
             ValueRef::String(bytes) => string::encoding_name(bytes, self.origin()),
-            ValueRef::Other(value) => value.type_name(),
+            ValueRef::Other(value) => value.encoding_name(),
         }
     }
 

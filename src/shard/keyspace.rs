@@ -38,7 +38,7 @@ pub enum Expiry {
 
 /// A value that was taken from its key with all that belongs to it, on its way to another key,
 /// database or shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Detached {
     /// The value.
     pub value: Value,
@@ -58,6 +58,16 @@ impl Detached {
             access: 0,
             origin: Origin::Stored,
         }
+    }
+
+    /// Sets the note of the last access.
+    pub(crate) fn with_access(self, access: u32) -> Self {
+        Self { access, ..self }
+    }
+
+    /// Sets how the bytes of a string came about.
+    pub(crate) fn with_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
     }
 }
 
@@ -162,7 +172,7 @@ impl Db<'_> {
             return Ok(tail.len());
         };
         let len = self.dict.entry(place).string()?.len();
-        self.edit(key, place, len, tail)
+        self.write_at(key, place, len, tail)
     }
 
     /// Writes `bytes` at `offset` of a string, made of zeros as far as it does not reach. Returns
@@ -192,11 +202,11 @@ impl Db<'_> {
         if bytes.is_empty() {
             return Ok(len);
         }
-        self.edit(key, place, offset, bytes)
+        self.write_at(key, place, offset, bytes)
     }
 
     /// Writes `bytes` at `offset` of the string at `place`.
-    fn edit(
+    fn write_at(
         &mut self,
         key: Key<'_>,
         place: Place,
@@ -292,43 +302,44 @@ impl Db<'_> {
 
     /// Puts a value at the key, whatever the key held before.
     pub fn attach(&mut self, key: Key<'_>, detached: Detached) {
-        let place = self.live(key);
         self.changed(key);
+        self.put_detached(key, detached);
+    }
+
+    /// As [`Db::attach`], without counting a change.
+    pub(crate) fn put_detached(&mut self, key: Key<'_>, detached: Detached) {
+        let place = self.live(key);
         let Detached {
             value,
             expire_at,
             access,
             origin,
         } = detached;
-        match value {
+        let inline;
+        let value = match value {
             Value::String(bytes) if bytes.len() <= INLINE_VALUE_BYTES_MAX => {
-                let value = NewValue::Inline(&bytes);
-                self.put(
-                    key,
-                    place,
-                    NewEntry {
-                        key: key.bytes,
-                        value,
-                        expire_at,
-                        access,
-                        origin,
-                    },
-                );
+                inline = bytes;
+                NewValue::Inline(&inline)
             }
-            value @ Value::String(_) => {
-                let value = NewValue::Apart(Box::new(value));
-                self.put(
-                    key,
-                    place,
-                    NewEntry {
-                        key: key.bytes,
-                        value,
-                        expire_at,
-                        access,
-                        origin,
-                    },
-                );
-            }
+            value => NewValue::Apart(Box::new(value)),
+        };
+        self.put(
+            key,
+            place,
+            NewEntry {
+                key: key.bytes,
+                value,
+                expire_at,
+                access,
+                origin,
+            },
+        );
+    }
+
+    /// Removes the key without counting a change.
+    pub(crate) fn discard(&mut self, key: Key<'_>) {
+        if let Some(place) = self.live(key) {
+            drop(self.dict.remove(place));
         }
     }
 
@@ -453,7 +464,7 @@ impl Db<'_> {
 
     /// Finds the key; a dead one is removed first.
     #[inline]
-    fn live(&mut self, key: Key<'_>) -> Option<Place> {
+    pub(crate) fn live(&mut self, key: Key<'_>) -> Option<Place> {
         let place = self.dict.find(key.hash, key.bytes)?;
         if self.dict.entry(place).is_dead(self.common.now) {
             self.expire(place);
@@ -471,7 +482,7 @@ impl Db<'_> {
     }
 
     #[inline]
-    fn note_access(&mut self, place: Place) {
+    pub(crate) fn note_access(&mut self, place: Place) {
         let old = self.dict.entry(place).access();
         let common = &mut *self.common;
         let new = if common.access.lfu {
@@ -486,7 +497,7 @@ impl Db<'_> {
         }
     }
 
-    fn first_access(&self) -> u32 {
+    pub(crate) fn first_access(&self) -> u32 {
         self.common.note
     }
 

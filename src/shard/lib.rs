@@ -9,7 +9,8 @@
 //!       -> watches, statistics, what the time is
 //! ```
 //!
-//! In reading order: [`keyspace`] is what commands call, `dict` finds entries, `segment` is
+//! In reading order: [`keyspace`] is what commands call ([`values`] for
+//! other types than strings, [`loan`] for commands over several keys), `dict` finds entries, `segment` is
 //! a piece of it, [`entry`] is the
 //! layout of one key, `access` notes its use, [`expiry`] removes the dead, [`watches`] serves WATCH,
 //! [`memory`] counts bytes, [`digest`] compares data sets, [`effects`] counts what happened. Apart
@@ -27,20 +28,23 @@ pub mod effects;
 pub mod entry;
 pub mod expiry;
 pub mod keyspace;
+pub mod loan;
 pub mod locks;
 pub mod memory;
 mod segment;
 mod slab;
+pub mod values;
 mod watches;
 
 use base::clock::UnixMillis;
 use base::hash::KeyHasher;
 use base::ids::{DbIndex, ShardId};
 use base::random::Random;
+use types::Limits;
 
 use crate::access::Policy;
 use crate::dict::Dict;
-use crate::effects::Stats;
+use crate::effects::{EventClass, KeyEvent, Stats};
 use crate::expiry::SweepPosition;
 use crate::keyspace::Db;
 use crate::memory::Ledger;
@@ -61,6 +65,10 @@ pub struct Options {
     pub lfu_log_factor: u32,
     /// `lfu-decay-time`, in minutes.
     pub lfu_decay_minutes: u32,
+    /// Where values change their encoding.
+    pub limits: Limits,
+    /// The classes of events that are kept for [`Shard::take_events`].
+    pub events: EventClass,
 }
 
 impl Default for Options {
@@ -72,6 +80,8 @@ impl Default for Options {
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
+            limits: Limits::default(),
+            events: EventClass::NONE,
         }
     }
 }
@@ -97,6 +107,10 @@ pub(crate) struct Common {
     pub(crate) random: Random,
     pub(crate) watches: Watches,
     pub(crate) stats: Stats,
+    /// The classes of events that are kept.
+    pub(crate) wanted_events: EventClass,
+    /// Events nobody has taken yet.
+    pub(crate) events: Vec<KeyEvent>,
 }
 
 /// All data of one core. See the head of this file.
@@ -134,6 +148,8 @@ impl Shard {
                 random: Random::new(seed),
                 watches: Watches::default(),
                 stats: Stats::default(),
+                wanted_events: options.events,
+                events: Vec::new(),
             },
             sweep_position: SweepPosition::default(),
         }
@@ -164,6 +180,7 @@ impl Shard {
         );
         self.common.access = policy(&options);
         self.common.note = access::first(self.common.access, self.common.now);
+        self.common.wanted_events = options.events;
         self.options = options;
     }
 
@@ -255,6 +272,12 @@ impl Shard {
         let hashed = self.key(key);
         self.db(db).contains(hashed);
         self.common.watches.version(db, key)
+    }
+
+    /// Returns what happened to keys since the last call, in order; only the classes of
+    /// [`Options::events`].
+    pub fn take_events(&mut self) -> Vec<KeyEvent> {
+        std::mem::take(&mut self.common.events)
     }
 
     /// Returns the counters since the shard was made or they were reset.

@@ -50,6 +50,8 @@ pub struct Settings {
     pub lfu_log_factor: u32,
     /// Minutes after which the access counter of LFU falls by one.
     pub lfu_decay_minutes: u32,
+    /// Where values change their encoding.
+    pub limits: types::Limits,
     /// How hard the sweep looks for dead keys, 1 to 10.
     pub expire_effort: u8,
     /// Rounds of housekeeping per second, 1 to 500.
@@ -163,6 +165,7 @@ impl Settings {
             memory_policy: MemoryPolicy::NoEviction,
             lfu_log_factor: 0,
             lfu_decay_minutes: 0,
+            limits: types::Limits::default(),
             expire_effort: 1,
             hz: 1,
             slowlog_slower_than_us: -1,

@@ -4,7 +4,12 @@ use super::{COUNT, PERCENT, POSITIVE, SIZE, SIZE_ANY, SIZE_POSITIVE, SMALL};
 use crate::config::directive::Directive as D;
 use crate::config::directive::Status::{Dormant, Meaningless, NotYet, Works};
 use crate::config::settings::MemoryPolicy;
-use crate::config::value::Kind;
+use crate::config::value::{Kind, Value};
+
+/// Reads a size or count of a directive that was checked before.
+fn size(value: &Value) -> usize {
+    base::cast::usize_from(value.u64())
+}
 
 pub(super) static MEMORY: &[D] = &[
     D::live(
@@ -228,7 +233,7 @@ pub(super) static ENCODINGS: &[D] = &[
         "hash-max-listpack-entries",
         COUNT,
         "512",
-        NotYet("the choice of encodings for hashes"),
+        Works(|s, v| s.limits.hash_listpack_entries = size(v)),
         "Fields up to which a hash is a listpack.",
     )
     .alias(&["hash-max-ziplist-entries"]),
@@ -236,7 +241,7 @@ pub(super) static ENCODINGS: &[D] = &[
         "hash-max-listpack-value",
         SIZE,
         "64",
-        NotYet("the choice of encodings for hashes"),
+        Works(|s, v| s.limits.hash_listpack_value = size(v)),
         "Bytes of a field or value up to which a hash is a listpack.",
     )
     .alias(&["hash-max-ziplist-value"]),
@@ -247,7 +252,7 @@ pub(super) static ENCODINGS: &[D] = &[
             max: 0x7fff_ffff,
         },
         "-2",
-        NotYet("the choice of encodings for lists"),
+        Works(|s, v| s.limits.list_listpack_size = i32::try_from(v.i64()).unwrap_or(i32::MAX)),
         "Elements, or as a negative number the size class, of one node of a list.",
     )
     .alias(&["list-max-ziplist-size"]),
@@ -255,35 +260,35 @@ pub(super) static ENCODINGS: &[D] = &[
         "list-compress-depth",
         SMALL,
         "0",
-        NotYet("the choice of encodings for lists"),
+        Works(|s, v| s.limits.list_compress_depth = v.u32()),
         "Nodes at both ends of a list that are not compressed; 0 compresses none.",
     ),
     D::live(
         "set-max-intset-entries",
         COUNT,
         "512",
-        NotYet("the choice of encodings for sets"),
+        Works(|s, v| s.limits.set_intset_entries = size(v)),
         "Members up to which a set of integers is an intset.",
     ),
     D::live(
         "set-max-listpack-entries",
         COUNT,
         "128",
-        NotYet("the choice of encodings for sets"),
+        Works(|s, v| s.limits.set_listpack_entries = size(v)),
         "Members up to which a set is a listpack.",
     ),
     D::live(
         "set-max-listpack-value",
         SIZE,
         "64",
-        NotYet("the choice of encodings for sets"),
+        Works(|s, v| s.limits.set_listpack_value = size(v)),
         "Bytes of a member up to which a set is a listpack.",
     ),
     D::live(
         "zset-max-listpack-entries",
         COUNT,
         "128",
-        NotYet("the choice of encodings for sorted sets"),
+        Works(|s, v| s.limits.zset_listpack_entries = size(v)),
         "Members up to which a sorted set is a listpack.",
     )
     .alias(&["zset-max-ziplist-entries"]),
@@ -291,7 +296,7 @@ pub(super) static ENCODINGS: &[D] = &[
         "zset-max-listpack-value",
         SIZE,
         "64",
-        NotYet("the choice of encodings for sorted sets"),
+        Works(|s, v| s.limits.zset_listpack_value = size(v)),
         "Bytes of a member up to which a sorted set is a listpack.",
     )
     .alias(&["zset-max-ziplist-value"]),
@@ -299,21 +304,21 @@ pub(super) static ENCODINGS: &[D] = &[
         "stream-node-max-bytes",
         SIZE,
         "4096",
-        NotYet("the choice of encodings for streams"),
+        Works(|s, v| s.limits.stream_node_bytes = size(v)),
         "Bytes of one node of a stream; 0 means no limit.",
     ),
     D::live(
         "stream-node-max-entries",
         COUNT,
         "100",
-        NotYet("the choice of encodings for streams"),
+        Works(|s, v| s.limits.stream_node_entries = size(v)),
         "Entries of one node of a stream; 0 means no limit.",
     ),
     D::live(
         "hll-sparse-max-bytes",
         SIZE,
         "3000",
-        NotYet("the sparse form of HyperLogLog"),
+        Works(|s, v| s.limits.hll_sparse_bytes = size(v)),
         "Bytes up to which a HyperLogLog is sparse.",
     ),
     D::live(

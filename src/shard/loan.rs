@@ -1,0 +1,241 @@
+//! Values on loan: how a command works on several keys at once, wherever they live.
+//!
+//! A handler cannot borrow two values of one shard at the same time, and a value of another shard not
+//! at all. So it takes them out: [`Db::lend`] moves the value out of its entry and leaves
+//! [`Value::Lent`] in its place, [`Db::settle`] puts it back with what has become of it. Between two
+//! shards the same loan travels in messages; a large value moves as a pointer, nothing is copied.
+//!
+//! Invariants
+//! - A key whose value is on loan is claimed exclusively, or the loan is settled within the same call
+//!   of the shard: no command meets [`Value::Lent`].
+//! - A loan that was not changed leaves no trace when it is settled: no change is counted, no watch is
+//!   touched.
+//! - A key that was removed or overwritten while its value was on loan stays as it is: the loan is
+//!   dropped if it was not changed.
+
+use base::clock::UnixMillis;
+use types::string::Origin;
+use types::{Typed, Value};
+
+use crate::Key;
+use crate::effects::{Change, EventClass};
+use crate::entry::{ValueRef, WrongType, apart_bytes};
+use crate::keyspace::{Db, Detached};
+
+/// The value of one key, taken out. A short string is a copy.
+#[derive(Debug)]
+pub struct Loan {
+    /// The key.
+    pub key: Box<[u8]>,
+    value: Option<Value>,
+    expire_at: Option<UnixMillis>,
+    origin: Origin,
+    changes: Vec<Change>,
+}
+
+impl Loan {
+    /// Returns the value; `None` if there is no such key.
+    #[must_use]
+    pub fn value(&self) -> Option<&Value> {
+        self.value.as_ref()
+    }
+
+    /// Returns the value as a `T`; `None` if there is no such key.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongType`] if it is of another type.
+    pub fn typed<T: Typed>(&self) -> Result<Option<&T>, WrongType> {
+        self.value
+            .as_ref()
+            .map(|value| T::of(value).ok_or(WrongType))
+            .transpose()
+    }
+
+    /// Returns the bytes of a string; `None` if there is no such key.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongType`] if the value is no string.
+    pub fn string(&self) -> Result<Option<&[u8]>, WrongType> {
+        match &self.value {
+            Some(Value::String(bytes)) => Ok(Some(bytes)),
+            Some(_) => Err(WrongType),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns when the key dies.
+    #[must_use]
+    pub fn expire_at(&self) -> Option<UnixMillis> {
+        self.expire_at
+    }
+
+    /// Changes the value, if there is one. See [`Db::edit`].
+    ///
+    /// # Errors
+    ///
+    /// [`WrongType`] if it is of another type; `change` was not called.
+    pub fn edit<T: Typed, R>(
+        &mut self,
+        change: impl FnOnce(&mut T) -> (R, Change),
+    ) -> Result<Option<R>, WrongType> {
+        let Some(value) = &mut self.value else {
+            return Ok(None);
+        };
+        let (result, change) = change(T::of_mut(value).ok_or(WrongType)?);
+        if change.count > 0 {
+            self.changes.push(change);
+        }
+        Ok(Some(result))
+    }
+
+    /// Changes the value; a key that does not exist gets the default value first. See
+    /// [`Db::edit_or_create`].
+    ///
+    /// # Errors
+    ///
+    /// [`WrongType`] if it is of another type; `change` was not called.
+    pub fn edit_or_create<T: Typed + Default, R>(
+        &mut self,
+        change: impl FnOnce(&mut T) -> (R, Change),
+    ) -> Result<R, WrongType> {
+        if let Some(value) = &mut self.value {
+            let (result, change) = change(T::of_mut(value).ok_or(WrongType)?);
+            if change.count > 0 {
+                self.changes.push(change);
+            }
+            return Ok(result);
+        }
+        let mut value = T::default();
+        let (result, change) = change(&mut value);
+        if change.count > 0 && !value.is_void() {
+            self.value = Some(value.into_value());
+            self.changes.push(change);
+        }
+        Ok(result)
+    }
+
+    /// Puts another value in the place of what is there, without an expiry. `None` removes the key.
+    pub fn replace(&mut self, value: Option<Value>, change: Change) {
+        self.value = value;
+        self.expire_at = None;
+        self.origin = Origin::Stored;
+        self.changes.push(change);
+    }
+}
+
+impl Db<'_> {
+    /// Takes the value of a key out, for [`Db::settle`] to put it back. With `read` it counts as a
+    /// hit or a miss.
+    pub fn lend(&mut self, key: Key<'_>, read: bool, touch: bool) -> Loan {
+        let mut loan = Loan {
+            key: key.bytes.into(),
+            value: None,
+            expire_at: None,
+            origin: Origin::Stored,
+            changes: Vec::new(),
+        };
+        let place = self.live(key);
+        if read {
+            let stats = &mut self.common.stats;
+            let counter = if place.is_some() {
+                &mut stats.hits
+            } else {
+                &mut stats.misses
+            };
+            *counter += 1;
+        }
+        let Some(place) = place else {
+            return loan;
+        };
+        if touch {
+            self.note_access(place);
+        }
+        let entry = self.dict.entry(place);
+        loan.expire_at = entry.expire_at();
+        loan.origin = entry.origin();
+        let kind = entry.kind();
+        let apart = self.dict.with_entry(place, |entry, heap| {
+            let value = entry.apart_mut()?;
+            let before = apart_bytes(value);
+            let taken = std::mem::replace(value, Value::Lent(kind));
+            heap.resized(before, apart_bytes(value));
+            Some(taken)
+        });
+        loan.value = apart.or_else(|| match self.dict.entry(place).value() {
+            ValueRef::String(bytes) => Some(Value::String(bytes.to_vec())),
+            ValueRef::Other(_) => None,
+        });
+        loan
+    }
+
+    /// Ends a loan of this key: puts the value back as it has become, makes the key if it is new, or
+    /// removes it if nothing is left.
+    pub fn settle(&mut self, key: Key<'_>, loan: Loan) {
+        let Loan {
+            value,
+            expire_at,
+            origin,
+            changes,
+            ..
+        } = loan;
+        let is_kept = value.as_ref().is_some_and(|value| !value.is_void());
+        if changes.is_empty() {
+            if let Some(value) = value {
+                self.put_back(key, value);
+            }
+            return;
+        }
+        let existed = self.live(key).is_some();
+        if is_kept && !existed {
+            self.event(EventClass::NEW, "new", key);
+        }
+        for change in changes {
+            self.note_change(key, change);
+        }
+        match value {
+            Some(value) if is_kept => {
+                let access = self.first_access();
+                let detached = Detached::new(value, expire_at).with_access(access);
+                self.put_loaned(key, detached, origin);
+            }
+            Some(_) | None => {
+                if existed {
+                    self.discard(key);
+                    self.event(EventClass::GENERIC, "del", key);
+                }
+            }
+        }
+    }
+
+    /// Puts a value that was not changed back into the place it was lent from.
+    fn put_back(&mut self, key: Key<'_>, value: Value) {
+        let Some(place) = self.dict.find(key.hash, key.bytes) else {
+            return;
+        };
+        self.dict.with_entry(place, |entry, heap| {
+            if let Some(lent @ Value::Lent(_)) = entry.apart_mut() {
+                let before = apart_bytes(lent);
+                *lent = value;
+                heap.resized(before, apart_bytes(lent));
+            }
+        });
+    }
+
+    /// Puts a changed value back; where it was lent from if that is still there and expires as before.
+    fn put_loaned(&mut self, key: Key<'_>, detached: Detached, origin: Origin) {
+        if let Some(place) = self.live(key)
+            && self.dict.entry(place).expire_at() == detached.expire_at
+            && !matches!(detached.value, Value::String(_))
+            && matches!(
+                self.dict.entry(place).value(),
+                ValueRef::Other(Value::Lent(_))
+            )
+        {
+            self.put_back(key, detached.value);
+            return;
+        }
+        self.put_detached(key, detached.with_origin(origin));
+    }
+}
