@@ -95,10 +95,33 @@ impl Player {
             ("db", number) => self.db = DbIndex(number.parse().unwrap()),
             ("lfu", value) => options.lfu = value == "on",
             ("bulk-max", number) => options.bulk_bytes_max = number.parse().unwrap(),
+            ("config", pair) => set_threshold(&mut options, pair),
             _ => panic!("unknown directive: {directive}"),
         }
         self.shard.set_options(options);
     }
+}
+
+/// Sets a threshold of encodings from the name of its directive and its value.
+fn set_threshold(options: &mut Options, pair: &str) {
+    let (name, value) = pair.split_once(' ').expect("a directive has a value");
+    let limits = &mut options.limits;
+    if name == "list-max-listpack-size" {
+        limits.list_listpack_size = value.parse().unwrap();
+        return;
+    }
+    let place = match name {
+        "hash-max-listpack-entries" => &mut limits.hash_listpack_entries,
+        "hash-max-listpack-value" => &mut limits.hash_listpack_value,
+        "set-max-intset-entries" => &mut limits.set_intset_entries,
+        "zset-max-listpack-entries" => &mut limits.zset_listpack_entries,
+        "zset-max-listpack-value" => &mut limits.zset_listpack_value,
+        "stream-node-max-bytes" => &mut limits.stream_node_bytes,
+        "stream-node-max-entries" => &mut limits.stream_node_entries,
+        "hll-sparse-max-bytes" => &mut limits.hll_sparse_bytes,
+        _ => panic!("unknown threshold: {name}"),
+    };
+    *place = value.parse().unwrap();
 }
 
 fn find(name: &[u8]) -> (Declaration, Run) {

@@ -421,14 +421,23 @@ impl Host {
                 let (bytes, nanos, _) = self.run_timed(&request, Loans::default(), started);
                 Outcome::Reply { bytes, nanos }
             }
-            Operation::Lend { db, key, read, touch } => {
+            Operation::Lend {
+                db,
+                key,
+                read,
+                touch,
+            } => {
                 let key = self.shard.key(&key);
                 Outcome::Lent(Box::new(self.shard.db(db).lend(key, read, touch)))
             }
             Operation::RunWith { request, loans } => {
                 let loans = Loans::foreign(loans);
                 let (bytes, nanos, loans) = self.run_timed(&request, loans, started);
-                Outcome::ReplyWith { bytes, nanos, loans }
+                Outcome::ReplyWith {
+                    bytes,
+                    nanos,
+                    loans,
+                }
             }
             Operation::Settle { db, loan } => {
                 loans::settle(&mut self.shard, db, *loan);

@@ -52,16 +52,20 @@ impl Lend {
         let args = self.base.args();
         let mut seen = base::hash::Set::default();
         let mut wanted = Vec::new();
-        keys::positions(&self.base.request.command.declaration, args, |word, spec| {
-            if seen.insert(args.word(word)) {
-                let access = spec.flags.first().copied().unwrap_or_default();
-                wanted.push(Wanted {
-                    word,
-                    is_read: access == "RO",
-                    is_written: matches!(access, "RW" | "OW" | "RM"),
-                });
-            }
-        });
+        keys::positions(
+            &self.base.request.command.declaration,
+            args,
+            |word, spec| {
+                if seen.insert(args.word(word)) {
+                    let access = spec.flags.first().copied().unwrap_or_default();
+                    wanted.push(Wanted {
+                        word,
+                        is_read: access == "RO",
+                        is_written: matches!(access, "RW" | "OW" | "RM"),
+                    });
+                }
+            },
+        );
         wanted
     }
 
@@ -97,7 +101,9 @@ impl Lend {
     fn run(&mut self, loans: Vec<Loan>) -> Step {
         self.stage = Stage::Settling;
         let last = loans.is_empty();
-        let request = self.base.request_with(PackedArgs::from_args(self.base.args()));
+        let request = self
+            .base
+            .request_with(PackedArgs::from_args(self.base.args()));
         let run = Operation::RunWith {
             request: Box::new(request),
             loans,

@@ -748,10 +748,10 @@ impl Program for Lcs {
             .map(|it| match it {
                 Outcome::Entry(entry) => entry,
                 Outcome::Reply { .. }
-            | Outcome::Lent(_)
-            | Outcome::ReplyWith { .. }
-            | Outcome::Integer(_)
-            | Outcome::Done => None,
+                | Outcome::Lent(_)
+                | Outcome::ReplyWith { .. }
+                | Outcome::Integer(_)
+                | Outcome::Done => None,
             });
         let (first, second) = (entries.next().flatten(), entries.next().flatten());
         let mut out = Vec::new();

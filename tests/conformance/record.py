@@ -11,6 +11,7 @@ A transcript is lines:
     ! db N            database from here on (0 at the start)
     ! lfu on|off      eviction policy allkeys-lfu or noeviction (off at the start)
     ! bulk-max N      proto-max-bulk-len (536870912 at the start)
+    ! config NAME N   a threshold of encodings (as in redis-server without a file at the start)
     > WORDS           a request, quoted as in redis-cli
     >~ WORDS          the same; the lines of the reply may come in any order
     < LINE            one line of the raw reply without its CR LF; bytes outside of printable ASCII,
@@ -26,6 +27,17 @@ import tempfile
 import time
 
 BULK_MAX = "536870912"
+THRESHOLDS = [
+    ("hash-max-listpack-entries", "512"),
+    ("hash-max-listpack-value", "64"),
+    ("list-max-listpack-size", "-2"),
+    ("set-max-intset-entries", "512"),
+    ("zset-max-listpack-entries", "128"),
+    ("zset-max-listpack-value", "64"),
+    ("stream-node-max-bytes", "4096"),
+    ("stream-node-max-entries", "100"),
+    ("hll-sparse-max-bytes", "3000"),
+]
 ESCAPES = {"n": 10, "r": 13, "t": 9, "b": 8, "a": 7}
 
 
@@ -123,6 +135,8 @@ def direct(server, words):
         server.expect_ok("CONFIG", "SET", "maxmemory-policy", policy)
     elif words[0] == "bulk-max":
         server.expect_ok("CONFIG", "SET", "proto-max-bulk-len", words[1])
+    elif words[0] == "config":
+        server.expect_ok("CONFIG", "SET", words[1], words[2])
     else:
         raise SystemExit("unknown directive: %s" % " ".join(words))
 
@@ -131,6 +145,8 @@ def record(server, path):
     server.run([b"HELLO", b"2"])
     for words in (["db", "0"], ["lfu", "off"], ["bulk-max", BULK_MAX]):
         direct(server, words)
+    for words in THRESHOLDS:
+        server.expect_ok("CONFIG", "SET", *words)
     server.expect_ok("FLUSHALL")
     with open(path, encoding="ascii") as file:
         lines = file.read().splitlines()

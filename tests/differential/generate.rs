@@ -8,6 +8,7 @@
 
 use base::random::Random;
 
+use super::families::FAMILIES;
 use super::sequence::{Sequence, Step};
 use super::template::Template;
 use crate::support::{one_in, pick};
@@ -104,6 +105,19 @@ const TEMPLATES: &[(u64, &str)] = &[
     (4, "EXEC"),
     (12, "MULTI"),
     (2, "<value> <key>*"),
+];
+
+/// Where values change their encoding, and what is usual in Redis 7.0.
+const THRESHOLDS: &[(&str, &str)] = &[
+    ("hash-max-listpack-entries", "512"),
+    ("hash-max-listpack-value", "64"),
+    ("list-max-listpack-size", "-2"),
+    ("set-max-intset-entries", "512"),
+    ("zset-max-listpack-entries", "128"),
+    ("zset-max-listpack-value", "64"),
+    ("stream-node-max-bytes", "4096"),
+    ("stream-node-max-entries", "100"),
+    ("hll-sparse-max-bytes", "3000"),
 ];
 
 /// Words by kind. Numbers are meant to be at the edges of something.
@@ -336,14 +350,22 @@ const DIRECTIVES: &[&str] = &[
 /// A source of random sequences; equal seeds give equal ones.
 #[derive(Debug)]
 pub(super) struct Generator {
+    /// What belongs to no family.
+    common: Pool,
+    /// The families that have patterns.
+    families: Vec<Pool>,
+}
+
+/// Patterns to draw from.
+#[derive(Debug)]
+struct Pool {
     templates: Vec<(u64, Template)>,
     weight: u64,
 }
 
-impl Generator {
-    /// Creates the generator of all patterns.
-    pub(super) fn new() -> Self {
-        let templates: Vec<_> = TEMPLATES
+impl Pool {
+    fn new(patterns: &[(u64, &str)]) -> Self {
+        let templates: Vec<_> = patterns
             .iter()
             .map(|(weight, pattern)| (*weight, Template::new(pattern)))
             .collect();
@@ -351,17 +373,54 @@ impl Generator {
         Self { templates, weight }
     }
 
+    fn draw(&self, random: &mut Random) -> &Template {
+        let mut rest = random.below(self.weight);
+        for (weight, template) in &self.templates {
+            match rest.checked_sub(*weight) {
+                Some(left) => rest = left,
+                None => return template,
+            }
+        }
+        unreachable!("the weights add up")
+    }
+}
+
+/// What a sequence draws from: mostly its own family, if it has one.
+#[derive(Clone, Copy, Debug)]
+struct Mood<'g> {
+    generator: &'g Generator,
+    family: Option<&'g Pool>,
+}
+
+impl Generator {
+    /// Creates the generator of all patterns.
+    pub(super) fn new() -> Self {
+        let families = FAMILIES
+            .iter()
+            .filter(|family| !family.templates.is_empty());
+        Self {
+            common: Pool::new(TEMPLATES),
+            families: families.map(|family| Pool::new(family.templates)).collect(),
+        }
+    }
+
     /// Returns 20 to 60 commands of two clients.
     pub(super) fn sequence(&self, seed: u64) -> Sequence {
         let mut random = Random::new(seed);
         let length = 20 + random.index(41);
         let mut steps = Vec::with_capacity(length);
+        let mood = Mood {
+            generator: self,
+            family: (!one_in(&mut random, 5) && !self.families.is_empty())
+                .then(|| pick(&mut random, &self.families)),
+        };
+        steps.push(thresholds(&mut random));
         while steps.len() < length {
             let client = usize::from(one_in(&mut random, 8));
             if one_in(&mut random, 40) {
-                self.push_transaction(&mut random, &mut steps);
+                mood.push_transaction(&mut random, &mut steps);
             } else {
-                let words = self.command(&mut random);
+                let words = mood.command(&mut random);
                 steps.push(Step { client, words });
             }
         }
@@ -370,7 +429,9 @@ impl Generator {
         }
         Sequence { steps }
     }
+}
 
+impl Mood<'_> {
     /// Appends a transaction, sometimes disturbed by the other client.
     fn push_transaction(&self, random: &mut Random, steps: &mut Vec<Step>) {
         let mut push = |client: usize, words: Vec<Vec<u8>>| steps.push(Step { client, words });
@@ -402,10 +463,10 @@ impl Generator {
         let may_damage = words[0] != b"WAIT" && words.get(1).is_none_or(|word| word != b"SLEEP");
         // Both servers list all their commands, which are not the same.
         let may_damage = may_damage && words[0] != b"COMMAND";
-        if one_in(random, 8) && may_damage && words[0] != b"SCAN-ALL" {
+        if one_in(random, 8) && may_damage && !words[0].ends_with(b"SCAN-ALL") {
             damage(random, template, &mut words);
         }
-        if one_in(random, 10) && words[0] != b"SCAN-ALL" {
+        if one_in(random, 10) && !words[0].ends_with(b"SCAN-ALL") {
             words[0].make_ascii_lowercase();
         }
         lengthen_expiries(random, &mut words);
@@ -413,14 +474,32 @@ impl Generator {
     }
 
     fn template(&self, random: &mut Random) -> &Template {
-        let mut rest = random.below(self.weight);
-        for (weight, template) in &self.templates {
-            match rest.checked_sub(*weight) {
-                Some(left) => rest = left,
-                None => return template,
-            }
+        let families = &self.generator.families;
+        match self.family {
+            Some(family) if !one_in(random, 4) => family.draw(random),
+            Some(_) if one_in(random, 4) => pick(random, families).draw(random),
+            Some(_) | None => self.generator.common.draw(random),
         }
-        unreachable!("the weights add up")
+    }
+}
+
+/// Returns the command that chooses where values change their encoding: never, at once, or as usual.
+fn thresholds(random: &mut Random) -> Step {
+    let mut line = "CONFIG SET".to_owned();
+    for (directive, usual) in THRESHOLDS {
+        let value = match random.below(4) {
+            0 => "0",
+            1 => "1",
+            _ => usual,
+        };
+        line.push_str(&format!(" {directive} {value}"));
+    }
+    Step {
+        client: 0,
+        words: line
+            .split(' ')
+            .map(|word| word.as_bytes().to_vec())
+            .collect(),
     }
 }
 
@@ -450,7 +529,10 @@ fn word_of_kind(random: &mut Random, kind: &str) -> Vec<u8> {
         "count" => COUNTS,
         "name" => NAMES,
         "directive" => DIRECTIVES,
-        other => unreachable!("no words of kind {other}"),
+        other => FAMILIES
+            .iter()
+            .find_map(|family| (family.words)(other))
+            .unwrap_or_else(|| panic!("no words of kind {other}")),
     };
     // The first few words are the sane ones and should be common, or nothing ever succeeds.
     if one_in(random, 2) {

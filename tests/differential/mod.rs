@@ -1,6 +1,7 @@
 //! The same commands to Trestle and to Redis must get the same bytes back.
 //!
-//! In reading order: [`sequence`] is what is sent, [`template`] and [`generate`] make random ones,
+//! In reading order: [`sequence`] is what is sent, [`template`], [`families`] and
+//! [`generate`] make random ones,
 //! [`written`] has those that chance would not find, [`run`] sends them to all servers and shrinks
 //! what fails, [`rules`] says when two replies are equal, [`differences`] where they need not be,
 //! [`raw`] compares whole connections byte for byte: inline commands, protocol errors, closing.
@@ -9,6 +10,7 @@
 //! RESP3, once command by command and once pipelined.
 
 mod differences;
+mod families;
 mod generate;
 mod raw;
 mod rules;

@@ -65,34 +65,41 @@ impl Target {
         Ok(())
     }
 
-    /// Iterates over the whole keyspace and returns the keys, sorted and without repetition.
+    /// Iterates over the whole keyspace, or over one value, and returns the elements (fields and
+    /// members with what belongs to them), sorted and without repetition.
     ///
     /// An error is returned as such; a key of another database or a cursor that never becomes 0
     /// is an error of ours.
-    fn scan(&mut self, client: usize, options: &[Vec<u8>]) -> io::Result<String> {
+    fn scan(&mut self, client: usize, line: &[Vec<u8>]) -> io::Result<String> {
         const STEPS_MAX: usize = 100_000;
-        let mut keys = BTreeSet::new();
+        let mut elements = BTreeSet::new();
         let mut cursor = b"0".to_vec();
+        let name = line[0].strip_suffix(b"-ALL").unwrap_or(&line[0]);
+        // All but SCAN itself name a key before the cursor.
+        let before = if name == b"SCAN" { 1 } else { 2 };
+        let group = if matches!(name, b"HSCAN" | b"ZSCAN") {
+            2
+        } else {
+            1
+        };
         for _ in 0..STEPS_MAX {
-            let mut words = vec![b"SCAN".to_vec(), cursor.clone()];
-            words.extend_from_slice(options);
+            let mut words = line.to_vec();
+            words[0] = name.to_vec();
+            words.insert(before.min(words.len()), cursor.clone());
             match self.clients[client].try_request(&words)? {
                 Value::Array(parts) => match parts.as_slice() {
                     [Value::Bulk(next), Value::Array(found)] => {
-                        for key in found {
-                            let Value::Bulk(key) = key else {
-                                return Ok(format!("a key that is no string: {key:?}"));
-                            };
-                            keys.insert(key.escape_ascii().to_string());
+                        for parts in found.chunks(group) {
+                            elements.insert(format!("{parts:?}"));
                         }
                         cursor.clone_from(next);
                     }
-                    other => return Ok(format!("no cursor and keys: {other:?}")),
+                    other => return Ok(format!("no cursor and elements: {other:?}")),
                 },
                 other => return Ok(format!("{other:?}")),
             }
             if cursor == b"0" {
-                return Ok(format!("{keys:?}"));
+                return Ok(format!("{elements:?}"));
             }
         }
         Ok(format!("no end after {STEPS_MAX} steps"))
@@ -288,7 +295,7 @@ fn compare_scans(targets: &mut [Target], step: &Step, position: usize) -> Result
     let mut expected = String::new();
     for (index, target) in targets.iter_mut().enumerate() {
         let found = target
-            .scan(step.client, &step.words[1..])
+            .scan(step.client, &step.words)
             .map_err(|error| lost(index, position, &expected, &error))?;
         if index == 0 {
             expected = found;

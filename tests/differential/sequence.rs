@@ -10,14 +10,15 @@ pub(super) const CLIENT_COUNT: usize = 2;
 pub(super) struct Step {
     /// Who sends it.
     pub(super) client: usize,
-    /// Never empty. `SCAN-ALL` as first word stands for `SCAN` until the cursor is 0 again.
+    /// Never empty. `SCAN-ALL` as first word stands for `SCAN` until the cursor is 0 again;
+    /// `HSCAN-ALL`, `SSCAN-ALL` and `ZSCAN-ALL` likewise, with a key.
     pub(super) words: Vec<Vec<u8>>,
 }
 
 impl Step {
     /// Returns whether this stands for a whole iteration, not for one command.
     pub(super) fn is_scan(&self) -> bool {
-        self.words[0] == b"SCAN-ALL"
+        self.words[0].ends_with(b"SCAN-ALL")
     }
 }
 

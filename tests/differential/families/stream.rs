@@ -1,0 +1,8 @@
+//! Patterns for streams.
+
+use super::Family;
+
+pub(super) const FAMILY: Family = Family {
+    templates: &[],
+    words: |_| None,
+};
