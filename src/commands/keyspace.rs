@@ -41,7 +41,8 @@ fn flushall(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
     Ok(())
 }
 
-/// Accepts `ASYNC` and `SYNC`, which make no difference: memory is given back at once.
+/// Accepts `ASYNC` and `SYNC`, which make no difference: the keys are gone at once and their memory
+/// is given back in small steps.
 fn check_flush_mode(args: Args<'_>) -> Result<(), CommandError> {
     match (args.get(1), args.len()) {
         (None, _) => Ok(()),

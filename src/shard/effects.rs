@@ -83,6 +83,18 @@ pub struct KeyEvent {
     pub key: Box<[u8]>,
 }
 
+impl KeyEvent {
+    /// Returns the event of a key whose time was over.
+    pub(crate) fn expired(db: DbIndex, key: &[u8]) -> Self {
+        Self {
+            class: EventClass::EXPIRED,
+            name: "expired",
+            db,
+            key: key.into(),
+        }
+    }
+}
+
 /// What a change of a value amounts to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {

@@ -13,7 +13,9 @@
 
 use base::ids::DbIndex;
 
-use crate::Shard;
+use crate::effects::{EventClass, KeyEvent};
+use crate::entry::EntryRef;
+use crate::{Common, Shard};
 
 /// Slots looked at before the sweep decides whether to go on.
 const SLOTS_PER_STEP: usize = 512;
@@ -61,17 +63,29 @@ impl Shard {
             }
             let step = SLOTS_PER_STEP.min(slots - swept.slots);
             let (mut volatile, mut dead) = (0, 0);
-            let (now, watches) = (self.common.now, &mut self.common.watches);
-            let (cursor, looked_at) = dict.sweep(position.cursor, step, &mut |entry| {
+            let Common {
+                now,
+                watches,
+                lazy_free,
+                wanted_events,
+                events,
+                ..
+            } = &mut self.common;
+            let mut keep = |entry: EntryRef<'_>| {
                 volatile += 1;
-                if !entry.is_dead(now) {
+                if !entry.is_dead(*now) {
                     return true;
                 }
                 dead += 1;
                 watches.touch(db, entry.key());
+                if wanted_events.meets(EventClass::EXPIRED) {
+                    events.push(KeyEvent::expired(db, entry.key()));
+                }
                 removed(db, entry.key());
                 false
-            });
+            };
+            let mut apart = |value| lazy_free.value(value);
+            let (cursor, looked_at) = dict.sweep(position.cursor, step, &mut keep, &mut apart);
             self.sweep_position = if cursor == 0 {
                 databases_left -= 1;
                 self.next_database(position)

@@ -17,6 +17,7 @@ use types::string::{self, Origin};
 use crate::access;
 use crate::dict::{Dict, Place};
 use crate::digest::{self, Digest};
+use crate::effects::{EventClass, KeyEvent};
 use crate::entry::{EntryRef, INLINE_VALUE_BYTES_MAX, NewEntry, NewValue, ValueRef, WrongType};
 use crate::memory::Ledger;
 use crate::{Common, Key};
@@ -274,7 +275,7 @@ impl Db<'_> {
             return false;
         };
         self.changed(key);
-        drop(self.dict.remove(place));
+        self.remove_at(place);
         true
     }
 
@@ -339,7 +340,7 @@ impl Db<'_> {
     /// Removes the key without counting a change.
     pub(crate) fn discard(&mut self, key: Key<'_>) {
         if let Some(place) = self.live(key) {
-            drop(self.dict.remove(place));
+            self.remove_at(place);
         }
     }
 
@@ -443,7 +444,9 @@ impl Db<'_> {
         self.common
             .watches
             .touch_where(self.index, |key| dict.find(hasher.hash(key), key).is_some());
-        let len = self.dict.clear();
+        let old = self.dict.take_all();
+        let len = old.len();
+        self.common.lazy_free.dict(old);
         self.common.stats.dirty += base::cast::u64_from(len);
         len
     }
@@ -478,7 +481,17 @@ impl Db<'_> {
         self.common
             .watches
             .touch(self.index, self.dict.entry(place).key());
-        drop(self.dict.remove(place));
+        if self.common.wanted_events.meets(EventClass::EXPIRED) {
+            let key = self.dict.entry(place).key();
+            self.common.events.push(KeyEvent::expired(self.index, key));
+        }
+        self.remove_at(place);
+    }
+
+    /// Removes an entry and frees its value, a large one in steps.
+    pub(crate) fn remove_at(&mut self, place: Place) {
+        let value = self.dict.remove(place);
+        self.common.lazy_free.value(value);
     }
 
     #[inline]
@@ -508,7 +521,10 @@ impl Db<'_> {
 
     fn put(&mut self, key: Key<'_>, place: Option<Place>, new: NewEntry<'_>) {
         match place {
-            Some(place) => drop(self.dict.replace(place, new)),
+            Some(place) => {
+                let old = self.dict.replace(place, new);
+                self.common.lazy_free.value(old);
+            }
             None => self.dict.insert(key.hash, new),
         }
     }

@@ -12,7 +12,8 @@
 //! In reading order: [`keyspace`] is what commands call ([`values`] for
 //! other types than strings, [`loan`] for commands over several keys), `dict` finds entries, `segment` is
 //! a piece of it, [`entry`] is the
-//! layout of one key, `access` notes its use, [`expiry`] removes the dead, [`watches`] serves WATCH,
+//! layout of one key, `access` notes its use, [`expiry`] removes the dead, `lazy_free` gives large values
+//! back in steps, [`watches`] serves WATCH,
 //! [`memory`] counts bytes, [`digest`] compares data sets, [`effects`] counts what happened. Apart
 //! from all of them, [`locks`] orders the transactions that touch several shards.
 //!
@@ -28,6 +29,7 @@ pub mod effects;
 pub mod entry;
 pub mod expiry;
 pub mod keyspace;
+mod lazy_free;
 pub mod loan;
 pub mod locks;
 pub mod memory;
@@ -47,6 +49,7 @@ use crate::dict::Dict;
 use crate::effects::{EventClass, KeyEvent, Stats};
 use crate::expiry::SweepPosition;
 use crate::keyspace::Db;
+use crate::lazy_free::LazyFree;
 use crate::memory::Ledger;
 use crate::watches::Watches;
 
@@ -111,6 +114,7 @@ pub(crate) struct Common {
     pub(crate) wanted_events: EventClass,
     /// Events nobody has taken yet.
     pub(crate) events: Vec<KeyEvent>,
+    pub(crate) lazy_free: LazyFree,
 }
 
 /// All data of one core. See the head of this file.
@@ -150,6 +154,7 @@ impl Shard {
                 stats: Stats::default(),
                 wanted_events: options.events,
                 events: Vec::new(),
+                lazy_free: LazyFree::default(),
             },
             sweep_position: SweepPosition::default(),
         }
@@ -278,6 +283,19 @@ impl Shard {
     /// [`Options::events`].
     pub fn take_events(&mut self) -> Vec<KeyEvent> {
         std::mem::take(&mut self.common.events)
+    }
+
+    /// Frees a part, about `elements` elements, of what was removed and takes long to free. Returns
+    /// whether there is more. O(1) if there is nothing.
+    pub fn free_step(&mut self, elements: usize) -> bool {
+        self.common.lazy_free.step(elements)
+    }
+
+    /// Returns how many removed keys wait to be freed, and how many were freed that way.
+    #[must_use]
+    pub fn lazy_free_counts(&self) -> (u64, u64) {
+        let lazy_free = &self.common.lazy_free;
+        (lazy_free.pending(), lazy_free.freed())
     }
 
     /// Returns the counters since the shard was made or they were reset.

@@ -133,6 +133,16 @@ impl Slabs {
         }
     }
 
+    /// Gives the memory of one region back, although slabs of it may be taken: for an owner that is
+    /// about to go and looks at none of them any more. Returns whether there was one.
+    pub(crate) fn abandon_region(&mut self) -> bool {
+        let Some(region) = self.regions.pop() else {
+            return false;
+        };
+        release(&region);
+        true
+    }
+
     fn add_region(&mut self) {
         let wanted = (self.taken / REGION_SHARE).next_power_of_two();
         let region = Region::new(wanted.clamp(REGION_SLABS_MIN, REGION_SLABS_MAX));

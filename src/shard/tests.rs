@@ -8,6 +8,7 @@ use base::random::Random;
 use types::Value;
 use types::string::Origin;
 
+use crate::effects::{Change, EventClass};
 use crate::entry::{ValueRef, WrongType};
 use crate::keyspace::{Detached, Expiry};
 use crate::{Options, Shard};
@@ -410,6 +411,128 @@ fn random_key_is_alive_and_each_is_found() {
     shard.sweep(usize::MAX, &mut |_, _| {});
     assert_eq!(shard.db(DB).clear(), 10);
     assert_eq!(shard.db(DB).random_key(&mut random), None);
+}
+
+#[test]
+fn keys_of_a_database_are_freed_in_steps_after_it_is_empty() {
+    let mut shard = shard();
+    let long = vec![b'x'; 10_000];
+    for number in 0..20_000 {
+        let name = format!("key:{number}");
+        let key = shard.key(name.as_bytes());
+        let value = if number % 100 == 0 {
+            &long[..]
+        } else {
+            b"short"
+        };
+        shard.db(DB).set_string(key, value, Expiry::Clear);
+    }
+    assert_eq!(shard.db(DB).clear(), 20_000);
+    assert_eq!(shard.memory().total_bytes(), 0, "the ledger has let go");
+    assert_eq!(shard.lazy_free_counts().0, 20_000);
+    // A database that goes on to be used has nothing to do with the one that is freed.
+    set(&mut shard, b"key:5", b"new");
+    let mut steps = 0;
+    while shard.free_step(1000) {
+        steps += 1;
+    }
+    assert!((20..100).contains(&steps), "{steps} steps");
+    assert_eq!(shard.lazy_free_counts(), (0, 200));
+    assert!(!shard.free_step(1000));
+    let key = shard.key(b"key:5");
+    assert_eq!(shard.db(DB).peek(key).unwrap().string(), Ok(&b"new"[..]));
+}
+
+#[test]
+fn a_shard_may_go_while_it_frees() {
+    let mut shard = shard();
+    for number in 0..5000 {
+        set(
+            &mut shard,
+            format!("key:{number}").as_bytes(),
+            &[b'x'; 5000],
+        );
+    }
+    shard.db(DB).clear();
+    shard.free_step(1000);
+    assert!(shard.lazy_free_counts().0 > 0);
+}
+
+#[test]
+fn events_of_the_wanted_classes_are_kept_in_order() {
+    let mut shard = shard();
+    let options = Options {
+        events: EventClass::EXPIRED,
+        ..*shard.options()
+    };
+    shard.set_options(options);
+    let key = shard.key(b"key");
+    shard.db(DB).set_string(key, b"1", Expiry::At(NOON));
+    shard.db(DB).event(EventClass::GENERIC, "del", key);
+    shard.set_now(UnixMillis(NOON.0 + 1));
+    assert!(!shard.db(DB).contains(key));
+    let events = shard.take_events();
+    assert_eq!(events.len(), 1);
+    assert_eq!((events[0].name, &*events[0].key), ("expired", &b"key"[..]));
+    assert!(shard.take_events().is_empty());
+}
+
+#[test]
+fn a_loan_that_was_not_changed_leaves_no_trace() {
+    let mut shard = shard();
+    let long = vec![b'x'; 10_000];
+    for value in [&b"short"[..], &long] {
+        set(&mut shard, b"key", value);
+        let key = shard.key(b"key");
+        let version = shard.watch(DB, b"key");
+        let (dirty, memory) = (shard.stats().dirty, shard.memory());
+        let loan = shard.db(DB).lend(key, true, true);
+        assert_eq!(loan.string(), Ok(Some(value)));
+        assert_eq!(shard.db(DB).peek(key).unwrap().type_name(), "string");
+        shard.db(DB).settle(key, loan);
+        assert_eq!(shard.db(DB).peek(key).unwrap().string(), Ok(value));
+        assert_eq!(shard.watch_version(DB, b"key"), version);
+        assert_eq!(shard.stats().dirty, dirty);
+        assert_eq!(shard.memory(), memory);
+        shard.unwatch(DB, b"key");
+    }
+}
+
+#[test]
+fn a_changed_loan_is_stored_removed_or_new() {
+    let mut shard = shard();
+    set(&mut shard, b"gone", &[b'x'; 10_000]);
+    set(&mut shard, b"changed", b"old");
+    let change = Change::of(1, EventClass::STRING, "set");
+    let cases: [(&[u8], Option<&[u8]>); 3] = [
+        (b"gone", None),
+        (b"changed", Some(b"new")),
+        (b"made", Some(b"1")),
+    ];
+    for (name, after) in cases {
+        let key = shard.key(name);
+        let dirty = shard.stats().dirty;
+        let mut loan = shard.db(DB).lend(key, false, false);
+        loan.replace(after.map(|bytes| Value::String(bytes.to_vec())), change);
+        shard.db(DB).settle(key, loan);
+        let now = shard
+            .db(DB)
+            .peek(key)
+            .map(|entry| entry.string().unwrap().to_vec());
+        assert_eq!(now.as_deref(), after);
+        assert_eq!(shard.stats().dirty, dirty + 1);
+    }
+}
+
+#[test]
+fn a_key_removed_during_its_loan_stays_removed() {
+    let mut shard = shard();
+    set(&mut shard, b"key", &[b'x'; 10_000]);
+    let key = shard.key(b"key");
+    let loan = shard.db(DB).lend(key, false, false);
+    assert!(shard.db(DB).remove(key));
+    shard.db(DB).settle(key, loan);
+    assert!(!shard.db(DB).contains(key));
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl Db<'_> {
             self.note_change(key, change);
         }
         if is_void {
-            drop(self.dict.remove(place));
+            self.remove_at(place);
             self.event(EventClass::GENERIC, "del", key);
         }
         Ok(result)

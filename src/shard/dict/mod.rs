@@ -100,6 +100,8 @@ pub(crate) struct Dict {
     heap: Heap,
     pool: Pool,
     hasher: KeyHasher,
+    /// Words of the directory whose segments [`Dict::free_step`] has freed already.
+    freed_words: usize,
 }
 
 /// A point of a scan, unpacked.
@@ -143,6 +145,7 @@ impl Dict {
             heap: Heap::default(),
             pool: Pool::default(),
             hasher,
+            freed_words: 0,
         }
     }
 
@@ -337,13 +340,41 @@ impl Dict {
         self.heap.destroy(entry)
     }
 
-    /// Removes all entries. O(entries).
-    pub(crate) fn clear(&mut self) -> usize {
-        let len = self.len;
-        // A new dict has one segment; the old one is emptied as it is dropped.
+    /// Leaves an empty dict behind and returns the old one.
+    pub(crate) fn take_all(&mut self) -> Self {
         let empty = Self::new(self.hasher.clone());
-        drop(std::mem::replace(self, empty));
-        len
+        std::mem::replace(self, empty)
+    }
+
+    /// Frees about `entries` entries of a dict that nobody will look at again, and hands the values
+    /// that lay apart to `apart`. Returns whether there is more to free. O(`entries`) but for the
+    /// memory of one region of slabs, at most 4 MiB.
+    pub(crate) fn free_step(&mut self, entries: usize, apart: &mut dyn FnMut(Box<Value>)) -> bool {
+        let mut freed = 0;
+        while freed < entries && self.freed_words < self.directory.len() {
+            freed += 1 + self.free_segment_at(self.freed_words, apart);
+        }
+        self.freed_words < self.directory.len() || self.heap.slabs.abandon_region()
+    }
+
+    /// Frees the segment whose first word this is, with its entries; returns how many there were.
+    fn free_segment_at(&mut self, word: usize, apart: &mut dyn FnMut(Box<Value>)) -> usize {
+        let segment = self.directory[word].alias();
+        self.freed_words = word + self.run_of(&segment);
+        let mut freed = 0;
+        for (_, slot) in segment.used_slots(0) {
+            // SAFETY: the slot owns this entry, and nobody looks at it again: no segment before
+            // `freed_words` is visited a second time.
+            let entry = unsafe { Entry::at(address_of(slot)) };
+            if let Some(value) = self.heap.destroy(entry) {
+                apart(value);
+            }
+            freed += 1;
+        }
+        if segment.buckets() > BUCKETS_SPLIT {
+            segment.free(&mut self.pool, &mut self.heap.slabs);
+        }
+        freed
     }
 
     /// Shows about `count` entries from `cursor` on; returns where to go on, 0 at the end. See the
@@ -394,8 +425,8 @@ impl Dict {
     }
 
     /// Looks at about `slots` slots from `cursor` on, shows the entries that carry an expiry, and
-    /// removes those for which `keep` returns false. Returns where to go on, 0 at the end, and how
-    /// many slots it looked at.
+    /// removes those for which `keep` returns false; their values that lay apart go to `apart`. Returns
+    /// where to go on, 0 at the end, and how many slots it looked at.
     ///
     /// The cursor has the form of [`Dict::scan`]'s; entries that move meanwhile may be missed.
     pub(crate) fn sweep(
@@ -403,6 +434,7 @@ impl Dict {
         cursor: u64,
         slots: usize,
         keep: &mut dyn FnMut(EntryRef<'_>) -> bool,
+        apart: &mut dyn FnMut(Option<Box<Value>>),
     ) -> (u64, usize) {
         if self.directory.is_empty() {
             return (0, 0);
@@ -421,7 +453,7 @@ impl Dict {
             let whole = end == segment.buckets();
             looked_at += (end - bucket) * 8;
             if segment.volatile() > 0 {
-                self.sweep_buckets(word, bucket * 8..end * 8, keep);
+                self.sweep_buckets(word, bucket * 8..end * 8, keep, apart);
             }
             if !whole {
                 return (Cursor::pack(depth, start, next_tag), looked_at);
@@ -450,11 +482,12 @@ impl Dict {
         word: usize,
         positions: std::ops::Range<usize>,
         keep: &mut dyn FnMut(EntryRef<'_>) -> bool,
+        apart: &mut dyn FnMut(Option<Box<Value>>),
     ) {
         for position in positions {
             let slot = self.directory[word].slot(position);
             if slot & VOLATILE != 0 && !keep(self.at(address_of(slot))) {
-                drop(self.take(Place { word, position }));
+                apart(self.take(Place { word, position }));
             }
         }
     }
@@ -671,18 +704,8 @@ impl Dict {
 
 impl Drop for Dict {
     fn drop(&mut self) {
-        let mut word = 0;
-        while word < self.directory.len() {
-            let segment = self.directory[word].alias();
-            word += self.run_of(&segment);
-            for (_, slot) in segment.used_slots(0) {
-                // SAFETY: the slot owns this entry, and nobody looks at it again.
-                let entry = unsafe { Entry::at(address_of(slot)) };
-                drop(self.heap.destroy(entry));
-            }
-            if segment.buckets() > BUCKETS_SPLIT {
-                segment.free(&mut self.pool, &mut self.heap.slabs);
-            }
+        while self.freed_words < self.directory.len() {
+            self.free_segment_at(self.freed_words, &mut |value| drop(value));
         }
         // All other segments go with their slabs.
     }

@@ -232,7 +232,7 @@ fn any_cursor_is_harmless() {
         let mut shown = 0;
         dict.scan(cursor, 10, &mut |_| shown += 1);
         assert!(shown < 40);
-        dict.sweep(cursor, 10, &mut |_| true);
+        dict.sweep(cursor, 10, &mut |_| true, &mut drop);
     }
 }
 
@@ -245,10 +245,11 @@ fn sweep_comes_round_and_removes_what_it_may() {
     }
     let (mut cursor, mut calls, mut shown) = (0, 0, 0);
     loop {
-        let (next, slots) = dict.sweep(cursor, 100, &mut |entry| {
+        let mut keep = |entry: EntryRef<'_>| {
             shown += 1;
             entry.expire_at().unwrap().0 % 4 == 0
-        });
+        };
+        let (next, slots) = dict.sweep(cursor, 100, &mut keep, &mut drop);
         assert!(slots <= 104, "{slots}");
         calls += 1;
         assert!(calls < 2000);

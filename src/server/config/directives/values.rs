@@ -91,45 +91,35 @@ pub(super) static MEMORY: &[D] = &[
         "lazyfree-lazy-eviction",
         Kind::Bool,
         "no",
-        Meaningless(
-            "every core frees what it owns itself; there is no background thread to hand memory to",
-        ),
+        Meaningless("a large value is always freed in small steps, by the core that owned it"),
         "Whether Redis frees evicted values in the background.",
     ),
     D::live(
         "lazyfree-lazy-expire",
         Kind::Bool,
         "no",
-        Meaningless(
-            "every core frees what it owns itself; there is no background thread to hand memory to",
-        ),
+        Meaningless("a large value is always freed in small steps, by the core that owned it"),
         "Whether Redis frees expired values in the background.",
     ),
     D::live(
         "lazyfree-lazy-server-del",
         Kind::Bool,
         "no",
-        Meaningless(
-            "every core frees what it owns itself; there is no background thread to hand memory to",
-        ),
+        Meaningless("a large value is always freed in small steps, by the core that owned it"),
         "Whether Redis frees overwritten values in the background.",
     ),
     D::live(
         "lazyfree-lazy-user-del",
         Kind::Bool,
         "no",
-        Meaningless(
-            "every core frees what it owns itself; there is no background thread to hand memory to",
-        ),
+        Meaningless("a large value is always freed in small steps, by the core that owned it"),
         "Whether DEL of Redis frees in the background.",
     ),
     D::live(
         "lazyfree-lazy-user-flush",
         Kind::Bool,
         "no",
-        Meaningless(
-            "every core frees what it owns itself; there is no background thread to hand memory to",
-        ),
+        Meaningless("a large value is always freed in small steps, by the core that owned it"),
         "Whether FLUSHALL of Redis frees in the background.",
     ),
     D::live(

@@ -78,6 +78,8 @@ pub(crate) struct CoreFacts {
     /// Those that have keys.
     pub(crate) databases: Vec<DatabaseFacts>,
     pub(crate) ledger: Ledger,
+    /// Keys that wait to be freed, and that were freed in steps.
+    pub(crate) lazy_free: (u64, u64),
     pub(crate) clients: ClientFacts,
     pub(crate) host: coordinator::host::Counters,
     pub(crate) transactions: coordinator::transaction::Counters,
@@ -127,6 +129,7 @@ impl CoreFacts {
             stats: *core.engine.host.shard.stats(),
             databases,
             ledger: core.engine.host.shard.memory(),
+            lazy_free: core.engine.host.shard.lazy_free_counts(),
             clients,
             host: core.engine.host.counters,
             transactions: core.engine.transactions.counters,

@@ -105,11 +105,9 @@ pub(super) fn section(core: &Core, facts: &Facts, lines: &mut Lines) {
     lines.field("mem_clients_normal", figures.clients);
     lines.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
     lines.field("mem_allocator", runtime::memory::allocator_name());
-    lines.zeros(&[
-        "active_defrag_running",
-        "lazyfree_pending_objects",
-        "lazyfreed_objects",
-    ]);
+    lines.zeros(&["active_defrag_running"]);
+    lines.field("lazyfree_pending_objects", facts.sum(|it| it.lazy_free.0));
+    lines.field("lazyfreed_objects", facts.sum(|it| it.lazy_free.1));
 }
 
 /// There are no scripts.
