@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::control;
 use crate::cron;
 use crate::engine::{CoreMessage, Engine, Part, read_origin};
+use crate::eviction;
 use crate::gather::{Asker, Finish, Finished, Gather};
 use crate::layer_options;
 use crate::observe::slow_log;
@@ -109,6 +110,7 @@ impl Core {
     /// Runs one turn. Returns whether there was anything to do.
     fn turn(&mut self) -> bool {
         self.engine.begin_turn();
+        eviction::review(&mut self.engine);
         let mut is_busy = self.net.receive(&mut self.engine);
         is_busy |= self.receive_messages();
         is_busy |= crate::timers::fire(self);

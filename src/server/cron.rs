@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use base::clock::Monotonic;
 
 use crate::core_loop::Core;
+use crate::eviction;
 use crate::observe::latency::EXPIRE_CYCLE;
 
 /// Slots that one step of the expiry sweep looks at per unit of `active-expire-effort`.
@@ -46,12 +47,12 @@ fn review_monitors(core: &mut Core) {
     core.engine.observed.has_monitors = count > 0;
 }
 
-/// Takes notice of how much memory is used, and of whether that is too much.
+/// Takes notice of how much memory is used, and makes room where that is too much.
 pub fn review_memory(core: &mut Core) {
-    let limit = core.engine.config.settings().memory_bytes_max;
     let used = runtime::memory::allocated_bytes();
     core.engine.observed.note_memory(used);
-    core.engine.observed.is_out_of_memory = limit > 0 && base::cast::u64_from(used) > limit;
+    core.engine.observed.has_memory_limit = core.engine.config.settings().memory_bytes_max > 0;
+    eviction::review(&mut core.engine);
 }
 
 fn close_idle_clients(core: &mut Core, now: Monotonic) {

@@ -31,6 +31,7 @@ use shard::locks::Claim;
 
 use crate::control::{self, Answer, ControlContext, debug};
 use crate::engine::{Engine, Hint, origin_of};
+use crate::eviction;
 use crate::gather::Asker;
 use crate::observe::slow_log;
 use crate::session::{Replies, Session};
@@ -625,10 +626,10 @@ impl Engine {
         }
     }
 
-    /// Returns whether writes are refused for lack of memory.
+    /// Returns whether writes are refused for lack of memory; evicts what may be evicted.
     #[inline]
-    fn is_out_of_memory(&self) -> bool {
-        self.observed.is_out_of_memory
+    fn is_out_of_memory(&mut self) -> bool {
+        self.observed.has_memory_limit && !eviction::make_room(self)
     }
 }
 

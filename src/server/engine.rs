@@ -23,6 +23,7 @@ use runtime::socket_ring::SocketId;
 use crate::config::Config;
 use crate::control::monitor::ShownLater;
 use crate::core_loop::Core;
+use crate::eviction::ShardMemory;
 use crate::gather::{Asker, Gather, Gathers};
 use crate::observe::Observed;
 use crate::running::Running;
@@ -77,6 +78,8 @@ pub struct Shared {
     pub slow_numbers: Arc<AtomicU64>,
     /// Bytes that were allocated when the last core was ready.
     pub startup_bytes: AtomicUsize,
+    /// By shard: what the cores tell each other to keep within `maxmemory`.
+    pub shard_memory: Box<[ShardMemory]>,
     /// When the process started.
     pub started_at: UnixMillis,
     /// The same on the clock that never goes back.

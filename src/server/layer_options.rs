@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use runtime::idle::IdleOptions;
 use shard::effects::EventClass;
+use shard::eviction::EvictionOrder;
 
 use crate::config::Config;
 
@@ -20,7 +21,9 @@ pub fn shard(config: &Config, hash_seed: (u64, u64)) -> shard::Options {
         databases: settings.databases,
         hash_seed,
         bulk_bytes_max: settings.bulk_bytes_max,
-        lfu: false,
+        lfu: settings
+            .memory_policy
+            .is_some_and(|policy| policy.order == EvictionOrder::LeastFrequent),
         lfu_log_factor: settings.lfu_log_factor,
         lfu_decay_minutes: settings.lfu_decay_minutes,
         limits: settings.limits,

@@ -15,6 +15,7 @@ pub mod core_loop;
 pub mod cron;
 pub mod dispatch;
 pub mod engine;
+pub mod eviction;
 pub mod gather;
 pub mod layer_options;
 pub mod logging;

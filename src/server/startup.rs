@@ -22,6 +22,7 @@ use shard::Shard;
 use crate::config::Config;
 use crate::core_loop::Core;
 use crate::engine::{CoreMessage, Engine, Shared};
+use crate::eviction::ShardMemory;
 use crate::layer_options;
 use crate::table::CommandTable;
 
@@ -284,6 +285,7 @@ pub fn shared(config: &Config, shard_count: u16) -> Shared {
     let (three, _) = runtime::clock::random_seed();
     let first = config.settings().shard_ports;
     Shared {
+        shard_memory: (0..shard_count).map(|_| ShardMemory::new()).collect(),
         tx_ids: TxIds::default(),
         client_count: AtomicUsize::new(0),
         client_ids: AtomicU64::new(0),

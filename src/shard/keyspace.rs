@@ -404,7 +404,7 @@ impl Db<'_> {
     /// Returns a live key, each about equally likely; `None` if there is none.
     pub fn random_key(&mut self, random: &mut Random) -> Option<&[u8]> {
         let place = loop {
-            let place = self.dict.random(random)?;
+            let place = self.dict.random(random, false)?;
             if !self.dict.entry(place).is_dead(self.common.now) {
                 break place;
             }

@@ -12,7 +12,8 @@
 //! In reading order: [`keyspace`] is what commands call ([`values`] for
 //! other types than strings, [`loan`] for commands over several keys), `dict` finds entries, `segment` is
 //! a piece of it, [`entry`] is the
-//! layout of one key, `access` notes its use, [`expiry`] removes the dead, `lazy_free` gives large values
+//! layout of one key, `access` notes its use, [`expiry`] removes
+//! the dead, [`eviction`] what there is no room for, `lazy_free` gives large values
 //! back in steps, [`watches`] serves WATCH,
 //! [`memory`] counts bytes, [`digest`] compares data sets, [`effects`] counts what happened. Apart
 //! from all of them, [`locks`] orders the transactions that touch several shards.
@@ -27,6 +28,7 @@ mod dict;
 pub mod digest;
 pub mod effects;
 pub mod entry;
+pub mod eviction;
 pub mod expiry;
 pub mod keyspace;
 mod lazy_free;
@@ -47,6 +49,7 @@ use types::Limits;
 use crate::access::Policy;
 use crate::dict::Dict;
 use crate::effects::{EventClass, KeyEvent, Stats};
+use crate::eviction::EvictionPool;
 use crate::expiry::SweepPosition;
 use crate::keyspace::Db;
 use crate::lazy_free::LazyFree;
@@ -125,6 +128,7 @@ pub struct Shard {
     databases: Vec<Dict>,
     common: Common,
     sweep_position: SweepPosition,
+    eviction_pool: EvictionPool,
 }
 
 impl Shard {
@@ -157,6 +161,7 @@ impl Shard {
                 lazy_free: LazyFree::default(),
             },
             sweep_position: SweepPosition::default(),
+            eviction_pool: EvictionPool::default(),
         }
     }
 

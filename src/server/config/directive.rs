@@ -28,8 +28,6 @@ pub struct Directive {
     pub change: Change,
     /// Whether it does something.
     pub status: Status,
-    /// The only accepted words of a choice, and what the others wait for; empty if all are.
-    pub only: (&'static [&'static str], &'static str),
     /// True if CONFIG does not know it.
     pub is_file_only: bool,
     /// One sentence about it.
@@ -82,7 +80,6 @@ impl Directive {
             default,
             change: Change::Live,
             status,
-            only: (&[], ""),
             is_file_only: false,
             summary,
         }
@@ -116,16 +113,6 @@ impl Directive {
     /// Gives it more names.
     pub(super) const fn alias(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
-        self
-    }
-
-    /// Restricts a choice to the words that work; `feature` is what the others wait for.
-    pub(super) const fn only(
-        mut self,
-        words: &'static [&'static str],
-        feature: &'static str,
-    ) -> Self {
-        self.only = (words, feature);
         self
     }
 
@@ -189,10 +176,6 @@ impl Directive {
     /// Says why `value` is refused although it is valid, or `None` if it is accepted.
     #[must_use]
     pub fn refusal(&self, value: &Value) -> Option<String> {
-        let (words, feature) = self.only;
-        if !words.is_empty() && !words.contains(&value.as_text()) {
-            return Some(not_built(feature));
-        }
         match self.status {
             Status::NotYet(feature) if *value != self.default_value() => Some(not_built(feature)),
             Status::NotYet(_)

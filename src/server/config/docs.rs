@@ -67,17 +67,11 @@ fn row(directive: &Directive) -> String {
 }
 
 fn state(directive: &Directive) -> String {
-    match (directive.status, directive.only) {
-        (Status::Works(_), ([], _)) => "works".to_owned(),
-        (Status::Works(_), (words, feature)) => {
-            format!(
-                "works with {}; {feature} is not built yet",
-                words.join(", ")
-            )
-        }
-        (Status::NotYet(feature), _) => format!("not built yet: {feature}"),
-        (Status::Dormant { switch }, _) => format!("no effect while `{switch}` is at its default"),
-        (Status::Meaningless(why), _) => format!("meaningless: {why}"),
+    match directive.status {
+        Status::Works(_) => "works".to_owned(),
+        Status::NotYet(feature) => format!("not built yet: {feature}"),
+        Status::Dormant { switch } => format!("no effect while `{switch}` is at its default"),
+        Status::Meaningless(why) => format!("meaningless: {why}"),
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use shard::eviction::EvictionPolicy;
+
 use super::value::{BindAddress, BufferLimit, Value};
 
 /// The working configuration of the server.
@@ -44,8 +46,12 @@ pub struct Settings {
     pub output_limits: OutputLimits,
     /// Memory the data may take, in bytes; 0 means no limit.
     pub memory_bytes_max: u64,
-    /// What happens at that limit.
-    pub memory_policy: MemoryPolicy,
+    /// What is evicted at that limit; writes are refused if nothing is.
+    pub memory_policy: Option<EvictionPolicy>,
+    /// Keys that are compared to find one to evict.
+    pub eviction_samples: usize,
+    /// How long eviction may hold up other work, 0 to 100.
+    pub eviction_tenacity: u32,
     /// How slowly the access counter of LFU grows.
     pub lfu_log_factor: u32,
     /// Minutes after which the access counter of LFU falls by one.
@@ -108,13 +114,6 @@ pub enum Access {
     Local,
 }
 
-/// What happens when the data would exceed its limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MemoryPolicy {
-    /// Writes are refused.
-    NoEviction,
-}
-
 /// The least important message that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
@@ -162,7 +161,9 @@ impl Settings {
             query_bytes_max: 0,
             output_limits: OutputLimits::default(),
             memory_bytes_max: 0,
-            memory_policy: MemoryPolicy::NoEviction,
+            memory_policy: None,
+            eviction_samples: 1,
+            eviction_tenacity: 0,
             lfu_log_factor: 0,
             lfu_decay_minutes: 0,
             limits: types::Limits::default(),

@@ -1,7 +1,7 @@
 //! Latency events: what took longer than `latency-monitor-threshold`, by kind of event.
 //!
 //! Kinds are those of Redis that can happen here: `command` and `fast-command` for commands,
-//! `expire-cycle` for the sweep of dead keys. Per kind and second the longest time is kept.
+//! `expire-cycle` for the sweep of dead keys, `eviction-cycle` for eviction. Per kind and second the longest time is kept.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,6 +15,9 @@ pub const FAST_COMMAND: &str = "fast-command";
 
 /// A round of the sweep of dead keys took long.
 pub const EXPIRE_CYCLE: &str = "expire-cycle";
+
+/// A round of eviction took long.
+pub const EVICTION_CYCLE: &str = "eviction-cycle";
 
 /// Seconds kept per kind, as in Redis.
 const SAMPLES_MAX: usize = 160;

@@ -53,8 +53,10 @@ pub struct Observed {
     pub is_tracking: bool,
     /// Somebody listens to `MONITOR`.
     pub has_monitors: bool,
-    /// `maxmemory` is exceeded.
-    pub is_out_of_memory: bool,
+    /// `maxmemory` is set, so writes have to ask for room.
+    pub has_memory_limit: bool,
+    /// When this core last told the others that memory is short.
+    pub eviction_asked_at: Monotonic,
     /// Dead keys are swept (`DEBUG SET-ACTIVE-EXPIRE`).
     pub is_expiring: bool,
     /// Most bytes ever allocated, as seen by the rounds of housekeeping.
@@ -125,7 +127,8 @@ impl Observed {
             latency: latency::Events::new(settings.latency_monitor_ms),
             is_tracking: settings.is_latency_tracked,
             has_monitors: false,
-            is_out_of_memory: false,
+            eviction_asked_at: Monotonic::default(),
+            has_memory_limit: settings.memory_bytes_max > 0,
             is_expiring: true,
             peak_bytes: 0,
             accepted: 0,

@@ -492,15 +492,17 @@ impl Dict {
         }
     }
 
-    /// Returns the place of an entry, each about equally likely; `None` if there is none.
-    pub(crate) fn random(&self, random: &mut Random) -> Option<Place> {
-        if self.len == 0 {
+    /// Returns the place of an entry, of one with an expiry if `volatile`, each about equally likely;
+    /// `None` if there is none.
+    pub(crate) fn random(&self, random: &mut Random, volatile: bool) -> Option<Place> {
+        if self.len == 0 || (volatile && self.expires == 0) {
             return None;
         }
+        let fits = |slot: u64| address_of(slot) != 0 && (!volatile || slot & VOLATILE != 0);
         for _ in 0..RANDOM_TRIES {
             let word = random.index(self.directory.len());
             let position = random.index(self.directory[word].slots());
-            if address_of(self.directory[word].slot(position)) != 0 {
+            if fits(self.directory[word].slot(position)) {
                 return Some(Place { word, position });
             }
         }
@@ -508,7 +510,12 @@ impl Dict {
         (start..self.directory.len())
             .chain(0..start)
             .find_map(|word| {
-                let (position, _) = self.directory[word].used_slots(0).next()?;
+                let segment = &self.directory[word];
+                if volatile && segment.volatile() == 0 {
+                    return None;
+                }
+                let mut slots = segment.used_slots(0);
+                let (position, _) = slots.find(|(_, slot)| fits(*slot))?;
                 Some(Place { word, position })
             })
     }

@@ -1,14 +1,31 @@
 //! Directives of the data in memory: its limit, its expiry, its encodings, scripts.
 
+use shard::eviction::{EvictionOrder, EvictionPolicy};
+
 use super::{COUNT, PERCENT, POSITIVE, SIZE, SIZE_ANY, SIZE_POSITIVE, SMALL};
 use crate::config::directive::Directive as D;
 use crate::config::directive::Status::{Dormant, Meaningless, NotYet, Works};
-use crate::config::settings::MemoryPolicy;
 use crate::config::value::{Kind, Value};
 
 /// Reads a size or count of a directive that was checked before.
 fn size(value: &Value) -> usize {
     base::cast::usize_from(value.u64())
+}
+
+/// Reads the word of `maxmemory-policy`.
+fn eviction_policy(word: &str) -> Option<EvictionPolicy> {
+    let (keys, order) = word.split_once('-')?;
+    let order = match order {
+        "lru" => EvictionOrder::LeastRecent,
+        "lfu" => EvictionOrder::LeastFrequent,
+        "random" => EvictionOrder::Random,
+        "ttl" => EvictionOrder::SoonestDead,
+        _ => return None,
+    };
+    Some(EvictionPolicy {
+        volatile_only: keys == "volatile",
+        order,
+    })
 }
 
 pub(super) static MEMORY: &[D] = &[
@@ -33,27 +50,22 @@ pub(super) static MEMORY: &[D] = &[
             "noeviction",
         ]),
         "noeviction",
-        Works(|s, _| s.memory_policy = MemoryPolicy::NoEviction),
+        Works(|s, v| s.memory_policy = eviction_policy(v.as_text())),
         "What happens to a write when the data is at its limit.",
     )
-    .toml(&["storage.max_memory_policy"])
-    .only(&["noeviction"], "eviction"),
+    .toml(&["storage.max_memory_policy"]),
     D::live(
         "maxmemory-samples",
         POSITIVE,
         "5",
-        Dormant {
-            switch: "maxmemory-policy",
-        },
+        Works(|s, v| s.eviction_samples = size(v)),
         "Keys that are compared to find one to evict.",
     ),
     D::live(
         "maxmemory-eviction-tenacity",
         PERCENT,
         "10",
-        Dormant {
-            switch: "maxmemory-policy",
-        },
+        Works(|s, v| s.eviction_tenacity = v.u32()),
         "How long eviction may hold up other work.",
     ),
     D::live(

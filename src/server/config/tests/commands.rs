@@ -171,9 +171,9 @@ fn config_set_refuses_what_is_not_built() {
     check("appendonly", "yes", "the append-only log is not built yet");
     check("save", "900 1", "saving of snapshots is not built yet");
     check(
-        "maxmemory-policy",
-        "allkeys-lru",
-        "eviction is not built yet",
+        "activedefrag",
+        "yes",
+        "active defragmentation is not built yet",
     );
     let mut config = Config::defaults();
     let accepted = [

@@ -185,11 +185,6 @@ fn redis_conf_errors_name_file_line_and_nearest_directive() {
         "r.conf:2: appendonly: the append-only log is not built yet; the only accepted value is 'no'",
     );
     check(
-        "maxmemory-policy allkeys-lru\n",
-        "r.conf:1: maxmemory-policy: eviction is not built yet; the only accepted value is \
-         'noeviction'",
-    );
-    check(
         "include x y\n",
         "r.conf:1: include: wrong number of arguments",
     );
