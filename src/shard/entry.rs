@@ -32,10 +32,10 @@ use std::ptr::NonNull;
 use base::cast;
 use base::clock::UnixMillis;
 use types::Value;
+use types::memory::allocated_bytes;
 use types::string::{self, Origin};
 
 use crate::access;
-use crate::memory::allocated_bytes;
 use crate::slab::{BLOCK_BYTES_MAX, Blocks, Slabs};
 
 /// Longer values are kept apart from their keys, in bytes.

@@ -227,8 +227,8 @@ impl Db<'_> {
                 let len = string::overwrite(value, offset, bytes);
                 let after = value.capacity();
                 heap.resized(
-                    crate::memory::allocated_bytes(before),
-                    crate::memory::allocated_bytes(after),
+                    types::memory::allocated_bytes(before),
+                    types::memory::allocated_bytes(after),
                 );
                 entry.set_origin(Origin::Edited);
                 return Some(len);

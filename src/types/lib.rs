@@ -16,10 +16,12 @@ pub mod hash;
 pub mod limits;
 pub mod list;
 pub mod listpack;
+pub mod memory;
 pub mod set;
 pub mod sorted_set;
 pub mod stream;
 pub mod string;
+pub mod table;
 
 pub use crate::limits::Limits;
 

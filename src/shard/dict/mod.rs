@@ -49,9 +49,10 @@ use base::clock::UnixMillis;
 use base::hash::KeyHasher;
 use base::random::Random;
 use types::Value;
+use types::memory::allocated_bytes;
 
 use crate::entry::{Entry, EntryRef, Heap, NewEntry};
-use crate::memory::{Ledger, allocated_bytes};
+use crate::memory::Ledger;
 use crate::segment::{
     self, BUCKETS_SPLIT, Pool, Range, Segment, VOLATILE, address_of, slot_of, tag_in, tag_of,
 };
