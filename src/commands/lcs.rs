@@ -18,40 +18,34 @@ use crate::spec::{
 use crate::words;
 
 /// The commands of this family.
-pub const COMMANDS: &[ShardCommand] = &[ShardCommand::new(LCS, Spread::Plan(Plan::Lcs), lcs)];
+pub const COMMANDS: &[ShardCommand] = &[ShardCommand::new(LCS, Spread::Plan(Plan::Lend), lcs)];
 
 /// The refusal if one of the keys holds no string; it comes before every check of options.
-pub const NOT_STRINGS: CommandError =
+const NOT_STRINGS: CommandError =
     CommandError::Text("ERR The specified keys must contain string values");
 
 /// The options of LCS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+struct Options {
     /// Reply with the length only.
-    pub length_only: bool,
+    length_only: bool,
     /// Reply with the positions of the common pieces.
-    pub positions: bool,
+    positions: bool,
     /// Leave out pieces shorter than this many bytes.
-    pub piece_bytes_min: i64,
+    piece_bytes_min: i64,
     /// Say how long each piece is.
-    pub with_lengths: bool,
+    with_lengths: bool,
 }
 
 fn lcs(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let first = string_of(context, args.word(1))?;
-    let second = string_of(context, args.word(2))?;
+    let ids = [1, 2].map(|word| context.borrow(args.word(word), true));
+    let loans = &context.loans;
+    let strings = ids.map(|id| loans.get(id).string().or(Err(NOT_STRINGS)));
+    let [first, second] = strings;
+    let (first, second) = (first?.unwrap_or_default(), second?.unwrap_or_default());
     let options = parse_options(args)?;
     let bytes_max = context.shard.options().bulk_bytes_max;
-    reply_with(&mut context.reply, &first, &second, options, bytes_max)
-}
-
-/// Copies the string at `key`, empty if there is none.
-fn string_of(context: &mut Context<'_>, key: &[u8]) -> Result<Vec<u8>, CommandError> {
-    let key = context.shard.key(key);
-    match context.shard.db(context.db).lookup(key, context.touch) {
-        Some(entry) => entry.string().map(<[u8]>::to_vec).or(Err(NOT_STRINGS)),
-        None => Ok(Vec::new()),
-    }
+    reply_with(&mut context.reply, first, second, options, bytes_max)
 }
 
 /// Reads the options behind both keys of an LCS request.
@@ -59,7 +53,7 @@ fn string_of(context: &mut Context<'_>, key: &[u8]) -> Result<Vec<u8>, CommandEr
 /// # Errors
 ///
 /// [`CommandError::Syntax`], [`CommandError::NotInteger`], or a text if `LEN` and `IDX` are both there.
-pub fn parse_options(args: Args<'_>) -> Result<Options, CommandError> {
+fn parse_options(args: Args<'_>) -> Result<Options, CommandError> {
     let mut options = Options::default();
     let mut index = 3;
     while let Some(word) = args.get(index) {
@@ -92,7 +86,7 @@ pub fn parse_options(args: Args<'_>) -> Result<Options, CommandError> {
 /// # Errors
 ///
 /// A text if the strings are too long; nothing is written then.
-pub fn reply_with(
+fn reply_with(
     reply: &mut Reply<'_>,
     first: &[u8],
     second: &[u8],

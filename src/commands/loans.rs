@@ -98,13 +98,20 @@ impl Loans {
 
 impl Context<'_> {
     /// Takes the value of a key out until the request is over. A key that was borrowed already has
-    /// the same loan. With `read` it counts as a hit or a miss.
+    /// the same loan. With `read` it counts as a hit or a miss, each time; what came from another shard
+    /// was counted there the first time.
     pub fn borrow(&mut self, key: &[u8], read: bool) -> LoanId {
         if let Some(at) = self.loans.find(key) {
+            let loan = &mut self.loans.list[at];
+            if loan.note_use() && read {
+                let mut db = self.shard.db(self.db);
+                db.count_read(loan.value().is_some());
+            }
             return LoanId(at);
         }
         let key = self.shard.key(key);
-        let loan = self.shard.db(self.db).lend(key, read, self.touch);
+        let mut loan = self.shard.db(self.db).lend(key, read, self.touch);
+        loan.note_use();
         LoanId(self.loans.push(loan))
     }
 

@@ -1,8 +1,7 @@
 //! Steps on one shard from which commands over two keys are built.
 //!
 //! The handlers of this crate use them with both keys on their one shard; the coordinator's plans use
-//! them on two shards, one hop each, with a [`Detached`] value travelling between. The steps of LCS
-//! are [`crate::lcs::parse_options`] and [`crate::lcs::reply_with`].
+//! them on two shards, one hop each, with a [`Detached`] value travelling between.
 //!
 //! Only [`fetch`] is a read that counts as a hit or a miss.
 

@@ -124,8 +124,6 @@ pub enum Plan {
     RenameIfNone,
     /// `COPY source target [DB n] [REPLACE]`.
     Copy,
-    /// `LCS a b ...`: fetches the second value to the shard of the first.
-    Lcs,
     /// `RANDOMKEY`: a shard drawn by its number of keys.
     RandomKey,
     /// The command runs on the shard of the first key that it writes, or else of its first key; the

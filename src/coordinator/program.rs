@@ -7,14 +7,13 @@ use std::fmt;
 
 use base::ids::{DbIndex, ShardId};
 use commands::cursor;
-use commands::lcs;
 use commands::parts::{self, CopyOptions};
 use commands::spec::{CommandError, Join, Plan, Spread};
 use protocol::args::{Args, PackedArgs};
 use protocol::reply::{Reply, Resp};
 use protocol::value::skip_value;
 use shard::keyspace::Detached;
-use types::Value;
+use shard::loan::Loan;
 
 use crate::lend::Lend;
 use crate::message::{Operation, Outcome, OwnedRequest, Request, Watched};
@@ -83,7 +82,6 @@ pub(crate) struct Base {
     pub(crate) request: OwnedRequest,
     stage: u8,
     databases: u16,
-    bulk_bytes_max: u64,
 }
 
 impl Base {
@@ -146,8 +144,6 @@ pub struct Surroundings {
     pub map: SlotMap,
     /// Numbered databases.
     pub databases: u16,
-    /// Longest string (`proto-max-bulk-len`).
-    pub bulk_bytes_max: u64,
     /// Chance, for programs that need it.
     pub draw: u64,
 }
@@ -158,7 +154,6 @@ pub fn program_of(around: Surroundings, request: Request<'_>) -> Box<dyn Program
     let Surroundings {
         map,
         databases,
-        bulk_bytes_max,
         draw,
     } = around;
     let request_copy = OwnedRequest::new(request);
@@ -167,7 +162,6 @@ pub fn program_of(around: Surroundings, request: Request<'_>) -> Box<dyn Program
         request: request_copy,
         stage: 0,
         databases,
-        bulk_bytes_max,
     };
     match request.command.spread {
         Spread::ByKey { step, join } => Box::new(ByKey {
@@ -195,7 +189,6 @@ pub fn program_of(around: Surroundings, request: Request<'_>) -> Box<dyn Program
             base,
             options: None,
         }),
-        Spread::Plan(Plan::Lcs) => Box::new(Lcs { base }),
         Spread::Plan(Plan::Lend) => Box::new(Lend::new(base)),
         Spread::Plan(Plan::RandomKey) => Box::new(RandomKey { base, draw }),
     }
@@ -580,61 +573,100 @@ impl Program for SetIfNone {
     }
 }
 
-/// `RENAME` and `RENAMENX`: fetch, then store there and remove here.
+/// `RENAME` and `RENAMENX`: borrow the value, then store it there and remove it here. A large value
+/// moves as a pointer.
 #[derive(Debug)]
 struct Rename {
     base: Base,
     if_none: bool,
 }
 
-impl Program for Rename {
-    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
+impl Rename {
+    fn begin(&self) -> Step {
+        let db = self.base.request.db;
+        let lend = Operation::Lend {
+            db,
+            key: self.base.key(1),
+            read: false,
+            touch: self.base.request.touch,
+        };
+        let exists = Operation::Exists {
+            db,
+            keys: vec![self.base.key(2)],
+        };
+        Step::Hop {
+            operations: vec![
+                (self.base.shard_of(1), vec![lend]),
+                (self.base.shard_of(2), vec![exists]),
+            ],
+            last: false,
+        }
+    }
+
+    fn finish(&mut self, outcomes: Vec<HopOutcome>) -> Step {
         let (source, target) = (self.base.shard_of(1), self.base.shard_of(2));
         let db = self.base.request.db;
+        let exists = sum_of_integers(&outcomes) > 0;
+        let Some(loan) = take_loan(outcomes).filter(|loan| loan.value().is_some()) else {
+            return self.base.fail(CommandError::NoSuchKey);
+        };
+        if self.if_none && exists {
+            self.base.stage = REFUSED;
+            return Step::Hop {
+                operations: vec![(source, vec![Operation::Settle { db, loan }])],
+                last: true,
+            };
+        }
+        let Some(entry) = loan.into_detached() else {
+            return self.base.fail(CommandError::NoSuchKey);
+        };
+        let remove = Operation::Remove {
+            db,
+            key: self.base.key(1),
+        };
+        let store = Operation::Store {
+            db,
+            key: self.base.key(2),
+            entry: Box::new(entry),
+        };
+        Step::Hop {
+            operations: vec![(source, vec![remove]), (target, vec![store])],
+            last: true,
+        }
+    }
+}
+
+/// The stage of a RENAMENX whose target exists.
+const REFUSED: u8 = 10;
+
+impl Program for Rename {
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
         let stage = self.base.stage;
         self.base.stage += 1;
         match stage {
-            0 => {
-                let fetch = Operation::Fetch {
-                    db,
-                    key: self.base.key(1),
-                    touch: self.base.request.touch,
-                };
-                let exists = Operation::Exists {
-                    db,
-                    keys: vec![self.base.key(2)],
-                };
-                Step::Hop {
-                    operations: vec![(source, vec![fetch]), (target, vec![exists])],
-                    last: false,
-                }
+            0 => self.begin(),
+            1 => self.finish(outcomes),
+            _ if self.if_none => {
+                let renamed = i64::from(stage < REFUSED);
+                self.base.done(|reply| reply.integer(renamed))
             }
-            1 => {
-                let exists = sum_of_integers(&outcomes) > 0;
-                let Some(entry) = take_entry(outcomes) else {
-                    return self.base.fail(CommandError::NoSuchKey);
-                };
-                if self.if_none && exists {
-                    return self.base.done(|reply| reply.integer(0));
-                }
-                let remove = Operation::Remove {
-                    db,
-                    key: self.base.key(1),
-                };
-                let store = Operation::Store {
-                    db,
-                    key: self.base.key(2),
-                    entry,
-                };
-                Step::Hop {
-                    operations: vec![(source, vec![remove]), (target, vec![store])],
-                    last: true,
-                }
-            }
-            _ if self.if_none => self.base.done(|reply| reply.integer(1)),
             _ => self.base.done(|reply| reply.ok()),
         }
     }
+}
+
+fn take_loan(outcomes: Vec<HopOutcome>) -> Option<Box<Loan>> {
+    outcomes
+        .into_iter()
+        .flat_map(|it| it.outcomes)
+        .find_map(|outcome| match outcome {
+            Outcome::Lent(loan) => Some(loan),
+            Outcome::Reply { .. }
+            | Outcome::ReplyWith { .. }
+            | Outcome::Entry(_)
+            | Outcome::Integer(_)
+            | Outcome::Done => None,
+        })
 }
 
 fn take_entry(outcomes: Vec<HopOutcome>) -> Option<Box<Detached>> {
@@ -713,68 +745,6 @@ impl Program for Copy {
             }
             _ => self.base.done(|reply| reply.integer(1)),
         }
-    }
-}
-
-/// `LCS`: fetch both strings, compare here.
-#[derive(Debug)]
-struct Lcs {
-    base: Base,
-}
-
-impl Program for Lcs {
-    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
-        let db = self.base.request.db;
-        if self.base.stage == 0 {
-            self.base.stage = 1;
-            let touch = self.base.request.touch;
-            let fetch = |word| Operation::Fetch {
-                db,
-                key: self.base.key(word),
-                touch,
-            };
-            let operations = vec![
-                (self.base.shard_of(1), vec![fetch(1)]),
-                (self.base.shard_of(2), vec![fetch(2)]),
-            ];
-            return Step::Hop {
-                operations,
-                last: true,
-            };
-        }
-        let mut entries = outcomes
-            .into_iter()
-            .flat_map(|it| it.outcomes)
-            .map(|it| match it {
-                Outcome::Entry(entry) => entry,
-                Outcome::Reply { .. }
-                | Outcome::Lent(_)
-                | Outcome::ReplyWith { .. }
-                | Outcome::Integer(_)
-                | Outcome::Done => None,
-            });
-        let (first, second) = (entries.next().flatten(), entries.next().flatten());
-        let mut out = Vec::new();
-        let mut reply = Reply {
-            out: &mut out,
-            resp: self.base.resp(),
-        };
-        let (first, second) = (string_of(first.as_deref()), string_of(second.as_deref()));
-        let bytes_max = self.base.bulk_bytes_max;
-        let joined = lcs::parse_options(self.base.args())
-            .and_then(|options| lcs::reply_with(&mut reply, first, second, options, bytes_max));
-        match joined {
-            Ok(()) => Step::Done { reply: out },
-            Err(error) => self.base.fail(error),
-        }
-    }
-}
-
-/// Returns the bytes of a fetched string; a missing key is an empty one.
-fn string_of(entry: Option<&Detached>) -> &[u8] {
-    match entry.map(|entry| &entry.value) {
-        Some(Value::String(bytes)) => bytes,
-        Some(_) | None => &[],
     }
 }
 

@@ -89,7 +89,6 @@ impl Node {
         Surroundings {
             map: self.map,
             databases: 16,
-            bulk_bytes_max: 1 << 29,
             draw,
         }
     }

@@ -218,7 +218,6 @@ impl Engine {
         Surroundings {
             map: self.map,
             databases: options.databases,
-            bulk_bytes_max: options.bulk_bytes_max,
             draw: self.random.next_u64(),
         }
     }

@@ -29,8 +29,10 @@ pub struct Loan {
     pub key: Box<[u8]>,
     value: Option<Value>,
     expire_at: Option<UnixMillis>,
+    access: u32,
     origin: Origin,
     changes: Vec<Change>,
+    is_used: bool,
 }
 
 impl Loan {
@@ -65,10 +67,23 @@ impl Loan {
         }
     }
 
+    /// Notes that a command looks at it; returns whether one has done so before.
+    pub fn note_use(&mut self) -> bool {
+        std::mem::replace(&mut self.is_used, true)
+    }
+
     /// Returns when the key dies.
     #[must_use]
     pub fn expire_at(&self) -> Option<UnixMillis> {
         self.expire_at
+    }
+
+    /// Turns a loan into a value for another key, with all that belongs to it; `None` if there is no
+    /// such key. The key it came from has to be removed.
+    #[must_use]
+    pub fn into_detached(self) -> Option<Detached> {
+        let detached = Detached::new(self.value?, self.expire_at);
+        Some(detached.with_access(self.access).with_origin(self.origin))
     }
 
     /// Changes the value, if there is one. See [`Db::edit`].
@@ -133,18 +148,14 @@ impl Db<'_> {
             key: key.bytes.into(),
             value: None,
             expire_at: None,
+            access: self.first_access(),
             origin: Origin::Stored,
             changes: Vec::new(),
+            is_used: false,
         };
         let place = self.live(key);
         if read {
-            let stats = &mut self.common.stats;
-            let counter = if place.is_some() {
-                &mut stats.hits
-            } else {
-                &mut stats.misses
-            };
-            *counter += 1;
+            self.count_read(place.is_some());
         }
         let Some(place) = place else {
             return loan;
@@ -154,7 +165,7 @@ impl Db<'_> {
         }
         let entry = self.dict.entry(place);
         loan.expire_at = entry.expire_at();
-        loan.origin = entry.origin();
+        (loan.access, loan.origin) = (entry.access(), entry.origin());
         let kind = entry.kind();
         let apart = self.dict.with_entry(place, |entry, heap| {
             let value = entry.apart_mut()?;
@@ -170,12 +181,24 @@ impl Db<'_> {
         loan
     }
 
+    /// Counts a read of a key that was found, or was not.
+    pub fn count_read(&mut self, found: bool) {
+        let stats = &mut self.common.stats;
+        let counter = if found {
+            &mut stats.hits
+        } else {
+            &mut stats.misses
+        };
+        *counter += 1;
+    }
+
     /// Ends a loan of this key: puts the value back as it has become, makes the key if it is new, or
     /// removes it if nothing is left.
     pub fn settle(&mut self, key: Key<'_>, loan: Loan) {
         let Loan {
             value,
             expire_at,
+            access,
             origin,
             changes,
             ..
@@ -196,9 +219,8 @@ impl Db<'_> {
         }
         match value {
             Some(value) if is_kept => {
-                let access = self.first_access();
                 let detached = Detached::new(value, expire_at).with_access(access);
-                self.put_loaned(key, detached, origin);
+                self.put_loaned(key, detached.with_origin(origin));
             }
             Some(_) | None => {
                 if existed {
@@ -224,7 +246,7 @@ impl Db<'_> {
     }
 
     /// Puts a changed value back; where it was lent from if that is still there and expires as before.
-    fn put_loaned(&mut self, key: Key<'_>, detached: Detached, origin: Origin) {
+    fn put_loaned(&mut self, key: Key<'_>, detached: Detached) {
         if let Some(place) = self.live(key)
             && self.dict.entry(place).expire_at() == detached.expire_at
             && !matches!(detached.value, Value::String(_))
@@ -236,6 +258,6 @@ impl Db<'_> {
             self.put_back(key, detached.value);
             return;
         }
-        self.put_detached(key, detached.with_origin(origin));
+        self.put_detached(key, detached);
     }
 }
