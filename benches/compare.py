@@ -8,8 +8,9 @@ command, one number of connections and one pipeline depth; in every round each s
 in turn. Printed are medians over the rounds, their spread, the server's CPU time per request (from
 /proc/PID/task/*/schedstat) and the ratio redis/trestle of that time or trestle/redis of the rate.
 
-Parts: wire (redis-benchmark as the client), light (loadgen as the client), shards (two shards,
-all keys local against half of them remote), idle (8 shards, 1,000 idle connections).
+Parts: wire (redis-benchmark as the client), light (loadgen as the client), types (all tests of
+redis-benchmark, with both clients), shards (two shards, all keys local against half of them
+remote), idle (8 shards, 1,000 idle connections).
 """
 
 import argparse
@@ -173,6 +174,43 @@ def one_core(parts, rounds, key_counts, scale):
             server.stop()
 
 
+# Test, and requests of a cell at pipeline depths 1 and 16.
+TESTS = [
+    ("ping_inline", 60_000, 600_000), ("ping_mbulk", 60_000, 600_000), ("set", 60_000, 600_000),
+    ("get", 60_000, 600_000), ("incr", 60_000, 600_000), ("lpush", 60_000, 600_000),
+    ("rpush", 60_000, 600_000), ("lpop", 60_000, 600_000), ("rpop", 60_000, 600_000),
+    ("sadd", 60_000, 600_000), ("hset", 60_000, 600_000), ("spop", 60_000, 600_000),
+    ("zadd", 60_000, 600_000), ("zpopmin", 60_000, 600_000), ("lrange_100", 20_000, 60_000),
+    ("lrange_300", 10_000, 20_000), ("lrange_500", 6_000, 10_000), ("lrange_600", 6_000, 10_000),
+    ("mset", 30_000, 100_000), ("xadd", 60_000, 300_000),
+]
+
+
+def types(rounds, scale, client, title):
+    """All tests of redis-benchmark on one core, with 100,000 random keys and members."""
+    ratios = {1: [], 16: []}
+    for test, shallow, deep in TESTS:
+        for pipeline, requests in ((1, shallow), (16, deep)):
+            values = {"trestle": [], "redis": []}
+            count = max(pipeline * 50, int(requests * scale)) // pipeline * pipeline
+            for _ in range(rounds):
+                for name, argv in (("trestle", [program("trestle"), "--shards", "1",
+                                                "--pin-cores", "no"]), ("redis", ["redis-server"])):
+                    # A server for each, as tests leave their data behind.
+                    server = Server(name, argv, SERVER_CPU, free_port())
+                    if test in ("lpop", "rpop", "spop", "zpopmin"):
+                        before = {"lpop": "lpush", "rpop": "rpush", "spop": "sadd", "zpopmin": "zadd"}
+                        client(server, before[test], 50, 16, count, 100_000)
+                    values[name].append(client(server, test, 50, pipeline, count, 100_000))
+                    server.stop()
+            show(f"{title} {test} P{pipeline}", values)
+            cpu = [statistics.median(row[1] for row in values[name]) for name in ("redis", "trestle")]
+            ratios[pipeline].append(cpu[0] / cpu[1])
+    for pipeline, of in ratios.items():
+        print(f"{title} P{pipeline}: redis/trestle server CPU per request, median {statistics.median(of):.2f}, "
+              f"lowest {min(of):.2f} ({TESTS[of.index(min(of))][0]})", flush=True)
+
+
 def both_cores(server, ports, pipeline, requests, extra=()):
     """Runs a client on each processor at once; returns the server's CPU time per request."""
     before = server.cpu_seconds()
@@ -239,6 +277,9 @@ def main():
     print(f"{time.strftime('%Y-%m-%d')} {platform.platform()} {os.cpu_count()} cpus; {version.strip()}")
     if "wire" in parts or "light" in parts:
         one_core(parts, options.rounds, [int(keys) for keys in options.keys.split(",")], scale)
+    if "types" in parts:
+        types(options.rounds, scale, redis_benchmark, "redis-benchmark")
+        types(options.rounds, scale, loadgen, "loadgen")
     if "shards" in parts:
         shards(options.rounds, scale)
     if "idle" in parts:
