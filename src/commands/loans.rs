@@ -19,14 +19,18 @@ use crate::spec::{Context, ShardCommand};
 /// Beyond this many loans they are found by a map.
 const SEARCHED_MAX: usize = 16;
 
-/// The values a request has taken out. See the head of this file.
+/// The values a request has taken out; most requests take none, and pay for a null pointer. See the
+/// head of this file.
 #[derive(Debug, Default)]
-pub struct Loans {
+pub struct Loans(Option<Box<Taken>>);
+
+#[derive(Debug, Default)]
+struct Taken {
     list: Vec<Loan>,
     /// The first so many came from other shards and go back there.
     foreign: usize,
     /// Where each key stands, once there are many.
-    index: Option<Box<Map<Box<[u8]>, usize>>>,
+    index: Option<Map<Box<[u8]>, usize>>,
 }
 
 /// Names a loan of the request under way.
@@ -37,45 +41,70 @@ impl Loans {
     /// Wraps the values that other shards have lent for a request.
     #[must_use]
     pub fn foreign(list: Vec<Loan>) -> Self {
-        let mut loans = Self {
+        let mut taken = Taken {
             foreign: list.len(),
             list,
             index: None,
         };
-        loans.extend_index();
-        loans
+        taken.extend_index();
+        Self(Some(Box::new(taken)))
+    }
+
+    /// Returns whether nothing was borrowed.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     /// Returns the loan.
+    ///
+    /// # Panics
+    ///
+    /// If the id is of another request.
     #[must_use]
     pub fn get(&self, id: LoanId) -> &Loan {
-        &self.list[id.0]
+        let taken = self.0.as_ref().expect(OF_ANOTHER_REQUEST);
+        &taken.list[id.0]
     }
 
     /// Returns the loan for change.
+    ///
+    /// # Panics
+    ///
+    /// If the id is of another request.
     pub fn get_mut(&mut self, id: LoanId) -> &mut Loan {
-        &mut self.list[id.0]
+        let taken = self.0.as_mut().expect(OF_ANOTHER_REQUEST);
+        &mut taken.list[id.0]
     }
 
-    /// Returns two loans, the first of them for change; `None` if they are the same.
+    /// Returns two loans for change; `None` if they are the same.
     pub fn pair_mut(&mut self, one: LoanId, other: LoanId) -> Option<(&mut Loan, &mut Loan)> {
-        let [one, other] = self.list.get_disjoint_mut([one.0, other.0]).ok()?;
+        let taken = self.0.as_mut()?;
+        let [one, other] = taken.list.get_disjoint_mut([one.0, other.0]).ok()?;
         Some((one, other))
     }
 
-    fn find(&self, key: &[u8]) -> Option<usize> {
-        if let Some(index) = &self.index {
-            return index.get(key).copied();
-        }
-        self.list.iter().position(|loan| *loan.key == *key)
+    fn find(&mut self, key: &[u8]) -> Option<(LoanId, &mut Loan)> {
+        let taken = self.0.as_mut()?;
+        let at = match &taken.index {
+            Some(index) => *index.get(key)?,
+            None => taken.list.iter().position(|loan| *loan.key == *key)?,
+        };
+        Some((LoanId(at), &mut taken.list[at]))
     }
 
-    fn push(&mut self, loan: Loan) -> usize {
-        self.list.push(loan);
-        self.extend_index();
-        self.list.len() - 1
+    fn push(&mut self, loan: Loan) -> LoanId {
+        let taken = self.0.get_or_insert_default();
+        taken.list.push(loan);
+        taken.extend_index();
+        LoanId(taken.list.len() - 1)
     }
+}
 
+const OF_ANOTHER_REQUEST: &str = "the id of a loan is used within its request";
+
+impl Taken {
     /// Brings the map up to date, once it is needed.
     fn extend_index(&mut self) {
         if self.list.len() > SEARCHED_MAX {
@@ -85,15 +114,6 @@ impl Loans {
             }
         }
     }
-
-    /// Puts back what belongs to `shard`, and returns the rest.
-    fn settle(self, shard: &mut Shard, db: DbIndex) -> Vec<Loan> {
-        let mut list = self.list;
-        for loan in list.drain(self.foreign..) {
-            settle(shard, db, loan);
-        }
-        list
-    }
 }
 
 impl Context<'_> {
@@ -101,18 +121,17 @@ impl Context<'_> {
     /// the same loan. With `read` it counts as a hit or a miss, each time; what came from another shard
     /// was counted there the first time.
     pub fn borrow(&mut self, key: &[u8], read: bool) -> LoanId {
-        if let Some(at) = self.loans.find(key) {
-            let loan = &mut self.loans.list[at];
+        if let Some((id, loan)) = self.loans.find(key) {
             if loan.note_use() && read {
                 let mut db = self.shard.db(self.db);
                 db.count_read(loan.value().is_some());
             }
-            return LoanId(at);
+            return id;
         }
         let key = self.shard.key(key);
         let mut loan = self.shard.db(self.db).lend(key, read, self.touch);
         loan.note_use();
-        LoanId(self.loans.push(loan))
+        self.loans.push(loan)
     }
 
     /// As [`Context::borrow`] for many keys, in order.
@@ -132,10 +151,10 @@ pub fn settle(shard: &mut Shard, db: DbIndex, loan: Loan) {
     shard.db(db).settle(key, loan);
 }
 
-/// Runs a command: writes exactly one reply, which may be its error, and puts back all that the handler
-/// has borrowed. Returns the loans that belong to other shards.
+/// Runs a command: writes exactly one reply, which may be its error. What the handler has borrowed is
+/// still to be put back, by [`end`].
 #[inline]
-pub fn run(command: &ShardCommand, context: &mut Context<'_>, args: Args<'_>) -> Vec<Loan> {
+pub fn run(command: &ShardCommand, context: &mut Context<'_>, args: Args<'_>) {
     let begun = context.reply.out.len();
     if let Err(error) = (command.run)(context, args) {
         context.reply.out.truncate(begun);
@@ -143,15 +162,15 @@ pub fn run(command: &ShardCommand, context: &mut Context<'_>, args: Args<'_>) ->
             .reply
             .error(&error.text(command.declaration.name, args));
     }
-    end(context)
 }
 
 /// Puts back all that a handler has borrowed. Returns the loans that belong to other shards.
-#[inline]
 pub fn end(context: &mut Context<'_>) -> Vec<Loan> {
-    if context.loans.list.is_empty() {
+    let Some(mut taken) = context.loans.0.take() else {
         return Vec::new();
+    };
+    for loan in taken.list.drain(taken.foreign..) {
+        settle(context.shard, context.db, loan);
     }
-    let loans = std::mem::take(&mut context.loans);
-    loans.settle(context.shard, context.db)
+    taken.list
 }

@@ -550,12 +550,15 @@ pub fn fingerprint(db: DbIndex, hash: u64) -> u64 {
 
 #[inline]
 fn run_on(shard: &mut Shard, random: &mut Random, request: Request<'_>, out: &mut Vec<u8>) {
-    let foreign = run_with(shard, random, request, Loans::default(), out);
-    debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
+    let mut context = context_of(shard, random, &request, Loans::default(), out);
+    loans::run(request.command, &mut context, request.args);
+    if !context.loans.is_empty() {
+        let foreign = loans::end(&mut context);
+        debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
+    }
 }
 
 /// Runs a request with values that other shards have lent for it, and returns those.
-#[inline]
 fn run_with(
     shard: &mut Shard,
     random: &mut Random,
@@ -563,8 +566,21 @@ fn run_with(
     loans: Loans,
     out: &mut Vec<u8>,
 ) -> Vec<Loan> {
+    let mut context = context_of(shard, random, &request, loans, out);
+    loans::run(request.command, &mut context, request.args);
+    loans::end(&mut context)
+}
+
+#[inline]
+fn context_of<'a>(
+    shard: &'a mut Shard,
+    random: &'a mut Random,
+    request: &Request<'_>,
+    loans: Loans,
+    out: &'a mut Vec<u8>,
+) -> Context<'a> {
     let now = shard.now();
-    let mut context = Context {
+    Context {
         shard,
         random,
         db: request.db,
@@ -576,6 +592,5 @@ fn run_with(
         touch: request.touch,
         first_hash: request.first_hash,
         loans,
-    };
-    loans::run(request.command, &mut context, request.args)
+    }
 }
