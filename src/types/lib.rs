@@ -12,7 +12,10 @@
 //!
 //! Not here: keys, expiry and access times of keys (`shard`), replies (`commands`).
 
+pub mod bitfield;
+pub mod bitmap;
 pub mod hash;
+pub mod hyperloglog;
 pub mod limits;
 pub mod list;
 pub mod listpack;

@@ -59,6 +59,24 @@ pub fn overwrite(string: &mut Vec<u8>, offset: usize, bytes: &[u8]) -> usize {
     string.len()
 }
 
+/// Makes a string at least `len_min` bytes long, with zeros. Returns whether it was shorter.
+///
+/// Cost: amortised O(growth). A string that grows to more than twice its room is copied to pages that
+/// the kernel gives out as zeros when they are touched first.
+pub fn grow(string: &mut Vec<u8>, len_min: usize) -> bool {
+    if string.len() >= len_min {
+        return false;
+    }
+    if string.capacity() < len_min / 2 {
+        let mut grown = vec![0; len_min];
+        grown[..string.len()].copy_from_slice(string);
+        *string = grown;
+    } else {
+        string.resize(len_min, 0);
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +119,15 @@ mod tests {
         assert_eq!(string, b"ab\0\0cd");
         assert_eq!(overwrite(&mut string, 1, b"X"), 6);
         assert_eq!(string, b"aX\0\0cd");
+    }
+
+    #[test]
+    fn strings_grow_by_zeros_and_never_shrink() {
+        let mut string = b"ab".to_vec();
+        assert!(grow(&mut string, 100));
+        assert_eq!(string, [b"ab".as_slice(), &[0; 98]].concat());
+        assert!(!grow(&mut string, 50));
+        assert!(grow(&mut string, 101));
+        assert_eq!(string, [b"ab".as_slice(), &[0; 99]].concat());
     }
 }
