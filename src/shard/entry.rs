@@ -232,6 +232,11 @@ impl<'a> EntryRef<'a> {
         Some(unsafe { value.as_ref() })
     }
 
+    /// Tells whether the value lies apart from the key.
+    pub(crate) fn is_apart(self) -> bool {
+        self.header().has(APART)
+    }
+
     /// Returns the key.
     #[must_use]
     pub fn key(self) -> &'a [u8] {

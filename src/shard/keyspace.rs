@@ -8,6 +8,8 @@
 //!
 //! Not here: replies and limits on lengths (`commands`), the table itself (`dict`).
 
+use std::borrow::Cow;
+
 use base::clock::UnixMillis;
 use base::ids::DbIndex;
 use base::random::Random;
@@ -114,6 +116,28 @@ impl Db<'_> {
     /// As [`Db::set_string`], for commands whose result Redis does not try to encode as an integer:
     /// `origin` decides what OBJECT ENCODING says.
     pub fn set_string_from(&mut self, key: Key<'_>, value: &[u8], expiry: Expiry, origin: Origin) {
+        self.set_string_cow(key, Cow::Borrowed(value), expiry, origin);
+    }
+
+    /// As [`Db::set_string_from`] with bytes that exist already: long ones are not copied.
+    pub fn set_string_owned(
+        &mut self,
+        key: Key<'_>,
+        value: Vec<u8>,
+        expiry: Expiry,
+        origin: Origin,
+    ) {
+        self.set_string_cow(key, Cow::Owned(value), expiry, origin);
+    }
+
+    #[inline]
+    fn set_string_cow(
+        &mut self,
+        key: Key<'_>,
+        value: Cow<'_, [u8]>,
+        expiry: Expiry,
+        origin: Origin,
+    ) {
         let place = self.live(key);
         self.changed(key);
         let old = place.map(|place| self.dict.entry(place));
@@ -130,7 +154,7 @@ impl Db<'_> {
         if let Some(place) = place
             && same_shape
             && self.dict.with_entry(place, |entry, _| {
-                let replaced = entry.replace_inline(value, origin);
+                let replaced = entry.replace_inline(&value, origin);
                 if replaced {
                     entry.set_access(access);
                 }
@@ -142,10 +166,12 @@ impl Db<'_> {
             }
             return;
         }
+        let inline;
         let value = if value.len() <= INLINE_VALUE_BYTES_MAX {
-            NewValue::Inline(value)
+            inline = value;
+            NewValue::Inline(&inline)
         } else {
-            NewValue::Apart(Box::new(Value::String(value.to_vec())))
+            NewValue::Apart(Box::new(Value::String(value.into_owned())))
         };
         self.put(
             key,
@@ -241,15 +267,21 @@ impl Db<'_> {
             return Ok(len);
         }
         // The string lies beside its key and must grow.
-        let entry = self.dict.entry(place);
-        let old = entry.string()?;
+        let old = self.dict.entry(place).string()?;
         let mut value = Vec::with_capacity(end.max(old.len()));
         value.extend_from_slice(old);
         let len = string::overwrite(&mut value, offset, bytes);
+        self.put_edited(key, place, value);
+        Ok(len)
+    }
+
+    /// Puts a string that was edited into the place of its old bytes; all else of the key stays.
+    pub(crate) fn put_edited(&mut self, key: Key<'_>, place: Place, value: Vec<u8>) {
+        let entry = self.dict.entry(place);
         let (expire_at, access) = (entry.expire_at(), entry.access());
         let origin = Origin::Edited;
         let inline;
-        let value = if len <= INLINE_EDITED_BYTES_MAX {
+        let value = if value.len() <= INLINE_EDITED_BYTES_MAX {
             inline = value;
             NewValue::Inline(&inline)
         } else {
@@ -266,7 +298,6 @@ impl Db<'_> {
                 origin,
             },
         );
-        Ok(len)
     }
 
     /// Removes the key. Returns whether it existed.

@@ -9,8 +9,8 @@
 //!       -> watches, statistics, what the time is
 //! ```
 //!
-//! In reading order: [`keyspace`] is what commands call ([`values`] for
-//! other types than strings, [`loan`] for commands over several keys), `dict` finds entries, `segment` is
+//! In reading order: [`keyspace`] is what commands call ([`strings`] edits strings in place,
+//! [`values`] is for other types, [`loan`] for commands over several keys), `dict` finds entries, `segment` is
 //! a piece of it, [`entry`] is the
 //! layout of one key, `access` notes its use, [`expiry`] removes
 //! the dead, [`eviction`] what there is no room for, `lazy_free` gives large values
@@ -37,6 +37,7 @@ pub mod locks;
 pub mod memory;
 mod segment;
 mod slab;
+pub mod strings;
 pub mod values;
 mod watches;
 
