@@ -81,6 +81,8 @@ fn positions(declaration: &Declaration) -> String {
         let last = if last < 0 { last } else { index + last };
         first_last_step = match first_last_step {
             (0, ..) => (index, last, i64::from(step)),
+            // A negative one counts from the end of the request.
+            (first, before, step) if before < 0 || last < 0 => (first, before.min(last), step),
             (first, before, step) => (first, before.max(last), step),
         };
     }

@@ -36,6 +36,8 @@ pub enum CommandError {
     WordCount,
     /// The word at this index should be an option, and is none of the command's.
     UnsupportedOption(usize),
+    /// The word at this index names no subcommand of PFDEBUG.
+    UnknownDebug(usize),
     /// A word should be a 32-bit integer, and is an integer beyond that.
     NotInt32,
     /// A text of one command; begins with its error code (`ERR ...`).
@@ -70,6 +72,10 @@ impl CommandError {
             Self::UnsupportedOption(index) => {
                 let word = shown(args.get(index).unwrap_or_default());
                 return Cow::Owned(format!("ERR Unsupported option {word}"));
+            }
+            Self::UnknownDebug(index) => {
+                let word = shown(args.get(index).unwrap_or_default());
+                return Cow::Owned(format!("ERR Unknown PFDEBUG subcommand '{word}'"));
             }
             Self::NotInt32 => {
                 "ERR value is out of range, value must between -2147483648 and 2147483647"

@@ -13,9 +13,12 @@
 //! Not here: commands about sessions and the server (`CLIENT`, `CONFIG`, `DEBUG`), looking up a
 //! command by name, and everything that involves two shards.
 
+pub mod bitfield;
+pub mod bitmap;
 pub mod cursor;
 pub mod error;
 pub mod hash;
+pub mod hyperloglog;
 pub mod key;
 pub mod key_expire;
 pub mod key_move;
@@ -54,6 +57,9 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     string_number::COMMANDS,
     string_many::COMMANDS,
     lcs::COMMANDS,
+    bitmap::COMMANDS,
+    bitfield::COMMANDS,
+    hyperloglog::COMMANDS,
     list::COMMANDS,
     set::COMMANDS,
     hash::COMMANDS,

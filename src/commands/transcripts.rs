@@ -290,3 +290,13 @@ fn object_replies_as_redis_does() {
 fn databases_reply_as_redis_does() {
     replay("keyspace.resp");
 }
+
+#[test]
+fn bitmaps_reply_as_redis_does() {
+    replay("bitmap.resp");
+}
+
+#[test]
+fn hyperloglogs_reply_as_redis_does() {
+    replay("hyperloglog.resp");
+}
