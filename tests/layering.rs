@@ -65,6 +65,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[(
         "core_loop",
         "cron",
         "engine",
+        "eviction",
         "gather",
         "running",
         "table",

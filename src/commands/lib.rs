@@ -6,7 +6,8 @@
 //! an error and has then changed nothing. Whoever calls it has checked the number of words
 //! ([`spec::Declaration::resolve`]) and has made sure that all keys lie on the given shard.
 //!
-//! In reading order: [`spec`] is the contract, [`keys`] finds the keys of a request, [`cursor`]
+//! In reading order: [`spec`] is the contract, [`keys`] finds the keys of a request, [`run`]
+//! calls handlers and lends them values ([`loans`]), [`cursor`]
 //! packs SCAN cursors, [`parts`] holds the steps that one-shard handlers share with plans over
 //! several shards; then one file for each family.
 //!
@@ -30,6 +31,7 @@ pub mod lcs;
 pub mod list;
 pub mod loans;
 pub mod parts;
+pub mod run;
 pub mod set;
 pub mod sorted_set;
 pub mod spec;

@@ -1,26 +1,14 @@
-//! Values of several keys at once, for handlers; and the one place that calls handlers.
+//! The values of several keys that a request has taken out.
 //!
-//! A handler asks for the value of a key with [`Context::borrow`] and gets a number; under it the value
-//! stays reachable, for reading and for change, until the handler is over. Then every value goes back
-//! to its key ([`run`]). Whether the key lives on this shard or came with the request from another one
-//! makes no difference to the handler.
-//!
-//! Errors of handlers need no care: what was borrowed goes back in any case, and the coordinator gets
-//! back what it sent.
+//! Not here: taking them out and putting them back ([`crate::run`]).
 
 use base::hash::Map;
-use base::ids::DbIndex;
-use protocol::args::Args;
-use shard::Shard;
 use shard::loan::Loan;
-
-use crate::spec::{Context, ShardCommand};
 
 /// Beyond this many loans they are found by a map.
 const SEARCHED_MAX: usize = 16;
 
-/// The values a request has taken out; most requests take none, and pay for a null pointer. See the
-/// head of this file.
+/// The values a request has taken out; most requests take none, and pay for a null pointer.
 #[derive(Debug, Default)]
 pub struct Loans(Option<Box<Taken>>);
 
@@ -85,7 +73,7 @@ impl Loans {
         Some((one, other))
     }
 
-    fn find(&mut self, key: &[u8]) -> Option<(LoanId, &mut Loan)> {
+    pub(crate) fn find(&mut self, key: &[u8]) -> Option<(LoanId, &mut Loan)> {
         let taken = self.0.as_mut()?;
         let at = match &taken.index {
             Some(index) => *index.get(key)?,
@@ -94,11 +82,19 @@ impl Loans {
         Some((LoanId(at), &mut taken.list[at]))
     }
 
-    fn push(&mut self, loan: Loan) -> LoanId {
+    pub(crate) fn push(&mut self, loan: Loan) -> LoanId {
         let taken = self.0.get_or_insert_default();
         taken.list.push(loan);
         taken.extend_index();
         LoanId(taken.list.len() - 1)
+    }
+
+    /// Leaves none behind; returns those of this shard, and those that other shards have lent.
+    pub(crate) fn take(&mut self) -> (Vec<Loan>, Vec<Loan>) {
+        match self.0.take() {
+            Some(mut taken) => (taken.list.split_off(taken.foreign), taken.list),
+            None => (Vec::new(), Vec::new()),
+        }
     }
 }
 
@@ -114,63 +110,4 @@ impl Taken {
             }
         }
     }
-}
-
-impl Context<'_> {
-    /// Takes the value of a key out until the request is over. A key that was borrowed already has
-    /// the same loan. With `read` it counts as a hit or a miss, each time; what came from another shard
-    /// was counted there the first time.
-    pub fn borrow(&mut self, key: &[u8], read: bool) -> LoanId {
-        if let Some((id, loan)) = self.loans.find(key) {
-            if loan.note_use() && read {
-                let mut db = self.shard.db(self.db);
-                db.count_read(loan.value().is_some());
-            }
-            return id;
-        }
-        let key = self.shard.key(key);
-        let mut loan = self.shard.db(self.db).lend(key, read, self.touch);
-        loan.note_use();
-        self.loans.push(loan)
-    }
-
-    /// As [`Context::borrow`] for many keys, in order.
-    pub fn borrow_all<'k>(
-        &mut self,
-        keys: impl Iterator<Item = &'k [u8]>,
-        read: bool,
-    ) -> Vec<LoanId> {
-        keys.map(|key| self.borrow(key, read)).collect()
-    }
-}
-
-/// Puts a loan back to its key.
-pub fn settle(shard: &mut Shard, db: DbIndex, loan: Loan) {
-    let bytes = loan.key.clone();
-    let key = shard.key(&bytes);
-    shard.db(db).settle(key, loan);
-}
-
-/// Runs a command: writes exactly one reply, which may be its error. What the handler has borrowed is
-/// still to be put back, by [`end`].
-#[inline]
-pub fn run(command: &ShardCommand, context: &mut Context<'_>, args: Args<'_>) {
-    let begun = context.reply.out.len();
-    if let Err(error) = (command.run)(context, args) {
-        context.reply.out.truncate(begun);
-        context
-            .reply
-            .error(&error.text(command.declaration.name, args));
-    }
-}
-
-/// Puts back all that a handler has borrowed. Returns the loans that belong to other shards.
-pub fn end(context: &mut Context<'_>) -> Vec<Loan> {
-    let Some(mut taken) = context.loans.0.take() else {
-        return Vec::new();
-    };
-    for loan in taken.list.drain(taken.foreign..) {
-        settle(context.shard, context.db, loan);
-    }
-    taken.list
 }

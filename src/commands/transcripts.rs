@@ -82,7 +82,7 @@ impl Player {
             loans: Loans::default(),
         };
         let result = run(&mut context, args);
-        crate::loans::end(&mut context);
+        crate::run::end(&mut context);
         result.map_err(|error: CommandError| error.text(resolved.name, args).into_owned())
     }
 

@@ -16,8 +16,9 @@ use shard::locks::{Claim, Mode};
 
 use crate::host::add_claim;
 use crate::message::{Operation, Outcome, OwnedRequest, Watched};
-use crate::program::{HopOutcome, Program, Step, Surroundings, program_of, push_operation};
+use crate::program::program_of;
 use crate::route::{Route, SlotMap, route};
+use crate::step::{HopOutcome, Program, Step, Surroundings, push_operation};
 
 /// One command between MULTI and EXEC.
 #[derive(Debug)]

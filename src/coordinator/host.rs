@@ -7,8 +7,9 @@ use base::clock::{Monotonic, UnixMillis};
 use base::hash::Map;
 use base::ids::{DbIndex, ShardId, TxId};
 use base::random::Random;
-use commands::loans::{self, Loans};
+use commands::loans::Loans;
 use commands::parts;
+use commands::run;
 use commands::spec::{Context, Flags, Plan, ShardCommand, Spread};
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -440,7 +441,7 @@ impl Host {
                 }
             }
             Operation::Settle { db, loan } => {
-                loans::settle(&mut self.shard, db, *loan);
+                run::settle(&mut self.shard, db, *loan);
                 Outcome::Done
             }
             Operation::Fetch { db, key, touch } => {
@@ -551,9 +552,9 @@ pub fn fingerprint(db: DbIndex, hash: u64) -> u64 {
 #[inline]
 fn run_on(shard: &mut Shard, random: &mut Random, request: Request<'_>, out: &mut Vec<u8>) {
     let mut context = context_of(shard, random, &request, Loans::default(), out);
-    loans::run(request.command, &mut context, request.args);
+    run::run(request.command, &mut context, request.args);
     if !context.loans.is_empty() {
-        let foreign = loans::end(&mut context);
+        let foreign = run::end(&mut context);
         debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
     }
 }
@@ -567,8 +568,8 @@ fn run_with(
     out: &mut Vec<u8>,
 ) -> Vec<Loan> {
     let mut context = context_of(shard, random, &request, loans, out);
-    loans::run(request.command, &mut context, request.args);
-    loans::end(&mut context)
+    run::run(request.command, &mut context, request.args);
+    run::end(&mut context)
 }
 
 #[inline]

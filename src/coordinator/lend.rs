@@ -10,7 +10,7 @@ use protocol::args::PackedArgs;
 use shard::loan::Loan;
 
 use crate::message::{Operation, Outcome};
-use crate::program::{Base, HopOutcome, Program, Step, push_operation};
+use crate::step::{Base, HopOutcome, Program, Step, push_operation};
 
 /// See the head of this file.
 #[derive(Debug)]

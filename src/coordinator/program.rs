@@ -3,14 +3,12 @@
 //! A program says what each shard does in the next hop, looks at what came back, and ends with a
 //! reply. It knows nothing of claims and messages: those are the coordinator's.
 
-use std::fmt;
-
 use base::ids::{DbIndex, ShardId};
 use commands::cursor;
 use commands::parts::{self, CopyOptions};
 use commands::spec::{CommandError, Join, Plan, Spread};
-use protocol::args::{Args, PackedArgs};
-use protocol::reply::{Reply, Resp};
+use protocol::args::PackedArgs;
+use protocol::reply::Reply;
 use protocol::value::skip_value;
 use shard::keyspace::Detached;
 use shard::loan::Loan;
@@ -18,135 +16,7 @@ use shard::loan::Loan;
 use crate::lend::Lend;
 use crate::message::{Operation, Outcome, OwnedRequest, Request, Watched};
 use crate::route::SlotMap;
-
-/// What a program wants next.
-#[derive(Debug)]
-pub enum Step {
-    /// A hop. Each shard stands in it once.
-    Hop {
-        /// What each shard does, in order.
-        operations: Vec<(ShardId, Vec<Operation>)>,
-        /// No hop follows: claims are released with it.
-        last: bool,
-    },
-    /// The reply to the queued command of this index, which works on no shard (`PING` in a MULTI).
-    Ask(usize),
-    /// The end.
-    Done {
-        /// The reply.
-        reply: Vec<u8>,
-    },
-    /// The end of [`WatchKeys`]; the client is told `OK`.
-    Watching {
-        /// The keys and the versions they have.
-        watched: Vec<Watched>,
-    },
-}
-
-/// What a shard gave in a hop.
-#[derive(Debug)]
-pub struct HopOutcome {
-    /// The shard.
-    pub shard: ShardId,
-    /// One outcome per operation, in order.
-    pub outcomes: Vec<Outcome>,
-    /// How long they took together.
-    pub nanos: u64,
-}
-
-/// The steps of one request.
-pub trait Program: fmt::Debug {
-    /// Returns the next step. `outcomes` is what the last hop gave, in the order of its shards; empty
-    /// at first.
-    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step;
-
-    /// Takes the reply to [`Step::Ask`].
-    fn answer(&mut self, _reply: Vec<u8>) {}
-
-    /// Returns how long shards have run for each command of a MULTI, in nanoseconds and in the order of
-    /// the commands; nothing for other programs. Asked once, at the end.
-    fn spent(&mut self) -> Vec<u64> {
-        Vec::new()
-    }
-
-    /// Returns the words of the command of [`Step::Ask`].
-    fn control_args(&self, _index: usize) -> Option<&PackedArgs> {
-        None
-    }
-}
-
-/// What every program of a single command knows.
-#[derive(Debug)]
-pub(crate) struct Base {
-    map: SlotMap,
-    pub(crate) request: OwnedRequest,
-    stage: u8,
-    databases: u16,
-}
-
-impl Base {
-    pub(crate) fn args(&self) -> Args<'_> {
-        self.request.args.args()
-    }
-
-    fn resp(&self) -> Resp {
-        self.request.resp
-    }
-
-    fn done(&self, write: impl FnOnce(&mut Reply<'_>)) -> Step {
-        let mut out = Vec::new();
-        write(&mut Reply {
-            out: &mut out,
-            resp: self.resp(),
-        });
-        Step::Done { reply: out }
-    }
-
-    fn fail(&self, error: CommandError) -> Step {
-        let name = self.request.command.declaration.name;
-        self.done(|reply| reply.error(&error.text(name, self.args())))
-    }
-
-    pub(crate) fn shard_of(&self, word: usize) -> ShardId {
-        self.shard_of_key(self.args().word(word))
-    }
-
-    pub(crate) fn shard_of_key(&self, key: &[u8]) -> ShardId {
-        self.map.shard_of_key(key)
-    }
-
-    pub(crate) fn key(&self, word: usize) -> Box<[u8]> {
-        self.args().word(word).into()
-    }
-
-    /// A request for `command` with the words `args`.
-    fn run(&self, args: PackedArgs) -> Operation {
-        Operation::Run(Box::new(self.request_with(args)))
-    }
-
-    /// The same request with the words `args`.
-    pub(crate) fn request_with(&self, args: PackedArgs) -> OwnedRequest {
-        OwnedRequest {
-            command: self.request.command,
-            db: self.request.db,
-            resp: self.request.resp,
-            touch: self.request.touch,
-            args,
-            tag: self.request.tag,
-        }
-    }
-}
-
-/// What programs know of the configuration, and one random number.
-#[derive(Clone, Copy, Debug)]
-pub struct Surroundings {
-    /// Keys to shards.
-    pub map: SlotMap,
-    /// Numbered databases.
-    pub databases: u16,
-    /// Chance, for programs that need it.
-    pub draw: u64,
-}
+use crate::step::{Base, HopOutcome, Program, Step, Surroundings, push_operation};
 
 /// Creates the program of a request whose keys lie on several shards.
 #[must_use]
@@ -191,18 +61,6 @@ pub fn program_of(around: Surroundings, request: Request<'_>) -> Box<dyn Program
         }),
         Spread::Plan(Plan::Lend) => Box::new(Lend::new(base)),
         Spread::Plan(Plan::RandomKey) => Box::new(RandomKey { base, draw }),
-    }
-}
-
-/// Appends `operation` to what `shard` does.
-pub(crate) fn push_operation(
-    operations: &mut Vec<(ShardId, Vec<Operation>)>,
-    shard: ShardId,
-    operation: Operation,
-) {
-    match operations.iter_mut().find(|(at, _)| *at == shard) {
-        Some((_, list)) => list.push(operation),
-        None => operations.push((shard, vec![operation])),
     }
 }
 

@@ -16,8 +16,9 @@ use shard::{Options, Shard};
 use crate::exec::{Exec, Queued};
 use crate::host::{Host, TxIds};
 use crate::message::{Envelope, Message, Origin, OwnedRequest, Watched};
-use crate::program::{Surroundings, WatchKeys, program_of};
+use crate::program::{WatchKeys, program_of};
 use crate::route::{Route, SlotMap, route};
+use crate::step::Surroundings;
 use crate::transaction::{Event, Transactions};
 
 const CORES: u16 = 4;

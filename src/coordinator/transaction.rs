@@ -13,7 +13,7 @@ use shard::locks::Claim;
 
 use crate::host::{Host, TxIds};
 use crate::message::{Message, Operation, Origin, Outcome, Watched};
-use crate::program::{HopOutcome, Program, Step};
+use crate::step::{HopOutcome, Program, Step};
 
 /// The transactions that this core coordinates.
 #[derive(Debug)]

@@ -505,7 +505,7 @@ impl Engine {
         id: SocketId,
         connection: &mut Connection<Session>,
         claims: Vec<(ShardId, Claim)>,
-        program: Box<dyn coordinator::program::Program>,
+        program: Box<dyn coordinator::step::Program>,
     ) -> Then {
         let place = connection.output.defer();
         let origin = origin_of(id, place, is_dropped(&connection.session));

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use base::ids::ShardId;
 use commands::spec::{CommandError, Declaration};
-use coordinator::program::Program;
+use coordinator::step::Program;
 use net::connection::Connection;
 use protocol::args::Args;
 use protocol::reply::Reply;

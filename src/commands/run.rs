@@ -1,0 +1,74 @@
+//! The one place that calls handlers, and how these reach values of several keys at once.
+//!
+//! A handler asks for the value of a key with [`Context::borrow`] and gets a number; under it the value
+//! stays reachable, for reading and for change, until the handler is over. Then every value goes back
+//! to its key ([`end`]). Whether the key lives on this shard or came with the request from another one
+//! makes no difference to the handler.
+//!
+//! Errors of handlers need no care: what was borrowed goes back in any case, and the coordinator gets
+//! back what it sent.
+
+use base::ids::DbIndex;
+use protocol::args::Args;
+use shard::Shard;
+use shard::loan::Loan;
+
+use crate::loans::LoanId;
+use crate::spec::{Context, ShardCommand};
+
+impl Context<'_> {
+    /// Takes the value of a key out until the request is over. A key that was borrowed already has
+    /// the same loan. With `read` it counts as a hit or a miss, each time; what came from another shard
+    /// was counted there the first time.
+    pub fn borrow(&mut self, key: &[u8], read: bool) -> LoanId {
+        if let Some((id, loan)) = self.loans.find(key) {
+            if loan.note_use() && read {
+                let mut db = self.shard.db(self.db);
+                db.count_read(loan.value().is_some());
+            }
+            return id;
+        }
+        let key = self.shard.key(key);
+        let mut loan = self.shard.db(self.db).lend(key, read, self.touch);
+        loan.note_use();
+        self.loans.push(loan)
+    }
+
+    /// As [`Context::borrow`] for many keys, in order.
+    pub fn borrow_all<'k>(
+        &mut self,
+        keys: impl Iterator<Item = &'k [u8]>,
+        read: bool,
+    ) -> Vec<LoanId> {
+        keys.map(|key| self.borrow(key, read)).collect()
+    }
+}
+
+/// Puts a loan back to its key.
+pub fn settle(shard: &mut Shard, db: DbIndex, loan: Loan) {
+    let bytes = loan.key.clone();
+    let key = shard.key(&bytes);
+    shard.db(db).settle(key, loan);
+}
+
+/// Runs a command: writes exactly one reply, which may be its error. What the handler has borrowed is
+/// still to be put back, by [`end`].
+#[inline]
+pub fn run(command: &ShardCommand, context: &mut Context<'_>, args: Args<'_>) {
+    let begun = context.reply.out.len();
+    if let Err(error) = (command.run)(context, args) {
+        context.reply.out.truncate(begun);
+        context
+            .reply
+            .error(&error.text(command.declaration.name, args));
+    }
+}
+
+/// Puts back all that a handler has borrowed. Returns the loans that belong to other shards.
+pub fn end(context: &mut Context<'_>) -> Vec<Loan> {
+    let (own, foreign) = context.loans.take();
+    for loan in own {
+        settle(context.shard, context.db, loan);
+    }
+    foreign
+}
