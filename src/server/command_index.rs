@@ -1,7 +1,7 @@
 //! How commands are numbered, for arrays with an element per command.
 
 /// Position of a command in the [`crate::table::CommandTable`] and in statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommandIndex(pub u16);
 
 impl CommandIndex {

@@ -65,6 +65,27 @@ impl Service for Engine {
         connection: &mut Connection<Session>,
         requests: Requests<'_>,
     ) -> Served {
+        let served = self.serve_all(id, connection, requests);
+        if self.unmeasured.count > 0 {
+            self.measure();
+        }
+        served
+    }
+
+    fn closed(&mut self, _id: SocketId, session: Session) {
+        self.dismiss(session);
+    }
+}
+
+impl Engine {
+    /// Serves requests until one of them has to wait or closes the connection.
+    #[inline]
+    fn serve_all(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        requests: Requests<'_>,
+    ) -> Served {
         self.prefetch(connection, &requests);
         connection.session.active_at = self.clock;
         for index in 0..requests.len() {
@@ -100,12 +121,6 @@ impl Service for Engine {
         }
     }
 
-    fn closed(&mut self, _id: SocketId, session: Session) {
-        self.dismiss(session);
-    }
-}
-
-impl Engine {
     /// Starts the memory accesses of a pipeline's local requests before the first of them runs, and
     /// notes what was found out on the way.
     fn prefetch(&mut self, connection: &Connection<Session>, requests: &Requests<'_>) {
@@ -148,21 +163,24 @@ impl Engine {
         if connection.session.special {
             connection.session.begin_request();
         }
-        let Some(&command) = self.shared.table.find(args.word(0)) else {
+        let table = self.shared.table;
+        let Some(command) = table.find(args.word(0)) else {
             connection.session.last_command = "";
             return self.refuse_unknown(connection, args);
         };
         let command = match command.declaration.resolve(args) {
             Ok(_) if command.declaration.subcommands.is_empty() => command,
             Ok(_) => match args.get(1) {
-                Some(word) => *self.shared.table.child_or_self(&command, word),
+                Some(word) => table.child_or_self(command, word),
                 None => command,
             },
             Err(error) => {
-                return self.refuse_shape(connection, &command, error, args);
+                return self.refuse_shape(connection, command, error, args);
             }
         };
-        let command = &command;
+        if self.unmeasured.count > 0 && self.unmeasured.command != command.index {
+            self.measure();
+        }
         connection.session.last_command = command.full_name;
         let flags = command.declaration.flags;
         if flags.has(Flags::SYSTEM)
@@ -410,22 +428,41 @@ impl Engine {
         }
         let (out, begun) = connection.output.begin();
         self.host.run(request, out);
-        let ended = runtime::clock::monotonic();
-        let nanos = ended.nanos_since(self.clock);
-        self.clock = ended;
-        self.observed
-            .count(command.index, nanos, connection.output.written(begun));
-        if self.observed.slow_log.is_slow(nanos) {
-            let words = slow_log::cut(command.full_name, request.args);
-            let session = Some(&connection.session);
-            self.observed
-                .note_slow(self.now, nanos, command.declaration, words, session);
+        let written = connection.output.written(begun);
+        self.observed.note_reply(command.index, written);
+        self.unmeasured.command = command.index;
+        self.unmeasured.count += 1;
+        let is_brief = command.is_constant
+            && written.len() <= BRIEF_BYTES_MAX
+            && request
+                .args
+                .iter()
+                .all(|word| word.len() <= BRIEF_BYTES_MAX)
+            && self.observed.may_measure_together();
+        if !is_brief {
+            self.measure_last(connection, command, request);
         }
         if connection.session.special && is_dropped(&connection.session) {
             connection.output.undo(begun);
         }
         connection.output.end(begun);
         Then::GoOn
+    }
+
+    /// Takes the time of a command that has just run, with equal ones before it that were brief.
+    fn measure_last(
+        &mut self,
+        connection: &Connection<Session>,
+        command: &Command,
+        request: Request<'_>,
+    ) {
+        let nanos = self.measure();
+        if self.observed.slow_log.is_slow(nanos) {
+            let words = slow_log::cut(command.full_name, request.args);
+            let session = Some(&connection.session);
+            self.observed
+                .note_slow(self.now, nanos, command.declaration, words, session);
+        }
     }
 
     #[inline]
@@ -639,6 +676,9 @@ fn is_full(connection: &Connection<Session>) -> bool {
     connection.output.unsent_bytes() > OUTPUT_PAUSE_BYTES
         || connection.awaits_enough(OUTPUT_PAUSE_BYTES, PENDING_REPLIES_MAX)
 }
+
+/// The time is taken behind a command with a longer word or reply.
+const BRIEF_BYTES_MAX: usize = 1024;
 
 /// Error of a write when `maxmemory` is reached.
 const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";

@@ -295,7 +295,10 @@ pub fn shared(config: &Config, shard_count: u16) -> Shared {
         started_at: runtime::clock::unix_millis(),
         started: runtime::clock::monotonic(),
         run_id: format!("{one:016x}{two:016x}{:08x}", three >> 32),
-        table: CommandTable::new(&config.settings().renamed_commands),
+        // Lives as long as the process: commands are passed on by reference.
+        table: Box::leak(Box::new(CommandTable::new(
+            &config.settings().renamed_commands,
+        ))),
         shard_ports: if first == 0 {
             Vec::new()
         } else {

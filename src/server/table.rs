@@ -20,6 +20,8 @@ pub struct Command {
     pub run: Run,
     /// It has one key, and that is word 1.
     pub has_one_key_first: bool,
+    /// It works on data and its cost does not depend on them.
+    pub is_constant: bool,
 }
 
 impl std::fmt::Debug for Command {
@@ -112,6 +114,7 @@ impl CommandTable {
             declaration,
             run,
             has_one_key_first: has_one_key_first(declaration, run),
+            is_constant: matches!(run, Run::Shard(_)) && declaration.docs.complexity == "O(1)",
         });
         self.children.push(Vec::new());
         index

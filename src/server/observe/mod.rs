@@ -99,6 +99,9 @@ struct Rate {
     sent_bytes: u64,
 }
 
+/// Commands that are measured together take less than this, in nanoseconds.
+const TOGETHER_NANOS_MAX: u64 = 1_000_000;
+
 /// Errors of different first words that are counted apart.
 const ERRORS_MAX: usize = 128;
 
@@ -157,20 +160,42 @@ impl Observed {
     /// Counts a run of a command and the reply it gave.
     #[inline]
     pub fn count(&mut self, command: CommandIndex, nanos: u64, reply: &[u8]) {
+        self.note_reply(command, reply);
+        self.note_time(command, 1, nanos);
+    }
+
+    /// Counts the reply of a command whose time is noted later.
+    #[inline]
+    pub fn note_reply(&mut self, command: CommandIndex, reply: &[u8]) {
+        if reply.first() == Some(&b'-') {
+            self.commands[command.index()].failed += 1;
+            self.count_error(&reply[1..]);
+        }
+    }
+
+    /// Counts `runs` runs of a command, at least one, that took `nanos` together.
+    #[inline]
+    pub fn note_time(&mut self, command: CommandIndex, runs: u32, nanos: u64) {
         let counts = &mut self.commands[command.index()];
-        counts.calls += 1;
+        let runs = u64::from(runs);
+        counts.calls += runs;
         counts.nanos += nanos;
         if self.is_tracking {
-            counts.times.get_or_insert_default().record(nanos);
-        }
-        if reply.first() == Some(&b'-') {
-            counts.failed += 1;
-            self.count_error(&reply[1..]);
+            let each = nanos / runs.max(1);
+            counts.times.get_or_insert_default().record(each, runs);
         }
         if self.latency.is_slow(nanos) {
             let is_fast = self.is_fast[command.index()];
             self.latency.note_command(nanos, is_fast);
         }
+    }
+
+    /// Returns whether commands may be measured together: not if so short a time would be an event or
+    /// belong into the slow log, for then each has to be known.
+    #[inline]
+    #[must_use]
+    pub fn may_measure_together(&self) -> bool {
+        !self.slow_log.is_slow(TOGETHER_NANOS_MAX) && !self.latency.is_slow(TOGETHER_NANOS_MAX)
     }
 
     /// Counts a refusal before a command ran.

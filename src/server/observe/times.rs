@@ -45,18 +45,18 @@ fn empty() -> Histogram<u64> {
 }
 
 impl Times {
-    /// Adds a run.
+    /// Adds `runs` runs of this length.
     #[inline]
-    pub fn record(&mut self, nanos: u64) {
+    pub fn record(&mut self, nanos: u64, runs: u64) {
         match self.short.get_mut(usize_from(nanos / STEP_NANOS)) {
-            Some(count) => *count += 1,
-            None => self.record_long(nanos),
+            Some(count) => *count += runs,
+            None => self.record_long(nanos, runs),
         }
     }
 
     #[cold]
-    fn record_long(&mut self, nanos: u64) {
-        self.long.saturating_record(nanos);
+    fn record_long(&mut self, nanos: u64, runs: u64) {
+        self.long.saturating_record_n(nanos, runs);
     }
 
     /// Returns all times as one histogram, in nanoseconds.
@@ -81,10 +81,12 @@ mod tests {
     fn short_and_long_times_are_one_histogram() {
         let mut times = Times::default();
         for nanos in [0, 3, 4, 100, 1023, 1024, 5000, 1_000_000, u64::MAX] {
-            times.record(nanos);
+            times.record(nanos, 1);
         }
+        times.record(2000, 3);
         let all = times.histogram();
-        assert_eq!(all.len(), 9);
+        assert_eq!(all.len(), 12);
+        assert_eq!(all.count_between(1900, 2100), 3);
         assert_eq!(all.count_between(0, 7), 3);
         assert_eq!(all.count_between(90, 110), 1);
         assert_eq!(all.count_between(1000, 1100), 2);
