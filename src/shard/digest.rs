@@ -15,6 +15,9 @@ pub type Digest = [u8; 20];
 /// The number Redis gives to the type of strings.
 const STRING_TYPE: u32 = 0;
 
+/// The number Redis gives to the type of sets.
+const SET_TYPE: u32 = 2;
+
 /// Returns the fingerprint of the value and the presence of an expiry, as DEBUG DIGEST-VALUE.
 #[must_use]
 pub fn value(entry: EntryRef<'_>) -> Digest {
@@ -53,8 +56,13 @@ fn mix_value(digest: &mut Digest, entry: EntryRef<'_>) {
         }
         ValueRef::Other(value) => match value {
             types::Value::String(bytes) => mix(digest, bytes),
+            types::Value::Set(set) => {
+                mix(digest, &SET_TYPE.to_be_bytes());
+                for member in set {
+                    join(digest, &member.with_bytes(hash));
+                }
+            }
             types::Value::List(_)
-            | types::Value::Set(_)
             | types::Value::Hash(_)
             | types::Value::SortedSet(_)
             | types::Value::Stream(_)

@@ -16,6 +16,7 @@ pub mod bitfield;
 pub mod bitmap;
 pub mod hash;
 pub mod hyperloglog;
+pub mod intset;
 pub mod limits;
 pub mod list;
 pub mod listpack;
