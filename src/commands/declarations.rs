@@ -72,10 +72,12 @@ fn facts(name: &str, declaration: &Declaration) -> String {
 fn positions(declaration: &Declaration) -> String {
     let mut first_last_step = (0_i64, 0_i64, 0_i64);
     for spec in declaration.keys {
-        let (BeginSearch::Index(index), FindKeys::Range { last, step, .. }) =
-            (spec.begin, spec.find)
-        else {
+        let BeginSearch::Index(index) = spec.begin else {
             panic!("{} has keys beyond this test", declaration.name);
+        };
+        // Keys that a number counts have no place that old clients could know.
+        let FindKeys::Range { last, step, .. } = spec.find else {
+            continue;
         };
         let (index, last) = (i64::from(index), i64::from(last));
         let last = if last < 0 { last } else { index + last };

@@ -33,6 +33,8 @@ pub mod loans;
 pub mod parts;
 pub mod run;
 pub mod set;
+pub mod set_algebra;
+pub mod set_random;
 pub mod sorted_set;
 pub mod spec;
 pub mod stream;
@@ -41,6 +43,7 @@ pub mod string_many;
 pub mod string_number;
 pub mod string_range;
 
+mod counted;
 mod words;
 
 #[cfg(test)]
@@ -64,6 +67,8 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     hyperloglog::COMMANDS,
     list::COMMANDS,
     set::COMMANDS,
+    set_algebra::COMMANDS,
+    set_random::COMMANDS,
     hash::COMMANDS,
     sorted_set::COMMANDS,
     stream::COMMANDS,

@@ -300,3 +300,18 @@ fn bitmaps_reply_as_redis_does() {
 fn hyperloglogs_reply_as_redis_does() {
     replay("hyperloglog.resp");
 }
+
+#[test]
+fn sets_reply_as_redis_does() {
+    replay("set.resp");
+}
+
+#[test]
+fn algebra_of_sets_replies_as_redis_does() {
+    replay("set_algebra.resp");
+}
+
+#[test]
+fn choices_and_scans_of_sets_reply_as_redis_does() {
+    replay("set_random.resp");
+}

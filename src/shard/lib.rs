@@ -207,13 +207,6 @@ impl Shard {
         self.common.now
     }
 
-    /// Returns what hashes keys, for tables inside of values: they travel between shards, which all
-    /// hash alike.
-    #[must_use]
-    pub fn hasher(&self) -> &KeyHasher {
-        &self.common.hasher
-    }
-
     /// Returns the key with its hash.
     #[inline]
     #[must_use]

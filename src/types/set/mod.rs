@@ -59,23 +59,23 @@ impl Default for Form {
 }
 
 /// What decides the form of a set that grows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Rules {
     intset_entries: usize,
     listpack_entries: usize,
     listpack_value: usize,
-    hasher: KeyHasher,
+    hash_seed: (u64, u64),
 }
 
 impl Rules {
-    /// Takes the thresholds of sets; `hasher` is for tables that are made.
+    /// Takes the thresholds of sets, and the seed of the hash of members.
     #[must_use]
-    pub fn new(limits: &Limits, hasher: KeyHasher) -> Self {
+    pub fn new(limits: &Limits, hash_seed: (u64, u64)) -> Self {
         Self {
             intset_entries: limits.set_intset_entries.min(INTSET_ENTRIES_MAX),
             listpack_entries: limits.set_listpack_entries.min(LISTPACK_ENTRIES_MAX),
             listpack_value: limits.set_listpack_value,
-            hasher,
+            hash_seed,
         }
     }
 
@@ -279,7 +279,7 @@ impl Set {
     }
 
     fn make_table(&mut self, rules: &Rules) {
-        let mut table = Table::new(rules.hasher.clone());
+        let mut table = Table::new(KeyHasher::new(rules.hash_seed));
         for member in self.iter() {
             table.insert(member.with_bytes(Member::new));
         }

@@ -21,7 +21,7 @@ fn rules(intset: usize, listpack: usize) -> Rules {
         set_listpack_entries: listpack,
         ..Limits::default()
     };
-    Rules::new(&limits, KeyHasher::new((1, 2)))
+    Rules::new(&limits, (1, 2))
 }
 
 /// One for each form: what stays in it however many members there are.
@@ -203,7 +203,7 @@ fn every_choice_of_members_is_equally_likely() {
             for count in 1..6 {
                 let mut sample = Vec::new();
                 set.sample(count, &mut random, &mut |member| {
-                    sample.extend(member.to_vec())
+                    sample.extend(member.to_vec());
                 });
                 assert_eq!(sample.len(), count);
                 sample.sort_unstable();

@@ -1,0 +1,393 @@
+//! Intersection, union and difference of sets.
+//!
+//! Members go straight from the sets into the reply or the new set. Which set is walked and which are
+//! probed follows from their sizes.
+
+use std::cmp::Reverse;
+use std::ptr;
+
+use base::cast;
+use protocol::args::{Args, equals_ignore_case};
+use shard::effects::{Change, EventClass};
+use shard::keyspace::Expiry;
+use types::listpack::Element;
+use types::set::{Rules, Set};
+use types::{Typed, Value};
+
+use crate::counted::Counted;
+use crate::loans::{LoanId, Loans};
+use crate::set::rules;
+use crate::spec::{
+    Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
+    ShardCommand, Spread,
+};
+use crate::words;
+
+/// The commands of this family.
+pub const COMMANDS: &[ShardCommand] = &[
+    ShardCommand::new(SINTER, Spread::Plan(Plan::Lend), sinter),
+    ShardCommand::new(SINTERCARD, Spread::Plan(Plan::Lend), sintercard),
+    ShardCommand::new(SINTERSTORE, Spread::Plan(Plan::Lend), sinterstore),
+    ShardCommand::new(SUNION, Spread::Plan(Plan::Lend), sunion),
+    ShardCommand::new(SUNIONSTORE, Spread::Plan(Plan::Lend), sunionstore),
+    ShardCommand::new(SDIFF, Spread::Plan(Plan::Lend), sdiff),
+    ShardCommand::new(SDIFFSTORE, Spread::Plan(Plan::Lend), sdiffstore),
+];
+
+/// A union of more sets than this notes what it has shown instead of probing the sets before.
+const PROBED_SETS_MAX: usize = 8;
+
+fn sinter(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let ids = context.borrow_all(args.from(1).iter(), true);
+    let (reply, sets) = (&mut context.reply, sets_of(&context.loans, &ids)?);
+    let mut found = Counted::begin(reply);
+    intersect(&sets, u64::MAX, &mut |member| found.push(reply, member));
+    found.end_set(reply);
+    Ok(())
+}
+
+fn sintercard(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let key_count = words::integer(args.word(1))
+        .and_then(|count| usize::try_from(count).ok())
+        .filter(|&count| count > 0)
+        .ok_or(CommandError::Text("ERR numkeys should be greater than 0"))?;
+    if key_count > args.len() - 2 {
+        return Err(CommandError::Text(
+            "ERR Number of keys can't be greater than number of args",
+        ));
+    }
+    let limit = parse_limit(args, 2 + key_count)?;
+    let ids = context.borrow_all(args.from(2).iter().take(key_count), true);
+    let sets = sets_of(&context.loans, &ids)?;
+    let mut count = 0;
+    intersect(&sets, limit, &mut |_| count += 1);
+    context.reply.integer(count);
+    Ok(())
+}
+
+/// Reads the option of SINTERCARD; the last one counts, and 0 is none.
+fn parse_limit(args: Args<'_>, first: usize) -> Result<u64, CommandError> {
+    let (mut limit, mut index) = (0, first);
+    while let Some(word) = args.get(index) {
+        let value = args.get(index + 1);
+        let value = value.filter(|_| equals_ignore_case(word, "LIMIT"));
+        let value = value.ok_or(CommandError::Syntax)?;
+        limit = words::integer(value)
+            .and_then(|limit| u64::try_from(limit).ok())
+            .ok_or(CommandError::Text("ERR LIMIT can't be negative"))?;
+        index += 2;
+    }
+    Ok(if limit == 0 { u64::MAX } else { limit })
+}
+
+fn sinterstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let rules = rules(context);
+    let ids = context.borrow_all(args.from(2).iter(), true);
+    let sets = sets_of(&context.loans, &ids)?;
+    let mut result = Set::default();
+    intersect(&sets, u64::MAX, &mut |member| {
+        result.add(member, &rules);
+    });
+    store(context, args, result, "sinterstore");
+    Ok(())
+}
+
+fn sunion(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let rules = rules(context);
+    let ids = context.borrow_all(args.from(1).iter(), true);
+    let (reply, sets) = (&mut context.reply, sets_of(&context.loans, &ids)?);
+    let mut sets: Vec<&Set> = sets.into_iter().flatten().collect();
+    // The largest need not be looked for in any other.
+    sets.sort_by_key(|set| Reverse(set.len()));
+    let mut found = Counted::begin(reply);
+    let mut shown = Set::default();
+    for (index, set) in sets.iter().enumerate() {
+        for member in *set {
+            let is_new = if sets.len() <= PROBED_SETS_MAX {
+                !sets[..index].iter().any(|before| before.contains(member))
+            } else {
+                shown.add(member, &rules)
+            };
+            if is_new {
+                found.push(reply, member);
+            }
+        }
+    }
+    found.end_set(reply);
+    Ok(())
+}
+
+fn sunionstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let rules = rules(context);
+    let ids = context.borrow_all(args.from(2).iter(), true);
+    let sets = sets_of(&context.loans, &ids)?;
+    let mut result = Set::default();
+    add_all(&mut result, sets.into_iter().flatten(), &rules);
+    store(context, args, result, "sunionstore");
+    Ok(())
+}
+
+fn sdiff(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let rules = rules(context);
+    let ids = context.borrow_all(args.from(1).iter(), true);
+    let (reply, sets) = (&mut context.reply, sets_of(&context.loans, &ids)?);
+    let mut found = Counted::begin(reply);
+    if let Some(Difference { first, mut others }) = Difference::of(&sets) {
+        let mut gone = Set::default();
+        if !probing_is_cheaper(first, &others) {
+            add_all(&mut gone, others.drain(..), &rules);
+            others.push(&gone);
+        }
+        subtract(first, &others, &mut |member| found.push(reply, member));
+    }
+    found.end_set(reply);
+    Ok(())
+}
+
+fn sdiffstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let rules = rules(context);
+    let ids = context.borrow_all(args.from(2).iter(), true);
+    let sets = sets_of(&context.loans, &ids)?;
+    let mut result = Set::default();
+    if let Some(Difference { first, others }) = Difference::of(&sets) {
+        if probing_is_cheaper(first, &others) {
+            subtract(first, &others, &mut |member| {
+                result.add(member, &rules);
+            });
+        } else {
+            // The whole set decides about the encoding of what is left, as in Redis.
+            add_all(&mut result, [first].into_iter(), &rules);
+            for member in others.into_iter().flatten() {
+                result.remove(member);
+            }
+        }
+    }
+    store(context, args, result, "sdiffstore");
+    Ok(())
+}
+
+/// Returns the borrowed sets in order, `None` for keys that do not exist.
+fn sets_of<'l>(loans: &'l Loans, ids: &[LoanId]) -> Result<Vec<Option<&'l Set>>, CommandError> {
+    ids.iter()
+        .map(|&id| Ok(loans.get(id).typed::<Set>()?))
+        .collect()
+}
+
+/// Shows the members that all sets have, up to `limit` of them; none if a set is missing. O(n) probes
+/// of every set but the smallest, which has n members.
+fn intersect(sets: &[Option<&Set>], limit: u64, each: &mut dyn FnMut(Element<'_>)) {
+    let Some(mut sets) = sets.iter().copied().collect::<Option<Vec<&Set>>>() else {
+        return;
+    };
+    sets.sort_by_key(|set| set.len());
+    let Some((smallest, others)) = sets.split_first() else {
+        return;
+    };
+    let mut left = limit;
+    for member in *smallest {
+        if others.iter().all(|set| set.contains(member)) {
+            each(member);
+            left -= 1;
+            if left == 0 {
+                return;
+            }
+        }
+    }
+}
+
+fn add_all<'s>(target: &mut Set, sets: impl Iterator<Item = &'s Set>, rules: &Rules) {
+    for member in sets.flatten() {
+        target.add(member, rules);
+    }
+}
+
+/// A set, and those whose members it shall not have.
+struct Difference<'s> {
+    first: &'s Set,
+    /// The largest come first, as they are the likeliest to have a member.
+    others: Vec<&'s Set>,
+}
+
+impl<'s> Difference<'s> {
+    /// Returns `None` if nothing can be left: there is no first set, or it is taken from itself.
+    fn of(sets: &[Option<&'s Set>]) -> Option<Self> {
+        let (&first, others) = sets.split_first()?;
+        let first = first?;
+        let mut others: Vec<&Set> = others.iter().copied().flatten().collect();
+        if others.iter().any(|&other| ptr::eq(other, first)) {
+            return None;
+        }
+        others.sort_by_key(|set| Reverse(set.len()));
+        Some(Self { first, others })
+    }
+}
+
+/// Returns whether it costs less to look for each member of `first` in all others than to go through
+/// the members of all. A probe counts half, as the first hit ends the search. Redis 7.0 decides alike.
+fn probing_is_cheaper(first: &Set, others: &[&Set]) -> bool {
+    let all = first.len() + others.iter().map(|set| set.len()).sum::<usize>();
+    first.len().saturating_mul(others.len() + 1) / 2 <= all
+}
+
+/// Shows the members of `first` that none of `others` has.
+fn subtract(first: &Set, others: &[&Set], each: &mut dyn FnMut(Element<'_>)) {
+    first
+        .iter()
+        .filter(|&member| !others.iter().any(|set| set.contains(member)))
+        .for_each(each);
+}
+
+/// Puts `result` at the key that word 1 names, or removes the key if the result is empty, and replies
+/// with the number of members. The words behind it are the borrowed sources.
+fn store(context: &mut Context<'_>, args: Args<'_>, result: Set, event: &'static str) {
+    let target = args.word(1);
+    let count = result.len();
+    let value = (count > 0).then(|| result.into_value());
+    if args.from(2).iter().any(|source| source == target) {
+        let id = context.borrow(target, false);
+        replace_source(&mut context.loans, id, value, event);
+    } else {
+        let key = context.shard.key(target);
+        let mut db = context.shard.db(context.db);
+        if let Some(value) = value {
+            db.store(key, value, Expiry::Clear);
+            db.event(EventClass::SET, event, key);
+        } else if db.remove(key) {
+            db.event(EventClass::GENERIC, "del", key);
+        }
+    }
+    context.reply.integer(cast::i64_from(count));
+}
+
+/// Puts the result into the place of a source, on loan as it is.
+fn replace_source(loans: &mut Loans, id: LoanId, value: Option<Value>, event: &'static str) {
+    let loan = loans.get_mut(id);
+    if value.is_some() {
+        loan.replace(value, Change::of(1, EventClass::SET, event));
+    } else if loan.value().is_some() {
+        let removed = Change {
+            count: 1,
+            event: None,
+        };
+        loan.replace(None, removed);
+    }
+}
+
+const SOURCES: &[Argument] = &[Argument::KEY.multiple()];
+
+const TARGET_AND_SOURCES: &[Argument] = &[
+    Argument::key("destination", 0),
+    Argument::key("key", 1).multiple(),
+];
+
+const fn reading(name: &'static str, docs: Docs) -> Declaration {
+    Declaration::new(name, Arity::AtLeast(2), Flags::READONLY)
+        .categories(&[Category::Set])
+        .keys(SOURCE_KEYS)
+        .tips(&["nondeterministic_output_order"])
+        .docs(docs.arguments(SOURCES))
+}
+
+const fn storing(name: &'static str, keys: &'static [KeySpec], docs: Docs) -> Declaration {
+    Declaration::new(name, Arity::AtLeast(3), Flags::WRITE.and(Flags::DENY_OOM))
+        .categories(&[Category::Set])
+        .keys(keys)
+        .docs(docs.arguments(TARGET_AND_SOURCES))
+}
+
+const SOURCE_KEYS: &[KeySpec] = &[KeySpec::range(1, -1, 1, &["RO", "access"])];
+
+const TARGET_KEYS: &[KeySpec] = &[
+    KeySpec::at(1, &["OW", "update"]),
+    KeySpec::range(2, -1, 1, &["RO", "access"]),
+];
+
+/// Redis says of the target of SINTERSTORE alone that it is read.
+const READ_TARGET_KEYS: &[KeySpec] = &[
+    KeySpec::at(1, &["RW", "update"]),
+    KeySpec::range(2, -1, 1, &["RO", "access"]),
+];
+
+const SINTER: Declaration = reading(
+    "sinter",
+    Docs::new(
+        "set",
+        "1.0.0",
+        "Lists what several sets have in common.",
+        "O(N*M) at worst, N members in the smallest of M sets.",
+    ),
+);
+
+const SINTERCARD: Declaration = Declaration::new(
+    "sintercard",
+    Arity::AtLeast(3),
+    Flags::READONLY.and(Flags::MOVABLE_KEYS),
+)
+.categories(&[Category::Set])
+.keys(&[KeySpec::counted(1, &["RO", "access"])])
+.docs(
+    Docs::new(
+        "set",
+        "7.0.0",
+        "Counts what several sets have in common, up to a limit.",
+        "O(N*M) at worst, N members in the smallest of M sets.",
+    )
+    .arguments(&[
+        Argument::integer("numkeys"),
+        Argument::KEY.multiple(),
+        Argument::integer("limit").with_token("LIMIT").optional(),
+    ]),
+);
+
+const SINTERSTORE: Declaration = storing(
+    "sinterstore",
+    READ_TARGET_KEYS,
+    Docs::new(
+        "set",
+        "1.0.0",
+        "Stores what several sets have in common.",
+        "O(N*M) at worst, N members in the smallest of M sets.",
+    ),
+);
+
+const SUNION: Declaration = reading(
+    "sunion",
+    Docs::new(
+        "set",
+        "1.0.0",
+        "Lists what is in any of several sets.",
+        "O(N) for N members of all sets together.",
+    ),
+);
+
+const SUNIONSTORE: Declaration = storing(
+    "sunionstore",
+    TARGET_KEYS,
+    Docs::new(
+        "set",
+        "1.0.0",
+        "Stores what is in any of several sets.",
+        "O(N) for N members of all sets together.",
+    ),
+);
+
+const SDIFF: Declaration = reading(
+    "sdiff",
+    Docs::new(
+        "set",
+        "1.0.0",
+        "Lists what is in the first of several sets and in no other.",
+        "O(N) for N members of all sets together.",
+    ),
+);
+
+const SDIFFSTORE: Declaration = storing(
+    "sdiffstore",
+    TARGET_KEYS,
+    Docs::new(
+        "set",
+        "1.0.0",
+        "Stores what is in the first of several sets and in no other.",
+        "O(N) for N members of all sets together.",
+    ),
+);
