@@ -47,6 +47,27 @@ const READS: &[(&str, u64)] = &[
     ("object refcount K", 1),
     ("object idletime K", 1),
     ("memory usage K", 0),
+    ("sadd K a", 0),
+    ("srem K a", 0),
+    ("scard K", 1),
+    ("sismember K a", 1),
+    ("smismember K a b", 1),
+    ("smembers K", 1),
+    ("smove K other a", 0),
+    ("smove other K a", 0),
+    ("smove K K a", 0),
+    ("spop K", 0),
+    ("spop K 1", 0),
+    ("srandmember K", 1),
+    ("srandmember K 2", 1),
+    ("sscan K 0", 1),
+    ("sinter K", 1),
+    ("sunion K", 1),
+    ("sdiff K", 1),
+    ("sinterstore other K", 1),
+    ("sunionstore other K", 1),
+    ("sdiffstore other K", 1),
+    ("sintercard 1 K", 1),
 ];
 
 #[test]
@@ -104,12 +125,32 @@ const IDLE: &[&str] = &[
     "FLUSHDB FOO",
     "SWAPDB 0 0",
     "LCS a text",
+    "SADD set 1 2",
+    "SADD a 1",
+    "SREM set 3",
+    "SREM missing 1",
+    "SMEMBERS set",
+    "SMOVE set set 1",
+    "SMOVE set missing 3",
+    "SMOVE missing set 1",
+    "SMOVE set a 1",
+    "SPOP set 0",
+    "SPOP missing 5",
+    "SPOP missing",
+    "SRANDMEMBER set 5",
+    "SSCAN set 0",
+    "SINTER set set missing",
+    "SINTERSTORE missing set missing",
+    "SUNIONSTORE missing missing",
+    "SDIFFSTORE missing set set",
+    "SDIFFSTORE set set a",
 ];
 
 #[test]
 fn requests_without_effect_count_as_no_change() {
     let mut player = Player::new();
     player.run("MSET a 1 text abc");
+    player.run("SADD set 1 2");
     let before = player.shard.stats().dirty;
     for request in IDLE {
         player.run(request);

@@ -38,8 +38,8 @@ pub const COMMANDS: &[ShardCommand] = &[
 const PROBED_SETS_MAX: usize = 8;
 
 fn sinter(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let ids = context.borrow_all(args.from(1).iter(), true);
-    let (reply, sets) = (&mut context.reply, sets_of(&context.loans, &ids)?);
+    let ids = borrow_sets(context, args.from(1).iter())?;
+    let (reply, sets) = (&mut context.reply, sets_of(&context.loans, &ids));
     let mut found = Counted::begin(reply);
     intersect(&sets, u64::MAX, &mut |member| found.push(reply, member));
     found.end_set(reply);
@@ -57,8 +57,8 @@ fn sintercard(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandEr
         ));
     }
     let limit = parse_limit(args, 2 + key_count)?;
-    let ids = context.borrow_all(args.from(2).iter().take(key_count), true);
-    let sets = sets_of(&context.loans, &ids)?;
+    let ids = borrow_sets(context, args.from(2).iter().take(key_count))?;
+    let sets = sets_of(&context.loans, &ids);
     let mut count = 0;
     intersect(&sets, limit, &mut |_| count += 1);
     context.reply.integer(count);
@@ -82,8 +82,8 @@ fn parse_limit(args: Args<'_>, first: usize) -> Result<u64, CommandError> {
 
 fn sinterstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let rules = rules(context);
-    let ids = context.borrow_all(args.from(2).iter(), true);
-    let sets = sets_of(&context.loans, &ids)?;
+    let ids = borrow_sets(context, args.from(2).iter())?;
+    let sets = sets_of(&context.loans, &ids);
     let mut result = Set::default();
     intersect(&sets, u64::MAX, &mut |member| {
         result.add(member, &rules);
@@ -94,8 +94,8 @@ fn sinterstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandE
 
 fn sunion(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let rules = rules(context);
-    let ids = context.borrow_all(args.from(1).iter(), true);
-    let (reply, sets) = (&mut context.reply, sets_of(&context.loans, &ids)?);
+    let ids = borrow_sets(context, args.from(1).iter())?;
+    let (reply, sets) = (&mut context.reply, sets_of(&context.loans, &ids));
     let mut sets: Vec<&Set> = sets.into_iter().flatten().collect();
     // The largest need not be looked for in any other.
     sets.sort_by_key(|set| Reverse(set.len()));
@@ -119,8 +119,8 @@ fn sunion(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 
 fn sunionstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let rules = rules(context);
-    let ids = context.borrow_all(args.from(2).iter(), true);
-    let sets = sets_of(&context.loans, &ids)?;
+    let ids = borrow_sets(context, args.from(2).iter())?;
+    let sets = sets_of(&context.loans, &ids);
     let mut result = Set::default();
     add_all(&mut result, sets.into_iter().flatten(), &rules);
     store(context, args, result, "sunionstore");
@@ -129,8 +129,8 @@ fn sunionstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandE
 
 fn sdiff(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let rules = rules(context);
-    let ids = context.borrow_all(args.from(1).iter(), true);
-    let (reply, sets) = (&mut context.reply, sets_of(&context.loans, &ids)?);
+    let ids = borrow_sets(context, args.from(1).iter())?;
+    let (reply, sets) = (&mut context.reply, sets_of(&context.loans, &ids));
     let mut found = Counted::begin(reply);
     if let Some(Difference { first, mut others }) = Difference::of(&sets) {
         let mut gone = Set::default();
@@ -146,8 +146,8 @@ fn sdiff(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
 
 fn sdiffstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let rules = rules(context);
-    let ids = context.borrow_all(args.from(2).iter(), true);
-    let sets = sets_of(&context.loans, &ids)?;
+    let ids = borrow_sets(context, args.from(2).iter())?;
+    let sets = sets_of(&context.loans, &ids);
     let mut result = Set::default();
     if let Some(Difference { first, others }) = Difference::of(&sets) {
         if probing_is_cheaper(first, &others) {
@@ -166,10 +166,23 @@ fn sdiffstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandEr
     Ok(())
 }
 
+/// Borrows the sets at `keys`; the first that holds something else is the last that is looked at.
+fn borrow_sets<'k>(
+    context: &mut Context<'_>,
+    keys: impl Iterator<Item = &'k [u8]>,
+) -> Result<Vec<LoanId>, CommandError> {
+    keys.map(|key| {
+        let id = context.borrow(key, true);
+        context.loans.get(id).typed::<Set>()?;
+        Ok(id)
+    })
+    .collect()
+}
+
 /// Returns the borrowed sets in order, `None` for keys that do not exist.
-fn sets_of<'l>(loans: &'l Loans, ids: &[LoanId]) -> Result<Vec<Option<&'l Set>>, CommandError> {
+fn sets_of<'l>(loans: &'l Loans, ids: &[LoanId]) -> Vec<Option<&'l Set>> {
     ids.iter()
-        .map(|&id| Ok(loans.get(id).typed::<Set>()?))
+        .map(|&id| loans.get(id).typed::<Set>().unwrap_or_default())
         .collect()
 }
 
@@ -391,3 +404,61 @@ const SDIFFSTORE: Declaration = storing(
         "O(N) for N members of all sets together.",
     ),
 );
+
+#[cfg(test)]
+mod tests {
+    use shard::Options;
+    use shard::effects::EventClass;
+
+    use crate::transcripts::Player;
+
+    /// Requests in order, and the events of sets and removals that redis-server 7.0.15 tells of each.
+    const EVENTS: &[(&str, &[&str])] = &[
+        ("SADD a 1 2 3", &["sadd a"]),
+        ("SADD a 1", &[]),
+        ("SREM a 9", &[]),
+        ("SREM a 1 9", &["srem a"]),
+        ("SREM a 2 3", &["srem a", "del a"]),
+        ("SADD a 1 2", &["sadd a"]),
+        ("SADD b 2 3", &["sadd b"]),
+        ("SMOVE a b 1", &["srem a", "sadd b"]),
+        ("SMOVE a b 2", &["srem a", "del a"]),
+        ("SADD a 1 2", &["sadd a"]),
+        ("SMOVE a new 1", &["srem a", "sadd new"]),
+        ("SPOP new", &["spop new", "del new"]),
+        ("SPOP a 0", &[]),
+        ("SADD a 1 2 3", &["sadd a"]),
+        ("SPOP a 2", &["spop a"]),
+        ("SPOP a 5", &["spop a", "del a"]),
+        ("SADD a 1 2", &["sadd a"]),
+        ("SINTERSTORE d a b", &["sinterstore d"]),
+        ("SINTERSTORE d a missing", &["del d"]),
+        ("SINTERSTORE d a missing", &[]),
+        ("SUNIONSTORE d a b", &["sunionstore d"]),
+        ("SDIFFSTORE d a b", &["del d"]),
+        ("SDIFFSTORE d a a", &[]),
+        ("SUNIONSTORE a a b", &["sunionstore a"]),
+        ("SINTERSTORE a a missing", &["del a"]),
+        ("SDIFFSTORE a a b", &[]),
+        ("SET s x", &[]),
+        ("SUNIONSTORE s missing", &["del s"]),
+    ];
+
+    #[test]
+    fn changes_are_told_as_redis_tells_them() {
+        let mut player = Player::new();
+        let options = Options {
+            events: EventClass::SET.and(EventClass::GENERIC),
+            ..*player.shard.options()
+        };
+        player.shard.set_options(options);
+        for (request, expected) in EVENTS {
+            player.run(request);
+            let mut told = Vec::new();
+            for event in player.shard.take_events() {
+                told.push(format!("{} {}", event.name, event.key.escape_ascii()));
+            }
+            assert_eq!(told, *expected, "{request}");
+        }
+    }
+}

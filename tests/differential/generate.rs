@@ -463,6 +463,8 @@ impl Mood<'_> {
         let may_damage = words[0] != b"WAIT" && words.get(1).is_none_or(|word| word != b"SLEEP");
         // Both servers list all their commands, which are not the same.
         let may_damage = may_damage && words[0] != b"COMMAND";
+        // It would take some members by chance, and the sets would differ.
+        let may_damage = may_damage && words[0] != b"SPOP";
         if one_in(random, 8) && may_damage && !words[0].ends_with(b"SCAN-ALL") {
             damage(random, template, &mut words);
         }

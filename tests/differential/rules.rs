@@ -66,6 +66,8 @@ pub(super) fn rule_for(words: &[Vec<u8>]) -> Rule {
         ("PTTL" | "PEXPIRETIME", _) => Rule::Near(2000),
         ("LASTSAVE", _) => Rule::Near(3600),
         ("KEYS", _) => Rule::Unordered,
+        ("SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" | "SPOP", _) => Rule::Unordered,
+        ("SRANDMEMBER" | "SSCAN", _) => Rule::Shape,
         ("CONFIG", "GET") => Rule::UnorderedPairs,
         ("RANDOMKEY" | "SCAN" | "TIME", _) | ("CLIENT", "ID") => Rule::Shape,
         ("HELLO", _) => Rule::Hello,
