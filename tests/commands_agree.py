@@ -73,6 +73,17 @@ touch a b
 copy a b
 copy a b db 1
 rename a b
+sadd a b c
+spop a 1
+smove a b c
+sinter a b c
+sunionstore a b c
+sdiffstore a b
+sinterstore a b c
+sintercard 2 a b limit 1
+sintercard 3 a b
+sintercard x a b
+sscan a 0
 rename a
 renamenx a b
 move a 1
