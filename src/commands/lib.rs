@@ -20,6 +20,9 @@ pub mod cursor;
 pub mod error;
 pub mod hash;
 pub mod hyperloglog;
+pub mod hash_expire;
+pub mod hash_scan;
+pub mod hash_volatile;
 pub mod key;
 pub mod key_expire;
 pub mod key_move;
@@ -65,6 +68,9 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     list::COMMANDS,
     set::COMMANDS,
     hash::COMMANDS,
+    hash_scan::COMMANDS,
+    hash_expire::COMMANDS,
+    hash_volatile::COMMANDS,
     sorted_set::COMMANDS,
     stream::COMMANDS,
     key::COMMANDS,

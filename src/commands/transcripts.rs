@@ -300,3 +300,23 @@ fn bitmaps_reply_as_redis_does() {
 fn hyperloglogs_reply_as_redis_does() {
     replay("hyperloglog.resp");
 }
+
+#[test]
+fn hashes_reply_as_redis_does() {
+    replay("hash.resp");
+}
+
+#[test]
+fn parts_of_hashes_reply_as_redis_does() {
+    replay("hash_scan.resp");
+}
+
+#[test]
+fn expiry_of_fields_replies_as_documented() {
+    replay("hash_expire.resp");
+}
+
+#[test]
+fn fields_with_their_expiry_reply_as_documented() {
+    replay("hash_volatile.resp");
+}

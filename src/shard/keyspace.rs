@@ -513,7 +513,9 @@ impl Db<'_> {
         }
         let fields_due = self.dict.entry(place).next_expiry();
         if fields_due.is_some_and(|at| at < self.common.now) {
-            return self.expire_fields(place, FIELDS_PER_LOOKUP).then_some(place);
+            return self
+                .expire_fields(place, FIELDS_PER_LOOKUP)
+                .then_some(place);
         }
         Some(place)
     }

@@ -77,7 +77,10 @@ impl<T: Ord> Schedule<T> {
     #[must_use]
     pub fn count_before(&self, now: UnixMillis) -> usize {
         let is_before = |item: Option<&(UnixMillis, T)>| item.is_some_and(|(at, _)| *at < now);
-        let whole = self.chunks.iter().take_while(|chunk| is_before(chunk.last()));
+        let whole = self
+            .chunks
+            .iter()
+            .take_while(|chunk| is_before(chunk.last()));
         let (chunks, items) = whole.fold((0, 0), |(chunks, items), chunk| {
             (chunks + 1, items + chunk.len())
         });
@@ -88,7 +91,9 @@ impl<T: Ord> Schedule<T> {
     /// Adds an item.
     pub fn insert(&mut self, at: UnixMillis, item: T) {
         let new = (at, item);
-        let index = self.chunk_for(&new).min(self.chunks.len().saturating_sub(1));
+        let index = self
+            .chunk_for(&new)
+            .min(self.chunks.len().saturating_sub(1));
         self.len += 1;
         if self.chunks.is_empty() {
             self.chunks.push(Vec::new());
@@ -242,7 +247,12 @@ mod tests {
             assert_eq!(schedule.count_before(at), before);
             let bytes: usize = schedule.chunks.iter().map(Schedule::chunk_bytes).sum();
             assert_eq!(schedule.bytes, bytes);
-            assert!(schedule.chunks.iter().all(|it| !it.is_empty() && it.len() <= CHUNK_LEN_MAX));
+            assert!(
+                schedule
+                    .chunks
+                    .iter()
+                    .all(|it| !it.is_empty() && it.len() <= CHUNK_LEN_MAX)
+            );
         }
         while schedule.free_step(100) {}
         assert_eq!((schedule.len(), schedule.allocated_bytes()), (0, 0));

@@ -322,6 +322,12 @@ impl Dict {
         Some((*at, key))
     }
 
+    /// Returns how many hashes have fields that expire.
+    #[cfg(test)]
+    pub(crate) fn field_expiry_count(&self) -> usize {
+        self.field_expiries.len()
+    }
+
     /// Adds an entry whose key is not there yet.
     pub(crate) fn insert(&mut self, hash: u64, new: NewEntry<'_>) {
         self.reschedule(new.key, None, new.value.next_expiry());

@@ -63,7 +63,12 @@ impl Fields {
 
     /// Sets a value. `expire_at` of `None` leaves the expiry of a field that exists as it is.
     /// Returns whether the field is new.
-    pub(super) fn set(&mut self, field: &[u8], value: &[u8], expiry: Option<Option<UnixMillis>>) -> bool {
+    pub(super) fn set(
+        &mut self,
+        field: &[u8],
+        value: &[u8],
+        expiry: Option<Option<UnixMillis>>,
+    ) -> bool {
         let changed = self.table.update(field, |pair| {
             let before = pair.expire_at();
             let after = expiry.unwrap_or(before);
@@ -102,12 +107,7 @@ impl Fields {
         Some(pair)
     }
 
-    fn reschedule(
-        &mut self,
-        field: &[u8],
-        before: Option<UnixMillis>,
-        after: Option<UnixMillis>,
-    ) {
+    fn reschedule(&mut self, field: &[u8], before: Option<UnixMillis>, after: Option<UnixMillis>) {
         if before == after {
             return;
         }

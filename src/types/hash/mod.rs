@@ -49,10 +49,22 @@ enum Form {
 /// What a hash has to know to grow.
 #[derive(Clone, Copy, Debug)]
 pub struct Growth {
-    /// When it becomes a table.
-    pub limits: Limits,
-    /// The seed of the table's hash function, which clients cannot guess.
-    pub hash_seed: (u64, u64),
+    listpack_entries: usize,
+    listpack_value: usize,
+    hash_seed: (u64, u64),
+}
+
+impl Growth {
+    /// Takes the thresholds at which a hash becomes a table, and the seed of the table's hash
+    /// function, which clients cannot guess.
+    #[must_use]
+    pub fn new(limits: &Limits, hash_seed: (u64, u64)) -> Self {
+        Self {
+            listpack_entries: limits.hash_listpack_entries,
+            listpack_value: limits.hash_listpack_value,
+            hash_seed,
+        }
+    }
 }
 
 /// What becomes of the expiry of a field that is set.
@@ -88,10 +100,11 @@ impl Hash {
         if !packed.iter().all(|it| seen.insert(it.field.to_vec())) {
             return None;
         }
-        let limits = &growth.limits;
-        let is_long = |element: Element<'_>| element.len() > limits.hash_listpack_value;
-        let too_large = packed.len() > limits.hash_listpack_entries
-            || packed.iter().any(|it| is_long(it.field) || is_long(it.value));
+        let is_long = |element: Element<'_>| element.len() > growth.listpack_value;
+        let too_large = packed.len() > growth.listpack_entries
+            || packed
+                .iter()
+                .any(|it| is_long(it.field) || is_long(it.value));
         let mut hash = Self {
             form: Form::Packed(packed),
         };
@@ -177,15 +190,14 @@ impl Hash {
     ) -> bool {
         let longest = field.len().max(value.len());
         if let Form::Packed(packed) = &self.form
-            && (longest > growth.limits.hash_listpack_value
-                || !packed.would_fit(field.len() + value.len()))
+            && (longest > growth.listpack_value || !packed.would_fit(field.len() + value.len()))
         {
             self.become_table(growth);
         }
         match &mut self.form {
             Form::Packed(packed) => {
                 let is_new = Self::set_packed(packed, field, value, expiry, now);
-                if packed.len() > growth.limits.hash_listpack_entries {
+                if packed.len() > growth.listpack_entries {
                     self.become_table(growth);
                 }
                 is_new
@@ -257,7 +269,10 @@ impl Hash {
         growth: &Growth,
         now: UnixMillis,
     ) {
-        if self.expire_at(field, now).is_none_or(|before| before == expire_at) {
+        if self
+            .expire_at(field, now)
+            .is_none_or(|before| before == expire_at)
+        {
             return;
         }
         if let Form::Packed(packed) = &self.form

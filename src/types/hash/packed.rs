@@ -76,7 +76,9 @@ impl Packed {
         if !self.expires {
             return 0;
         }
-        self.iter().take_while(|triple| !triple.is_live(now)).count()
+        self.iter()
+            .take_while(|triple| !triple.is_live(now))
+            .count()
     }
 
     /// Returns when the first field dies. O(1).
@@ -176,7 +178,11 @@ impl Packed {
         if let Some(position) = self.find(&name) {
             self.listpack.remove_range(position, 3);
         }
-        let parts = [Element::from(&name), Element::from(&value), expiry_element(expire_at)];
+        let parts = [
+            Element::from(&name),
+            Element::from(&value),
+            expiry_element(expire_at),
+        ];
         match self.place_for(expire_at) {
             Some(place) => {
                 // Each is put before the ones that follow it.

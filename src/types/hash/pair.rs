@@ -38,10 +38,7 @@ pub(super) struct Apart {
     expire_at: Option<UnixMillis>,
 }
 
-const _: () = assert!(
-    size_of::<Pair>() == 16,
-    "a table has an array of these"
-);
+const _: () = assert!(size_of::<Pair>() == 16, "a table has an array of these");
 
 impl Pair {
     pub(super) fn new(field: &[u8], value: &[u8], expire_at: Option<UnixMillis>) -> Self {
@@ -181,7 +178,9 @@ mod tests {
 
     #[test]
     fn pairs_of_all_lengths_keep_their_parts() {
-        let lengths = [0, 1, 2, 13, 255, 256, 300, 1000, 1024, 65_535, 65_536, 100_000];
+        let lengths = [
+            0, 1, 2, 13, 255, 256, 300, 1000, 1024, 65_535, 65_536, 100_000,
+        ];
         for field_len in lengths {
             for value_len in lengths {
                 for at in [None, Some(UnixMillis(5)), Some(UnixMillis(i64::MAX))] {

@@ -13,14 +13,12 @@ fn seed() -> u64 {
 }
 
 fn growth(entries: usize, value: usize) -> Growth {
-    Growth {
-        limits: Limits {
-            hash_listpack_entries: entries,
-            hash_listpack_value: value,
-            ..Limits::default()
-        },
-        hash_seed: (3, 4),
-    }
+    let limits = Limits {
+        hash_listpack_entries: entries,
+        hash_listpack_value: value,
+        ..Limits::default()
+    };
+    Growth::new(&limits, (3, 4))
 }
 
 fn lives(expire_at: Option<UnixMillis>, now: UnixMillis) -> bool {
@@ -87,8 +85,15 @@ fn step(
                 _ => vec![b'w'; random.index(8)],
             };
             let keep = random.below(2) == 0;
-            let expiry = if keep { FieldExpiry::Keep } else { FieldExpiry::Clear };
-            assert_eq!(hash.set(&field, &value, expiry, growth, now), alive.is_none());
+            let expiry = if keep {
+                FieldExpiry::Keep
+            } else {
+                FieldExpiry::Clear
+            };
+            assert_eq!(
+                hash.set(&field, &value, expiry, growth, now),
+                alive.is_none()
+            );
             let at = alive.and_then(|(_, at)| *at).filter(|_| keep);
             model.insert(field, (value, at));
         }
@@ -167,7 +172,10 @@ fn bytes_are_those_of_all_allocations() {
         hash.allocated_bytes(allocated_bytes),
         copy.allocated_bytes(allocated_bytes),
     );
-    assert!(bytes < fresh * 5 / 4 && fresh < bytes * 5 / 4, "{bytes} {fresh}");
+    assert!(
+        bytes < fresh * 5 / 4 && fresh < bytes * 5 / 4,
+        "{bytes} {fresh}"
+    );
     let before = hash.allocated_bytes(allocated_bytes);
     assert!(hash.free_effort() > 1000);
     let mut steps = 0;
@@ -226,9 +234,15 @@ fn listpack_from_outside_is_looked_at() {
     assert!(pairs(&[b"a", b"1", b"a", b"2"]).is_none());
     assert!(pairs(&[b"7", b"1", b"7", b"2"]).is_none());
     let good = pairs(&[b"a", b"1", b"b", b"2"]).unwrap();
-    assert_eq!((good.len(UnixMillis(0)), good.encoding_name()), (2, "listpack"));
+    assert_eq!(
+        (good.len(UnixMillis(0)), good.encoding_name()),
+        (2, "listpack")
+    );
     let many = pairs(&[b"a", b"1", b"b", b"2", b"c", b"3"]).unwrap();
-    assert_eq!((many.len(UnixMillis(0)), many.encoding_name()), (3, "hashtable"));
+    assert_eq!(
+        (many.len(UnixMillis(0)), many.encoding_name()),
+        (3, "hashtable")
+    );
     let long = pairs(&[b"a", b"123456"]).unwrap();
     assert_eq!(long.encoding_name(), "hashtable");
 }
@@ -240,7 +254,13 @@ fn samples_are_different_live_fields_and_all_come_up() {
         let mut hash = Hash::default();
         for number in 0..100 {
             let field = format!("{number}");
-            hash.set(field.as_bytes(), b"v", FieldExpiry::Clear, &growth, UnixMillis(0));
+            hash.set(
+                field.as_bytes(),
+                b"v",
+                FieldExpiry::Clear,
+                &growth,
+                UnixMillis(0),
+            );
             let at = (number % 2 == 1).then_some(UnixMillis(10));
             hash.set_expiry(field.as_bytes(), at, &growth, UnixMillis(0));
         }
@@ -263,7 +283,10 @@ fn samples_are_different_live_fields_and_all_come_up() {
                 *counts.entry(field.to_vec()).or_insert(0) += 1;
             }
             assert_eq!(counts.len(), len);
-            assert!(counts.values().all(|count| (40..200).contains(count)), "{counts:?}");
+            assert!(
+                counts.values().all(|count| (40..200).contains(count)),
+                "{counts:?}"
+            );
         }
         assert_eq!(hash.remove_expired(UnixMillis(11), 1000), 50);
         assert!(Hash::default().random(&mut random, UnixMillis(0)).is_none());
