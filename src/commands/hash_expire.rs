@@ -217,19 +217,23 @@ impl Setting {
 /// When the expiry of a field may be changed.
 #[derive(Clone, Copy)]
 enum Condition {
-    IfNone,
-    IfAny,
-    IfLater,
-    IfEarlier,
+    /// `NX`: it has none.
+    IsNone,
+    /// `XX`: it has one.
+    IsAny,
+    /// `GT`: it becomes later.
+    Later,
+    /// `LT`: it becomes earlier.
+    Earlier,
 }
 
 impl Condition {
     fn of(word: &[u8]) -> Option<Self> {
         let conditions = [
-            ("NX", Self::IfNone),
-            ("XX", Self::IfAny),
-            ("GT", Self::IfLater),
-            ("LT", Self::IfEarlier),
+            ("NX", Self::IsNone),
+            ("XX", Self::IsAny),
+            ("GT", Self::Later),
+            ("LT", Self::Earlier),
         ];
         let found = conditions
             .into_iter()
@@ -241,10 +245,10 @@ impl Condition {
     /// living for ever.
     fn allows(self, before: Option<UnixMillis>, after: UnixMillis) -> bool {
         match (self, before) {
-            (Self::IfNone, before) => before.is_none(),
-            (Self::IfAny, before) => before.is_some(),
-            (Self::IfLater, before) => before.is_some_and(|before| after > before),
-            (Self::IfEarlier, before) => before.is_none_or(|before| after < before),
+            (Self::IsNone, before) => before.is_none(),
+            (Self::IsAny, before) => before.is_some(),
+            (Self::Later, before) => before.is_some_and(|before| after > before),
+            (Self::Earlier, before) => before.is_none_or(|before| after < before),
         }
     }
 }

@@ -94,6 +94,10 @@ impl Db<'_> {
 impl Shard {
     /// Removes dead fields of hashes, about `fields` of them at most, the ones that died first before
     /// the others. O(`fields`) and O(databases).
+    ///
+    /// # Panics
+    ///
+    /// If the schedule names a key that is not there, which no change of keys leaves behind.
     pub fn sweep_fields(&mut self, fields: usize) -> SweptFields {
         let mut swept = SweptFields::default();
         let now = self.common.now;

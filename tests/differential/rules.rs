@@ -65,9 +65,11 @@ pub(super) fn rule_for(words: &[Vec<u8>]) -> Rule {
         ("TTL" | "EXPIRETIME", _) => Rule::Near(2),
         ("PTTL" | "PEXPIRETIME", _) => Rule::Near(2000),
         ("LASTSAVE", _) => Rule::Near(3600),
-        ("KEYS", _) => Rule::Unordered,
-        ("CONFIG", "GET") => Rule::UnorderedPairs,
-        ("RANDOMKEY" | "SCAN" | "TIME", _) | ("CLIENT", "ID") => Rule::Shape,
+        ("KEYS" | "HKEYS" | "HVALS", _) => Rule::Unordered,
+        ("CONFIG", "GET") | ("HGETALL", _) => Rule::UnorderedPairs,
+        ("RANDOMKEY" | "SCAN" | "HSCAN" | "HRANDFIELD" | "TIME", _) | ("CLIENT", "ID") => {
+            Rule::Shape
+        }
         ("HELLO", _) => Rule::Hello,
         ("CLIENT", "LIST" | "INFO") => Rule::Clients,
         ("DEBUG", "OBJECT") => Rule::DebugObject,
