@@ -1,3 +1,5 @@
+//! Hashes against a map of fields.
+
 use std::collections::BTreeMap;
 
 use super::*;
