@@ -140,6 +140,12 @@ impl Packed {
 
     /// Adds a field that is not there, without an expiry.
     pub(super) fn push(&mut self, field: &[u8], value: &[u8]) {
+        // One step of growth instead of one for each element.
+        let room = self.listpack.capacity_bytes() - self.listpack.byte_len();
+        if room < field.len() + value.len() + 4 {
+            let bytes = Listpack::encoded_bytes(field) + Listpack::encoded_bytes(value);
+            self.listpack.reserve(bytes + 2 * usize::from(self.expires));
+        }
         self.listpack.push_back(field);
         self.listpack.push_back(value);
         if self.expires {
@@ -147,7 +153,7 @@ impl Packed {
         }
     }
 
-    /// Returns whether a field and a value of these lengths would keep the listpack within its bound.
+    /// Returns whether a field and a value of so many bytes together would keep the listpack within its bound.
     pub(super) fn would_fit(&self, bytes: usize) -> bool {
         // Each of the three elements takes up to 10 bytes more than its contents.
         self.listpack.would_fit(bytes.saturating_add(40))

@@ -294,3 +294,24 @@ fn samples_are_different_live_fields_and_all_come_up() {
         assert!(Hash::default().random(&mut random, UnixMillis(0)).is_none());
     }
 }
+
+#[test]
+fn bytes_of_a_field_stay_low_in_a_large_hash() {
+    let (growth, now) = (growth(512, 64), UnixMillis(0));
+    let mut hash = Hash::default();
+    for number in 0..100_000 {
+        let field = format!("field:{number:07}");
+        let value = b"0123456789abcdef";
+        hash.set(field.as_bytes(), value, FieldExpiry::Clear, &growth, now);
+    }
+    // 13 bytes of field and 16 of value.
+    let per_field = hash.allocated_bytes(allocated_bytes) / 100_000;
+    assert!(per_field <= 46, "{per_field}");
+    for number in 0..100_000 {
+        let field = format!("field:{number:07}");
+        let at = UnixMillis(1 + number % 5000);
+        hash.set_expiry(field.as_bytes(), Some(at), &growth, now);
+    }
+    let per_field = hash.allocated_bytes(allocated_bytes) / 100_000;
+    assert!(per_field <= 84, "{per_field}");
+}
