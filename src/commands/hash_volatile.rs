@@ -395,3 +395,189 @@ const HSETEX: Declaration = Declaration::new(
         .with_token("FIELDS"),
     ]),
 );
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use base::random::Random;
+
+    use crate::transcripts::Player;
+
+    /// Value and expiry of each field, dead ones left out.
+    type Model = BTreeMap<String, (String, Option<i64>)>;
+
+    fn array(parts: impl Iterator<Item = String>) -> String {
+        let parts: Vec<_> = parts.collect();
+        format!("*{}\r\n{}", parts.len(), parts.concat())
+    }
+
+    fn bulk(value: Option<&String>) -> String {
+        value.map_or("$-1\r\n".to_owned(), |value| {
+            format!("${}\r\n{value}\r\n", value.len())
+        })
+    }
+
+    fn integer(value: i64) -> String {
+        format!(":{value}\r\n")
+    }
+
+    /// Sets the expiry in the model; says what became of the field, as HEXPIRE does.
+    fn expire(model: &mut Model, field: &str, condition: &str, at: i64, now: i64) -> i64 {
+        let Some((_, before)) = model.get_mut(field) else {
+            return -2;
+        };
+        let allowed = match condition {
+            "NX" => before.is_none(),
+            "XX" => before.is_some(),
+            "GT" => before.is_some_and(|before| at > before),
+            "LT" => before.is_none_or(|before| at < before),
+            _ => true,
+        };
+        if !allowed {
+            return 0;
+        }
+        if at <= now {
+            model.remove(field);
+            return 2;
+        }
+        *before = Some(at);
+        1
+    }
+
+    /// HSETEX of some fields.
+    fn set_step(
+        model: &mut Model,
+        random: &mut Random,
+        fields: &[String],
+        shift: i64,
+        now: i64,
+    ) -> (String, String) {
+        let condition = ["", "FNX", "FXX"][random.index(3)];
+        let expiry = ["".to_owned(), "KEEPTTL".to_owned(), format!("PX {shift}")];
+        let kind = random.index(3);
+        let value = random.below(1000).to_string();
+        let pairs: Vec<_> = fields.iter().map(|it| format!("{it} {value}")).collect();
+        let request = format!(
+            "HSETEX h {condition} {} FIELDS {} {}",
+            expiry[kind],
+            pairs.len(),
+            pairs.join(" ")
+        );
+        let mut exist = fields.iter().map(|field| model.contains_key(field));
+        let refused = match condition {
+            "FNX" => exist.any(|exists| exists),
+            "FXX" => !exist.all(|exists| exists),
+            _ => false,
+        };
+        if refused {
+            return (request, integer(0));
+        }
+        for field in fields {
+            let before = model.get(field).and_then(|(_, at)| *at);
+            let kept = before.filter(|_| kind == 1);
+            model.insert(field.clone(), (value.clone(), kept));
+            if kind == 2 {
+                expire(model, field, "", now + shift, now);
+            }
+        }
+        (request, integer(1))
+    }
+
+    /// Returns a request and the reply that the model gives.
+    fn step(model: &mut Model, random: &mut Random, now: i64) -> (String, String) {
+        let fields: Vec<String> = (0..=random.below(3))
+            .map(|_| format!("f{}", random.below(12)))
+            .collect();
+        let names = format!("FIELDS {} {}", fields.len(), fields.join(" "));
+        let shift = i64::try_from(random.below(30)).unwrap();
+        let at = now + shift;
+        match random.below(8) {
+            0 | 1 => set_step(model, random, &fields, shift, now),
+            2 | 3 => {
+                let condition = ["", "NX", "XX", "GT", "LT"][random.index(5)];
+                let form = ["HPEXPIRE", "HPEXPIREAT"][random.index(2)];
+                let time = if form == "HPEXPIRE" { shift } else { at };
+                let codes = fields
+                    .iter()
+                    .map(|field| integer(expire(model, field, condition, at, now)));
+                let reply = array(codes);
+                (format!("{form} h {time} {condition} {names}"), reply)
+            }
+            4 => {
+                let codes = fields.iter().map(|field| match model.get_mut(field) {
+                    None => integer(-2),
+                    Some((_, expiry)) => integer(if expiry.take().is_some() { 1 } else { -1 }),
+                });
+                let reply = array(codes);
+                (format!("HPERSIST h {names}"), reply)
+            }
+            5 => {
+                let values = fields.iter().map(|field| {
+                    let removed = model.remove(field);
+                    bulk(removed.map(|(value, _)| value).as_ref())
+                });
+                let reply = array(values);
+                (format!("HGETDEL h {names}"), reply)
+            }
+            6 => {
+                let kind = random.index(3);
+                let option = ["".to_owned(), "PERSIST".to_owned(), format!("PXAT {at}")];
+                let values = fields.iter().map(|field| {
+                    let value = model.get(field).map(|(value, _)| value.clone());
+                    match kind {
+                        0 => {}
+                        1 => {
+                            if let Some((_, expiry)) = model.get_mut(field) {
+                                *expiry = None;
+                            }
+                        }
+                        _ => {
+                            expire(model, field, "", at, now);
+                        }
+                    }
+                    bulk(value.as_ref())
+                });
+                let reply = array(values);
+                (format!("HGETEX h {} {names}", option[kind]), reply)
+            }
+            _ => {
+                let times = fields.iter().map(|field| match model.get(field) {
+                    None => integer(-2),
+                    Some((_, at)) => integer(at.map_or(-1, |at| at - now)),
+                });
+                let reply = array(times);
+                (format!("HPTTL h {names}"), reply)
+            }
+        }
+    }
+
+    #[test]
+    fn fields_that_expire_agree_with_a_map() {
+        let seed = std::env::var("SEED").map_or(1, |seed| seed.parse().unwrap());
+        println!("SEED={seed}");
+        let mut random = Random::new(seed);
+        for entries in [512, 5, 0] {
+            let (mut player, mut model) = (Player::new(), Model::new());
+            let mut options = *player.shard.options();
+            options.limits.hash_listpack_entries = entries;
+            player.shard.set_options(options);
+            for _ in 0..20_000 {
+                player.now.0 += i64::try_from(random.below(3)).unwrap();
+                let now = player.now.0;
+                model.retain(|_, (_, at)| at.is_none_or(|at| at >= now));
+                if random.below(4) == 0 {
+                    player.shard.set_now(player.now);
+                    player.shard.sweep_fields(1);
+                }
+                let (request, reply) = step(&mut model, &mut random, now);
+                let given = player.run(&request);
+                assert_eq!(String::from_utf8(given).unwrap(), reply, "{request}");
+                let len = i64::try_from(model.len()).unwrap();
+                assert_eq!(player.run("HLEN h"), integer(len).into_bytes());
+                let exists = integer(i64::from(len > 0));
+                assert_eq!(player.run("EXISTS h"), exists.into_bytes());
+            }
+        }
+    }
+}
