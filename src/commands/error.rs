@@ -38,6 +38,8 @@ pub enum CommandError {
     UnsupportedOption(usize),
     /// The word at this index names no subcommand of PFDEBUG.
     UnknownDebug(usize),
+    /// The word at this index is no argument of the command; for commands that say it so.
+    UnknownArgument(usize),
     /// A word should be a 32-bit integer, and is an integer beyond that.
     NotInt32,
     /// A text of one command; begins with its error code (`ERR ...`).
@@ -76,6 +78,10 @@ impl CommandError {
             Self::UnknownDebug(index) => {
                 let word = shown(args.get(index).unwrap_or_default());
                 return Cow::Owned(format!("ERR Unknown PFDEBUG subcommand '{word}'"));
+            }
+            Self::UnknownArgument(index) => {
+                let word = shown(args.get(index).unwrap_or_default());
+                return Cow::Owned(format!("ERR unknown argument: {word}"));
             }
             Self::NotInt32 => {
                 "ERR value is out of range, value must between -2147483648 and 2147483647"

@@ -19,6 +19,9 @@ pub mod bitmap;
 pub mod cursor;
 pub mod error;
 pub mod hash;
+pub mod hash_expire;
+pub mod hash_scan;
+pub mod hash_volatile;
 pub mod hyperloglog;
 pub mod key;
 pub mod key_expire;
@@ -70,6 +73,9 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     set_algebra::COMMANDS,
     set_random::COMMANDS,
     hash::COMMANDS,
+    hash_scan::COMMANDS,
+    hash_expire::COMMANDS,
+    hash_volatile::COMMANDS,
     sorted_set::COMMANDS,
     stream::COMMANDS,
     key::COMMANDS,

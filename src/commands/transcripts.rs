@@ -315,3 +315,23 @@ fn algebra_of_sets_replies_as_redis_does() {
 fn choices_and_scans_of_sets_reply_as_redis_does() {
     replay("set_random.resp");
 }
+
+#[test]
+fn hashes_reply_as_redis_does() {
+    replay("hash.resp");
+}
+
+#[test]
+fn parts_of_hashes_reply_as_redis_does() {
+    replay("hash_scan.resp");
+}
+
+#[test]
+fn expiry_of_fields_replies_as_documented() {
+    replay("hash_expire.resp");
+}
+
+#[test]
+fn fields_with_their_expiry_reply_as_documented() {
+    replay("hash_volatile.resp");
+}

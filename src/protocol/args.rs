@@ -83,6 +83,16 @@ impl<'a> Args<'a> {
             words: self.words.get(first..).unwrap_or_default(),
         }
     }
+
+    /// `count` words from `first` on; none if there are not that many.
+    #[must_use]
+    pub fn range(&self, first: usize, count: usize) -> Self {
+        let range = first..first.saturating_add(count);
+        Self {
+            buffer: self.buffer,
+            words: self.words.get(range).unwrap_or_default(),
+        }
+    }
 }
 
 impl Index<usize> for Args<'_> {

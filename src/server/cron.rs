@@ -26,7 +26,7 @@ pub fn run(core: &mut Core) -> Monotonic {
         let nanos = runtime::clock::monotonic().nanos_since(begun);
         core.engine.observed.sweep_nanos += nanos;
         core.engine.observed.latency.note(EXPIRE_CYCLE, nanos);
-        has_expiring_keys = swept.volatile > 0 || swept.more;
+        has_expiring_keys = swept.volatile > 0 || swept.more || swept.fields.waiting;
     }
     let bytes = core.net.counters;
     core.engine

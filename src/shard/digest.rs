@@ -4,6 +4,7 @@
 //! byte with redis-server 7.0.15. A database's fingerprint is the XOR over its keys, so those of the
 //! shards join by XOR in any order.
 
+use base::clock::UnixMillis;
 use base::ids::DbIndex;
 use sha1::{Digest as _, Sha1};
 
@@ -17,6 +18,9 @@ const STRING_TYPE: u32 = 0;
 
 /// The number Redis gives to the type of sets.
 const SET_TYPE: u32 = 2;
+
+/// The number of hashes.
+const HASH_TYPE: u32 = 4;
 
 /// Returns the fingerprint of the value and the presence of an expiry, as DEBUG DIGEST-VALUE.
 #[must_use]
@@ -62,8 +66,8 @@ fn mix_value(digest: &mut Digest, entry: EntryRef<'_>) {
                     join(digest, &member.with_bytes(hash));
                 }
             }
+            types::Value::Hash(hash) => mix_hash(digest, hash),
             types::Value::List(_)
-            | types::Value::Hash(_)
             | types::Value::SortedSet(_)
             | types::Value::Stream(_)
             | types::Value::Lent(_) => {}
@@ -72,6 +76,20 @@ fn mix_value(digest: &mut Digest, entry: EntryRef<'_>) {
     if entry.expire_at().is_some() {
         join(digest, &hash(b"!!expire!!"));
     }
+}
+
+/// Joins the fields in any order. Dead fields that were not removed yet count.
+fn mix_hash(digest: &mut Digest, fields: &types::hash::Hash) {
+    mix(digest, &HASH_TYPE.to_be_bytes());
+    fields.for_each_with_expiry(UnixMillis(i64::MIN), &mut |field, value, expire_at| {
+        let mut element = Digest::default();
+        field.with_bytes(|bytes| mix(&mut element, bytes));
+        value.with_bytes(|bytes| mix(&mut element, bytes));
+        if expire_at.is_some() {
+            join(&mut element, &hash(b"!!hexpire!!"));
+        }
+        join(digest, &hash(&element));
+    });
 }
 
 /// Makes `digest` depend on `data` and on everything mixed in before, in this order.

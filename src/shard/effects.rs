@@ -16,6 +16,8 @@ pub struct Stats {
     pub misses: u64,
     /// Keys removed because their time was over, in passing or by the sweep.
     pub expired_keys: u64,
+    /// Fields of hashes removed because their time was over, in passing or by the sweep.
+    pub expired_subkeys: u64,
     /// Dead keys among the volatile ones at the last sweeps, in parts per million, smoothed.
     pub expired_stale_ppm: u64,
     /// Sweeps that used up their budget while dead keys were still many.

@@ -71,6 +71,16 @@ pub(crate) enum NewValue<'a> {
     Apart(Box<Value>),
 }
 
+impl NewValue<'_> {
+    /// Returns when the first field of a hash dies. O(1).
+    pub(crate) fn next_expiry(&self) -> Option<UnixMillis> {
+        match self {
+            Self::Inline(_) => None,
+            Self::Apart(value) => value.next_expiry(),
+        }
+    }
+}
+
 /// Everything an entry is made from.
 #[derive(Debug)]
 pub(crate) struct NewEntry<'a> {
@@ -283,6 +293,21 @@ impl<'a> EntryRef<'a> {
     #[must_use]
     pub fn is_dead(self, now: UnixMillis) -> bool {
         self.expire_at().is_some_and(|at| at < now)
+    }
+
+    /// Returns when the first field of a hash dies, or died. O(1).
+    #[inline]
+    pub(crate) fn next_expiry(self) -> Option<UnixMillis> {
+        self.apart()?.next_expiry()
+    }
+
+    /// Tells whether all fields of a hash are dead at `now`, so that the key does not exist for
+    /// clients though it was not removed yet. O(1).
+    pub(crate) fn is_emptied(self, now: UnixMillis) -> bool {
+        match self.apart() {
+            Some(Value::Hash(hash)) => hash.all_dead(now),
+            Some(_) | None => false,
+        }
     }
 
     /// Returns the type as the command TYPE names it.

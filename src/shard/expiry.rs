@@ -15,10 +15,14 @@ use base::ids::DbIndex;
 
 use crate::effects::{EventClass, KeyEvent};
 use crate::entry::EntryRef;
+use crate::field_expiry::SweptFields;
 use crate::{Common, Shard};
 
 /// Slots looked at before the sweep decides whether to go on.
 const SLOTS_PER_STEP: usize = 512;
+
+/// Removing a field of a hash counts as looking at so many slots.
+const SLOTS_PER_FIELD: usize = 16;
 
 /// The sweep goes on while more than one in this many volatile keys was dead.
 const DEAD_SHARE: usize = 10;
@@ -34,6 +38,8 @@ pub struct Swept {
     pub removed: usize,
     /// Dead keys were still many when the budget was used up: call again soon.
     pub more: bool,
+    /// What was done about fields of hashes.
+    pub fields: SweptFields,
 }
 
 /// Where the sweep is.
@@ -47,10 +53,17 @@ impl Shard {
     /// Removes dead keys, looking at about `slots` slots at most, and calls `removed` for each key
     /// before it goes.
     ///
+    /// Removes dead fields of hashes as well, a sixteenth as many at most; `removed` is not called for
+    /// keys that go because no field is left.
+    ///
     /// Goes round over all databases that have volatile keys and stops early after a step in which
     /// at most a tenth of the volatile keys was dead.
     pub fn sweep(&mut self, slots: usize, removed: &mut dyn FnMut(DbIndex, &[u8])) -> Swept {
-        let mut swept = Swept::default();
+        let fields = self.sweep_fields(slots.div_ceil(SLOTS_PER_FIELD));
+        let mut swept = Swept {
+            fields,
+            ..Swept::default()
+        };
         let mut databases_left = self.databases.len();
         while swept.slots < slots && databases_left > 0 {
             let position = self.sweep_position;

@@ -28,6 +28,9 @@ use crate::{Common, Key};
 /// further growth does not copy the key's block each time.
 const INLINE_EDITED_BYTES_MAX: usize = 256;
 
+/// Dead fields of a hash that a lookup removes in passing.
+const FIELDS_PER_LOOKUP: usize = 64;
+
 /// What becomes of a key's expiry when its value is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
@@ -436,10 +439,14 @@ impl Db<'_> {
     pub fn random_key(&mut self, random: &mut Random) -> Option<&[u8]> {
         let place = loop {
             let place = self.dict.random(random, false)?;
-            if !self.dict.entry(place).is_dead(self.common.now) {
+            let entry = self.dict.entry(place);
+            if entry.is_emptied(self.common.now) {
+                self.expire_fields(place, FIELDS_PER_LOOKUP);
+            } else if entry.is_dead(self.common.now) {
+                self.expire(place);
+            } else {
                 break place;
             }
-            self.expire(place);
         };
         Some(self.dict.entry(place).key())
     }
@@ -452,7 +459,7 @@ impl Db<'_> {
     pub fn scan(&mut self, cursor: u64, count: usize, each: &mut dyn FnMut(EntryRef<'_>)) -> u64 {
         let now = self.common.now;
         self.dict.scan(cursor, count, &mut |entry| {
-            if !entry.is_dead(now) {
+            if !entry.is_dead(now) && !entry.is_emptied(now) {
                 each(entry);
             }
         })
@@ -503,6 +510,12 @@ impl Db<'_> {
         if self.dict.entry(place).is_dead(self.common.now) {
             self.expire(place);
             return None;
+        }
+        let fields_due = self.dict.entry(place).next_expiry();
+        if fields_due.is_some_and(|at| at < self.common.now) {
+            return self
+                .expire_fields(place, FIELDS_PER_LOOKUP)
+                .then_some(place);
         }
         Some(place)
     }

@@ -13,7 +13,7 @@
 //! [`values`] is for other types, [`loan`] for commands over several keys), `dict` finds entries, `segment` is
 //! a piece of it, [`entry`] is the
 //! layout of one key, `access` notes its use, [`expiry`] removes
-//! the dead, [`eviction`] what there is no room for, `lazy_free` gives large values
+//! the dead ([`field_expiry`] those in hashes), [`eviction`] what there is no room for, `lazy_free` gives large values
 //! back in steps, [`watches`] serves WATCH,
 //! [`memory`] counts bytes, [`digest`] compares data sets, [`effects`] counts what happened. Apart
 //! from all of them, [`locks`] orders the transactions that touch several shards.
@@ -30,6 +30,7 @@ pub mod effects;
 pub mod entry;
 pub mod eviction;
 pub mod expiry;
+pub mod field_expiry;
 pub mod keyspace;
 mod lazy_free;
 pub mod loan;

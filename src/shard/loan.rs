@@ -167,6 +167,8 @@ impl Db<'_> {
         loan.expire_at = entry.expire_at();
         (loan.access, loan.origin) = (entry.access(), entry.origin());
         let kind = entry.kind();
+        let fields_due = entry.next_expiry();
+        self.dict.reschedule(key.bytes, fields_due, None);
         let apart = self.dict.with_entry(place, |entry, heap| {
             let value = entry.apart_mut()?;
             let before = apart_bytes(value);
@@ -236,13 +238,16 @@ impl Db<'_> {
         let Some(place) = self.dict.find(key.hash, key.bytes) else {
             return;
         };
-        self.dict.with_entry(place, |entry, heap| {
-            if let Some(lent @ Value::Lent(_)) = entry.apart_mut() {
-                let before = apart_bytes(lent);
-                *lent = value;
-                heap.resized(before, apart_bytes(lent));
-            }
+        let fields_due = self.dict.with_entry(place, |entry, heap| {
+            let Some(lent @ Value::Lent(_)) = entry.apart_mut() else {
+                return None;
+            };
+            let before = apart_bytes(lent);
+            *lent = value;
+            heap.resized(before, apart_bytes(lent));
+            lent.next_expiry()
         });
+        self.dict.reschedule(key.bytes, None, fields_due);
     }
 
     /// Puts a changed value back; where it was lent from if that is still there and expires as before.

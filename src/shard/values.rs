@@ -98,15 +98,18 @@ impl Db<'_> {
     ) -> Result<R, WrongType> {
         self.dict.entry(place).typed::<T>()?;
         self.note_access(place);
-        let (result, change, is_void) = self.dict.with_entry(place, |entry, heap| {
+        let (result, change, is_void, expiries) = self.dict.with_entry(place, |entry, heap| {
             let value = entry.apart_mut().ok_or(WrongType)?;
             let before = apart_bytes(value);
+            let expiry_before = value.next_expiry();
             let typed = T::of_mut(value).ok_or(WrongType)?;
             let (result, change) = change(typed);
             let is_void = change.count > 0 && typed.is_void();
             heap.resized(before, apart_bytes(value));
-            Ok((result, change, is_void))
+            let expiries = (expiry_before, value.next_expiry());
+            Ok((result, change, is_void, expiries))
         })?;
+        self.dict.reschedule(key.bytes, expiries.0, expiries.1);
         if change.count > 0 {
             self.note_change(key, change);
         }

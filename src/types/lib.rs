@@ -21,6 +21,7 @@ pub mod limits;
 pub mod list;
 pub mod listpack;
 pub mod memory;
+pub mod schedule;
 pub mod set;
 pub mod sorted_set;
 pub mod stream;
@@ -28,6 +29,8 @@ pub mod string;
 pub mod table;
 
 pub use crate::limits::Limits;
+
+use base::clock::UnixMillis;
 
 use crate::hash::Hash;
 use crate::list::List;
@@ -189,6 +192,21 @@ impl Value {
             Self::Set(set) => set.is_void(),
             Self::Hash(hash) => hash.is_void(),
             Self::SortedSet(sorted_set) => sorted_set.is_void(),
+        }
+    }
+
+    /// Returns when the first field of a hash dies, or died. O(1).
+    #[inline]
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<UnixMillis> {
+        match self {
+            Self::Hash(hash) => hash.next_expiry(),
+            Self::String(_)
+            | Self::List(_)
+            | Self::Set(_)
+            | Self::SortedSet(_)
+            | Self::Stream(_)
+            | Self::Lent(_) => None,
         }
     }
 

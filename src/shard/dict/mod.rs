@@ -37,6 +37,7 @@
 //! Invariants
 //! - A segment of depth d fills an aligned run of `2^(depth - d)` directory words.
 //! - Each entry is in the segment its hash leads to, and no key is there twice.
+//! - A key stands in `field_expiries` if and only if fields of its hash expire, and then once.
 //!
 //! Not here: what an entry is (`entry`), the table inside a segment (`segment`).
 #![expect(
@@ -50,6 +51,7 @@ use base::hash::KeyHasher;
 use base::random::Random;
 use types::Value;
 use types::memory::allocated_bytes;
+use types::schedule::Schedule;
 
 use crate::entry::{Entry, EntryRef, Heap, NewEntry};
 use crate::memory::Ledger;
@@ -101,6 +103,10 @@ pub(crate) struct Dict {
     heap: Heap,
     pool: Pool,
     hasher: KeyHasher,
+    /// The keys of hashes with fields that expire, by the first time one does.
+    field_expiries: Schedule<Box<[u8]>>,
+    /// Bytes of the keys in `field_expiries`.
+    field_expiry_key_bytes: usize,
     /// Words of the directory whose segments [`Dict::free_step`] has freed already.
     freed_words: usize,
 }
@@ -146,6 +152,8 @@ impl Dict {
             heap: Heap::default(),
             pool: Pool::default(),
             hasher,
+            field_expiries: Schedule::default(),
+            field_expiry_key_bytes: 0,
             freed_words: 0,
         }
     }
@@ -197,7 +205,10 @@ impl Dict {
             keys: self.len,
             expires: self.expires,
             entry_bytes: self.heap.bytes(),
-            dict_bytes: self.segment_bytes + directory,
+            dict_bytes: self.segment_bytes
+                + directory
+                + self.field_expiries.allocated_bytes()
+                + self.field_expiry_key_bytes,
             // Segments too large for slabs are too rare to be told apart here.
             unused_bytes: self
                 .heap
@@ -284,8 +295,42 @@ impl Dict {
         self.expire_sum -= old.map_or(0, |at| i128::from(at.0));
     }
 
+    /// Notes that the first field of a key's hash to die does so at another time.
+    pub(crate) fn reschedule(
+        &mut self,
+        key: &[u8],
+        before: Option<UnixMillis>,
+        after: Option<UnixMillis>,
+    ) {
+        if before == after {
+            return;
+        }
+        if let Some(at) = before
+            && self.field_expiries.remove(at, key.into())
+        {
+            self.field_expiry_key_bytes -= allocated_bytes(key.len());
+        }
+        if let Some(at) = after {
+            self.field_expiries.insert(at, key.into());
+            self.field_expiry_key_bytes += allocated_bytes(key.len());
+        }
+    }
+
+    /// Returns the key whose hash has the first field to die, and when; see [`Dict::reschedule`].
+    pub(crate) fn first_field_expiry(&self) -> Option<(UnixMillis, &[u8])> {
+        let (at, key) = self.field_expiries.first()?;
+        Some((*at, key))
+    }
+
+    /// Returns how many hashes have fields that expire.
+    #[cfg(test)]
+    pub(crate) fn field_expiry_count(&self) -> usize {
+        self.field_expiries.len()
+    }
+
     /// Adds an entry whose key is not there yet.
     pub(crate) fn insert(&mut self, hash: u64, new: NewEntry<'_>) {
+        self.reschedule(new.key, None, new.value.next_expiry());
         self.count_expiry(None, new.expire_at);
         self.len += 1;
         let volatile = new.expire_at.is_some();
@@ -303,6 +348,8 @@ impl Dict {
     /// Puts another entry with the same key in the place of one; returns a value that lay apart.
     pub(crate) fn replace(&mut self, place: Place, new: NewEntry<'_>) -> Option<Box<Value>> {
         self.count_expiry(self.entry(place).expire_at(), new.expire_at);
+        let before = self.entry(place).next_expiry();
+        self.reschedule(new.key, before, new.value.next_expiry());
         let entry = self.heap.create(new);
         self.exchange(place, entry)
     }
@@ -335,6 +382,10 @@ impl Dict {
     fn take(&mut self, place: Place) -> Option<Box<Value>> {
         self.count_expiry(self.entry(place).expire_at(), None);
         self.len -= 1;
+        if let Some(at) = self.entry(place).next_expiry() {
+            let key: Box<[u8]> = self.entry(place).key().into();
+            self.reschedule(&key, Some(at), None);
+        }
         let slot = self.directory[place.word].take(place.position);
         // SAFETY: the slot owned this entry and is free now.
         let entry = unsafe { Entry::at(address_of(slot)) };
@@ -351,6 +402,9 @@ impl Dict {
     /// that lay apart to `apart`. Returns whether there is more to free. O(`entries`) but for the
     /// memory of one region of slabs, at most 4 MiB.
     pub(crate) fn free_step(&mut self, entries: usize, apart: &mut dyn FnMut(Box<Value>)) -> bool {
+        if self.field_expiries.free_step(entries) {
+            return true;
+        }
         let mut freed = 0;
         while freed < entries && self.freed_words < self.directory.len() {
             freed += 1 + self.free_segment_at(self.freed_words, apart);

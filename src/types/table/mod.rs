@@ -262,6 +262,13 @@ impl<T: Element> Table<T> {
         0
     }
 
+    /// Returns the cursor from which [`Table::scan`] shows the element with this key in its first
+    /// segment: a short name for the key, which a few keys may share.
+    #[must_use]
+    pub fn cursor_of(&self, key: &[u8]) -> u64 {
+        self.hasher.hash(key) >> CURSOR_SHIFT
+    }
+
     /// Returns an element, each with the same chance. `None` if there is none.
     ///
     /// Cost: O(1) expected: some two to four tries, more after many removals.

@@ -74,6 +74,7 @@ fn traffic(facts: &Facts, lines: &mut Lines) {
 
 fn expiry(facts: &Facts, lines: &mut Lines) {
     lines.field("expired_keys", facts.sum(|it| it.stats.expired_keys));
+    lines.field("expired_subkeys", facts.sum(|it| it.stats.expired_subkeys));
     // Each shard knows the share among its own volatile keys.
     let volatile = facts.sum(|it| u64_from(it.ledger.expires));
     let stale = facts.sum(|it| {
