@@ -315,3 +315,23 @@ fn algebra_of_sets_replies_as_redis_does() {
 fn choices_and_scans_of_sets_reply_as_redis_does() {
     replay("set_random.resp");
 }
+
+#[test]
+fn ends_of_lists_reply_as_redis_does() {
+    replay("list.resp");
+}
+
+#[test]
+fn indexes_of_lists_reply_as_redis_does() {
+    replay("list_index.resp");
+}
+
+#[test]
+fn searching_lists_replies_as_redis_does() {
+    replay("list_search.resp");
+}
+
+#[test]
+fn moving_between_lists_replies_as_redis_does() {
+    replay("list_move.resp");
+}
