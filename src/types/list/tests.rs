@@ -1,3 +1,5 @@
+//! Lists against a deque, and their nodes against those of Redis.
+
 use std::collections::VecDeque;
 
 use base::random::Random;
