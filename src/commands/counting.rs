@@ -68,6 +68,21 @@ const READS: &[(&str, u64)] = &[
     ("sunionstore other K", 1),
     ("sdiffstore other K", 1),
     ("sintercard 1 K", 1),
+    ("lpush K v", 0),
+    ("lpushx K v", 0),
+    ("lpop K", 0),
+    ("rpop K 2", 0),
+    ("llen K", 1),
+    ("lindex K 0", 1),
+    ("lset K 0 v", 0),
+    ("lrange K 0 1", 1),
+    ("ltrim K 0 1", 0),
+    ("linsert K before a b", 0),
+    ("lrem K 0 v", 0),
+    ("lpos K v", 1),
+    ("lmove K other left left", 0),
+    ("rpoplpush K other", 0),
+    ("lmpop 1 K left", 0),
 ];
 
 #[test]
@@ -144,6 +159,19 @@ const IDLE: &[&str] = &[
     "SUNIONSTORE missing missing",
     "SDIFFSTORE missing set set",
     "SDIFFSTORE set set a",
+    "LPUSHX missing x",
+    "LPOP missing",
+    "LPOP list 0",
+    "LSET list 9 x",
+    "LSET list x x",
+    "LINSERT list BEFORE missing x",
+    "LREM list 0 missing",
+    "LTRIM missing 0 1",
+    "LPUSH a x",
+    "LMOVE missing list LEFT LEFT",
+    "LMOVE list a LEFT LEFT",
+    "LMPOP 2 missing missing2 LEFT",
+    "LMPOP 2 missing a LEFT",
 ];
 
 #[test]
@@ -151,6 +179,7 @@ fn requests_without_effect_count_as_no_change() {
     let mut player = Player::new();
     player.run("MSET a 1 text abc");
     player.run("SADD set 1 2");
+    player.run("RPUSH list 1 2 3");
     let before = player.shard.stats().dirty;
     for request in IDLE {
         player.run(request);

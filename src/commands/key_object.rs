@@ -8,6 +8,7 @@ use protocol::args::{Args, equals_ignore_case};
 use shard::Shard;
 use shard::digest;
 use shard::entry::{EntryRef, ValueRef};
+use types::list::{List, NodeContent};
 
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
@@ -117,6 +118,7 @@ fn memory_usage(context: &mut Context<'_>, args: Args<'_>) -> Result<(), Command
 /// [`CommandError::NoSuchKey`].
 pub fn debug_object(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Result<String, CommandError> {
     let now = shard.now();
+    let list_listpack_size = shard.options().limits.list_listpack_size;
     let key = shard.key(key);
     let mut db = shard.db(db);
     let Some(entry) = db.peek(key) else {
@@ -127,11 +129,32 @@ pub fn debug_object(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Result<String
     let used_at = (now.seconds() - i64::try_from(idle).unwrap_or(i64::MAX)) & 0xFF_FFFF;
     Ok(format!(
         "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{used_at} \
-         lru_seconds_idle:{idle}",
+         lru_seconds_idle:{idle}{}",
         entry.key().as_ptr(),
         entry.encoding_name(),
         serialized_bytes(entry),
+        nodes_of_list(entry, list_listpack_size),
     ))
+}
+
+/// Returns what `DEBUG OBJECT` says of the nodes of a list; nothing of other values. O(nodes).
+fn nodes_of_list(entry: EntryRef<'_>, listpack_size: i32) -> String {
+    let Ok(list) = entry.typed::<List>() else {
+        return String::new();
+    };
+    let (mut count, mut bytes) = (0_u32, 0);
+    for node in list.nodes() {
+        count += 1;
+        bytes += match node {
+            NodeContent::Packed(listpack) => listpack.byte_len(),
+            NodeContent::Plain(element) => element.len(),
+        };
+    }
+    let per_node = list.len() as f64 / f64::from(count);
+    format!(
+        " ql_nodes:{count} ql_avg_node:{per_node:.2} ql_listpack_max:{listpack_size} \
+         ql_compressed:0 ql_uncompressed_size:{bytes}"
+    )
 }
 
 /// Returns how many bytes the value takes in an RDB file without compression. Source: the RDB format
@@ -295,6 +318,16 @@ mod tests {
     }
 
     /// Digests and lengths as `DEBUG` of redis-server 7.0.15 shows them.
+    #[test]
+    fn debug_object_tells_the_nodes_of_a_list() {
+        let mut player = Player::new();
+        player.run("RPUSH k 1 2 3");
+        let line = debug_object(&mut player.shard, DbIndex(0), b"k").unwrap();
+        // As in redis-server 7.0.15.
+        let end = "ql_nodes:1 ql_avg_node:3.00 ql_listpack_max:-2 ql_compressed:0 ql_uncompressed_size:13";
+        assert!(line.ends_with(end), "{line}");
+    }
+
     #[test]
     fn digest_and_serialized_length_are_those_of_redis() {
         let cases = [

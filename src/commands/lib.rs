@@ -32,6 +32,9 @@ pub mod keys;
 pub mod keyspace;
 pub mod lcs;
 pub mod list;
+pub mod list_index;
+pub mod list_move;
+pub mod list_search;
 pub mod loans;
 pub mod parts;
 pub mod run;
@@ -69,6 +72,9 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     bitfield::COMMANDS,
     hyperloglog::COMMANDS,
     list::COMMANDS,
+    list_index::COMMANDS,
+    list_search::COMMANDS,
+    list_move::COMMANDS,
     set::COMMANDS,
     set_algebra::COMMANDS,
     set_random::COMMANDS,

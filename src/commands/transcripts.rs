@@ -335,3 +335,23 @@ fn expiry_of_fields_replies_as_documented() {
 fn fields_with_their_expiry_reply_as_documented() {
     replay("hash_volatile.resp");
 }
+
+#[test]
+fn ends_of_lists_reply_as_redis_does() {
+    replay("list.resp");
+}
+
+#[test]
+fn indexes_of_lists_reply_as_redis_does() {
+    replay("list_index.resp");
+}
+
+#[test]
+fn searching_lists_replies_as_redis_does() {
+    replay("list_search.resp");
+}
+
+#[test]
+fn moving_between_lists_replies_as_redis_does() {
+    replay("list_move.resp");
+}

@@ -16,6 +16,9 @@ pub type Digest = [u8; 20];
 /// The number Redis gives to the type of strings.
 const STRING_TYPE: u32 = 0;
 
+/// The number of lists.
+const LIST_TYPE: u32 = 1;
+
 /// The number Redis gives to the type of sets.
 const SET_TYPE: u32 = 2;
 
@@ -60,6 +63,12 @@ fn mix_value(digest: &mut Digest, entry: EntryRef<'_>) {
         }
         ValueRef::Other(value) => match value {
             types::Value::String(bytes) => mix(digest, bytes),
+            types::Value::List(list) => {
+                mix(digest, &LIST_TYPE.to_be_bytes());
+                for element in list.iter() {
+                    element.with_bytes(|bytes| mix(digest, bytes));
+                }
+            }
             types::Value::Set(set) => {
                 mix(digest, &SET_TYPE.to_be_bytes());
                 for member in set {
@@ -67,10 +76,7 @@ fn mix_value(digest: &mut Digest, entry: EntryRef<'_>) {
                 }
             }
             types::Value::Hash(hash) => mix_hash(digest, hash),
-            types::Value::List(_)
-            | types::Value::SortedSet(_)
-            | types::Value::Stream(_)
-            | types::Value::Lent(_) => {}
+            types::Value::SortedSet(_) | types::Value::Stream(_) | types::Value::Lent(_) => {}
         },
     }
     if entry.expire_at().is_some() {
@@ -106,6 +112,7 @@ fn hash(data: &[u8]) -> Digest {
 mod tests {
     use base::clock::UnixMillis;
     use base::ids::ShardId;
+    use types::Typed as _;
 
     use super::*;
     use crate::keyspace::Expiry;
@@ -134,6 +141,25 @@ mod tests {
             }
         }
         hex(&digest)
+    }
+
+    #[test]
+    fn digests_of_lists_are_those_of_redis() {
+        // RPUSH k a 12 "" in redis-server 7.0.15.
+        let mut shard = Shard::new(ShardId(0), Options::default());
+        let mut list = types::list::List::new();
+        let rule = types::list::NodeRule::of(&types::Limits::default());
+        for element in [b"a".as_slice(), b"12", b""] {
+            list.push(types::list::End::Tail, element, &rule);
+        }
+        let key = shard.key(b"k");
+        shard
+            .db(DbIndex(0))
+            .store(key, list.into_value(), Expiry::Clear);
+        assert_eq!(
+            value_of(&mut shard, b"k"),
+            "92e0533d7a0460c4ec1ed2da5826e627dc918a05"
+        );
     }
 
     #[test]

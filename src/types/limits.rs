@@ -8,8 +8,6 @@
 pub struct Limits {
     /// `list-max-listpack-size`: elements per node if positive; -1 to -5 for 4 to 64 KiB per node.
     pub list_listpack_size: i32,
-    /// `list-compress-depth`: nodes at each end that stay uncompressed, 0 for no compression.
-    pub list_compress_depth: u32,
     /// `hash-max-listpack-entries`: fields.
     pub hash_listpack_entries: usize,
     /// `hash-max-listpack-value`: bytes of a field or value.
@@ -37,7 +35,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             list_listpack_size: -2,
-            list_compress_depth: 0,
             hash_listpack_entries: 512,
             hash_listpack_value: 64,
             set_intset_entries: 512,

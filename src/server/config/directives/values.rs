@@ -262,7 +262,7 @@ pub(super) static ENCODINGS: &[D] = &[
         "list-compress-depth",
         SMALL,
         "0",
-        Works(|s, v| s.limits.list_compress_depth = v.u32()),
+        Meaningless("nodes inside of lists are never compressed; replies do not show it"),
         "Nodes at both ends of a list that are not compressed; 0 compresses none.",
     ),
     D::live(
