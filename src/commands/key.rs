@@ -2,6 +2,7 @@
 
 use base::cast::i64_from;
 use protocol::args::Args;
+use shard::effects::EventClass;
 
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, Join, KeySpec,
@@ -28,7 +29,12 @@ fn del(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let (shard, db) = (&mut *context.shard, context.db);
     let count = args.iter().skip(1).filter(|word| {
         let key = shard.key(word);
-        shard.db(db).remove(key)
+        let mut db = shard.db(db);
+        let existed = db.remove(key);
+        if existed {
+            db.event(EventClass::GENERIC, "del", key);
+        }
+        existed
     });
     context.reply.integer(i64_from(count.count()));
     Ok(())

@@ -2,6 +2,7 @@
 
 use base::clock::UnixMillis;
 use protocol::args::{Args, equals_ignore_case};
+use shard::effects::EventClass;
 
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
@@ -53,8 +54,16 @@ fn set_expiry(
     let done = match db.peek(key).map(|entry| entry.expire_at()) {
         None => false,
         Some(before) if !conditions.allow(before, at) => false,
-        Some(_) if at <= context.now => db.remove(key),
-        Some(_) => db.set_expiry(key, Some(at)),
+        Some(_) if at <= context.now => {
+            db.remove(key);
+            db.event(EventClass::GENERIC, "del", key);
+            true
+        }
+        Some(_) => {
+            db.set_expiry(key, Some(at));
+            db.event(EventClass::GENERIC, "expire", key);
+            true
+        }
     };
     context.reply.integer(i64::from(done));
     Ok(())
@@ -161,7 +170,11 @@ fn reply_with_time(
 
 fn persist(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let key = context.first_key(args);
-    let done = context.shard.db(context.db).set_expiry(key, None);
+    let mut db = context.shard.db(context.db);
+    let done = db.set_expiry(key, None);
+    if done {
+        db.event(EventClass::GENERIC, "persist", key);
+    }
     context.reply.integer(i64::from(done));
     Ok(())
 }

@@ -26,13 +26,20 @@ fn rename(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
         return Err(CommandError::NoSuchKey);
     }
     // A key renamed to itself stays as it is.
-    if source != target
-        && let Some(detached) = parts::take(context.shard, context.db, source)
-    {
-        parts::store(context.shard, context.db, target, detached);
+    if source != target {
+        rename_existing(context, source, target);
     }
     context.reply.ok();
     Ok(())
+}
+
+fn rename_existing(context: &mut Context<'_>, source: &[u8], target: &[u8]) {
+    let (shard, db) = (&mut *context.shard, context.db);
+    if let Some(detached) = parts::take(shard, db, source) {
+        parts::store(shard, db, target, detached);
+        parts::tell(shard, db, parts::RENAMED_FROM, source);
+        parts::tell(shard, db, parts::RENAMED_TO, target);
+    }
 }
 
 fn renamenx(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
@@ -41,8 +48,8 @@ fn renamenx(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
         return Err(CommandError::NoSuchKey);
     }
     let free = !parts::exists(context.shard, context.db, target);
-    if free && let Some(detached) = parts::take(context.shard, context.db, source) {
-        parts::store(context.shard, context.db, target, detached);
+    if free {
+        rename_existing(context, source, target);
     }
     context.reply.integer(i64::from(free));
     Ok(())
@@ -52,17 +59,16 @@ fn copy(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let databases = context.shard.options().databases;
     let options = parts::parse_copy_options(args, context.db, databases)?;
     let (source, target) = (args.word(1), args.word(2));
-    let copied = if options.replace || !parts::exists(context.shard, options.target_db, target) {
-        parts::fetch(context.shard, context.db, source, context.touch)
-    } else {
-        // Nothing to copy, and still a read of the source.
-        let key = context.shard.key(source);
-        context.shard.db(context.db).lookup(key, context.touch);
-        None
-    };
-    context.reply.integer(i64::from(copied.is_some()));
-    if let Some(detached) = copied {
+    // Even where there is nothing to copy the source is read, and first.
+    let key = context.shard.key(source);
+    let mut db = context.shard.db(context.db);
+    let exists = db.lookup(key, context.touch).is_some();
+    let copies =
+        exists && (!parts::exists(context.shard, options.target_db, target) || options.replace);
+    context.reply.integer(i64::from(copies));
+    if copies && let Some(detached) = context.shard.db(context.db).copy_of(key) {
         parts::store(context.shard, options.target_db, target, detached);
+        parts::tell(context.shard, options.target_db, parts::COPIED_TO, target);
     }
     Ok(())
 }
@@ -74,15 +80,13 @@ fn move_key(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
     if target_db == context.db {
         return Err(CommandError::SameObject);
     }
-    let free = !parts::exists(context.shard, target_db, key);
-    let moved = if free {
-        parts::take(context.shard, context.db, key)
-    } else {
-        None
-    };
-    context.reply.integer(i64::from(moved.is_some()));
-    if let Some(detached) = moved {
-        parts::store(context.shard, target_db, key, detached);
+    let (shard, db) = (&mut *context.shard, context.db);
+    let moves = parts::exists(shard, db, key) && !parts::exists(shard, target_db, key);
+    context.reply.integer(i64::from(moves));
+    if moves && let Some(detached) = parts::take(shard, db, key) {
+        parts::store(shard, target_db, key, detached);
+        parts::tell(shard, db, "move_from", key);
+        parts::tell(shard, target_db, "move_to", key);
     }
     Ok(())
 }

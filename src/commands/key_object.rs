@@ -51,7 +51,7 @@ fn object(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
     let options = *context.shard.options();
     let key = context.shard.key(args.word(2));
     let mut db = context.shard.db(context.db);
-    let Some(entry) = db.lookup(key, false) else {
+    let Some(entry) = db.inspect(key) else {
         context.reply.null();
         return Ok(());
     };

@@ -70,14 +70,16 @@ fn scan(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let local = cursor::parse(args.word(1))? & cursor::LOCAL_MAX;
     let options = ScanOptions::parse(args)?;
     let mut found = Elements::new(&context.reply);
-    let next = context
-        .shard
-        .db(context.db)
-        .scan(local, options.count, &mut |entry| {
+    let next = context.shard.db(context.db).scan_removing(
+        local,
+        options.count,
+        &|key| options.accept_name(key),
+        &mut |entry| {
             if options.accept(entry) {
                 found.push(entry.key());
             }
-        });
+        },
+    );
     context.reply.array(2);
     context
         .reply
@@ -125,9 +127,11 @@ impl<'a> ScanOptions<'a> {
     fn accept(&self, entry: EntryRef<'_>) -> bool {
         self.type_name
             .is_none_or(|name| name.eq_ignore_ascii_case(entry.type_name().as_bytes()))
-            && self
-                .pattern
-                .is_none_or(|pattern| matches(pattern, entry.key()))
+            && self.accept_name(entry.key())
+    }
+
+    fn accept_name(&self, key: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| matches(pattern, key))
     }
 }
 

@@ -8,6 +8,7 @@
 use base::ids::DbIndex;
 use protocol::args::{Args, equals_ignore_case};
 use shard::Shard;
+use shard::effects::EventClass;
 use shard::keyspace::Detached;
 
 use crate::spec::CommandError;
@@ -22,18 +23,33 @@ pub fn fetch(shard: &mut Shard, db: DbIndex, key: &[u8], touch: bool) -> Option<
     db.copy_of(key)
 }
 
-/// Removes `key` and returns its value with its expiry.
+/// Removes `key` and returns its value with its expiry. The caller tells of it ([`tell`]).
 #[must_use]
 pub fn take(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Option<Detached> {
     let key = shard.key(key);
     shard.db(db).detach(key)
 }
 
-/// Puts a value at `key`, replacing what is there.
+/// Puts a value at `key`, replacing what is there. The caller tells of it ([`tell`]).
 pub fn store(shard: &mut Shard, db: DbIndex, key: &[u8], detached: Detached) {
     let key = shard.key(key);
     shard.db(db).attach(key, detached);
 }
+
+/// Tells of what happened to `key`: an event of the class of commands for any type.
+pub fn tell(shard: &mut Shard, db: DbIndex, event: &'static str, key: &[u8]) {
+    let key = shard.key(key);
+    shard.db(db).event(EventClass::GENERIC, event, key);
+}
+
+/// The event of a key that was copied to.
+pub const COPIED_TO: &str = "copy_to";
+
+/// The event of a key that was renamed to something else.
+pub const RENAMED_FROM: &str = "rename_from";
+
+/// The event of what a key was renamed to.
+pub const RENAMED_TO: &str = "rename_to";
 
 /// Returns whether `key` exists.
 #[must_use]

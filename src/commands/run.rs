@@ -23,8 +23,9 @@ impl Context<'_> {
     pub fn borrow(&mut self, key: &[u8], read: bool) -> LoanId {
         if let Some((id, loan)) = self.loans.find(key) {
             if loan.note_use() && read {
+                let key = self.shard.key(key);
                 let mut db = self.shard.db(self.db);
-                db.count_read(loan.value().is_some());
+                db.count_read(key, loan.value().is_some());
             }
             return id;
         }

@@ -8,6 +8,7 @@
 use base::clock::UnixMillis;
 use protocol::args::{Args, equals_ignore_case};
 use shard::Key;
+use shard::effects::EventClass;
 use shard::keyspace::Expiry;
 
 use crate::spec::{
@@ -50,10 +51,9 @@ fn set(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
         return set_with_options(context, args);
     }
     let key = context.first_key(args);
-    context
-        .shard
-        .db(context.db)
-        .set_string(key, args.word(2), Expiry::Clear);
+    let mut db = context.shard.db(context.db);
+    db.set_string(key, args.word(2), Expiry::Clear);
+    db.event(EventClass::STRING, "set", key);
     context.reply.ok();
     Ok(())
 }
@@ -80,10 +80,7 @@ fn set_with_options(context: &mut Context<'_>, args: Args<'_>) -> Result<(), Com
         Some(Condition::IfExists) => !exists,
     };
     if !refused {
-        context
-            .shard
-            .db(context.db)
-            .set_string(key, args.word(2), expiry);
+        store(context, key, args.word(2), expiry);
     }
     match (options.get, refused) {
         (true, _) => {}
@@ -91,6 +88,16 @@ fn set_with_options(context: &mut Context<'_>, args: Args<'_>) -> Result<(), Com
         (false, false) => context.reply.ok(),
     }
     Ok(())
+}
+
+/// Stores a string and tells of it, and of its expiry if it has a new one.
+fn store(context: &mut Context<'_>, key: Key<'_>, value: &[u8], expiry: Expiry) {
+    let mut db = context.shard.db(context.db);
+    db.set_string(key, value, expiry);
+    db.event(EventClass::STRING, "set", key);
+    if matches!(expiry, Expiry::At(_)) {
+        db.event(EventClass::GENERIC, "expire", key);
+    }
 }
 
 fn setex(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
@@ -108,20 +115,16 @@ fn set_with_time(
 ) -> Result<(), CommandError> {
     let at = form.positive_point(args.word(2), context.now)?;
     let key = context.first_key(args);
-    context
-        .shard
-        .db(context.db)
-        .set_string(key, args.word(3), Expiry::At(at));
+    store(context, key, args.word(3), Expiry::At(at));
     context.reply.ok();
     Ok(())
 }
 
 fn setnx(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let key = context.first_key(args);
-    let mut db = context.shard.db(context.db);
-    let exists = db.contains(key);
+    let exists = context.shard.db(context.db).contains(key);
     if !exists {
-        db.set_string(key, args.word(2), Expiry::Clear);
+        store(context, key, args.word(2), Expiry::Clear);
     }
     context.reply.integer(i64::from(!exists));
     Ok(())
@@ -130,17 +133,16 @@ fn setnx(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
 fn getset(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     reply_with_string(context, context.first_key(args))?;
     let key = context.first_key(args);
-    context
-        .shard
-        .db(context.db)
-        .set_string(key, args.word(2), Expiry::Clear);
+    store(context, key, args.word(2), Expiry::Clear);
     Ok(())
 }
 
 fn getdel(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if reply_with_string(context, context.first_key(args))? {
         let key = context.first_key(args);
-        context.shard.db(context.db).remove(key);
+        let mut db = context.shard.db(context.db);
+        db.remove(key);
+        db.event(EventClass::GENERIC, "del", key);
     }
     Ok(())
 }
@@ -161,12 +163,16 @@ fn getex(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
         ExpiryChange::None => {}
         ExpiryChange::Set(at) if at <= context.now => {
             db.remove(key);
+            db.event(EventClass::GENERIC, "del", key);
         }
         ExpiryChange::Set(at) => {
             db.set_expiry(key, Some(at));
+            db.event(EventClass::GENERIC, "expire", key);
         }
         ExpiryChange::Drop => {
-            db.set_expiry(key, None);
+            if db.set_expiry(key, None) {
+                db.event(EventClass::GENERIC, "persist", key);
+            }
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Strings of several keys at once.
 
 use protocol::args::Args;
+use shard::effects::EventClass;
 use shard::keyspace::Expiry;
 
 use crate::parts;
@@ -71,10 +72,9 @@ fn set_all(context: &mut Context<'_>, args: Args<'_>) {
     let mut index = 1;
     while index + 1 < args.len() {
         let key = context.shard.key(args.word(index));
-        context
-            .shard
-            .db(context.db)
-            .set_string(key, args.word(index + 1), Expiry::Clear);
+        let mut db = context.shard.db(context.db);
+        db.set_string(key, args.word(index + 1), Expiry::Clear);
+        db.event(EventClass::STRING, "set", key);
         index += 2;
     }
 }

@@ -2,6 +2,7 @@
 
 use base::number::long_double::LongDouble;
 use protocol::args::Args;
+use shard::effects::EventClass;
 use shard::keyspace::Expiry;
 use types::string::Origin;
 
@@ -52,6 +53,7 @@ fn add(context: &mut Context<'_>, key: &[u8], increment: i64) -> Result<(), Comm
     let sum = value.checked_add(increment).ok_or(CommandError::Overflow)?;
     let mut digits = itoa::Buffer::new();
     db.set_string(key, digits.format(sum).as_bytes(), Expiry::Keep);
+    db.event(EventClass::STRING, "incrby", key);
     context.reply.integer(sum);
     Ok(())
 }
@@ -71,6 +73,7 @@ fn incrbyfloat(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandE
     let mut text = Vec::new();
     sum.write(&mut text);
     db.set_string_from(key, &text, Expiry::Keep, Origin::Computed);
+    db.event(EventClass::STRING, "incrbyfloat", key);
     context.reply.bulk(&text);
     Ok(())
 }

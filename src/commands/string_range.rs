@@ -2,6 +2,7 @@
 
 use base::cast::{i64_from, u64_from};
 use protocol::args::Args;
+use shard::effects::EventClass;
 use shard::keyspace::Expiry;
 
 use crate::spec::{
@@ -36,6 +37,7 @@ fn append(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
         db.set_string(key, tail, Expiry::Clear);
         tail.len()
     };
+    db.event(EventClass::STRING, "append", key);
     context.reply.integer(i64_from(len));
     Ok(())
 }
@@ -68,7 +70,9 @@ fn setrange(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
         before
     } else {
         check_length(offset, bytes.len(), bytes_max)?;
-        db.overwrite(key, offset, bytes)?
+        let len = db.overwrite(key, offset, bytes)?;
+        db.event(EventClass::STRING, "setrange", key);
+        len
     };
     context.reply.integer(i64_from(len));
     Ok(())

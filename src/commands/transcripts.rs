@@ -12,6 +12,7 @@ use base::ids::{DbIndex, ShardId};
 use base::random::Random;
 use protocol::args::{Args, PackedArgs};
 use protocol::reply::{Reply, Resp};
+use shard::effects::{EventClass, KeyEvent};
 use shard::{Options, Shard};
 
 use crate::key_object;
@@ -96,6 +97,8 @@ impl Player {
             ("lfu", value) => options.lfu = value == "on",
             ("bulk-max", number) => options.bulk_bytes_max = number.parse().unwrap(),
             ("config", pair) => set_threshold(&mut options, pair),
+            ("events", "on") => options.events = EventClass::ALL,
+            ("events", "off") => options.events = EventClass::NONE,
             _ => panic!("unknown directive: {directive}"),
         }
         self.shard.set_options(options);
@@ -187,14 +190,51 @@ fn shown(reply: &[u8]) -> Vec<String> {
             rest = &rest[2..];
             continue;
         }
-        let line = lines.last_mut().unwrap();
-        match byte {
-            b' '..=b'~' if byte != b'\\' => line.push(char::from(byte)),
-            _ => write!(line, "\\x{byte:02x}").unwrap(),
-        }
+        show_byte(lines.last_mut().unwrap(), byte);
         rest = after;
     }
     lines
+}
+
+/// Shows an event as a transcript does.
+fn shown_event(event: &KeyEvent) -> String {
+    let letter = [
+        (EventClass::GENERIC, 'g'),
+        (EventClass::STRING, '$'),
+        (EventClass::LIST, 'l'),
+        (EventClass::SET, 's'),
+        (EventClass::HASH, 'h'),
+        (EventClass::SORTED_SET, 'z'),
+        (EventClass::EXPIRED, 'x'),
+        (EventClass::EVICTED, 'e'),
+        (EventClass::STREAM, 't'),
+        (EventClass::KEY_MISS, 'm'),
+        (EventClass::NEW, 'n'),
+    ]
+    .into_iter()
+    .find_map(|(class, letter)| (class == event.class).then_some(letter))
+    .expect("an event has one class");
+    let mut line = format!("@ {letter} {} ", event.name);
+    for &byte in &event.key {
+        if byte == b' ' {
+            line.push_str("\\x20");
+        } else {
+            show_byte(&mut line, byte);
+        }
+    }
+    if event.db.0 > 0 {
+        write!(line, " {}", event.db.0).unwrap();
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// Shows a byte of a line as a transcript does.
+fn show_byte(line: &mut String, byte: u8) {
+    match byte {
+        b' '..=b'~' if byte != b'\\' => line.push(char::from(byte)),
+        _ => write!(line, "\\x{byte:02x}").unwrap(),
+    }
 }
 
 /// Replays one transcript; fails with all steps that differ.
@@ -226,6 +266,11 @@ fn replay(name: &str) {
             expected.sort();
             given.sort();
         }
+        while let Some((_, event)) = lines.next_if(|(_, line)| line.starts_with("@ ")) {
+            expected.push(event.to_owned());
+        }
+        let events = player.shard.take_events();
+        given.extend(events.iter().map(shown_event));
         if given != expected {
             let number = number + 1;
             writeln!(failures, "{name}:{number}:{request}\n  given    {given:?}").unwrap();
@@ -284,6 +329,11 @@ fn scanning_replies_as_redis_does() {
 #[test]
 fn object_replies_as_redis_does() {
     replay("key_object.resp");
+}
+
+#[test]
+fn keys_tell_their_events_as_in_redis() {
+    replay("events.resp");
 }
 
 #[test]

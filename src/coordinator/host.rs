@@ -447,13 +447,23 @@ impl Host {
             Operation::Fetch { db, key, touch } => {
                 Outcome::Entry(parts::fetch(&mut self.shard, db, &key, touch).map(Box::new))
             }
-            Operation::Store { db, key, entry } => {
+            Operation::Store {
+                db,
+                key,
+                entry,
+                event,
+            } => {
                 parts::store(&mut self.shard, db, &key, *entry);
+                parts::tell(&mut self.shard, db, event, &key);
                 Outcome::Done
             }
-            Operation::Remove { db, key } => {
-                let key = self.shard.key(&key);
-                Outcome::Integer(i64::from(self.shard.db(db).remove(key)))
+            Operation::Remove { db, key, event } => {
+                let hashed = self.shard.key(&key);
+                let existed = self.shard.db(db).remove(hashed);
+                if existed {
+                    parts::tell(&mut self.shard, db, event, &key);
+                }
+                Outcome::Integer(i64::from(existed))
             }
             Operation::Exists { db, keys } => {
                 let count = keys

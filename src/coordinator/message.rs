@@ -240,6 +240,8 @@ pub enum Operation {
         key: Box<[u8]>,
         /// The entry.
         entry: Box<Detached>,
+        /// The event that tells of it.
+        event: &'static str,
     },
     /// Removes a key: [`Outcome::Integer`], 1 if it was there.
     Remove {
@@ -247,6 +249,8 @@ pub enum Operation {
         db: DbIndex,
         /// The key.
         key: Box<[u8]>,
+        /// The event that tells of it.
+        event: &'static str,
     },
     /// Counts those of the keys that exist: [`Outcome::Integer`].
     Exists {

@@ -481,11 +481,13 @@ impl Rename {
         let remove = Operation::Remove {
             db,
             key: self.base.key(1),
+            event: parts::RENAMED_FROM,
         };
         let store = Operation::Store {
             db,
             key: self.base.key(2),
             entry: Box::new(entry),
+            event: parts::RENAMED_TO,
         };
         Step::Hop {
             operations: vec![(source, vec![remove]), (target, vec![store])],
@@ -592,6 +594,7 @@ impl Program for Copy {
                             db,
                             key: self.base.key(2),
                             entry,
+                            event: parts::COPIED_TO,
                         };
                         Step::Hop {
                             operations: vec![(target, vec![store])],

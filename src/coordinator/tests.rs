@@ -11,6 +11,7 @@ use commands::spec::ShardCommand;
 use protocol::args::PackedArgs;
 use protocol::reply::Resp;
 use protocol::value::{Value, parse_value};
+use shard::effects::EventClass;
 use shard::{Options, Shard};
 
 use crate::exec::{Exec, Queued};
@@ -463,4 +464,78 @@ fn concurrent_requests_over_shards_are_atomic_and_all_end() {
         "{checks} checks, {increments} increments"
     );
     println!("{checks} checks, {increments} increments, {retries} retries");
+}
+
+/// Lets one request run to its end and returns the events of each shard, as `event key db`.
+fn events_of(node: &mut Node, words: &[&str]) -> Vec<(ShardId, Vec<String>)> {
+    node.begin(0, &request(words));
+    while node.deliver() {}
+    node.replies[0].take().expect("an answer");
+    let shards = node.hosts.iter_mut().map(|host| {
+        let events = host.shard.take_events();
+        let shown = events
+            .iter()
+            .map(|it| format!("{} {} {}", it.name, it.key.escape_ascii(), it.db.0));
+        (host.me(), shown.collect::<Vec<_>>())
+    });
+    shards.filter(|(_, events)| !events.is_empty()).collect()
+}
+
+#[test]
+fn each_shard_tells_the_events_of_its_own_keys() {
+    let mut node = Node::new(1);
+    for host in &mut node.hosts {
+        let events = EventClass::ALL;
+        let options = *host.shard.options();
+        host.shard.set_options(Options { events, ..options });
+    }
+    let map = node.map;
+    // In the order of shards, as the events are collected.
+    let shard_of = |key: &str| map.shard_of_key(key.as_bytes());
+    let elsewhere = GROUP.iter().find(|key| shard_of(key) != shard_of(GROUP[0]));
+    let mut keys = [
+        GROUP[0],
+        elsewhere.expect("the group lies on several shards"),
+    ];
+    keys.sort_by_key(|key| shard_of(key));
+    let [one, other] = keys;
+    let [first, second] = keys.map(shard_of);
+    let mut check = |words: &[&str], at_first: &[&str], at_second: &[&str]| {
+        let expected = [(first, at_first, one), (second, at_second, other)]
+            .into_iter()
+            .filter(|(_, names, _)| !names.is_empty())
+            .map(|(shard, names, key)| {
+                let shown = names.iter().map(|name| match name.split_once('@') {
+                    Some((name, db)) => format!("{name} {key} {db}"),
+                    None => format!("{name} {key} 0"),
+                });
+                (shard, shown.collect())
+            });
+        let expected: Vec<(ShardId, Vec<String>)> = expected.collect();
+        assert_eq!(events_of(&mut node, words), expected, "{words:?}");
+    };
+    check(
+        &["mset", one, "1", other, "2"],
+        &["new", "set"],
+        &["new", "set"],
+    );
+    check(
+        &["rename", one, other],
+        &["rename_from"],
+        &["new", "rename_to"],
+    );
+    check(&["rename", one, other], &[], &[]);
+    check(&["copy", other, one], &["new", "copy_to"], &[]);
+    check(
+        &["copy", other, one, "db", "3"],
+        &["new@3", "copy_to@3"],
+        &[],
+    );
+    check(&["copy", other, one], &[], &[]);
+    check(&["renamenx", other, one], &[], &[]);
+    check(&["msetnx", one, "1", other, "2"], &[], &[]);
+    check(&["del", one, other], &["del"], &["del"]);
+    check(&["lcs", one, other], &["keymiss"], &["keymiss"]);
+    check(&["copy", other, one], &[], &["keymiss"]);
+    check(&["renamenx", other, one], &[], &[]);
 }

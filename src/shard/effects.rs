@@ -57,6 +57,8 @@ impl EventClass {
     pub const KEY_MISS: Self = Self(1 << 9);
     /// `n`: keys that were made.
     pub const NEW: Self = Self(1 << 10);
+    /// Every class.
+    pub const ALL: Self = Self((1 << 11) - 1);
 
     /// Returns the union of both.
     #[must_use]
@@ -87,6 +89,7 @@ pub struct KeyEvent {
 
 impl KeyEvent {
     /// Returns the event of a key whose time was over.
+    #[cold]
     pub(crate) fn expired(db: DbIndex, key: &[u8]) -> Self {
         Self {
             class: EventClass::EXPIRED,
@@ -110,6 +113,12 @@ impl Change {
     /// All is as it was.
     pub const NONE: Self = Self {
         count: 0,
+        event: None,
+    };
+
+    /// One change that no event tells of, or one told otherwise.
+    pub const UNTOLD: Self = Self {
+        count: 1,
         event: None,
     };
 

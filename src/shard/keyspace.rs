@@ -86,11 +86,13 @@ pub struct Db<'s> {
 }
 
 impl Db<'_> {
-    /// Returns the key for a read: counts a hit or a miss, and notes the access if `touch`.
+    /// Returns the key for a read: counts a hit or a miss, tells the miss, and notes the access if
+    /// `touch`.
     #[inline]
     pub fn lookup(&mut self, key: Key<'_>, touch: bool) -> Option<EntryRef<'_>> {
         let Some(place) = self.live(key) else {
             self.common.stats.misses += 1;
+            self.event(EventClass::KEY_MISS, "keymiss", key);
             return None;
         };
         self.common.stats.hits += 1;
@@ -98,6 +100,15 @@ impl Db<'_> {
             self.note_access(place);
         }
         Some(self.dict.entry(place))
+    }
+
+    /// Returns the key for a look at how it is kept: counts a hit or a miss, and nothing else.
+    pub fn inspect(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        let place = self.live(key);
+        let stats = &mut self.common.stats;
+        stats.hits += u64::from(place.is_some());
+        stats.misses += u64::from(place.is_none());
+        place.map(|place| self.dict.entry(place))
     }
 
     /// Returns the key without counting or noting anything.
@@ -335,9 +346,13 @@ impl Db<'_> {
         })
     }
 
-    /// Puts a value at the key, whatever the key held before.
+    /// Puts a value at the key, whatever the key held before. What was there counts as removed, so
+    /// the key is told as a new one either way.
     pub fn attach(&mut self, key: Key<'_>, detached: Detached) {
         self.changed(key);
+        if self.live(key).is_some() {
+            self.event(EventClass::NEW, "new", key);
+        }
         self.put_detached(key, detached);
     }
 
@@ -371,11 +386,13 @@ impl Db<'_> {
         );
     }
 
-    /// Removes the key without counting a change.
-    pub(crate) fn discard(&mut self, key: Key<'_>) {
-        if let Some(place) = self.live(key) {
+    /// Removes the key without counting a change. Returns whether it existed.
+    pub(crate) fn discard(&mut self, key: Key<'_>) -> bool {
+        let place = self.live(key);
+        if let Some(place) = place {
             self.remove_at(place);
         }
+        place.is_some()
     }
 
     /// Returns a copy of the value with all that belongs to it.
@@ -457,12 +474,31 @@ impl Db<'_> {
     /// `cursor` is 0 or what the call before returned: 53 bits at most; any other value is harmless.
     /// Every key that is there from the first call to the last is shown at least once.
     pub fn scan(&mut self, cursor: u64, count: usize, each: &mut dyn FnMut(EntryRef<'_>)) -> u64 {
+        self.scan_removing(cursor, count, &|_| false, each)
+    }
+
+    /// As [`Db::scan`], and removes those dead keys it meets that `may_go` names.
+    pub fn scan_removing(
+        &mut self,
+        cursor: u64,
+        count: usize,
+        may_go: &dyn Fn(&[u8]) -> bool,
+        each: &mut dyn FnMut(EntryRef<'_>),
+    ) -> u64 {
         let now = self.common.now;
-        self.dict.scan(cursor, count, &mut |entry| {
+        let mut dead: Vec<Box<[u8]>> = Vec::new();
+        let next = self.dict.scan(cursor, count, &mut |entry| {
             if !entry.is_dead(now) && !entry.is_emptied(now) {
                 each(entry);
+            } else if may_go(entry.key()) {
+                dead.push(entry.key().into());
             }
-        })
+        });
+        for key in dead {
+            let hash = self.common.hasher.hash(&key);
+            self.live(Key { bytes: &key, hash });
+        }
+        next
     }
 
     /// Shows every live key once. O(keys): for small databases and tests.
@@ -569,7 +605,10 @@ impl Db<'_> {
                 let old = self.dict.replace(place, new);
                 self.common.lazy_free.value(old);
             }
-            None => self.dict.insert(key.hash, new),
+            None => {
+                self.event(EventClass::NEW, "new", key);
+                self.dict.insert(key.hash, new);
+            }
         }
     }
 }

@@ -155,7 +155,7 @@ impl Db<'_> {
         };
         let place = self.live(key);
         if read {
-            self.count_read(place.is_some());
+            self.count_read(key, place.is_some());
         }
         let Some(place) = place else {
             return loan;
@@ -183,15 +183,14 @@ impl Db<'_> {
         loan
     }
 
-    /// Counts a read of a key that was found, or was not.
-    pub fn count_read(&mut self, found: bool) {
-        let stats = &mut self.common.stats;
-        let counter = if found {
-            &mut stats.hits
+    /// Counts a read of a key that was found, or was not; tells the miss.
+    pub fn count_read(&mut self, key: Key<'_>, found: bool) {
+        if found {
+            self.common.stats.hits += 1;
         } else {
-            &mut stats.misses
-        };
-        *counter += 1;
+            self.common.stats.misses += 1;
+            self.event(EventClass::KEY_MISS, "keymiss", key);
+        }
     }
 
     /// Ends a loan of this key: puts the value back as it has become, makes the key if it is new, or
@@ -212,24 +211,15 @@ impl Db<'_> {
             }
             return;
         }
-        let existed = self.live(key).is_some();
-        if is_kept && !existed {
-            self.event(EventClass::NEW, "new", key);
+        if let Some(value) = value.filter(|_| is_kept) {
+            let detached = Detached::new(value, expire_at).with_access(access);
+            self.put_loaned(key, detached.with_origin(origin));
         }
         for change in changes {
             self.note_change(key, change);
         }
-        match value {
-            Some(value) if is_kept => {
-                let detached = Detached::new(value, expire_at).with_access(access);
-                self.put_loaned(key, detached.with_origin(origin));
-            }
-            Some(_) | None => {
-                if existed {
-                    self.discard(key);
-                    self.event(EventClass::GENERIC, "del", key);
-                }
-            }
+        if !is_kept && self.discard(key) {
+            self.event(EventClass::GENERIC, "del", key);
         }
     }
 

@@ -10,8 +10,8 @@ use types::string::Origin;
 
 use crate::effects::{Change, EventClass};
 use crate::entry::{ValueRef, WrongType};
-use crate::keyspace::{Detached, Expiry};
-use crate::{Options, Shard};
+use crate::keyspace::{Db, Detached, Expiry};
+use crate::{Key, Options, Shard};
 
 const DB: DbIndex = DbIndex(0);
 const OTHER: DbIndex = DbIndex(1);
@@ -475,6 +475,50 @@ fn events_of_the_wanted_classes_are_kept_in_order() {
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].name, &*events[0].key), ("expired", &b"key"[..]));
     assert!(shard.take_events().is_empty());
+}
+
+#[test]
+fn keys_that_are_made_or_missed_are_told() {
+    let mut shard = shard();
+    let options = Options {
+        events: EventClass::ALL,
+        ..*shard.options()
+    };
+    shard.set_options(options);
+    let mut names = |act: &mut dyn FnMut(&mut Db<'_>, Key<'_>)| {
+        let key = shard.key(b"key");
+        act(&mut shard.db(DB), key);
+        let events = shard.take_events();
+        events.iter().map(|event| event.name).collect::<Vec<_>>()
+    };
+    let value = || Detached::new(Value::String(b"1".to_vec()), None);
+    assert_eq!(
+        names(&mut |db, key| assert!(db.lookup(key, true).is_none())),
+        ["keymiss"]
+    );
+    assert!(names(&mut |db, key| assert!(db.inspect(key).is_none())).is_empty());
+    assert!(names(&mut |db, key| assert!(db.peek(key).is_none())).is_empty());
+    assert_eq!(
+        names(&mut |db, key| db.set_string(key, b"1", Expiry::Clear)),
+        ["new"]
+    );
+    assert!(names(&mut |db, key| db.set_string(key, b"2", Expiry::Clear)).is_empty());
+    // What comes with all that belongs to it takes the place of a key that is removed for it.
+    assert_eq!(names(&mut |db, key| db.attach(key, value())), ["new"]);
+    assert!(names(&mut |db, key| db.store(key, value().value, Expiry::Clear)).is_empty());
+    let lend = |db: &mut Db<'_>, key: Key<'_>, value: Option<Value>| {
+        let mut loan = db.lend(key, true, false);
+        loan.replace(value, Change::of(1, EventClass::GENERIC, "changed"));
+        db.settle(key, loan);
+    };
+    assert_eq!(
+        names(&mut |db, key| lend(db, key, None)),
+        ["changed", "del"]
+    );
+    let made = names(&mut |db, key| lend(db, key, Some(value().value)));
+    assert_eq!(made, ["keymiss", "new", "changed"]);
+    let changed = names(&mut |db, key| lend(db, key, Some(value().value)));
+    assert_eq!(changed, ["changed"]);
 }
 
 #[test]

@@ -133,22 +133,27 @@ impl Db<'_> {
             Expiry::At(at) => Some(at),
         };
         let access = self.first_access();
-        self.attach(key, Detached::new(value, expire_at).with_access(access));
+        self.note_change(key, Change::UNTOLD);
+        self.put_detached(key, Detached::new(value, expire_at).with_access(access));
     }
 
-    /// Keeps an event for [`crate::Shard::take_events`], if somebody wants its class.
+    /// Keeps an event for [`crate::Shard::take_events`], if somebody wants its class. Costs one test
+    /// otherwise.
     #[inline]
     pub fn event(&mut self, class: EventClass, name: &'static str, key: Key<'_>) {
         if self.common.wanted_events.meets(class) {
-            let db = self.index;
-            let key = key.bytes.into();
-            self.common.events.push(KeyEvent {
-                class,
-                name,
-                db,
-                key,
-            });
+            self.keep_event(class, name, key);
         }
+    }
+
+    #[cold]
+    fn keep_event(&mut self, class: EventClass, name: &'static str, key: Key<'_>) {
+        self.common.events.push(KeyEvent {
+            class,
+            name,
+            db: self.index,
+            key: key.bytes.into(),
+        });
     }
 
     /// Counts a change that came from outside the handles of this crate's own methods.

@@ -12,12 +12,18 @@ A transcript is lines:
     ! lfu on|off      eviction policy allkeys-lfu or noeviction (off at the start)
     ! bulk-max N      proto-max-bulk-len (536870912 at the start)
     ! config NAME N   a threshold of encodings (as in redis-server without a file at the start)
+    ! events on|off   whether keyspace events are recorded (off at the start)
     > WORDS           a request, quoted as in redis-cli
     >~ WORDS          the same; the lines of the reply may come in any order
     < LINE            one line of the raw reply without its CR LF; bytes outside of printable ASCII,
                       and backslashes, as \\xNN
+    @ C EVENT KEY DB  an event that the request told, in order: the letter of its class in the directive
+                      notify-keyspace-events, its name, the key as above and without spaces (\\x20);
+                      the database is left out if it is 0
 
-Only the `<` lines are written, everything else stays. A run begins with an empty server.
+Only the `<` and `@` lines are written, everything else stays. A run begins with an empty server. A
+transcript with events is played once with all classes, which gives their order, and once for each
+class.
 """
 
 import socket
@@ -38,6 +44,8 @@ THRESHOLDS = [
     ("stream-node-max-entries", "100"),
     ("hll-sparse-max-bytes", "3000"),
 ]
+CLASSES = "g$lshzxetmn"
+MARKER = b"end-of-request"
 ESCAPES = {"n": 10, "r": 13, "t": 9, "b": 8, "a": 7}
 
 
@@ -137,54 +145,131 @@ def direct(server, words):
         server.expect_ok("CONFIG", "SET", "proto-max-bulk-len", words[1])
     elif words[0] == "config":
         server.expect_ok("CONFIG", "SET", words[1], words[2])
-    else:
+    elif words[0] != "events":
         raise SystemExit("unknown directive: %s" % " ".join(words))
 
 
-def record(server, path):
+class Listener:
+    """A connection that hears of the events of the requests on another one."""
+
+    def __init__(self, port):
+        self.connection = Server(port)
+        self.connection.run([b"SUBSCRIBE", MARKER])
+        self.connection.run([b"PSUBSCRIBE", b"__keyevent@*__:*"])
+
+    def events_of(self, server):
+        """Returns name, key and database of the events of all requests since the last call."""
+        server.run([b"PUBLISH", MARKER, b"now"])
+        events = []
+        while True:
+            kind, *words = self.message()
+            if kind == b"message":
+                return events
+            _, channel, key = words
+            place, name = channel.split(b"__:", 1)
+            events.append((name, key, int(place[len("__keyevent@") :])))
+
+    def message(self):
+        """Returns the words of one message: an array of bulk strings."""
+        rest, words = self.connection.reply(), []
+        rest = rest.split(b"\r\n", 1)[1]
+        while rest:
+            head, rest = rest.split(b"\r\n", 1)
+            words.append(rest[: int(head[1:])])
+            rest = rest[int(head[1:]) + 2 :]
+        return words
+
+
+def play(server, listener, lines, classes):
+    """Plays a transcript; returns the reply and the events of each request."""
     server.run([b"HELLO", b"2"])
+    # Keys die when somebody looks, not at any time.
+    server.run([b"DEBUG", b"SET-ACTIVE-EXPIRE", b"0"])
+    server.expect_ok("CONFIG", "SET", "notify-keyspace-events", "E" + classes)
     for words in (["db", "0"], ["lfu", "off"], ["bulk-max", BULK_MAX]):
         direct(server, words)
     for words in THRESHOLDS:
         server.expect_ok("CONFIG", "SET", *words)
     server.expect_ok("FLUSHALL")
-    with open(path, encoding="ascii") as file:
-        lines = file.read().splitlines()
-    out = []
+    steps, hears = [], False
     for line in lines:
-        if line.startswith("<"):
-            continue
-        out.append(line)
         if line.startswith("!"):
             direct(server, line[1:].split())
+            if line.split()[1] == "events":
+                hears = line.split()[2] == "on"
         elif line.startswith(">"):
             reply = server.run(split_words(line.lstrip(">~").strip()))
-            out += ["< " + shown(part) for part in reply[:-2].split(b"\r\n")]
+            events = listener.events_of(server)
+            steps.append((reply, events if hears else []))
+    return steps
+
+
+def shown_event(event, letter):
+    name, key, db = event
+    words = [letter, name.decode(), shown(key).replace(" ", "\\x20"), str(db) if db else ""]
+    return "@ " + " ".join(words).strip()
+
+
+def replies_in(lines):
+    """Returns the lines of the reply of each request, as the transcript has them."""
+    replies = []
+    for line in lines:
+        if line.startswith(">"):
+            replies.append([])
+        elif line.startswith("<"):
+            replies[-1].append(line)
+    return replies
+
+
+def record(server, listener, path):
+    with open(path, encoding="ascii") as file:
+        before = file.read().splitlines()
+    lines = [line for line in before if not line.startswith(("<", "@"))]
+    known = replies_in(before)
+    steps = play(server, listener, lines, CLASSES)
+    by_class = []
+    if any(events for _, events in steps):
+        by_class = [(letter, play(server, listener, lines, letter)) for letter in CLASSES]
+    out, number = [], 0
+    for line in lines:
+        out.append(line)
+        if not line.startswith(">"):
+            continue
+        reply, events = steps[number]
+        given = ["< " + shown(part) for part in reply[:-2].split(b"\r\n")]
+        # In any order: the one that stands there is as good.
+        same = line.startswith(">~") and sorted(given) == sorted(known[number])
+        out += known[number] if same else given
+        for event in events:
+            letters = [letter for letter, only in by_class if event in only[number][1]]
+            out.append(shown_event(event, "".join(letters)))
+        number += 1
     with open(path, "w", encoding="ascii") as file:
         file.write("\n".join(out) + "\n")
 
 
 def main(arguments):
     if arguments[:1] == ["--port"]:
-        server = Server(int(arguments[1]))
+        server, listener = Server(int(arguments[1])), Listener(int(arguments[1]))
         for path in arguments[2:]:
-            record(server, path)
+            record(server, listener, path)
         return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         options = ["--port", str(port), "--save", "", "--dir", folder]
+        options += ["--enable-debug-command", "yes"]
         process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
         try:
             for _ in range(100):
                 try:
-                    server = Server(port)
+                    server, listener = Server(port), Listener(port)
                     break
                 except ConnectionRefusedError:
                     time.sleep(0.05)
             for path in arguments:
-                record(server, path)
+                record(server, listener, path)
         finally:
             process.terminate()
             process.wait()
