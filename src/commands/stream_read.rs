@@ -1,0 +1,438 @@
+//! Reading from several streams at once: XREAD and XREADGROUP.
+//!
+//! Blocking is not here: a request with BLOCK is answered at once if there is something to read, and
+//! refused if it would have to wait.
+
+use base::clock::UnixMillis;
+use protocol::args::{Args, equals_ignore_case};
+use protocol::reply::{Reply, Resp};
+use shard::effects::{Change, EventClass};
+use types::stream::group::{Group, Reading};
+use types::stream::id::Id;
+use types::stream::log::Log;
+use types::stream::{Parts, Stream};
+
+use crate::error::NoGroupForm;
+use crate::keys;
+use crate::spec::{
+    Argument, Arity, BeginSearch, Category, CommandError, Context, Declaration, Docs, FindKeys,
+    Flags, KeySpec, Plan, ShardCommand, Spread,
+};
+use crate::stream_words::{self, reply_counted, reply_entry, reply_id};
+use crate::words;
+
+/// The commands of this family.
+pub const COMMANDS: &[ShardCommand] = &[
+    ShardCommand::new(XREAD, Spread::Plan(Plan::Lend), xread),
+    ShardCommand::new(XREADGROUP, Spread::Plan(Plan::Lend), xreadgroup),
+];
+
+const WOULD_WAIT: CommandError = CommandError::Text(
+    "ERR there is nothing to read yet, and waiting for it with BLOCK is not built yet",
+);
+
+/// The words of a request, read.
+struct Request<'a> {
+    /// The most entries of each stream; 0 for no limit.
+    count_max: u64,
+    blocks: bool,
+    /// Words of group and consumer.
+    group: Option<(usize, &'a [u8], &'a [u8])>,
+    keeps_pending: bool,
+    /// Index of the first key; the ids follow the keys.
+    keys_at: usize,
+    stream_count: usize,
+}
+
+/// From where on a stream is read.
+#[derive(Clone, Copy)]
+enum From {
+    /// Entries behind this one; with a group, what is pending for the consumer behind it.
+    Behind(Id),
+    /// Entries that the group has not delivered yet.
+    New,
+}
+
+fn xread(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let request = parse(args, &XREAD, false)?;
+    let mut wanted = Vec::with_capacity(request.stream_count);
+    for index in 0..request.stream_count {
+        let loan = context.borrow(args.word(request.keys_at + index), true);
+        let stream = context.loans.get(loan).typed::<Stream>()?;
+        let last_id = stream.map_or(Id::MIN, |stream| stream.log().last_id());
+        let from = match args.word(request.keys_at + request.stream_count + index) {
+            b"$" => last_id,
+            b">" => {
+                return Err(CommandError::Text(
+                    "ERR The > ID can be specified only when calling XREADGROUP using the GROUP \
+                     <group> <consumer> option.",
+                ));
+            }
+            word => stream_words::id(word)?,
+        };
+        wanted.push((loan, from));
+    }
+    let begun = context.reply.out.len();
+    let mut answered = 0;
+    let loans = &context.loans;
+    reply_counted(&mut context.reply, open_streams, |reply| {
+        for (index, (loan, from)) in wanted.iter().enumerate() {
+            let Ok(Some(stream)) = loans.get(*loan).typed::<Stream>() else {
+                continue;
+            };
+            if !has_entries_behind(stream.log(), *from) {
+                continue;
+            }
+            open_stream(reply, args.word(request.keys_at + index));
+            reply_counted(reply, stream_words::array, |reply| {
+                let entries = from.next().map(|start| stream.log().range(start, Id::MAX));
+                let entries = entries.into_iter().flatten().take(request.taken());
+                entries.map(|entry| reply_entry(reply, entry)).count()
+            });
+            answered += 1;
+        }
+        answered
+    });
+    if answered == 0 {
+        context.reply.out.truncate(begun);
+        return nothing(context, &request);
+    }
+    Ok(())
+}
+
+fn xreadgroup(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let request = parse(args, &XREADGROUP, true)?;
+    let Some((group_at, group, consumer)) = request.group else {
+        return Err(CommandError::Text(
+            "ERR Missing GROUP option for XREADGROUP",
+        ));
+    };
+    let mut wanted = Vec::with_capacity(request.stream_count);
+    let mut has_answer = false;
+    for index in 0..request.stream_count {
+        let key_at = request.keys_at + index;
+        let loan = context.borrow(args.word(key_at), true);
+        let stream = context.loans.get(loan).typed::<Stream>()?;
+        let found = stream.and_then(|stream| Some((stream, stream.groups().get(group)?)));
+        let Some((stream, found)) = found else {
+            let form = NoGroupForm::Reading;
+            return Err(CommandError::NoGroup(form, key_at, group_at));
+        };
+        let from = match args.word(key_at + request.stream_count) {
+            b"$" => {
+                return Err(CommandError::Text(
+                    "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read \
+                     the history of this consumer by specifying a proper ID, or use the > ID to \
+                     get new messages. The $ ID would just return an empty result set.",
+                ));
+            }
+            b">" => From::New,
+            word => match stream_words::id(word)? {
+                // The largest id is how Redis keeps `>`.
+                Id::MAX => From::New,
+                id => From::Behind(id),
+            },
+        };
+        has_answer |= match from {
+            From::New => has_entries_behind(stream.log(), found.last_id()),
+            From::Behind(_) => true,
+        };
+        wanted.push((loan, from));
+    }
+    if request.blocks && !has_answer {
+        return Err(WOULD_WAIT);
+    }
+    let begun = context.reply.out.len();
+    let mut answered = 0;
+    let now = context.now;
+    let loans = &mut context.loans;
+    reply_counted(&mut context.reply, open_streams, |reply| {
+        for (index, &(loan, from)) in wanted.iter().enumerate() {
+            let key = args.word(request.keys_at + index);
+            let read = loans.get_mut(loan).edit(|stream: &mut Stream| {
+                let reader = Reader {
+                    key,
+                    group,
+                    consumer,
+                    from,
+                    now,
+                };
+                reader.read(stream.parts_mut(), &request, reply)
+            });
+            answered += usize::from(matches!(read, Ok(Some(true))));
+        }
+        answered
+    });
+    if answered == 0 {
+        context.reply.out.truncate(begun);
+        return nothing(context, &request);
+    }
+    Ok(())
+}
+
+/// One stream of an XREADGROUP.
+struct Reader<'a> {
+    key: &'a [u8],
+    group: &'a [u8],
+    consumer: &'a [u8],
+    from: From,
+    now: UnixMillis,
+}
+
+impl Reader<'_> {
+    /// Reads one stream; answers with key and entries, and returns whether it did.
+    fn read(
+        &self,
+        parts: &mut Parts,
+        request: &Request<'_>,
+        reply: &mut Reply<'_>,
+    ) -> (bool, Change) {
+        let log = &parts.log;
+        let read = parts.groups.edit(self.group, |group| {
+            self.read_group(log, group, request, reply)
+        });
+        // The caller has seen the group.
+        read.unwrap_or((false, Change::NONE))
+    }
+
+    fn read_group(
+        &self,
+        log: &Log,
+        group: &mut Group,
+        request: &Request<'_>,
+        reply: &mut Reply<'_>,
+    ) -> (bool, Change) {
+        let now_ms = self.now.0;
+        let created = group.create_consumer(self.consumer, now_ms);
+        let Some(consumer) = created.or_else(|| group.find_consumer(self.consumer)) else {
+            return (false, Change::NONE);
+        };
+        group.note_seen(consumer, now_ms);
+        let event = Some((EventClass::STREAM, "xgroup-createconsumer"));
+        let event = event.filter(|_| created.is_some());
+        let is_answered = match self.from {
+            From::New => has_entries_behind(log, group.last_id()),
+            From::Behind(_) => true,
+        };
+        let changes = usize::from(created.is_some()) + usize::from(is_answered);
+        if !is_answered {
+            return (false, Change::unwatched(changes, event));
+        }
+        let reading = Reading {
+            consumer,
+            count_max: request.count_max,
+            now_ms,
+        };
+        open_stream(reply, self.key);
+        reply_counted(reply, stream_words::array, |reply| match self.from {
+            From::New => group.deliver(log, reading, request.keeps_pending, |entry| {
+                reply_entry(reply, entry);
+            }),
+            From::Behind(id) => {
+                // Behind the largest id is nothing.
+                let Some(start) = id.next() else {
+                    return 0;
+                };
+                group.redeliver(log, reading, start, |id, entry| match entry {
+                    Some(entry) => reply_entry(reply, entry),
+                    None => {
+                        reply.array(2);
+                        reply_id(reply, id);
+                        reply.null_array();
+                    }
+                })
+            }
+        });
+        (true, Change::unwatched(changes, event))
+    }
+}
+
+/// Answers a request that has found nothing.
+fn nothing(context: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    if request.blocks {
+        return Err(WOULD_WAIT);
+    }
+    context.reply.null_array();
+    Ok(())
+}
+
+fn has_entries_behind(log: &Log, id: Id) -> bool {
+    log.last().is_some_and(|last| last.id > id)
+}
+
+/// Opens the reply: streams by key.
+fn open_streams(reply: &mut Reply<'_>, len: usize) {
+    match reply.resp {
+        Resp::V2 => reply.array(len),
+        Resp::V3 => reply.map(len),
+    }
+}
+
+/// Opens the reply of one stream, before its entries.
+fn open_stream(reply: &mut Reply<'_>, key: &[u8]) {
+    if reply.resp == Resp::V2 {
+        reply.array(2);
+    }
+    reply.bulk(key);
+}
+
+impl Request<'_> {
+    fn taken(&self) -> usize {
+        match self.count_max {
+            0 => usize::MAX,
+            count => base::cast::usize_from(count),
+        }
+    }
+}
+
+fn parse<'a>(
+    args: Args<'a>,
+    declaration: &Declaration,
+    has_group: bool,
+) -> Result<Request<'a>, CommandError> {
+    let mut request = Request {
+        count_max: 0,
+        blocks: false,
+        group: None,
+        keeps_pending: true,
+        keys_at: 0,
+        stream_count: 0,
+    };
+    let mut index = 1;
+    while index < args.len() {
+        let word = args.word(index);
+        let more = args.len() - 1 - index;
+        if equals_ignore_case(word, "BLOCK") && more > 0 {
+            check_timeout(args.word(index + 1))?;
+            request.blocks = true;
+            index += 2;
+        } else if equals_ignore_case(word, "COUNT") && more > 0 {
+            let count = words::integer_or_refuse(args.word(index + 1))?;
+            request.count_max = u64::try_from(count).unwrap_or(0);
+            index += 2;
+        } else if equals_ignore_case(word, "STREAMS") && more > 0 {
+            request.keys_at = index + 1;
+            break;
+        } else if equals_ignore_case(word, "GROUP") && more >= 2 {
+            if !has_group {
+                return Err(CommandError::Text(
+                    "ERR The GROUP option is only supported by XREADGROUP. You called XREAD \
+                     instead.",
+                ));
+            }
+            request.group = Some((index + 1, args.word(index + 1), args.word(index + 2)));
+            index += 3;
+        } else if equals_ignore_case(word, "NOACK") {
+            if !has_group {
+                return Err(CommandError::Text(
+                    "ERR The NOACK option is only supported by XREADGROUP. You called XREAD \
+                     instead.",
+                ));
+            }
+            request.keeps_pending = false;
+            index += 1;
+        } else {
+            return Err(CommandError::Syntax);
+        }
+    }
+    if request.keys_at == 0 {
+        return Err(CommandError::Syntax);
+    }
+    let words = args.len() - request.keys_at;
+    if words % 2 != 0 {
+        return Err(CommandError::Text(
+            "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be \
+             specified.",
+        ));
+    }
+    request.stream_count = words / 2;
+    // The keys were found by the first word STREAMS, and only those may be used. A group or consumer
+    // of that name can come before.
+    if keys::first_key(declaration, args) != Some(request.keys_at) {
+        return Err(CommandError::Syntax);
+    }
+    Ok(request)
+}
+
+fn check_timeout(word: &[u8]) -> Result<(), CommandError> {
+    match words::integer(word) {
+        None => Err(CommandError::Text(
+            "ERR timeout is not an integer or out of range",
+        )),
+        Some(..0) => Err(CommandError::Text("ERR timeout is negative")),
+        Some(0..) => Ok(()),
+    }
+}
+
+/// Keys behind the word STREAMS: the first half of the words.
+const fn streams_from(index: i8) -> KeySpec {
+    KeySpec {
+        notes: "",
+        flags: &["RO", "access"],
+        begin: BeginSearch::Keyword("STREAMS", index),
+        find: FindKeys::Range {
+            last: -1,
+            step: 1,
+            limit: 2,
+        },
+    }
+}
+
+const STREAMS: Argument = Argument::block(
+    "streams",
+    &[Argument::KEY.multiple(), Argument::text("id").multiple()],
+)
+.with_token("STREAMS");
+
+const COUNT: Argument = Argument::integer("count").with_token("COUNT").optional();
+
+const BLOCK: Argument = Argument::integer("milliseconds")
+    .with_token("BLOCK")
+    .optional();
+
+const XREAD: Declaration = Declaration::new(
+    "xread",
+    Arity::AtLeast(4),
+    Flags::READONLY
+        .and(Flags::BLOCKING)
+        .and(Flags::MOVABLE_KEYS),
+)
+.categories(&[Category::Stream])
+.keys(&[streams_from(1)])
+.docs(
+    Docs::new(
+        "stream",
+        "5.0.0",
+        "Returns the entries of several streams that are behind given ids.",
+        "O(N), N being the number of entries returned.",
+    )
+    .arguments(&[COUNT, BLOCK, STREAMS]),
+);
+
+const XREADGROUP: Declaration = Declaration::new(
+    "xreadgroup",
+    Arity::AtLeast(7),
+    Flags::WRITE.and(Flags::BLOCKING).and(Flags::MOVABLE_KEYS),
+)
+.categories(&[Category::Stream])
+.keys(&[streams_from(4)])
+.docs(
+    Docs::new(
+        "stream",
+        "5.0.0",
+        "Delivers new entries of several streams to a consumer of a group, or again those that wait \
+         for its acknowledgement.",
+        "O(M*log(P)), M being the number of entries returned, P that of pending ones.",
+    )
+    .arguments(&[
+        Argument::block(
+            "group_consumer",
+            &[Argument::text("group"), Argument::text("consumer")],
+        )
+        .with_token("GROUP"),
+        COUNT,
+        BLOCK,
+        Argument::token("noack", "NOACK").optional(),
+        STREAMS,
+    ]),
+);
