@@ -87,7 +87,8 @@ fn add(
             Refused::NotAbove => {
                 "ERR The ID specified in XADD is equal or smaller than the target stream top item"
             }
-            Refused::TooLarge => "ERR Elements are too large to be stored",
+            // The text of Redis for everything but an id that is not above the last.
+            Refused::NoNumberLeft | Refused::TooLarge => "ERR Elements are too large to be stored",
         })
     })?;
     let trimmed = words.trim.map_or(0, |trim| log.trim(trim));
@@ -241,11 +242,6 @@ fn set_ids(
     max_deleted: Option<Id>,
 ) -> Result<(), CommandError> {
     let log = &mut stream.parts_mut().log;
-    if id < log.max_deleted_id() {
-        return Err(CommandError::Text(
-            "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
-        ));
-    }
     if log.last().is_some_and(|last| id < last.id) {
         return Err(CommandError::Text(
             "ERR The ID specified in XSETID is smaller than the target stream top item",

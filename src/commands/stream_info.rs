@@ -105,8 +105,8 @@ fn show_log(reply: &mut Reply<'_>, log: &Log) {
     reply.bulk_text("length");
     reply.integer(log.len().cast_signed());
     field(reply, "radix-tree-keys", log.node_count());
-    // There is no radix tree; this is what the nodes are filed in.
-    field(reply, "radix-tree-nodes", log.block_count());
+    // There is no radix tree, but a root, and blocks that the nodes are filed in.
+    field(reply, "radix-tree-nodes", 1 + log.block_count());
     id_field(reply, "last-generated-id", log.last_id());
     id_field(reply, "max-deleted-entry-id", log.max_deleted_id());
     reply.bulk_text("entries-added");

@@ -2,7 +2,7 @@
 
 use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::Reply;
-use shard::effects::{Change, EventClass};
+use shard::effects::Change;
 use types::stream::Stream;
 use types::stream::group::{Claim, ConsumerId, Group, Pending};
 use types::stream::id::Id;
@@ -13,6 +13,7 @@ use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
 };
+use crate::stream_read::consumer_of;
 use crate::stream_words::{self, reply_counted, reply_entry, reply_id};
 use crate::words;
 
@@ -258,7 +259,7 @@ fn claim_all(
     now_ms: i64,
 ) -> Change {
     let mut changes = usize::from(group.raise_last_id(terms.last_id));
-    let (consumer, event) = claimer(group, args.word(3), now_ms);
+    let (consumer, event) = consumer_of(group, args.word(3), now_ms);
     changes += usize::from(event.is_some());
     let claiming = Claiming {
         log,
@@ -277,22 +278,6 @@ fn claim_all(
         given
     });
     Change::unwatched(changes, event)
-}
-
-/// Finds or makes the consumer that claims; returns the event of making it.
-fn claimer(
-    group: &mut Group,
-    name: &[u8],
-    now_ms: i64,
-) -> (ConsumerId, Option<(EventClass, &'static str)>) {
-    if let Some(consumer) = group.find_consumer(name) {
-        group.note_seen(consumer, now_ms);
-        return (consumer, None);
-    }
-    let created = group.create_consumer(name, now_ms);
-    let consumer = created.expect("there is no consumer of this name");
-    let event = (EventClass::STREAM, "xgroup-createconsumer");
-    (consumer, Some(event))
 }
 
 impl Claiming<'_> {
@@ -411,7 +396,7 @@ fn claim_next(
     words: AutomaticClaim,
     now_ms: i64,
 ) -> Change {
-    let (consumer, event) = claimer(group, name, now_ms);
+    let (consumer, event) = consumer_of(group, name, now_ms);
     let claiming = Claiming {
         log,
         consumer,

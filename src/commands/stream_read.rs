@@ -1,13 +1,14 @@
 //! Reading from several streams at once: XREAD and XREADGROUP.
 //!
 //! Blocking is not here: a request with BLOCK is answered at once if there is something to read, and
-//! refused if it would have to wait.
+//! refused if it would have to wait. Such a request has changed nothing: as in Redis, a consumer is
+//! made when it is answered.
 
 use base::clock::UnixMillis;
 use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::{Reply, Resp};
 use shard::effects::{Change, EventClass};
-use types::stream::group::{Group, Reading};
+use types::stream::group::{ConsumerId, Group, Reading};
 use types::stream::id::Id;
 use types::stream::log::Log;
 use types::stream::{Parts, Stream};
@@ -54,7 +55,8 @@ enum From {
 }
 
 fn xread(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let request = parse(args, &XREAD, false)?;
+    let request = parse(args, false)?;
+    check_keys(&request, args, &XREAD)?;
     let mut wanted = Vec::with_capacity(request.stream_count);
     for index in 0..request.stream_count {
         let loan = context.borrow(args.word(request.keys_at + index), true);
@@ -101,12 +103,13 @@ fn xread(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
 }
 
 fn xreadgroup(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let request = parse(args, &XREADGROUP, true)?;
+    let request = parse(args, true)?;
     let Some((group_at, group, consumer)) = request.group else {
         return Err(CommandError::Text(
             "ERR Missing GROUP option for XREADGROUP",
         ));
     };
+    check_keys(&request, args, &XREADGROUP)?;
     let mut wanted = Vec::with_capacity(request.stream_count);
     let mut has_answer = false;
     for index in 0..request.stream_count {
@@ -203,21 +206,15 @@ impl Reader<'_> {
         reply: &mut Reply<'_>,
     ) -> (bool, Change) {
         let now_ms = self.now.0;
-        let created = group.create_consumer(self.consumer, now_ms);
-        let Some(consumer) = created.or_else(|| group.find_consumer(self.consumer)) else {
-            return (false, Change::NONE);
-        };
-        group.note_seen(consumer, now_ms);
-        let event = Some((EventClass::STREAM, "xgroup-createconsumer"));
-        let event = event.filter(|_| created.is_some());
         let is_answered = match self.from {
             From::New => has_entries_behind(log, group.last_id()),
             From::Behind(_) => true,
         };
-        let changes = usize::from(created.is_some()) + usize::from(is_answered);
         if !is_answered {
-            return (false, Change::unwatched(changes, event));
+            return (false, Change::NONE);
         }
+        let (consumer, event) = consumer_of(group, self.consumer, now_ms);
+        let changes = 1 + usize::from(event.is_some());
         let reading = Reading {
             consumer,
             count_max: request.count_max,
@@ -245,6 +242,22 @@ impl Reader<'_> {
         });
         (true, Change::unwatched(changes, event))
     }
+}
+
+/// Finds or makes a consumer, which is seen now; returns the event of making it.
+pub(crate) fn consumer_of(
+    group: &mut Group,
+    name: &[u8],
+    now_ms: i64,
+) -> (ConsumerId, Option<(EventClass, &'static str)>) {
+    if let Some(consumer) = group.find_consumer(name) {
+        group.note_seen(consumer, now_ms);
+        return (consumer, None);
+    }
+    let created = group.create_consumer(name, now_ms);
+    let consumer = created.expect("there is no consumer of this name");
+    let event = (EventClass::STREAM, "xgroup-createconsumer");
+    (consumer, Some(event))
 }
 
 /// Answers a request that has found nothing.
@@ -285,11 +298,7 @@ impl Request<'_> {
     }
 }
 
-fn parse<'a>(
-    args: Args<'a>,
-    declaration: &Declaration,
-    has_group: bool,
-) -> Result<Request<'a>, CommandError> {
+fn parse(args: Args<'_>, has_group: bool) -> Result<Request<'_>, CommandError> {
     let mut request = Request {
         count_max: 0,
         blocks: false,
@@ -346,12 +355,21 @@ fn parse<'a>(
         ));
     }
     request.stream_count = words / 2;
-    // The keys were found by the first word STREAMS, and only those may be used. A group or consumer
-    // of that name can come before.
-    if keys::first_key(declaration, args) != Some(request.keys_at) {
-        return Err(CommandError::Syntax);
-    }
     Ok(request)
+}
+
+/// Refuses a request whose keys are not where its declaration finds them, behind the first word
+/// STREAMS: a group or consumer of that name can come before. Only what was found may be used.
+fn check_keys(
+    request: &Request<'_>,
+    args: Args<'_>,
+    declaration: &Declaration,
+) -> Result<(), CommandError> {
+    if keys::first_key(declaration, args) == Some(request.keys_at) {
+        Ok(())
+    } else {
+        Err(CommandError::Syntax)
+    }
 }
 
 fn check_timeout(word: &[u8]) -> Result<(), CommandError> {

@@ -14,6 +14,8 @@ A transcript is lines:
     ! config NAME N   a threshold of encodings (as in redis-server without a file at the start)
     > WORDS           a request, quoted as in redis-cli
     >~ WORDS          the same; the lines of the reply may come in any order
+    >@ WORDS          the same; times of streams in the reply are written as `:time`: the first of two
+                      integers in a row, and the integer after a line `idle` or `seen-time`
     < LINE            one line of the raw reply without its CR LF; bytes outside of printable ASCII,
                       and backslashes, as \\xNN
 
@@ -75,6 +77,18 @@ def shown(line):
     return "".join(
         chr(byte) if 32 <= byte < 127 and byte != 92 else "\\x%02x" % byte for byte in line
     )
+
+
+def without_times(lines):
+    """Replaces what depends on the clock in a reply to `>@`."""
+    is_integer = [line.startswith(":") for line in lines] + [False]
+    return [
+        ":time"
+        if is_integer[at]
+        and (is_integer[at + 1] or at > 0 and lines[at - 1] in ("idle", "seen-time"))
+        else line
+        for at, line in enumerate(lines)
+    ]
 
 
 class Server:
@@ -158,8 +172,11 @@ def record(server, path):
         if line.startswith("!"):
             direct(server, line[1:].split())
         elif line.startswith(">"):
-            reply = server.run(split_words(line.lstrip(">~").strip()))
-            out += ["< " + shown(part) for part in reply[:-2].split(b"\r\n")]
+            reply = server.run(split_words(line.lstrip(">~@").strip()))
+            parts = [shown(part) for part in reply[:-2].split(b"\r\n")]
+            if line.startswith(">@"):
+                parts = without_times(parts)
+            out += ["< " + part for part in parts]
     with open(path, "w", encoding="ascii") as file:
         file.write("\n".join(out) + "\n")
 

@@ -55,6 +55,8 @@ pub enum NewId {
 pub enum Refused {
     /// The id is not above the last one.
     NotAbove,
+    /// All numbers of the time are taken.
+    NoNumberLeft,
     /// The entry is larger than a node can be.
     TooLarge,
 }
@@ -156,19 +158,23 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// [`Refused::NotAbove`].
+    /// [`Refused::NotAbove`] and [`Refused::NoNumberLeft`].
     pub fn new_id(&self, wanted: NewId) -> Result<Id, Refused> {
         let id = match wanted {
-            NewId::Next { now_ms } if now_ms > self.last_id.ms => Some(Id::new(now_ms, 0)),
-            NewId::Next { .. } => self.last_id.next(),
+            NewId::Next { now_ms } if now_ms > self.last_id.ms => Id::new(now_ms, 0),
+            NewId::Next { .. } => self.last_id.next().ok_or(Refused::NotAbove)?,
             NewId::At { ms } if ms == self.last_id.ms => {
                 let next = self.last_id.sequence.checked_add(1);
-                next.map(|sequence| Id::new(ms, sequence))
+                Id::new(ms, next.ok_or(Refused::NoNumberLeft)?)
             }
-            NewId::At { ms } => Some(Id::new(ms, 0)),
-            NewId::Exactly(id) => Some(id),
+            NewId::At { ms } => Id::new(ms, 0),
+            NewId::Exactly(id) => id,
         };
-        id.filter(|id| *id > self.last_id).ok_or(Refused::NotAbove)
+        if id > self.last_id {
+            Ok(id)
+        } else {
+            Err(Refused::NotAbove)
+        }
     }
 
     /// Adds an entry of `count` pairs of field and value. O(pairs) and the bytes.
@@ -395,7 +401,12 @@ impl Log {
     /// Returns whether an entry from `start` on may be missing because it was deleted.
     #[must_use]
     pub fn has_gap_from(&self, start: Id) -> bool {
-        self.len > 0 && self.max_deleted_id != Id::MIN && start <= self.max_deleted_id
+        self.len > 0 && !self.is_whole() && start <= self.max_deleted_id
+    }
+
+    /// Returns whether no entry behind the first one has been deleted by its id.
+    fn is_whole(&self) -> bool {
+        self.max_deleted_id == Id::MIN || self.max_deleted_id < self.first_id
     }
 
     /// Returns how many entries were added up to the one with this id, as far as that is known.
@@ -411,11 +422,10 @@ impl Log {
         if id >= self.last_id {
             return (id == self.last_id).then_some(self.entries_added);
         }
-        let is_whole = self.max_deleted_id == Id::MIN || self.max_deleted_id < self.first_id;
         let before_first = self.entries_added.wrapping_sub(self.len);
         match id.cmp(&self.first_id) {
-            std::cmp::Ordering::Less if is_whole => Some(before_first),
-            std::cmp::Ordering::Equal if is_whole => Some(before_first.wrapping_add(1)),
+            std::cmp::Ordering::Less if self.is_whole() => Some(before_first),
+            std::cmp::Ordering::Equal if self.is_whole() => Some(before_first.wrapping_add(1)),
             _ => None,
         }
     }
