@@ -2,7 +2,7 @@
 
 use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::Reply;
-use shard::effects::Change;
+use shard::effects::{Change, EventClass};
 use types::stream::Stream;
 use types::stream::group::{Claim, ConsumerId, Group, Pending};
 use types::stream::id::Id;
@@ -161,7 +161,12 @@ struct Terms {
 /// The part of a claim that is the same for all entries.
 struct Claiming<'a> {
     log: &'a Log,
-    consumer: ConsumerId,
+    /// The name of the consumer, and its id once it has got an entry. As in Redis, one that gets
+    /// nothing is neither made nor seen.
+    name: &'a [u8],
+    consumer: Option<ConsumerId>,
+    /// The event of making it.
+    event: Option<(EventClass, &'static str)>,
     terms: Terms,
     now_ms: i64,
 }
@@ -259,11 +264,11 @@ fn claim_all(
     now_ms: i64,
 ) -> Change {
     let mut changes = usize::from(group.raise_last_id(terms.last_id));
-    let (consumer, event) = consumer_of(group, args.word(3), now_ms);
-    changes += usize::from(event.is_some());
-    let claiming = Claiming {
+    let mut claiming = Claiming {
         log,
-        consumer,
+        name: args.word(3),
+        consumer: None,
+        event: None,
         terms,
         now_ms,
     };
@@ -277,13 +282,27 @@ fn claim_all(
         }
         given
     });
-    Change::unwatched(changes, event)
+    claiming.change(changes)
 }
 
 impl Claiming<'_> {
+    /// Returns the change that claims of entries amount to.
+    fn change(&self, changes: usize) -> Change {
+        Change::unwatched(changes + usize::from(self.event.is_some()), self.event)
+    }
+
+    fn consumer(&mut self, group: &mut Group) -> ConsumerId {
+        if let Some(consumer) = self.consumer {
+            return consumer;
+        }
+        let (consumer, event) = consumer_of(group, self.name, self.now_ms);
+        self.consumer = Some(consumer);
+        self.event = event;
+        consumer
+    }
+
     /// Gives one entry to the consumer, and answers with it.
-    fn claim(&self, group: &mut Group, id: Id, reply: &mut Reply<'_>) -> Claimed {
-        let terms = &self.terms;
+    fn claim(&mut self, group: &mut Group, id: Id, reply: &mut Reply<'_>) -> Claimed {
         let pending = group.pending(id).copied();
         let Some(entry) = self.log.entry(id) else {
             return match pending {
@@ -297,18 +316,20 @@ impl Claiming<'_> {
         let delivery_count = match pending {
             Some(pending) => {
                 let idle = self.now_ms.saturating_sub(pending.delivered_at_ms);
-                if terms.idle_ms_min > 0 && idle < terms.idle_ms_min {
+                if self.terms.idle_ms_min > 0 && idle < self.terms.idle_ms_min {
                     return Claimed::Kept;
                 }
                 pending.delivery_count
             }
             // An entry that is made pending has been delivered once.
-            None if terms.is_forced => 1,
+            None if self.terms.is_forced => 1,
             None => return Claimed::Kept,
         };
+        let consumer = self.consumer(group);
+        let terms = &self.terms;
         let raised = delivery_count.wrapping_add(u64::from(!terms.only_ids));
         let claim = Claim {
-            consumer: self.consumer,
+            consumer,
             delivered_at_ms: terms.delivered_at_ms,
             delivery_count: terms.delivery_count.unwrap_or(raised),
         };
@@ -396,10 +417,11 @@ fn claim_next(
     words: AutomaticClaim,
     now_ms: i64,
 ) -> Change {
-    let (consumer, event) = consumer_of(group, name, now_ms);
-    let claiming = Claiming {
+    let mut claiming = Claiming {
         log,
-        consumer,
+        name,
+        consumer: None,
+        event: None,
         terms: words.terms,
         now_ms,
     };
@@ -430,8 +452,7 @@ fn claim_next(
     reply.raw(&entries);
     reply.array(removed.len());
     removed.iter().for_each(|id| reply_id(reply, *id));
-    let changes = given + removed.len() + usize::from(event.is_some());
-    Change::unwatched(changes, event)
+    claiming.change(given + removed.len())
 }
 
 const GROUP: Argument = Argument::text("group");
