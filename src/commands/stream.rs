@@ -430,3 +430,71 @@ const XSETID: Declaration = Declaration::new(
             .optional(),
     ]),
 );
+
+#[cfg(test)]
+mod tests {
+    use shard::effects::EventClass;
+
+    use crate::transcripts::Player;
+
+    #[test]
+    fn ids_follow_the_clock_and_never_go_back() {
+        let mut player = Player::new();
+        assert_eq!(player.run("XADD k * a 1"), b"$15\r\n1700000000000-0\r\n");
+        assert_eq!(player.run("XADD k * a 1"), b"$15\r\n1700000000000-1\r\n");
+        player.now.0 += 5;
+        assert_eq!(player.run("XADD k * a 1"), b"$15\r\n1700000000005-0\r\n");
+        player.now.0 -= 100;
+        assert_eq!(player.run("XADD k * a 1"), b"$15\r\n1700000000005-1\r\n");
+        let last = "XADD k 1700000000005-18446744073709551615 a 1";
+        assert!(player.run(last).starts_with(b"$"));
+        assert_eq!(player.run("XADD k * a 1"), b"$15\r\n1700000000006-0\r\n");
+    }
+
+    #[test]
+    fn changes_are_counted_and_told() {
+        let mut player = Player::new();
+        let mut options = *player.shard.options();
+        options.events = EventClass::STREAM.and(EventClass::NEW);
+        player.shard.set_options(options);
+        let cases: [(&str, u64, &[&str]); 20] = [
+            ("XADD k 1-1 a 1", 1, &["new", "xadd"]),
+            ("XADD k 1-1 a 1", 0, &[]),
+            ("XADD none NOMKSTREAM 1-1 a 1", 0, &[]),
+            ("XADD k 1-2 a 1", 1, &["xadd"]),
+            ("XADD k MAXLEN 2 1-3 a 1", 1, &["xadd", "xtrim"]),
+            ("XTRIM k MAXLEN 2", 0, &[]),
+            ("XTRIM k MAXLEN 1", 1, &["xtrim"]),
+            ("XDEL k 1-1", 0, &[]),
+            ("XDEL k 1-3 1-3", 1, &["xdel"]),
+            ("XSETID k 2-2", 1, &["xsetid"]),
+            ("XGROUP CREATE k g 0", 1, &["xgroup-create"]),
+            ("XGROUP SETID k g 0", 1, &["xgroup-setid"]),
+            ("XGROUP CREATECONSUMER k g c", 1, &["xgroup-createconsumer"]),
+            ("XGROUP CREATECONSUMER k g c", 0, &[]),
+            ("XREADGROUP GROUP g d STREAMS k >", 0, &[]),
+            ("XADD k 3-3 a 1", 1, &["xadd"]),
+            (
+                "XREADGROUP GROUP g d STREAMS k >",
+                2,
+                &["xgroup-createconsumer"],
+            ),
+            ("XCLAIM k g c 0 3-3", 1, &[]),
+            ("XACK k g 3-3", 1, &[]),
+            ("XGROUP DESTROY k g", 1, &["xgroup-destroy"]),
+        ];
+        for (request, count, names) in cases {
+            let before = player.shard.stats().dirty;
+            player.run(request);
+            assert_eq!(player.shard.stats().dirty - before, count, "{request}");
+            let events = player.shard.take_events();
+            let told: Vec<_> = events.iter().map(|event| event.name).collect();
+            assert_eq!(told, names, "{request}");
+            assert!(
+                events.iter().all(
+                    |event| event.class == EventClass::STREAM || event.class == EventClass::NEW
+                )
+            );
+        }
+    }
+}

@@ -359,3 +359,46 @@ const XACK: Declaration =
                 Argument::text("id").multiple(),
             ]),
         );
+
+#[cfg(test)]
+mod tests {
+    use base::ids::DbIndex;
+
+    use super::*;
+    use crate::transcripts::Player;
+
+    #[test]
+    fn help_names_every_subcommand() {
+        let reply = String::from_utf8(Player::new().run("XGROUP HELP")).unwrap();
+        for subcommand in XGROUP.subcommands {
+            let line = format!("\r\n+{}", subcommand.name.to_ascii_uppercase());
+            assert!(reply.contains(&line), "{line:?}");
+        }
+    }
+
+    /// As in redis-server 7.0.15: what a group does is nothing to those who watch the stream.
+    #[test]
+    fn watch_sees_entries_and_no_groups() {
+        let mut player = Player::new();
+        let cases = [
+            ("XGROUP CREATE k g 0 MKSTREAM", true),
+            ("XADD k 1-1 a 1", true),
+            ("XREADGROUP GROUP g c STREAMS k >", false),
+            ("XCLAIM k g d 0 1-1", false),
+            ("XAUTOCLAIM k g c 0 0", false),
+            ("XACK k g 1-1", false),
+            ("XGROUP SETID k g 0", false),
+            ("XGROUP CREATE k h 0 MKSTREAM", false),
+            ("XGROUP DELCONSUMER k g c", false),
+            ("XGROUP DESTROY k h", false),
+            ("XSETID k 9-9", false),
+            ("XDEL k 1-1", true),
+        ];
+        for (request, is_seen) in cases {
+            let before = player.shard.watch(DbIndex(0), b"k");
+            player.run(request);
+            let after = player.shard.watch_version(DbIndex(0), b"k");
+            assert_eq!(before != after, is_seen, "{request}");
+        }
+    }
+}

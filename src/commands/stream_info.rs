@@ -292,3 +292,32 @@ const XINFO: Declaration = Declaration::new("xinfo", Arity::AtLeast(2), Flags::N
         "See its subcommands.",
     ))
     .subcommands(&[XINFO_STREAM, XINFO_GROUPS, XINFO_CONSUMERS, XINFO_HELP]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcripts::Player;
+
+    #[test]
+    fn help_names_every_subcommand() {
+        let reply = String::from_utf8(Player::new().run("XINFO HELP")).unwrap();
+        for subcommand in XINFO.subcommands {
+            let line = format!("\r\n+{}", subcommand.name.to_ascii_uppercase());
+            assert!(reply.contains(&line), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_tree_is_told_as_it_is() {
+        let mut player = Player::new();
+        let mut options = *player.shard.options();
+        options.limits.stream_node_entries = 1;
+        player.shard.set_options(options);
+        for number in 1..=200 {
+            player.run(&format!("XADD k {number} a 1"));
+        }
+        let reply = String::from_utf8(player.run("XINFO STREAM k")).unwrap();
+        // 200 nodes lie in four blocks of up to 64, and those in a ring.
+        assert!(reply.contains("radix-tree-keys\r\n:200\r\n$16\r\nradix-tree-nodes\r\n:5\r\n"));
+    }
+}

@@ -554,3 +554,57 @@ const XAUTOCLAIM: Declaration = Declaration::new(
         Argument::token("justid", "JUSTID").optional(),
     ]),
 );
+
+#[cfg(test)]
+mod tests {
+    use crate::transcripts::Player;
+
+    fn player() -> Player {
+        let mut player = Player::new();
+        player.run("XADD k 1-1 a 1");
+        player.run("XADD k 1-2 a 2");
+        player.run("XGROUP CREATE k g 0");
+        player.run("XREADGROUP GROUP g c COUNT 1 STREAMS k >");
+        player.now.0 += 1000;
+        player.run("XREADGROUP GROUP g c COUNT 1 STREAMS k >");
+        player.now.0 += 500;
+        player
+    }
+
+    #[test]
+    fn entries_are_idle_since_their_delivery() {
+        let mut player = player();
+        let all = b"*2\r\n*4\r\n$3\r\n1-1\r\n$1\r\nc\r\n:1500\r\n:1\r\n\
+                    *4\r\n$3\r\n1-2\r\n$1\r\nc\r\n:500\r\n:1\r\n";
+        assert_eq!(player.run("XPENDING k g - + 10"), all);
+        assert_eq!(player.run("XPENDING k g IDLE 500 - + 10"), all);
+        let old = b"*1\r\n*4\r\n$3\r\n1-1\r\n$1\r\nc\r\n:1500\r\n:1\r\n";
+        assert_eq!(player.run("XPENDING k g IDLE 501 - + 10"), old);
+        assert_eq!(player.run("XPENDING k g IDLE 1501 - + 10"), b"*0\r\n");
+        assert_eq!(player.run("XREADGROUP GROUP g c STREAMS k 1-1"), {
+            b"*1\r\n*2\r\n$1\r\nk\r\n*1\r\n*2\r\n$3\r\n1-2\r\n*2\r\n$1\r\na\r\n$1\r\n2\r\n"
+        });
+        let again = b"*1\r\n*4\r\n$3\r\n1-2\r\n$1\r\nc\r\n:0\r\n:2\r\n";
+        assert_eq!(player.run("XPENDING k g (1-1 + 10"), again);
+    }
+
+    #[test]
+    fn claims_ask_for_idle_entries_and_set_their_times() {
+        let mut player = player();
+        assert_eq!(player.run("XCLAIM k g d 501 1-2"), b"*0\r\n");
+        let claimed = b"*1\r\n$3\r\n1-2\r\n";
+        assert_eq!(player.run("XCLAIM k g d 500 1-2 JUSTID IDLE 70"), claimed);
+        let pending = b"*1\r\n*4\r\n$3\r\n1-2\r\n$1\r\nd\r\n:70\r\n:1\r\n";
+        assert_eq!(player.run("XPENDING k g - + 10 d"), pending);
+        player.run("XCLAIM k g d 0 1-2 TIME 1700000001400 RETRYCOUNT 9");
+        let pending = b"*1\r\n*4\r\n$3\r\n1-2\r\n$1\r\nd\r\n:100\r\n:9\r\n";
+        assert_eq!(player.run("XPENDING k g - + 10 d"), pending);
+        let next = b"*3\r\n$3\r\n0-0\r\n*1\r\n$3\r\n1-1\r\n*0\r\n";
+        assert_eq!(player.run("XAUTOCLAIM k g e 1000 0 JUSTID"), next);
+        let seen =
+            b"*3\r\n*6\r\n$4\r\nname\r\n$1\r\nc\r\n$7\r\npending\r\n:0\r\n$4\r\nidle\r\n:500\r\n\
+                     *6\r\n$4\r\nname\r\n$1\r\nd\r\n$7\r\npending\r\n:1\r\n$4\r\nidle\r\n:0\r\n\
+                     *6\r\n$4\r\nname\r\n$1\r\ne\r\n$7\r\npending\r\n:1\r\n$4\r\nidle\r\n:0\r\n";
+        assert_eq!(player.run("XINFO CONSUMERS k g"), seen);
+    }
+}

@@ -454,3 +454,38 @@ const XREADGROUP: Declaration = Declaration::new(
         STREAMS,
     ]),
 );
+
+#[cfg(test)]
+mod tests {
+    use crate::transcripts::Player;
+
+    #[test]
+    fn a_read_that_would_wait_is_refused_and_changes_nothing() {
+        let mut player = Player::new();
+        player.run("XADD k 1-1 a 1");
+        player.run("XGROUP CREATE k g $");
+        for request in [
+            "XREAD BLOCK 0 STREAMS k $",
+            "XREAD BLOCK 10 COUNT 1 STREAMS k none 1-1 0",
+            "XREADGROUP GROUP g c BLOCK 0 STREAMS k >",
+        ] {
+            let reply = player.run(request);
+            assert!(reply.starts_with(b"-ERR there is nothing to read"));
+        }
+        assert_eq!(player.run("XINFO CONSUMERS k g"), b"*0\r\n");
+        assert_eq!(player.run("XREAD STREAMS k $"), b"*-1\r\n");
+        assert!(player.run("XREAD BLOCK 0 STREAMS k 0").starts_with(b"*1"));
+    }
+
+    /// Keys are found by the first word STREAMS, so a name cannot be allowed to look like it.
+    #[test]
+    fn a_group_named_streams_is_refused_behind_other_options() {
+        let mut player = Player::new();
+        player.run("XADD k 1-1 a 1");
+        player.run("XGROUP CREATE k streams 0");
+        let request = "XREADGROUP COUNT 1 GROUP streams c STREAMS k >";
+        assert_eq!(player.run(request), b"-ERR syntax error\r\n");
+        let request = "XREADGROUP GROUP streams c COUNT 1 STREAMS k >";
+        assert!(player.run(request).starts_with(b"*1"));
+    }
+}
