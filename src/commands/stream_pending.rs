@@ -191,7 +191,8 @@ fn xclaim(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
         let log = &parts.log;
         let claimed = parts.groups.edit(args.word(2), |group| {
             let (ids, terms) = claim_words(args, now_ms)?;
-            Ok(claim_all(reply, log, group, args, ids, terms, now_ms))
+            let claiming = Claiming::new(log, args.word(3), terms, now_ms);
+            Ok(claiming.claim_all(group, args, ids, reply))
         });
         match claimed {
             Some(Ok(change)) => (Ok(()), change),
@@ -253,39 +254,40 @@ fn claim_words(args: Args<'_>, now_ms: i64) -> Result<(usize, Terms), CommandErr
     Ok((ids, terms))
 }
 
-/// Claims the entries of the words before `ids_end`.
-fn claim_all(
-    reply: &mut Reply<'_>,
-    log: &Log,
-    group: &mut Group,
-    args: Args<'_>,
-    ids_end: usize,
-    terms: Terms,
-    now_ms: i64,
-) -> Change {
-    let mut changes = usize::from(group.raise_last_id(terms.last_id));
-    let mut claiming = Claiming {
-        log,
-        name: args.word(3),
-        consumer: None,
-        event: None,
-        terms,
-        now_ms,
-    };
-    reply_counted(reply, stream_words::array, |reply| {
-        let mut given = 0;
-        let words = args.iter().take(ids_end).skip(5);
-        for id in words.filter_map(|word| stream_words::id(word).ok()) {
-            let claimed = claiming.claim(group, id, reply);
-            changes += usize::from(claimed != Claimed::Kept);
-            given += usize::from(claimed == Claimed::Given);
+impl<'a> Claiming<'a> {
+    fn new(log: &'a Log, name: &'a [u8], terms: Terms, now_ms: i64) -> Self {
+        Self {
+            log,
+            name,
+            consumer: None,
+            event: None,
+            terms,
+            now_ms,
         }
-        given
-    });
-    claiming.change(changes)
-}
+    }
 
-impl Claiming<'_> {
+    /// Claims the entries of XCLAIM, whose ids are the words before `ids_end`.
+    fn claim_all(
+        mut self,
+        group: &mut Group,
+        args: Args<'_>,
+        ids_end: usize,
+        reply: &mut Reply<'_>,
+    ) -> Change {
+        let mut changes = usize::from(group.raise_last_id(self.terms.last_id));
+        reply_counted(reply, stream_words::array, |reply| {
+            let mut given = 0;
+            let words = args.iter().take(ids_end).skip(5);
+            for id in words.filter_map(|word| stream_words::id(word).ok()) {
+                let claimed = self.claim(group, id, reply);
+                changes += usize::from(claimed != Claimed::Kept);
+                given += usize::from(claimed == Claimed::Given);
+            }
+            given
+        });
+        self.change(changes)
+    }
+
     /// Returns the change that claims of entries amount to.
     fn change(&self, changes: usize) -> Change {
         Change::unwatched(changes + usize::from(self.event.is_some()), self.event)
@@ -417,14 +419,7 @@ fn claim_next(
     words: AutomaticClaim,
     now_ms: i64,
 ) -> Change {
-    let mut claiming = Claiming {
-        log,
-        name,
-        consumer: None,
-        event: None,
-        terms: words.terms,
-        now_ms,
-    };
+    let mut claiming = Claiming::new(log, name, words.terms, now_ms);
     let mut left = words.count;
     let mut looks = words.count.saturating_mul(LOOKED_AT_PER_COUNT);
     let mut next = group.pending_from(words.start).next().map(|(id, _)| id);

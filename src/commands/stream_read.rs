@@ -15,6 +15,7 @@ use types::stream::{Parts, Stream};
 
 use crate::error::NoGroupForm;
 use crate::keys;
+use crate::loans::LoanId;
 use crate::spec::{
     Argument, Arity, BeginSearch, Category, CommandError, Context, Declaration, Docs, FindKeys,
     Flags, KeySpec, Plan, ShardCommand, Spread,
@@ -110,6 +111,47 @@ fn xreadgroup(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandEr
         ));
     };
     check_keys(&request, args, &XREADGROUP)?;
+    let (wanted, has_answer) = resolve(context, args, &request, group_at, group)?;
+    if request.blocks && !has_answer {
+        return Err(WOULD_WAIT);
+    }
+    let begun = context.reply.out.len();
+    let mut answered = 0;
+    let now = context.now;
+    let loans = &mut context.loans;
+    reply_counted(&mut context.reply, open_streams, |reply| {
+        for (index, &(loan, from)) in wanted.iter().enumerate() {
+            let key = args.word(request.keys_at + index);
+            let read = loans.get_mut(loan).edit(|stream: &mut Stream| {
+                let reader = Reader {
+                    key,
+                    group,
+                    consumer,
+                    from,
+                    now,
+                };
+                reader.read(stream.parts_mut(), &request, reply)
+            });
+            answered += usize::from(matches!(read, Ok(Some(true))));
+        }
+        answered
+    });
+    if answered == 0 {
+        context.reply.out.truncate(begun);
+        return nothing(context, &request);
+    }
+    Ok(())
+}
+
+/// Finds the streams of an XREADGROUP and from where each is read; returns too whether one of them
+/// has something to answer with.
+fn resolve(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    request: &Request<'_>,
+    group_at: usize,
+    group: &[u8],
+) -> Result<(Vec<(LoanId, From)>, bool), CommandError> {
     let mut wanted = Vec::with_capacity(request.stream_count);
     let mut has_answer = false;
     for index in 0..request.stream_count {
@@ -142,35 +184,7 @@ fn xreadgroup(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandEr
         };
         wanted.push((loan, from));
     }
-    if request.blocks && !has_answer {
-        return Err(WOULD_WAIT);
-    }
-    let begun = context.reply.out.len();
-    let mut answered = 0;
-    let now = context.now;
-    let loans = &mut context.loans;
-    reply_counted(&mut context.reply, open_streams, |reply| {
-        for (index, &(loan, from)) in wanted.iter().enumerate() {
-            let key = args.word(request.keys_at + index);
-            let read = loans.get_mut(loan).edit(|stream: &mut Stream| {
-                let reader = Reader {
-                    key,
-                    group,
-                    consumer,
-                    from,
-                    now,
-                };
-                reader.read(stream.parts_mut(), &request, reply)
-            });
-            answered += usize::from(matches!(read, Ok(Some(true))));
-        }
-        answered
-    });
-    if answered == 0 {
-        context.reply.out.truncate(begun);
-        return nothing(context, &request);
-    }
-    Ok(())
+    Ok((wanted, has_answer))
 }
 
 /// One stream of an XREADGROUP.
@@ -348,7 +362,7 @@ fn parse(args: Args<'_>, has_group: bool) -> Result<Request<'_>, CommandError> {
         return Err(CommandError::Syntax);
     }
     let words = args.len() - request.keys_at;
-    if words % 2 != 0 {
+    if !words.is_multiple_of(2) {
         return Err(CommandError::Text(
             "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be \
              specified.",

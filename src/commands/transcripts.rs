@@ -320,6 +320,9 @@ fn bitmaps_reply_as_redis_does() {
 #[test]
 fn hyperloglogs_reply_as_redis_does() {
     replay("hyperloglog.resp");
+}
+
+#[test]
 fn streams_reply_as_redis_does() {
     replay("stream.resp");
 }

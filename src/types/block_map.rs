@@ -11,7 +11,7 @@
 //!
 //! Invariants
 //! - Keys rise within a block and from block to block; no block is empty.
-//! - `slot_count` is the sum of the capacities of all blocks, so the memory is known without a walk.
+//! - `block_bytes` is the sum of what all blocks take, so the memory is known without a walk.
 //!
 //! Costs, with n entries: finding O(log n); inserting and removing move at most one block and, once in
 //! tens of entries, the ring of n/64 blocks.
@@ -21,6 +21,8 @@
 use std::borrow::Borrow;
 use std::collections::VecDeque;
 
+use crate::memory;
+
 /// Entries of a full block.
 const BLOCK_LEN: usize = 64;
 
@@ -29,7 +31,7 @@ const BLOCK_LEN: usize = 64;
 pub struct BlockMap<K, V> {
     blocks: VecDeque<Vec<(K, V)>>,
     len: usize,
-    slot_count: usize,
+    block_bytes: usize,
 }
 
 /// Where an entry stands; good until the map changes.
@@ -44,7 +46,7 @@ impl<K, V> Default for BlockMap<K, V> {
         Self {
             blocks: VecDeque::new(),
             len: 0,
-            slot_count: 0,
+            block_bytes: 0,
         }
     }
 }
@@ -75,10 +77,11 @@ impl<K, V> BlockMap<K, V> {
         self.blocks.len()
     }
 
-    /// Returns the bytes requested from the allocator for ring and blocks. O(1).
+    /// Returns the bytes that ring and blocks take from the allocator. O(1).
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
-        self.blocks.capacity() * size_of::<Vec<(K, V)>>() + self.slot_count * size_of::<(K, V)>()
+        let ring = self.blocks.capacity() * size_of::<Vec<(K, V)>>();
+        memory::allocated_bytes(ring) + self.block_bytes
     }
 
     /// Returns the first entry.
@@ -169,9 +172,9 @@ impl<K, V> BlockMap<K, V> {
         if block.is_empty() {
             self.drop_block(place.block);
         } else if block.len() * 4 <= block.capacity() {
-            self.slot_count -= block.capacity();
+            self.block_bytes -= bytes_of(block);
             block.shrink_to(block.len() * 2);
-            self.slot_count += block.capacity();
+            self.block_bytes += bytes_of(block);
             self.join(place.block);
         }
         removed
@@ -198,7 +201,7 @@ impl<K, V> BlockMap<K, V> {
 
     fn drop_block(&mut self, index: usize) {
         if let Some(block) = self.blocks.remove(index) {
-            self.slot_count -= block.capacity();
+            self.block_bytes -= bytes_of(&block);
         }
         if self.blocks.len() * 4 <= self.blocks.capacity() {
             self.blocks.shrink_to(self.blocks.len() * 2);
@@ -214,11 +217,11 @@ impl<K, V> BlockMap<K, V> {
             return;
         }
         let mut tail = std::mem::take(&mut self.blocks[index + 1]);
-        self.slot_count -= tail.capacity();
+        self.block_bytes -= bytes_of(&tail);
         let block = &mut self.blocks[index];
-        self.slot_count -= block.capacity();
+        self.block_bytes -= bytes_of(block);
         block.append(&mut tail);
-        self.slot_count += block.capacity();
+        self.block_bytes += bytes_of(block);
         drop(tail);
         self.drop_block(index + 1);
     }
@@ -227,9 +230,9 @@ impl<K, V> BlockMap<K, V> {
     fn reserve(&mut self, index: usize) {
         let block = &mut self.blocks[index];
         if block.len() == block.capacity() {
-            self.slot_count -= block.capacity();
+            self.block_bytes -= bytes_of(block);
             block.reserve_exact(block.len().max(1));
-            self.slot_count += block.capacity();
+            self.block_bytes += bytes_of(block);
         }
     }
 
@@ -237,7 +240,7 @@ impl<K, V> BlockMap<K, V> {
         if self.blocks.len() == self.blocks.capacity() {
             self.blocks.reserve_exact(self.blocks.len().max(1));
         }
-        self.slot_count += block.capacity();
+        self.block_bytes += bytes_of(&block);
         self.blocks.insert(index, block);
     }
 }
@@ -369,6 +372,11 @@ impl<K: Ord, V> BlockMap<K, V> {
     }
 }
 
+/// Returns the bytes that a block takes from the allocator.
+fn bytes_of<E>(block: &Vec<E>) -> usize {
+    memory::allocated_bytes(block.capacity() * size_of::<E>())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -386,8 +394,8 @@ mod tests {
         assert_eq!(map.first(), model.first_key_value());
         assert_eq!(map.last(), model.last_key_value());
         assert!(map.blocks.iter().all(|block| !block.is_empty()));
-        let slots: usize = map.blocks.iter().map(Vec::capacity).sum();
-        assert_eq!(map.slot_count, slots);
+        let bytes: usize = map.blocks.iter().map(bytes_of).sum();
+        assert_eq!(map.block_bytes, bytes);
     }
 
     fn seed() -> u64 {
@@ -420,7 +428,7 @@ mod tests {
             check(&map, &model, round);
             while map.drop_entries(7) {}
             check(&map, &BTreeMap::new(), 0);
-            assert_eq!(map.slot_count, 0);
+            assert_eq!(map.block_bytes, 0);
         }
     }
 

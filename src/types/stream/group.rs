@@ -10,6 +10,7 @@
 //! Not here: the entries (`log.rs`), parsing and replies (`commands`).
 
 use crate::block_map::BlockMap;
+use crate::memory;
 use crate::stream::id::Id;
 use crate::stream::log::Log;
 use crate::stream::node::Entry;
@@ -93,7 +94,7 @@ impl Groups {
         self.map.is_empty()
     }
 
-    /// Returns the bytes requested from the allocator. O(1).
+    /// Returns the bytes taken from the allocator. O(1).
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
         self.bytes + self.map.allocated_bytes()
@@ -131,7 +132,7 @@ impl Groups {
             ..Group::default()
         };
         self.map.insert(name.into(), group);
-        self.bytes += name.len();
+        self.bytes += memory::allocated_bytes(name.len());
         true
     }
 
@@ -140,7 +141,7 @@ impl Groups {
         let Some(group) = self.map.remove(name) else {
             return false;
         };
-        self.bytes -= group.allocated_bytes() + name.len();
+        self.bytes -= group.allocated_bytes() + memory::allocated_bytes(name.len());
         true
     }
 
@@ -299,7 +300,7 @@ impl Group {
             }
         };
         // The name is kept by number and in the order of names.
-        self.consumer_bytes += 2 * name.len();
+        self.consumer_bytes += 2 * memory::allocated_bytes(name.len());
         self.names.insert(name.into(), id);
         Some(id)
     }
@@ -319,7 +320,8 @@ impl Group {
         }
         self.names.remove(&*consumer.name);
         self.vacant.push(id);
-        self.consumer_bytes -= 2 * consumer.name.len() + consumer.pending.allocated_bytes();
+        let names = 2 * memory::allocated_bytes(consumer.name.len());
+        self.consumer_bytes -= names + consumer.pending.allocated_bytes();
         consumer.pending.len()
     }
 
@@ -431,12 +433,12 @@ impl Group {
         delivered
     }
 
-    /// Bytes requested from the allocator. O(1).
+    /// Bytes taken from the allocator. O(1).
     fn allocated_bytes(&self) -> usize {
         self.pending.allocated_bytes()
             + self.names.allocated_bytes()
-            + self.consumers.capacity() * size_of::<Option<Consumer>>()
-            + self.vacant.capacity() * size_of::<ConsumerId>()
+            + memory::allocated_bytes(self.consumers.capacity() * size_of::<Option<Consumer>>())
+            + memory::allocated_bytes(self.vacant.capacity() * size_of::<ConsumerId>())
             + self.consumer_bytes
     }
 

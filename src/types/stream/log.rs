@@ -135,7 +135,7 @@ impl Log {
         self.nodes.iter().map(|(id, listpack)| (*id, listpack))
     }
 
-    /// Returns the bytes requested from the allocator. O(1).
+    /// Returns the bytes taken from the allocator; listpacks have sizes that it has. O(1).
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
         self.node_bytes + self.nodes.allocated_bytes()

@@ -15,6 +15,8 @@ pub mod id;
 pub mod log;
 pub mod node;
 
+#[cfg(doc)]
+use crate::memory;
 use crate::stream::group::Groups;
 use crate::stream::log::Log;
 
@@ -57,8 +59,8 @@ impl Stream {
         self.parts.log.is_empty()
     }
 
-    /// Returns the bytes allocated. Large allocations have sizes that `round` would leave as they are;
-    /// those of names, which are small, are not rounded. O(1).
+    /// Returns the bytes allocated. `round` is the rounding of [`memory::allocated_bytes`], which parts
+    /// count with as they change. O(1).
     #[must_use]
     pub fn allocated_bytes(&self, round: fn(usize) -> usize) -> usize {
         let parts = &self.parts;

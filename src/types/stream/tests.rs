@@ -11,8 +11,10 @@ use super::node::Entry;
 use super::*;
 use crate::Limits;
 
-/// What an entry is in the model.
-type Model = BTreeMap<Id, Vec<(Vec<u8>, Vec<u8>)>>;
+/// Fields and values of an entry.
+type ModelPairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+type Model = BTreeMap<Id, ModelPairs>;
 
 fn seed() -> u64 {
     let seed = std::env::var("SEED").map_or(23, |text| text.parse().unwrap());
@@ -33,7 +35,7 @@ fn append(log: &mut Log, wanted: NewId, pairs: &[(&[u8], &[u8])], limits: &Limit
         .unwrap()
 }
 
-fn pairs_of(entry: Entry<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn pairs_of(entry: Entry<'_>) -> ModelPairs {
     assert_eq!(entry.pairs().count(), entry.pair_count());
     entry
         .pairs()
@@ -41,7 +43,7 @@ fn pairs_of(entry: Entry<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
         .collect()
 }
 
-fn model_range(model: &Model, start: Id, end: Id) -> Vec<(Id, Vec<(Vec<u8>, Vec<u8>)>)> {
+fn model_range(model: &Model, start: Id, end: Id) -> Vec<(Id, ModelPairs)> {
     if start > end {
         return Vec::new();
     }
@@ -75,7 +77,7 @@ fn check(log: &Log, model: &Model, random: &mut Random) {
     assert_eq!(last, model.keys().next_back().copied());
 }
 
-fn random_pairs(random: &mut Random) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn random_pairs(random: &mut Random) -> ModelPairs {
     let fields: &[&[u8]] = &[b"name", b"age", b"", b"17"];
     let count = 1 + random.index(3);
     let same = random.below(2) == 0;
