@@ -433,8 +433,10 @@ const XSETID: Declaration = Declaration::new(
 
 #[cfg(test)]
 mod tests {
+    use base::ids::DbIndex;
     use shard::effects::EventClass;
 
+    use crate::key_object;
     use crate::transcripts::Player;
 
     #[test]
@@ -449,6 +451,20 @@ mod tests {
         let last = "XADD k 1700000000005-18446744073709551615 a 1";
         assert!(player.run(last).starts_with(b"$"));
         assert_eq!(player.run("XADD k * a 1"), b"$15\r\n1700000000006-0\r\n");
+    }
+
+    /// As `DEBUG DIGEST-VALUE` of redis-server 7.0.15 shows it; groups do not count.
+    #[test]
+    fn digest_is_that_of_redis() {
+        let mut player = Player::new();
+        player.run("XADD k 5-3 a 1 b x");
+        player.run("XADD k 5-4 a 1 b x");
+        player.run("XADD k 1000-0 c -70000");
+        player.run("XDEL k 5-4");
+        player.run("XGROUP CREATE k g 0");
+        let digest = key_object::digest_of_value(&mut player.shard, DbIndex(0), b"k");
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "0902dc120e64e266aed78d1ab8a8a8d72ed5835f");
     }
 
     #[test]
