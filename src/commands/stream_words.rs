@@ -6,11 +6,11 @@
 use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::Reply;
 use types::Limits;
-use types::listpack::Element;
 use types::stream::id::Id;
 use types::stream::log::{Keep, NewId, Trim};
 use types::stream::node::Entry;
 
+use crate::counted::write_element;
 use crate::spec::CommandError;
 use crate::words;
 
@@ -306,13 +306,9 @@ pub(crate) fn reply_entry(reply: &mut Reply<'_>, entry: Entry<'_>) {
     reply_id(reply, entry.id);
     reply.array(2 * entry.pair_count());
     for (field, value) in entry.pairs() {
-        reply_element(reply, field);
-        reply_element(reply, value);
+        write_element(reply, field);
+        write_element(reply, value);
     }
-}
-
-fn reply_element(reply: &mut Reply<'_>, element: Element<'_>) {
-    element.with_bytes(|bytes| reply.bulk(bytes));
 }
 
 /// Answers with an array, or what else `open` opens, of as many values as `write` says it has
