@@ -42,6 +42,13 @@ pub enum CommandError {
     UnknownArgument(usize),
     /// A word should be a 32-bit integer, and is an integer beyond that.
     NotInt32,
+    /// A subcommand does not have the words it needs.
+    SubcommandSyntax,
+    /// The words at these indexes name a key and one of its consumer groups, and the group does not
+    /// exist; told as the first form says it.
+    NoGroup(NoGroupForm, usize, usize),
+    /// The word at this index should be an option of XCLAIM.
+    UnknownClaimOption(usize),
     /// A text of one command; begins with its error code (`ERR ...`).
     Text(&'static str),
 }
@@ -86,8 +93,53 @@ impl CommandError {
             Self::NotInt32 => {
                 "ERR value is out of range, value must between -2147483648 and 2147483647"
             }
+            Self::SubcommandSyntax => {
+                let sub = shown(args.get(1).unwrap_or_default());
+                let container = shown(args.get(0).unwrap_or_default()).to_ascii_uppercase();
+                return Cow::Owned(format!(
+                    "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try \
+                     {container} HELP."
+                ));
+            }
+            Self::NoGroup(form, key, group) => {
+                let key = shown(args.get(key).unwrap_or_default());
+                let group = shown(args.get(group).unwrap_or_default());
+                return Cow::Owned(form.text(&key, &group));
+            }
+            Self::UnknownClaimOption(index) => {
+                let word = shown(args.get(index).unwrap_or_default());
+                return Cow::Owned(format!("ERR Unrecognized XCLAIM option '{word}'"));
+            }
             Self::Text(text) => text,
         })
+    }
+}
+
+/// How commands say that a consumer group does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoGroupForm {
+    /// The key may be what is missing.
+    KeyOrGroup,
+    /// The same of XREADGROUP.
+    Reading,
+    /// The key is there.
+    Group,
+}
+
+impl NoGroupForm {
+    fn text(self, key: &str, group: &str) -> String {
+        match self {
+            Self::KeyOrGroup => {
+                format!("NOGROUP No such key '{key}' or consumer group '{group}'")
+            }
+            Self::Reading => format!(
+                "NOGROUP No such key '{key}' or consumer group '{group}' in XREADGROUP with GROUP \
+                 option"
+            ),
+            Self::Group => {
+                format!("NOGROUP No such consumer group '{group}' for key name '{key}'")
+            }
+        }
     }
 }
 

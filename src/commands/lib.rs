@@ -44,12 +44,17 @@ pub mod set_random;
 pub mod sorted_set;
 pub mod spec;
 pub mod stream;
+pub mod stream_group;
+pub mod stream_info;
+pub mod stream_pending;
+pub mod stream_read;
 pub mod string;
 pub mod string_many;
 pub mod string_number;
 pub mod string_range;
 
 mod counted;
+mod stream_words;
 mod words;
 
 #[cfg(test)]
@@ -84,6 +89,10 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     hash_volatile::COMMANDS,
     sorted_set::COMMANDS,
     stream::COMMANDS,
+    stream_read::COMMANDS,
+    stream_group::COMMANDS,
+    stream_pending::COMMANDS,
+    stream_info::COMMANDS,
     key::COMMANDS,
     key_move::COMMANDS,
     key_expire::COMMANDS,

@@ -7,6 +7,8 @@
 use base::clock::UnixMillis;
 use base::ids::DbIndex;
 use sha1::{Digest as _, Sha1};
+use types::stream::Stream;
+use types::stream::id::Id;
 
 use crate::entry::{EntryRef, ValueRef};
 
@@ -21,6 +23,8 @@ const LIST_TYPE: u32 = 1;
 
 /// The number Redis gives to the type of sets.
 const SET_TYPE: u32 = 2;
+/// The number Redis gives to the type of streams.
+const STREAM_TYPE: u32 = 6;
 
 /// The number of hashes.
 const HASH_TYPE: u32 = 4;
@@ -76,7 +80,8 @@ fn mix_value(digest: &mut Digest, entry: EntryRef<'_>) {
                 }
             }
             types::Value::Hash(hash) => mix_hash(digest, hash),
-            types::Value::SortedSet(_) | types::Value::Stream(_) | types::Value::Lent(_) => {}
+            types::Value::Stream(stream) => mix_stream(digest, stream),
+            types::Value::SortedSet(_) | types::Value::Lent(_) => {}
         },
     }
     if entry.expire_at().is_some() {
@@ -96,6 +101,21 @@ fn mix_hash(digest: &mut Digest, fields: &types::hash::Hash) {
         }
         join(digest, &hash(&element));
     });
+}
+
+/// Entries count, with their ids; consumer groups do not.
+fn mix_stream(digest: &mut Digest, stream: &Stream) {
+    mix(digest, &STREAM_TYPE.to_be_bytes());
+    for entry in stream.log().range(Id::MIN, Id::MAX) {
+        mix(
+            digest,
+            format!("{}.{}", entry.id.ms, entry.id.sequence).as_bytes(),
+        );
+        for (field, value) in entry.pairs() {
+            field.with_bytes(|bytes| mix(digest, bytes));
+            value.with_bytes(|bytes| mix(digest, bytes));
+        }
+    }
 }
 
 /// Makes `digest` depend on `data` and on everything mixed in before, in this order.

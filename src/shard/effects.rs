@@ -57,8 +57,12 @@ impl EventClass {
     pub const KEY_MISS: Self = Self(1 << 9);
     /// `n`: keys that were made.
     pub const NEW: Self = Self(1 << 10);
+
     /// Every class.
     pub const ALL: Self = Self((1 << 11) - 1);
+
+    /// No class, and no letter: marks a [`Change`] that clients who watch the key are not told of.
+    const UNWATCHED: Self = Self(1 << 15);
 
     /// Returns the union of both.
     #[must_use]
@@ -132,5 +136,27 @@ impl Change {
             count: base::cast::u64_from(count),
             event: Some((class, name)),
         }
+    }
+
+    /// As [`Change::of`], for changes beside the contents, which leave WATCH alone: consumer groups
+    /// of a stream. Without a name no event tells of them.
+    #[must_use]
+    pub fn unwatched(count: usize, event: Option<(EventClass, &'static str)>) -> Self {
+        let (class, name) = event.unwrap_or_default();
+        Self::of(count, class.and(EventClass::UNWATCHED), name)
+    }
+
+    /// Returns whether clients who watch the key have to know.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self
+            .event
+            .is_some_and(|(class, _)| class.meets(EventClass::UNWATCHED))
+    }
+}
+
+impl EventClass {
+    /// Returns the class without marks that are none.
+    pub(crate) fn without_marks(self) -> Self {
+        Self(self.0 & !Self::UNWATCHED.0)
     }
 }

@@ -15,6 +15,8 @@ A transcript is lines:
     ! events on|off   whether keyspace events are recorded (off at the start)
     > WORDS           a request, quoted as in redis-cli
     >~ WORDS          the same; the lines of the reply may come in any order
+    >@ WORDS          the same; times of streams in the reply are written as `:time`: the first of two
+                      integers in a row, and the integer after a line `idle` or `seen-time`
     < LINE            one line of the raw reply without its CR LF; bytes outside of printable ASCII,
                       and backslashes, as \\xNN
     @ C EVENT KEY DB  an event that the request told, in order: the letter of its class in the directive
@@ -83,6 +85,18 @@ def shown(line):
     return "".join(
         chr(byte) if 32 <= byte < 127 and byte != 92 else "\\x%02x" % byte for byte in line
     )
+
+
+def without_times(lines):
+    """Replaces what depends on the clock in a reply to `>@`."""
+    is_integer = [line.startswith(":") for line in lines] + [False]
+    return [
+        ":time"
+        if is_integer[at]
+        and (is_integer[at + 1] or at > 0 and lines[at - 1] in ("idle", "seen-time"))
+        else line
+        for at, line in enumerate(lines)
+    ]
 
 
 class Server:
@@ -198,7 +212,7 @@ def play(server, listener, lines, classes):
             if line.split()[1] == "events":
                 hears = line.split()[2] == "on"
         elif line.startswith(">"):
-            reply = server.run(split_words(line.lstrip(">~").strip()))
+            reply = server.run(split_words(line.lstrip(">~@").strip()))
             events = listener.events_of(server)
             steps.append((reply, events if hears else []))
     return steps
@@ -236,7 +250,10 @@ def record(server, listener, path):
         if not line.startswith(">"):
             continue
         reply, events = steps[number]
-        given = ["< " + shown(part) for part in reply[:-2].split(b"\r\n")]
+        parts = [shown(part) for part in reply[:-2].split(b"\r\n")]
+        if line.startswith(">@"):
+            parts = without_times(parts)
+        given = ["< " + part for part in parts]
         # In any order: the one that stands there is as good.
         same = line.startswith(">~") and sorted(given) == sorted(known[number])
         out += known[number] if same else given

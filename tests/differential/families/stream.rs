@@ -1,8 +1,171 @@
 //! Patterns for streams.
+//!
+//! Ids are given, as those of the clock would differ, and BLOCK is only for reads that never wait.
 
 use super::Family;
 
 pub(super) const FAMILY: Family = Family {
-    templates: &[],
-    words: |_| None,
+    templates: &[
+        (60, "XADD <key> <new-id> (<value> <value>)+"),
+        (
+            30,
+            "XADD <key> [NOMKSTREAM] (MAXLEN|MINID) [=|~] <x-count> [LIMIT <x-count>] <new-id> \
+             <value> <value>",
+        ),
+        (4, "XADD <key> <x-option>* <value> <value> <value>"),
+        (8, "XLEN <key>"),
+        (20, "XRANGE <key> <bound> <bound> [COUNT <x-count>]"),
+        (20, "XREVRANGE <key> <bound> <bound> [COUNT <x-count>]"),
+        (14, "XDEL <key> <x-id>+"),
+        (
+            14,
+            "XTRIM <key> (MAXLEN|MINID) [=|~] <x-count> [LIMIT <x-count>]",
+        ),
+        (3, "XTRIM <key> <x-option>+"),
+        (
+            6,
+            "XSETID <key> <x-id> [ENTRIESADDED <x-count>] [MAXDELETEDID <x-id>]",
+        ),
+        (10, "XREAD [COUNT <x-count>] STREAMS <key> <read-id>"),
+        (
+            10,
+            "XREAD [COUNT <x-count>] STREAMS <key> <key> <read-id> <read-id>",
+        ),
+        (3, "XREAD STREAMS <key>+ <read-id>+"),
+        (
+            40,
+            "XREADGROUP GROUP <group> <consumer> [COUNT <x-count>] [NOACK] STREAMS <key> \
+             (>|<read-id>)",
+        ),
+        (
+            10,
+            "XREADGROUP GROUP <group> <consumer> [COUNT <x-count>] STREAMS <key> <key> \
+             (>|<read-id>) (>|<read-id>)",
+        ),
+        (
+            2,
+            "XREADGROUP GROUP <group> <consumer> BLOCK 0 STREAMS <key> 0",
+        ),
+        (
+            24,
+            "XGROUP CREATE <key> <group> <group-id> [MKSTREAM] [ENTRIESREAD <x-count>]",
+        ),
+        (
+            8,
+            "XGROUP SETID <key> <group> <group-id> [ENTRIESREAD <x-count>]",
+        ),
+        (3, "XGROUP DESTROY <key> <group>"),
+        (
+            6,
+            "XGROUP (CREATECONSUMER|DELCONSUMER) <key> <group> <consumer>",
+        ),
+        (1, "XGROUP (HELP|<x-option>) <key>*"),
+        (14, "XACK <key> <group> <x-id>+"),
+        (12, "XPENDING <key> <group>"),
+        (
+            14,
+            "XPENDING <key> <group> [IDLE (0|100000)] <bound> <bound> <x-count> [<consumer>]",
+        ),
+        (
+            20,
+            "XCLAIM <key> <group> <consumer> (0|-1|100000) <x-id>+ [IDLE (0|200000)|TIME (1|-1)] \
+             [RETRYCOUNT <x-count>] [FORCE] [JUSTID] [LASTID <x-id>]",
+        ),
+        (3, "XCLAIM <key> <group> <consumer> 0 <x-id> <x-option>*"),
+        (
+            16,
+            "XAUTOCLAIM <key> <group> <consumer> (0|100000) <bound> [COUNT <x-count>] [JUSTID]",
+        ),
+        (14, "XINFO STREAM <key> [FULL|FULL COUNT <x-count>]"),
+        (16, "XINFO GROUPS <key>"),
+        (8, "XINFO CONSUMERS <key> <group>"),
+        (1, "XINFO (HELP|<x-option>) <key>*"),
+    ],
+    words,
 };
+
+fn words(kind: &str) -> Option<&'static [&'static str]> {
+    Some(match kind {
+        "new-id" => NEW_IDS,
+        "x-id" => IDS,
+        "bound" => BOUNDS,
+        "read-id" => READ_IDS,
+        "group-id" => GROUP_IDS,
+        "group" => &["g", "h", "", "none"],
+        "consumer" => &["alice", "bob", "", "c\r\n\u{0}x"],
+        "x-count" => COUNTS,
+        "x-option" => OPTIONS,
+        _ => return None,
+    })
+}
+
+/// Mostly those that are always above the last.
+const NEW_IDS: &[&str] = &[
+    "5-*", "6-*", "7-*", "5-*", "5-1", "5-2", "6-1", "6-3", "7-5", "8", "9-*", "0-*", "0-0", "0-1",
+    "1", "1-1", "007", " 8", "+9", "x", "5-x", "-", "+", "", "5-",
+];
+
+const IDS: &[&str] = &[
+    "5-1", "5-2", "5-0", "5-3", "6-0", "6-1", "7-0", "0-1", "0-0", "1", "8", "9-9", "5", "x", "-",
+    "5-*", "5-", "007-1",
+];
+
+const BOUNDS: &[&str] = &[
+    "-",
+    "+",
+    "5",
+    "6",
+    "-",
+    "0",
+    "(5-1",
+    "(6",
+    "5-2",
+    "(0-0",
+    "7-1",
+    "(18446744073709551615-18446744073709551615",
+    "(",
+    "(-",
+    "x",
+    "18446744073709551615",
+    "5-*",
+];
+
+const READ_IDS: &[&str] = &[
+    "0",
+    "0",
+    "5-1",
+    "6",
+    "$",
+    "5-0",
+    "7-2",
+    ">",
+    "x",
+    "-",
+    "+",
+    "18446744073709551615-18446744073709551614",
+    "18446744073709551615-18446744073709551615",
+];
+
+const GROUP_IDS: &[&str] = &["0", "$", "5-1", "6", "0-1", "5-2", "7-0", "9-9", "x", "-"];
+
+/// Ids and numbers alike.
+const COUNTS: &[&str] = &["1", "2", "3", "5", "0", "10", "-1", "6-0", "x", "100"];
+
+const OPTIONS: &[&str] = &[
+    "MAXLEN",
+    "MINID",
+    "~",
+    "=",
+    "LIMIT",
+    "5",
+    "0",
+    "NOMKSTREAM",
+    "5-1",
+    "6-*",
+    "IDLE",
+    "FORCE",
+    "JUSTID",
+    "LASTID",
+    "RETRYCOUNT",
+    "COUNT",
+];
