@@ -209,14 +209,14 @@ impl<T, K: Keys<T>> Table<T, K> {
         Some(result)
     }
 
-    /// Puts `new`, which has or is about to have the same key, in the place of `old`, which is found
-    /// by this key and by being equal: what knows the keys is not asked. Returns whether `old` was
-    /// there. The bytes counted for both must be equal.
-    pub fn rename(&mut self, key: &[u8], old: &T, new: T) -> bool
+    /// Puts `new` in the place of `old`, an equal of which has to be in the table. The key of `old` is
+    /// that which `new` is about to have, and the bytes counted for both must be equal. Returns
+    /// whether `old` was there.
+    pub fn rename(&mut self, old: &T, new: T) -> bool
     where
         T: PartialEq,
     {
-        let hash = self.hasher.hash(key);
+        let hash = self.hasher.hash(self.keys.key(old));
         let Some(found) = self.find_by(hash, |element| element == old) else {
             return false;
         };
@@ -262,6 +262,22 @@ impl<T, K: Keys<T>> Table<T, K> {
     pub fn remove(&mut self, key: &[u8]) -> Option<T> {
         let hash = self.hasher.hash(key);
         let found = self.find(hash, key)?;
+        Some(self.remove_found(hash, found))
+    }
+
+    /// Takes out the element that is equal to this one, which costs no comparison of keys.
+    ///
+    /// Cost: as [`Table::insert`].
+    pub fn take(&mut self, element: &T) -> Option<T>
+    where
+        T: PartialEq,
+    {
+        let hash = self.hasher.hash(self.keys.key(element));
+        let found = self.find_by(hash, |other| other == element)?;
+        Some(self.remove_found(hash, found))
+    }
+
+    fn remove_found(&mut self, hash: u64, found: Found) -> T {
         let (element, merged) = self.change_region_with(found.region, |region, hasher, keys| {
             let tag = |element: &T| tag_of(hasher.hash(keys.key(element)));
             let (element, is_sparse) = region.change(found.segment, |segment| {
@@ -273,7 +289,7 @@ impl<T, K: Keys<T>> Table<T, K> {
         self.len -= 1;
         self.element_bytes -= self.keys.heap_bytes(&element);
         while merged && self.merge_region(hash) {}
-        Some(element)
+        element
     }
 
     /// Returns all elements, in no order that means anything.
