@@ -42,6 +42,9 @@ pub mod set;
 pub mod set_algebra;
 pub mod set_random;
 pub mod sorted_set;
+pub mod sorted_set_algebra;
+pub mod sorted_set_pop;
+pub mod sorted_set_range;
 pub mod spec;
 pub mod stream;
 pub mod string;
@@ -50,6 +53,7 @@ pub mod string_number;
 pub mod string_range;
 
 mod counted;
+mod sorted_set_words;
 mod words;
 
 #[cfg(test)]
@@ -83,6 +87,9 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     hash_expire::COMMANDS,
     hash_volatile::COMMANDS,
     sorted_set::COMMANDS,
+    sorted_set_range::COMMANDS,
+    sorted_set_pop::COMMANDS,
+    sorted_set_algebra::COMMANDS,
     stream::COMMANDS,
     key::COMMANDS,
     key_move::COMMANDS,

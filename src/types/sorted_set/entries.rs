@@ -110,7 +110,8 @@ impl Entries {
             self.bytes -= chunk_bytes(chunk.capacity());
             self.chunks.pop();
             if self.chunks.capacity() > 2 + self.chunks.len() + self.chunks.len() / 4 {
-                self.chunks.shrink_to(self.chunks.len() + self.chunks.len() / 8);
+                self.chunks
+                    .shrink_to(self.chunks.len() + self.chunks.len() / 8);
             }
         }
     }

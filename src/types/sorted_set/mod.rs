@@ -21,7 +21,7 @@ mod entries;
 mod indexed;
 mod packed;
 pub mod range;
-mod score;
+pub mod score;
 mod tree;
 
 use std::cmp::Ordering;
@@ -287,9 +287,7 @@ impl SortedSet {
             ranks.start
         };
         let walk = match &self.form {
-            Form::Packed(listpack) => {
-                Walk::Packed(packed::pairs_from(listpack, from, is_reverse))
-            }
+            Form::Packed(listpack) => Walk::Packed(packed::pairs_from(listpack, from, is_reverse)),
             Form::Indexed(indexed) => Walk::Indexed(indexed.pairs_from(from, is_reverse)),
         };
         Pairs {
@@ -300,12 +298,7 @@ impl SortedSet {
 
     /// Shows members from `cursor` on until there were about `count`; see [`Table::scan`]. A small set
     /// is shown whole.
-    pub fn scan(
-        &self,
-        cursor: u64,
-        count: usize,
-        each: &mut dyn FnMut(Element<'_>, f64),
-    ) -> u64 {
+    pub fn scan(&self, cursor: u64, count: usize, each: &mut dyn FnMut(Element<'_>, f64)) -> u64 {
         match &self.form {
             Form::Packed(listpack) => {
                 packed::pairs(listpack).for_each(|(member, score)| each(member, score));

@@ -76,9 +76,7 @@ pub(super) fn rank(listpack: &Listpack, member: &[u8]) -> Option<(usize, f64)> {
     let score = listpack.next(position).expect(PAIRED);
     let score = score::read(listpack.get(score)).expect(PAIRED);
     let rank = pairs(listpack)
-        .take_while(|&(other, other_score)| {
-            other_score != score || !other.eq_bytes(member)
-        })
+        .take_while(|&(other, other_score)| other_score != score || !other.eq_bytes(member))
         .count();
     Some((rank, score))
 }
@@ -123,7 +121,11 @@ pub(super) fn remove_range(listpack: &mut Listpack, ranks: &Range<usize>) {
 
 /// Returns the ranks of the members in a range, looking from the low end, or else from the high one.
 /// The answers differ only where scores do, and there they are those of Redis 7.0.15.
-pub(super) fn lex_ranks(listpack: &Listpack, range: &LexRange<'_>, from_high: bool) -> Range<usize> {
+pub(super) fn lex_ranks(
+    listpack: &Listpack,
+    range: &LexRange<'_>,
+    from_high: bool,
+) -> Range<usize> {
     let is_after = |member: Element<'_>| member.with_bytes(|bytes| range.is_after(bytes));
     let reaches = |member: Element<'_>| member.with_bytes(|bytes| range.reaches(bytes));
     let first = pairs_from(listpack, 0, false).next();
@@ -144,7 +146,9 @@ pub(super) fn lex_ranks(listpack: &Listpack, range: &LexRange<'_>, from_high: bo
         let inside = inside.count();
         return end - inside..end;
     }
-    let start = pairs(listpack).take_while(|&(member, _)| is_after(member)).count();
+    let start = pairs(listpack)
+        .take_while(|&(member, _)| is_after(member))
+        .count();
     let inside = pairs_from(listpack, start, false)
         .take_while(|&(member, _)| reaches(member))
         .count();

@@ -41,6 +41,11 @@ impl Stored {
     }
 }
 
+/// Appends a score as it lies in a listpack.
+pub fn write_stored(out: &mut Vec<u8>, score: f64) {
+    Stored::new(score).element().write_to(out);
+}
+
 /// Reads a score from a listpack; `None` if it is none.
 pub(super) fn read(element: Element<'_>) -> Option<f64> {
     match element {

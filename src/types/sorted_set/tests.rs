@@ -43,7 +43,9 @@ impl Model {
 }
 
 fn listed<'a>(pairs: impl Iterator<Item = Pair<'a>>) -> Vec<(Vec<u8>, f64)> {
-    pairs.map(|(member, score)| (member.to_vec(), score)).collect()
+    pairs
+        .map(|(member, score)| (member.to_vec(), score))
+        .collect()
 }
 
 fn round(bytes: usize) -> usize {
@@ -80,12 +82,25 @@ fn check(set: &SortedSet, model: &Model, random: &mut Random) {
         max: bound(),
     };
     let is_in = |value: f64| !range.is_after(value) && range.reaches(value);
-    let inside: Vec<_> = ordered.iter().filter(|pair| is_in(pair.1)).cloned().collect();
+    let inside: Vec<_> = ordered
+        .iter()
+        .filter(|pair| is_in(pair.1))
+        .cloned()
+        .collect();
     assert_eq!(listed(set.pairs(set.score_ranks(&range), false)), inside);
 }
 
 fn score(random: &mut Random) -> f64 {
-    const SCORES: [f64; 8] = [-1.5, 0.0, 1.0, 2.0, 3.1, 1e20, f64::INFINITY, f64::NEG_INFINITY];
+    const SCORES: [f64; 8] = [
+        -1.5,
+        0.0,
+        1.0,
+        2.0,
+        3.1,
+        1e20,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+    ];
     if random.below(2) == 0 {
         SCORES[random.index(SCORES.len())]
     } else {
@@ -290,7 +305,10 @@ fn large_set_takes_little_memory_and_is_freed_in_steps() {
     while set.free_step(1000) {
         steps += 1;
         let after = set.allocated_bytes(round);
-        assert!(after <= before && before - after < 200_000, "{before} to {after}");
+        assert!(
+            after <= before && before - after < 200_000,
+            "{before} to {after}"
+        );
         before = after;
     }
     assert!((400..=700).contains(&steps), "{steps} steps");

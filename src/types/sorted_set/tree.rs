@@ -280,9 +280,7 @@ impl Node {
         match self {
             Self::Leaf(items) => {
                 let at = items.partition_point(|it| target.order_of(*it).is_lt());
-                let is_there = items
-                    .get(at)
-                    .is_some_and(|it| target.order_of(*it).is_eq());
+                let is_there = items.get(at).is_some_and(|it| target.order_of(*it).is_eq());
                 if is_there {
                     items.remove(at);
                     trim(items, bytes);
@@ -408,7 +406,12 @@ fn merge_around(children: &mut Vec<Child>, at: usize, bytes: &mut usize) {
 }
 
 fn array_bytes<T>(array: &[T], capacity: usize) -> usize {
-    allocated_bytes(capacity * size_of_val(array).checked_div(array.len()).unwrap_or(size_of::<T>()))
+    allocated_bytes(
+        capacity
+            * size_of_val(array)
+                .checked_div(array.len())
+                .unwrap_or(size_of::<T>()),
+    )
 }
 
 fn reserve<T>(array: &mut Vec<T>, added: usize) {
@@ -464,7 +467,10 @@ impl Tree {
         }
         let mut ids: Vec<u32> = items.iter().map(|item| item.id()).collect();
         ids.sort_unstable();
-        assert!(ids.iter().copied().eq(0..base::cast::u32_from(self.len)), "ids");
+        assert!(
+            ids.iter().copied().eq(0..base::cast::u32_from(self.len)),
+            "ids"
+        );
     }
 }
 

@@ -8,8 +8,8 @@
 //!
 //! Not here: the search inside a segment (`segment`), which region a hash belongs to (`super`).
 
-use super::segment::Segment;
 use super::leading;
+use super::segment::Segment;
 use crate::memory::allocated_bytes;
 
 /// Most bits that a directory is indexed by.
