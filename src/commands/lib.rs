@@ -18,6 +18,9 @@ pub mod bitfield;
 pub mod bitmap;
 pub mod cursor;
 pub mod error;
+pub mod geo;
+pub mod geo_radius;
+pub mod geo_search;
 pub mod hash;
 pub mod hash_expire;
 pub mod hash_scan;
@@ -53,6 +56,7 @@ pub mod string_number;
 pub mod string_range;
 
 mod counted;
+mod geo_query;
 mod sorted_set_words;
 mod words;
 
@@ -90,6 +94,9 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     sorted_set_range::COMMANDS,
     sorted_set_pop::COMMANDS,
     sorted_set_algebra::COMMANDS,
+    geo::COMMANDS,
+    geo_search::COMMANDS,
+    geo_radius::COMMANDS,
     stream::COMMANDS,
     key::COMMANDS,
     key_move::COMMANDS,

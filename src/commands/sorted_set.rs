@@ -28,13 +28,13 @@ const NOT_A_SUM: CommandError = CommandError::Text("ERR resulting score is not a
 
 /// The options of ZADD.
 #[derive(Clone, Copy, Debug, Default)]
-struct AddOptions {
+pub(crate) struct AddOptions {
     is_increment: bool,
-    new_only: bool,
-    existing_only: bool,
+    pub(crate) new_only: bool,
+    pub(crate) existing_only: bool,
     greater_only: bool,
     less_only: bool,
-    count_changed: bool,
+    pub(crate) count_changed: bool,
 }
 
 impl AddOptions {
@@ -163,11 +163,26 @@ fn add(
     options: AddOptions,
     first: usize,
 ) -> Result<(), CommandError> {
-    let pairs = (first..args.len()).step_by(2);
-    // All scores are checked before any member is added; they are read twice, as most are short.
-    for index in pairs.clone() {
-        score(args.word(index))?;
+    let indexes = (first..args.len()).step_by(2);
+    if indexes.len() == 1 {
+        let pair = (args.word(first + 1), score(args.word(first))?);
+        return add_scores(context, args, options, std::iter::once(pair));
     }
+    // All scores are checked before any member is added.
+    let mut pairs = Vec::with_capacity(indexes.len());
+    for index in indexes {
+        pairs.push((args.word(index + 1), score(args.word(index))?));
+    }
+    add_scores(context, args, options, pairs.into_iter())
+}
+
+/// Adds members with their scores to the set of the first key, and replies as ZADD does.
+pub(crate) fn add_scores<'a>(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    options: AddOptions,
+    pairs: impl Iterator<Item = (&'a [u8], f64)>,
+) -> Result<(), CommandError> {
     let key = context.first_key(args);
     let rules = rules(context);
     let name = if options.is_increment {
@@ -180,13 +195,9 @@ fn add(
         .db(context.db)
         .edit_or_create::<SortedSet, _>(key, |set| {
             let mut added = Added::default();
-            for index in pairs {
-                let given = match score(args.word(index)) {
-                    Ok(given) => given,
-                    Err(error) => return (Err(error), Change::NONE),
-                };
+            for (member, given) in pairs {
                 // Only INCR can fail, and that has one pair.
-                if let Err(error) = added.one(set, args.word(index + 1), given, options, &rules) {
+                if let Err(error) = added.one(set, member, given, options, &rules) {
                     return (Err(error), Change::NONE);
                 }
             }

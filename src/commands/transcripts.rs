@@ -425,3 +425,13 @@ fn taking_from_sorted_sets_replies_as_redis_does() {
 fn several_sorted_sets_reply_as_redis_does() {
     replay("sorted_set_algebra.resp");
 }
+
+#[test]
+fn places_reply_as_redis_does() {
+    replay("geo.resp");
+}
+
+#[test]
+fn searches_for_places_reply_as_redis_does() {
+    replay("geo_search.resp");
+}
