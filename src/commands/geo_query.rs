@@ -203,7 +203,12 @@ impl<'a> Query<'a> {
                 .ok_or(CommandError::Text("ERR COUNT must be > 0"))?;
             used = 2;
         } else if form.can_store() && (is("STORE") || is("STOREDIST")) && left >= 1 {
-            self.target = Some(args.word(index + 1));
+            let target = args.word(index + 1);
+            // Of several keys, the one that the request was routed by would not always be the last.
+            if self.target.is_some_and(|other| other != target) {
+                return Err(CommandError::Syntax);
+            }
+            self.target = Some(target);
             self.stores_distance = is("STOREDIST");
             used = 2;
         } else if form == Form::SearchStore && is("STOREDIST") {

@@ -1,6 +1,6 @@
 //! GEOSEARCH and GEOSEARCHSTORE, and what searches for places do with their results.
 
-use protocol::args::Args;
+use protocol::args::{Args, equals_ignore_case};
 use types::sorted_set::SortedSet;
 
 use crate::geo::{ORDERS, UNITS};
@@ -65,6 +65,10 @@ pub(crate) fn show_or_store(
         return Ok(());
     };
     let result = query.result(&found, &rules);
+    // A key that is named like an option may be another than the one that the request was routed by.
+    if equals_ignore_case(target, "STORE") || equals_ignore_case(target, "STOREDIST") {
+        context.borrow(target, false);
+    }
     store_result(context, target, result, event);
     context.reply.integer(base::cast::i64_from(found.len()));
     Ok(())

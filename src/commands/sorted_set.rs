@@ -461,7 +461,7 @@ const ZMSCORE: Declaration = Declaration::new(
 );
 
 const ZRANK: Declaration =
-    Declaration::new("zrank", Arity::Exactly(3), Flags::READONLY.and(Flags::FAST))
+    Declaration::new("zrank", Arity::AtLeast(3), Flags::READONLY.and(Flags::FAST))
         .categories(&[Category::SortedSet])
         .keys(&[KeySpec::at(1, &["RO", "access"])])
         .docs(
@@ -471,12 +471,17 @@ const ZRANK: Declaration =
                 "Tells how many members come before one.",
                 "O(log N), N being the members of the set.",
             )
-            .arguments(&[Argument::KEY, Argument::text("member")]),
+            .history(&[("7.2.0", "`WITHSCORE` came.")])
+            .arguments(&[
+                Argument::KEY,
+                Argument::text("member"),
+                Argument::token("withscore", "WITHSCORE").optional(),
+            ]),
         );
 
 const ZREVRANK: Declaration = Declaration::new(
     "zrevrank",
-    Arity::Exactly(3),
+    Arity::AtLeast(3),
     Flags::READONLY.and(Flags::FAST),
 )
 .categories(&[Category::SortedSet])
@@ -488,7 +493,12 @@ const ZREVRANK: Declaration = Declaration::new(
         "Tells how many members come behind one.",
         "O(log N), N being the members of the set.",
     )
-    .arguments(&[Argument::KEY, Argument::text("member")]),
+    .history(&[("7.2.0", "`WITHSCORE` came.")])
+    .arguments(&[
+        Argument::KEY,
+        Argument::text("member"),
+        Argument::token("withscore", "WITHSCORE").optional(),
+    ]),
 );
 
 const ZCOUNT: Declaration = Declaration::new(

@@ -435,3 +435,8 @@ fn places_reply_as_redis_does() {
 fn searches_for_places_reply_as_redis_does() {
     replay("geo_search.resp");
 }
+
+#[test]
+fn newer_options_of_sorted_sets_reply_as_documented() {
+    replay("sorted_set_newer.resp");
+}
