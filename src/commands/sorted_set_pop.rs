@@ -35,8 +35,11 @@ enum End {
     Max,
 }
 
+/// Members taken, with their scores.
+type Taken = Vec<(Box<[u8]>, f64)>;
+
 /// Takes up to `count` members from an end.
-fn pop(set: &mut SortedSet, end: End, count: usize) -> (Vec<(Box<[u8]>, f64)>, Change) {
+fn pop(set: &mut SortedSet, end: End, count: usize) -> (Taken, Change) {
     let count = count.min(set.len());
     let (ranks, name) = match end {
         End::Min => (0..count, "zpopmin"),
@@ -44,7 +47,7 @@ fn pop(set: &mut SortedSet, end: End, count: usize) -> (Vec<(Box<[u8]>, f64)>, C
     };
     let taken = set.pairs(ranks.clone(), end == End::Max);
     let taken = taken.map(|(member, score)| (member.to_vec().into(), score));
-    let taken: Vec<_> = taken.collect();
+    let taken: Taken = taken.collect();
     set.remove_range(ranks);
     let change = Change::of(taken.len(), EventClass::SORTED_SET, name);
     (taken, change)
