@@ -11,6 +11,7 @@ use shard::entry::WrongType;
 use shard::keyspace::Expiry;
 use types::listpack::Element;
 use types::memory::allocated_bytes;
+use types::set::Set;
 use types::sorted_set::{Rules, SortedSet};
 use types::table::{self, Table};
 use types::{Typed, Value};
@@ -33,6 +34,9 @@ pub const COMMANDS: &[ShardCommand] = &[
     ShardCommand::new(ZDIFF, Spread::Plan(Plan::Lend), zdiff),
     ShardCommand::new(ZDIFFSTORE, Spread::Plan(Plan::Lend), zdiffstore),
 ];
+
+/// The score of the members of plain sets.
+const SCORE_OF_PLAIN: f64 = 1.0;
 
 /// What is made of several sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +172,7 @@ fn borrow_sources(
 enum Members<'a> {
     None,
     Sorted(&'a SortedSet),
+    Plain(&'a Set),
 }
 
 impl<'a> Members<'a> {
@@ -175,6 +180,7 @@ impl<'a> Members<'a> {
         match context.loans.get(loan).value() {
             None => Ok(Self::None),
             Some(Value::SortedSet(set)) => Ok(Self::Sorted(set)),
+            Some(Value::Set(set)) => Ok(Self::Plain(set)),
             Some(_) => Err(WrongType),
         }
     }
@@ -183,6 +189,7 @@ impl<'a> Members<'a> {
         match self {
             Self::None => 0,
             Self::Sorted(set) => set.len(),
+            Self::Plain(set) => set.len(),
         }
     }
 
@@ -190,6 +197,7 @@ impl<'a> Members<'a> {
         match self {
             Self::None => None,
             Self::Sorted(set) => set.score(member),
+            Self::Plain(set) => set.contains(member).then_some(SCORE_OF_PLAIN),
         }
     }
 
@@ -201,6 +209,12 @@ impl<'a> Members<'a> {
                 let mut pairs = set.iter();
                 while let Some((member, score)) = pairs.next()
                     && each(member, score)
+                {}
+            }
+            Self::Plain(set) => {
+                let mut members = set.iter();
+                while let Some(member) = members.next()
+                    && each(member, SCORE_OF_PLAIN)
                 {}
             }
         }
