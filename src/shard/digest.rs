@@ -22,6 +22,9 @@ const LIST_TYPE: u32 = 1;
 /// The number Redis gives to the type of sets.
 const SET_TYPE: u32 = 2;
 
+/// The number of sorted sets.
+const SORTED_SET_TYPE: u32 = 3;
+
 /// The number of hashes.
 const HASH_TYPE: u32 = 4;
 
@@ -76,7 +79,8 @@ fn mix_value(digest: &mut Digest, entry: EntryRef<'_>) {
                 }
             }
             types::Value::Hash(hash) => mix_hash(digest, hash),
-            types::Value::SortedSet(_) | types::Value::Stream(_) | types::Value::Lent(_) => {}
+            types::Value::SortedSet(set) => mix_sorted_set(digest, set),
+            types::Value::Stream(_) | types::Value::Lent(_) => {}
         },
     }
     if entry.expire_at().is_some() {
@@ -96,6 +100,20 @@ fn mix_hash(digest: &mut Digest, fields: &types::hash::Hash) {
         }
         join(digest, &hash(&element));
     });
+}
+
+/// Joins the members with their scores in any order.
+fn mix_sorted_set(digest: &mut Digest, set: &types::sorted_set::SortedSet) {
+    mix(digest, &SORTED_SET_TYPE.to_be_bytes());
+    let mut text = Vec::new();
+    for (member, score) in set.iter() {
+        let mut element = Digest::default();
+        member.with_bytes(|bytes| mix(&mut element, bytes));
+        text.clear();
+        base::number::write_f64(&mut text, score);
+        mix(&mut element, &text);
+        join(digest, &hash(&element));
+    }
 }
 
 /// Makes `digest` depend on `data` and on everything mixed in before, in this order.
