@@ -1,4 +1,5 @@
-//! What a search for places asks for, and how its answer is made: common to GEOSEARCH and GEORADIUS.
+//! What a search for places asks for, and how its answer is made: common to GEOSEARCH and
+//! GEORADIUS.
 //!
 //! Not here: which cells are looked at (`types::geo`).
 
@@ -261,7 +262,8 @@ impl<'a> Query<'a> {
             return Err(CommandError::Text(if form == Form::SearchStore {
                 "ERR GEOSEARCHSTORE is not compatible with WITHDIST, WITHHASH and WITHCOORD options"
             } else {
-                "ERR STORE option in GEORADIUS is not compatible with WITHDIST, WITHHASH and WITHCOORD options"
+                "ERR STORE option in GEORADIUS is not compatible with WITHDIST, \
+WITHHASH and WITHCOORD options"
             }));
         }
         if form.is_search() && self.center_from.is_none() {

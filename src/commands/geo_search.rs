@@ -65,7 +65,8 @@ pub(crate) fn show_or_store(
         return Ok(());
     };
     let result = query.result(&found, &rules);
-    // A key that is named like an option may be another than the one that the request was routed by.
+    // A key that is named like an option may be another than the one that the request was routed
+    // by.
     if equals_ignore_case(target, "STORE") || equals_ignore_case(target, "STOREDIST") {
         context.borrow(target, false);
     }
@@ -103,6 +104,70 @@ const SHAPES: &[Argument] = &[
     ),
 ];
 
-const GEOSEARCH: Declaration = Declaration::new("geosearch", Arity::AtLeast(7), Flags::READONLY).categories(&[Category::Geo]).keys(&[KeySpec::at(1, &["RO", "access"])]).docs(Docs::new("geo", "6.2.0", "Shows the members in a circle or a box.", "O(A log N + M log M), A being the cells searched, N the members of the set, M those found.").history(&[("7.0.0", "Units may be written in any case of letters.")]).arguments(&[Argument::KEY, Argument::one_of("from", CENTERS), Argument::one_of("by", SHAPES), Argument::one_of("order", ORDERS).optional(), Argument::block("count", &[Argument::integer("count").with_token("COUNT"), Argument::token("any", "ANY").optional()]).optional(), Argument::token("withcoord", "WITHCOORD").optional(), Argument::token("withdist", "WITHDIST").optional(), Argument::token("withhash", "WITHHASH").optional()]));
+const GEOSEARCH: Declaration = Declaration::new("geosearch", Arity::AtLeast(7), Flags::READONLY)
+    .categories(&[Category::Geo])
+    .keys(&[KeySpec::at(1, &["RO", "access"])])
+    .docs(
+        Docs::new(
+            "geo",
+            "6.2.0",
+            "Shows the members in a circle or a box.",
+            "O(A log N + M log M), A being the cells searched, N the members \
+of the set, M those found.",
+        )
+        .history(&[("7.0.0", "Units may be written in any case of letters.")])
+        .arguments(&[
+            Argument::KEY,
+            Argument::one_of("from", CENTERS),
+            Argument::one_of("by", SHAPES),
+            Argument::one_of("order", ORDERS).optional(),
+            Argument::block(
+                "count",
+                &[
+                    Argument::integer("count").with_token("COUNT"),
+                    Argument::token("any", "ANY").optional(),
+                ],
+            )
+            .optional(),
+            Argument::token("withcoord", "WITHCOORD").optional(),
+            Argument::token("withdist", "WITHDIST").optional(),
+            Argument::token("withhash", "WITHHASH").optional(),
+        ]),
+    );
 
-const GEOSEARCHSTORE: Declaration = Declaration::new("geosearchstore", Arity::AtLeast(8), Flags::WRITE.and(Flags::DENY_OOM)).categories(&[Category::Geo]).keys(&[KeySpec::at(1, &["OW", "update"]), KeySpec::at(2, &["RO", "access"])]).docs(Docs::new("geo", "6.2.0", "Stores the members in a circle or a box under another key.", "O(A log N + M log M), A being the cells searched, N the members of the set, M those found.").history(&[("7.0.0", "Units may be written in any case of letters.")]).arguments(&[Argument::key("destination", 0), Argument::key("source", 1), Argument::one_of("from", CENTERS), Argument::one_of("by", SHAPES), Argument::one_of("order", ORDERS).optional(), Argument::block("count", &[Argument::integer("count").with_token("COUNT"), Argument::token("any", "ANY").optional()]).optional(), Argument::token("storedist", "STOREDIST").optional()]));
+const GEOSEARCHSTORE: Declaration = Declaration::new(
+    "geosearchstore",
+    Arity::AtLeast(8),
+    Flags::WRITE.and(Flags::DENY_OOM),
+)
+.categories(&[Category::Geo])
+.keys(&[
+    KeySpec::at(1, &["OW", "update"]),
+    KeySpec::at(2, &["RO", "access"]),
+])
+.docs(
+    Docs::new(
+        "geo",
+        "6.2.0",
+        "Stores the members in a circle or a box under another key.",
+        "O(A log N + M log M), A being the cells searched, N the members \
+of the set, M those found.",
+    )
+    .history(&[("7.0.0", "Units may be written in any case of letters.")])
+    .arguments(&[
+        Argument::key("destination", 0),
+        Argument::key("source", 1),
+        Argument::one_of("from", CENTERS),
+        Argument::one_of("by", SHAPES),
+        Argument::one_of("order", ORDERS).optional(),
+        Argument::block(
+            "count",
+            &[
+                Argument::integer("count").with_token("COUNT"),
+                Argument::token("any", "ANY").optional(),
+            ],
+        )
+        .optional(),
+        Argument::token("storedist", "STOREDIST").optional(),
+    ]),
+);

@@ -149,11 +149,13 @@ fn zadd(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 fn zincrby(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    // An option in the place of the increment is read as one, and then a pair is not whole.
+    let (options, first) = AddOptions::parse(args)?;
     let options = AddOptions {
         is_increment: true,
-        ..AddOptions::default()
+        ..options
     };
-    add(context, args, options, 2)
+    add(context, args, options, first)
 }
 
 /// Adds the pairs from word `first` on.

@@ -1,8 +1,8 @@
-//! Unions, intersections and differences of sorted sets, and of plain sets whose members then have the
-//! score 1.
+//! Unions, intersections and differences of sorted sets, and of plain sets whose members then have
+//! the score 1.
 //!
-//! Scores are added in the order in which Redis 7.0.15 adds them, since the sum of doubles depends on
-//! it: smaller sets come first.
+//! Scores are added in the order in which Redis 7.0.15 adds them, since the sum of doubles depends
+//! on it: smaller sets come first.
 
 use base::hash::KeyHasher;
 use protocol::args::{Args, equals_ignore_case};
@@ -85,8 +85,8 @@ struct Request {
 }
 
 impl Request {
-    /// Reads the number of keys at word `at`, borrows the values of the keys behind it, and reads the
-    /// options. `no_keys` is the error if there is none.
+    /// Reads the number of keys at word `at`, borrows the values of the keys behind it, and reads
+    /// the options. `no_keys` is the error if there is none.
     fn parse(
         context: &mut Context<'_>,
         args: Args<'_>,
@@ -362,8 +362,8 @@ fn store(
     Ok(())
 }
 
-/// Puts a result in the place of whatever `key` holds; an empty one removes the key. The key may have
-/// been borrowed as a source.
+/// Puts a result in the place of whatever `key` holds; an empty one removes the key. The key may
+/// have been borrowed as a source.
 pub(crate) fn store_result(
     context: &mut Context<'_>,
     key: &[u8],
@@ -524,9 +524,68 @@ const ZUNIONSTORE: Declaration = Declaration::new(
     ]),
 );
 
-const ZINTER: Declaration = Declaration::new("zinter", Arity::AtLeast(3), Flags::READONLY.and(Flags::MOVABLE_KEYS)).categories(&[Category::SortedSet]).keys(&[KeySpec::counted(1, &["RO", "access"])]).docs(Docs::new("sorted-set", "6.2.0", "Shows the members that all sorted sets have, with their scores put together.", "O(N * K + D log D), N being the members of the smallest set, K the sets, D the members of the result.").arguments(&[Argument::integer("numkeys"), Argument::KEY.multiple(), Argument::integer("weight").with_token("WEIGHTS").optional().multiple(), Argument::one_of("aggregate", AGGREGATES).with_token("AGGREGATE").optional(), Argument::token("withscores", "WITHSCORES").optional()]));
+const ZINTER: Declaration = Declaration::new(
+    "zinter",
+    Arity::AtLeast(3),
+    Flags::READONLY.and(Flags::MOVABLE_KEYS),
+)
+.categories(&[Category::SortedSet])
+.keys(&[KeySpec::counted(1, &["RO", "access"])])
+.docs(
+    Docs::new(
+        "sorted-set",
+        "6.2.0",
+        "Shows the members that all sorted sets have, with their scores \
+put together.",
+        "O(N * K + D log D), N being the members of the smallest set, K \
+the sets, D the members of the result.",
+    )
+    .arguments(&[
+        Argument::integer("numkeys"),
+        Argument::KEY.multiple(),
+        Argument::integer("weight")
+            .with_token("WEIGHTS")
+            .optional()
+            .multiple(),
+        Argument::one_of("aggregate", AGGREGATES)
+            .with_token("AGGREGATE")
+            .optional(),
+        Argument::token("withscores", "WITHSCORES").optional(),
+    ]),
+);
 
-const ZINTERSTORE: Declaration = Declaration::new("zinterstore", Arity::AtLeast(4), Flags::WRITE.and(Flags::DENY_OOM).and(Flags::MOVABLE_KEYS)).categories(&[Category::SortedSet]).keys(&[KeySpec::at(1, &["OW", "update"]), KeySpec::counted(2, &["RO", "access"])]).docs(Docs::new("sorted-set", "2.0.0", "Stores the members that all sorted sets have, with their scores put together.", "O(N * K + D log D), N being the members of the smallest set, K the sets, D the members of the result.").arguments(&[Argument::key("destination", 0), Argument::integer("numkeys"), Argument::key("key", 1).multiple(), Argument::integer("weight").with_token("WEIGHTS").optional().multiple(), Argument::one_of("aggregate", AGGREGATES).with_token("AGGREGATE").optional()]));
+const ZINTERSTORE: Declaration = Declaration::new(
+    "zinterstore",
+    Arity::AtLeast(4),
+    Flags::WRITE.and(Flags::DENY_OOM).and(Flags::MOVABLE_KEYS),
+)
+.categories(&[Category::SortedSet])
+.keys(&[
+    KeySpec::at(1, &["OW", "update"]),
+    KeySpec::counted(2, &["RO", "access"]),
+])
+.docs(
+    Docs::new(
+        "sorted-set",
+        "2.0.0",
+        "Stores the members that all sorted sets have, with their scores \
+put together.",
+        "O(N * K + D log D), N being the members of the smallest set, K \
+the sets, D the members of the result.",
+    )
+    .arguments(&[
+        Argument::key("destination", 0),
+        Argument::integer("numkeys"),
+        Argument::key("key", 1).multiple(),
+        Argument::integer("weight")
+            .with_token("WEIGHTS")
+            .optional()
+            .multiple(),
+        Argument::one_of("aggregate", AGGREGATES)
+            .with_token("AGGREGATE")
+            .optional(),
+    ]),
+);
 
 const ZINTERCARD: Declaration = Declaration::new(
     "zintercard",
@@ -549,6 +608,49 @@ const ZINTERCARD: Declaration = Declaration::new(
     ]),
 );
 
-const ZDIFF: Declaration = Declaration::new("zdiff", Arity::AtLeast(3), Flags::READONLY.and(Flags::MOVABLE_KEYS)).categories(&[Category::SortedSet]).keys(&[KeySpec::counted(1, &["RO", "access"])]).docs(Docs::new("sorted-set", "6.2.0", "Shows the members of the first sorted set that no other has.", "O(N * K + D log D), N being the members of the first set, K the sets, D the members of the result.").arguments(&[Argument::integer("numkeys"), Argument::KEY.multiple(), Argument::token("withscores", "WITHSCORES").optional()]));
+const ZDIFF: Declaration = Declaration::new(
+    "zdiff",
+    Arity::AtLeast(3),
+    Flags::READONLY.and(Flags::MOVABLE_KEYS),
+)
+.categories(&[Category::SortedSet])
+.keys(&[KeySpec::counted(1, &["RO", "access"])])
+.docs(
+    Docs::new(
+        "sorted-set",
+        "6.2.0",
+        "Shows the members of the first sorted set that no other has.",
+        "O(N * K + D log D), N being the members of the first set, K the \
+sets, D the members of the result.",
+    )
+    .arguments(&[
+        Argument::integer("numkeys"),
+        Argument::KEY.multiple(),
+        Argument::token("withscores", "WITHSCORES").optional(),
+    ]),
+);
 
-const ZDIFFSTORE: Declaration = Declaration::new("zdiffstore", Arity::AtLeast(4), Flags::WRITE.and(Flags::DENY_OOM).and(Flags::MOVABLE_KEYS)).categories(&[Category::SortedSet]).keys(&[KeySpec::at(1, &["OW", "update"]), KeySpec::counted(2, &["RO", "access"])]).docs(Docs::new("sorted-set", "6.2.0", "Stores the members of the first sorted set that no other has.", "O(N * K + D log D), N being the members of the first set, K the sets, D the members of the result.").arguments(&[Argument::key("destination", 0), Argument::integer("numkeys"), Argument::key("key", 1).multiple()]));
+const ZDIFFSTORE: Declaration = Declaration::new(
+    "zdiffstore",
+    Arity::AtLeast(4),
+    Flags::WRITE.and(Flags::DENY_OOM).and(Flags::MOVABLE_KEYS),
+)
+.categories(&[Category::SortedSet])
+.keys(&[
+    KeySpec::at(1, &["OW", "update"]),
+    KeySpec::counted(2, &["RO", "access"]),
+])
+.docs(
+    Docs::new(
+        "sorted-set",
+        "6.2.0",
+        "Stores the members of the first sorted set that no other has.",
+        "O(N * K + D log D), N being the members of the first set, K the \
+sets, D the members of the result.",
+    )
+    .arguments(&[
+        Argument::key("destination", 0),
+        Argument::integer("numkeys"),
+        Argument::key("key", 1).multiple(),
+    ]),
+);

@@ -168,7 +168,8 @@ fn zrandmember(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandE
     let count = words::integer_or_refuse(word)?;
     if count == i64::MIN {
         return Err(CommandError::Text(
-            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+            "ERR value is out of range, value must between \
+-9223372036854775807 and 9223372036854775807",
         ));
     }
     let with_scores = match (args.get(3), args.get(4)) {

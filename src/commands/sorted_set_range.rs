@@ -95,7 +95,8 @@ impl<'a> Query<'a> {
         let (by, is_reverse) = (by.unwrap_or(By::Rank), is_reverse.unwrap_or(false));
         if limit != -1 && by == By::Rank {
             return Err(CommandError::Text(
-                "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
+                "ERR syntax error, LIMIT is only supported in combination with \
+either BYSCORE or BYLEX",
             ));
         }
         if with_scores && by == By::Lex {

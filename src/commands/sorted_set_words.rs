@@ -56,7 +56,8 @@ fn bound_number(word: &[u8]) -> Option<f64> {
     })
 }
 
-/// Reads a range of bytes: `[a` counts itself, `(a` does not, `-` and `+` are the ends of everything.
+/// Reads a range of bytes: `[a` counts itself, `(a` does not, `-` and `+` are the ends of
+/// everything.
 pub(crate) fn lex_range<'a>(min: &'a [u8], max: &'a [u8]) -> Result<LexRange<'a>, CommandError> {
     let bound = |word: &'a [u8]| match word {
         [b'-'] | [b'-', 0, ..] => Some(Bound::Lowest),

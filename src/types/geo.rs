@@ -1,8 +1,8 @@
 //! Places on earth as 52-bit numbers: the arithmetic of the geo commands.
 //!
 //! A place is a longitude and a latitude in degrees. Each range, of 360 and about 170 degrees, is
-//! divided into 2^26 parts; the bits of both numbers in turn, longitude first, make the number that is
-//! the score of a member. Fewer bits stand for larger cells, so a cell is a range of scores.
+//! divided into 2^26 parts; the bits of both numbers in turn, longitude first, make the number that
+//! is the score of a member. Fewer bits stand for larger cells, so a cell is a range of scores.
 //!
 //! ```text
 //! bit        51  50  49  48        1   0
@@ -155,8 +155,8 @@ impl Shape {
         }
     }
 
-    /// Returns the ranges of scores to look at, at most nine, in the order in which Redis 7.0.15 does:
-    /// the cell of the center, and those of its neighbours that the shape reaches.
+    /// Returns the ranges of scores to look at, at most nine, in the order in which Redis 7.0.15
+    /// does: the cell of the center, and those of its neighbours that the shape reaches.
     #[must_use]
     pub fn score_ranges(self, center: Place) -> Vec<ScoreSpan> {
         let bounds = Bounds::around(self, center);

@@ -1,7 +1,7 @@
 //! The members of a large sorted set with their scores, numbered from 0 without gaps.
 //!
-//! They lie in arrays of [`CHUNK_LEN`], so that growing moves none of them but while there is only one
-//! array. When one is removed the last takes its number.
+//! They lie in arrays of [`CHUNK_LEN`], so that growing moves none of them but while there is only
+//! one array. When one is removed the last takes its number.
 //!
 //! Invariants
 //! - All arrays but the last are full.

@@ -1,4 +1,5 @@
-//! A large sorted set: entries with numbers, a table that finds them by member, a tree in their order.
+//! A large sorted set: entries with numbers, a table that finds them by member, a tree in their
+//! order.
 //!
 //! Invariants
 //! - Table and tree hold the numbers of all entries, once each.
@@ -120,7 +121,8 @@ impl Indexed {
         start..end.max(start)
     }
 
-    /// Returns the ranks of the members in a range, which means something only if all scores are equal.
+    /// Returns the ranks of the members in a range, which means something only if all scores are
+    /// equal.
     pub(super) fn lex_ranks(&self, range: &LexRange<'_>) -> Range<usize> {
         let entries = self.ids.keys();
         let start = self
@@ -202,7 +204,8 @@ pub(super) struct Walk<'a> {
     /// The rank to go on with when the leaf is used up.
     next: Option<usize>,
     leaf: &'a [Item],
-    /// Items of the leaf that are still to come: the last so many, or the first when going backwards.
+    /// Items of the leaf that are still to come: the last so many, or the first when going
+    /// backwards.
     left: usize,
     is_reverse: bool,
 }

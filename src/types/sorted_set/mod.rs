@@ -1,5 +1,5 @@
-//! Sorted sets: distinct members with scores, in the order of the scores, and of the bytes of members
-//! where scores are equal.
+//! Sorted sets: distinct members with scores, in the order of the scores, and of the bytes of
+//! members where scores are equal.
 //!
 //! | Encoding | Form | for |
 //! |---|---|---|
@@ -8,8 +8,8 @@
 //!
 //! The second is called as Redis calls its own. A set never goes back to the first.
 //!
-//! In reading order: `range` and `score` are words of the subject, `packed` is the small form; of the
-//! large one `indexed` is the whole, made of `entries`, [`crate::table`] and `tree`.
+//! In reading order: `range` and `score` are words of the subject, `packed` is the small form; of
+//! the large one `indexed` is the whole, made of `entries`, [`crate::table`] and `tree`.
 //!
 //! Invariants
 //! - No score is NaN.
@@ -104,8 +104,8 @@ impl SortedSet {
         }
     }
 
-    /// Takes a listpack of members and scores, as RESTORE has it. `None` if its elements do not come in
-    /// pairs of a member and a score, in the right order and without a member twice.
+    /// Takes a listpack of members and scores, as RESTORE has it. `None` if its elements do not
+    /// come in pairs of a member and a score, in the right order and without a member twice.
     ///
     /// O(n), and O(n log n) above the limits of `rules`.
     #[must_use]
@@ -189,7 +189,8 @@ impl SortedSet {
         }
     }
 
-    /// Gives a member this score, and adds it if it is not there. Returns the score it had. O(log n).
+    /// Gives a member this score, and adds it if it is not there. Returns the score it had. O(log
+    /// n).
     ///
     /// `score` must not be NaN.
     pub fn set(&mut self, member: &[u8], score: f64, rules: &Rules) -> Option<f64> {
@@ -261,8 +262,8 @@ impl SortedSet {
     /// Returns the ranks of the members in a range of bytes, which is for sets of equal scores.
     /// O(log n).
     ///
-    /// Where scores differ the answer means little; for a listpack it is then the one of Redis 7.0.15,
-    /// which depends on the end that the search begins at.
+    /// Where scores differ the answer means little; for a listpack it is then the one of Redis
+    /// 7.0.15, which depends on the end that the search begins at.
     #[must_use]
     pub fn lex_ranks(&self, range: &LexRange<'_>, from_high: bool) -> Range<usize> {
         match &self.form {
@@ -277,8 +278,8 @@ impl SortedSet {
         self.pairs(0..self.len(), false)
     }
 
-    /// Iterates over the members of these ranks, from the low end, or else from the high one. O(log n)
-    /// to begin with and for some forty members each.
+    /// Iterates over the members of these ranks, from the low end, or else from the high one. O(log
+    /// n) to begin with and for some forty members each.
     #[must_use]
     pub fn pairs(&self, ranks: Range<usize>, is_reverse: bool) -> Pairs<'_> {
         let from = if is_reverse {
@@ -296,8 +297,8 @@ impl SortedSet {
         }
     }
 
-    /// Shows members from `cursor` on until there were about `count`; see [`Table::scan`]. A small set
-    /// is shown whole.
+    /// Shows members from `cursor` on until there were about `count`; see [`Table::scan`]. A small
+    /// set is shown whole.
     pub fn scan(&self, cursor: u64, count: usize, each: &mut dyn FnMut(Element<'_>, f64)) -> u64 {
         match &self.form {
             Form::Packed(listpack) => {
@@ -308,7 +309,8 @@ impl SortedSet {
         }
     }
 
-    /// Returns a member, each with the same chance; `None` if there is none. O(1); O(n) in a listpack.
+    /// Returns a member, each with the same chance; `None` if there is none. O(1); O(n) in a
+    /// listpack.
     #[must_use]
     pub fn random(&self, random: &mut Random) -> Option<Pair<'_>> {
         match &self.form {
@@ -323,7 +325,8 @@ impl SortedSet {
         }
     }
 
-    /// Returns the bytes allocated; `round` turns a request into what the allocator takes for it. O(1).
+    /// Returns the bytes allocated; `round` turns a request into what the allocator takes for it.
+    /// O(1).
     #[must_use]
     pub fn allocated_bytes(&self, round: fn(usize) -> usize) -> usize {
         match &self.form {
@@ -332,8 +335,8 @@ impl SortedSet {
         }
     }
 
-    /// Frees about `elements` elements; returns whether there is more. The set is good for nothing else
-    /// afterwards.
+    /// Frees about `elements` elements; returns whether there is more. The set is good for nothing
+    /// else afterwards.
     pub fn free_step(&mut self, elements: usize) -> bool {
         match &mut self.form {
             Form::Packed(_) => false,

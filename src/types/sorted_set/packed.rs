@@ -119,8 +119,8 @@ pub(super) fn remove_range(listpack: &mut Listpack, ranks: &Range<usize>) {
     }
 }
 
-/// Returns the ranks of the members in a range, looking from the low end, or else from the high one.
-/// The answers differ only where scores do, and there they are those of Redis 7.0.15.
+/// Returns the ranks of the members in a range, looking from the low end, or else from the high
+/// one. The answers differ only where scores do, and there they are those of Redis 7.0.15.
 pub(super) fn lex_ranks(
     listpack: &Listpack,
     range: &LexRange<'_>,

@@ -159,8 +159,8 @@ impl Tree {
         self.root.renumber(target, id);
     }
 
-    /// Returns how many items come before the first of which `is_before` is false; it must not be true
-    /// again after it.
+    /// Returns how many items come before the first of which `is_before` is false; it must not be
+    /// true again after it.
     pub(super) fn count_before(&self, is_before: impl Fn(Item) -> bool) -> usize {
         let mut node = &self.root;
         let mut count = 0;
@@ -206,8 +206,8 @@ impl Tree {
         }
     }
 
-    /// Frees about `items` items from the high end. Returns whether there are more. The tree is good
-    /// for nothing else afterwards.
+    /// Frees about `items` items from the high end. Returns whether there are more. The tree is
+    /// good for nothing else afterwards.
     pub(super) fn free_step(&mut self, items: usize) -> bool {
         let mut freed = 0;
         while freed < items {
@@ -437,8 +437,8 @@ fn trim<T>(array: &mut Vec<T>, bytes: &mut usize) {
     }
 }
 
-/// Takes the upper part of an array that is too long: half of it, or only the last element if what was
-/// inserted came last, as members often come in the order of the set.
+/// Takes the upper part of an array that is too long: half of it, or only the last element if what
+/// was inserted came last, as members often come in the order of the set.
 fn split<T>(array: &mut Vec<T>, inserted: usize, bytes: &mut usize) -> Vec<T> {
     let middle = if inserted + 1 == array.len() {
         array.len() - 1

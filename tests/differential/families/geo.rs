@@ -11,23 +11,32 @@ pub(super) const FAMILY: Family = Family {
         (6, "GEOPOS <geokey> <city>*"),
         (
             12,
-            "GEOSEARCH <geokey> FROMMEMBER <city> BYRADIUS <length> <unit> [ASC|DESC] [COUNT <some> [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
+            "GEOSEARCH <geokey> FROMMEMBER <city> BYRADIUS <length> <unit> \
+[ASC|DESC] [COUNT <some> [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
         ),
         (
             12,
-            "GEOSEARCH <geokey> FROMLONLAT <longitude> <latitude> BYBOX <length> <length> <unit> [ASC|DESC] [COUNT <some> [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
+            "GEOSEARCH <geokey> FROMLONLAT <longitude> <latitude> BYBOX \
+<length> <length> <unit> [ASC|DESC] [COUNT <some> [ANY]] \
+[WITHCOORD] [WITHDIST] [WITHHASH]",
         ),
         (
             8,
-            "GEOSEARCHSTORE <geokey> <geokey> FROMMEMBER <city> BYBOX <length> <length> <unit> [ASC|DESC] [COUNT <some> [ANY]] [STOREDIST]",
+            "GEOSEARCHSTORE <geokey> <geokey> FROMMEMBER <city> BYBOX \
+<length> <length> <unit> [ASC|DESC] [COUNT <some> [ANY]] \
+[STOREDIST]",
         ),
         (
             8,
-            "(GEORADIUS|GEORADIUS_RO) <geokey> <longitude> <latitude> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <some> [ANY]] [ASC|DESC] [STORE <geokey>|STOREDIST <geokey>]",
+            "(GEORADIUS|GEORADIUS_RO) <geokey> <longitude> <latitude> \
+<length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <some> \
+[ANY]] [ASC|DESC] [STORE <geokey>|STOREDIST <geokey>]",
         ),
         (
             8,
-            "(GEORADIUSBYMEMBER|GEORADIUSBYMEMBER_RO) <geokey> <city> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <some> [ANY]] [ASC|DESC] [STORE <geokey>|STOREDIST <geokey>]",
+            "(GEORADIUSBYMEMBER|GEORADIUSBYMEMBER_RO) <geokey> <city> \
+<length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <some> \
+[ANY]] [ASC|DESC] [STORE <geokey>|STOREDIST <geokey>]",
         ),
         (4, "ZRANGE <geokey> 0 -1 WITHSCORES"),
         (4, "ZADD <geokey> <place> <city>"),

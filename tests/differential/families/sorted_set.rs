@@ -22,7 +22,8 @@ pub(super) const FAMILY: Family = Family {
         (5, "ZREVRANGE <key> <rank> <rank> [WITHSCORES]"),
         (
             8,
-            "(ZRANGEBYSCORE|ZREVRANGEBYSCORE) <key> <bound> <bound> [WITHSCORES] [LIMIT <rank> <rank>]",
+            "(ZRANGEBYSCORE|ZREVRANGEBYSCORE) <key> <bound> <bound> \
+[WITHSCORES] [LIMIT <rank> <rank>]",
         ),
         (6, "ZRANGESTORE <key> <key> <rank> <rank> [REV]"),
         (
@@ -52,7 +53,8 @@ pub(super) const FAMILY: Family = Family {
         (4, "ZSCAN <key> 0 [MATCH <pattern>] [COUNT <count>]"),
         (
             8,
-            "(ZUNION|ZINTER) 2 <key> <key> [WEIGHTS <score> <score>] [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]",
+            "(ZUNION|ZINTER) 2 <key> <key> [WEIGHTS <score> <score>] \
+[AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]",
         ),
         (4, "(ZUNION|ZINTER) 1 <key> [WEIGHTS <score>] [WITHSCORES]"),
         (4, "(ZUNION|ZINTER|ZDIFF) 3 <key> <key> <key> [WITHSCORES]"),
@@ -60,7 +62,8 @@ pub(super) const FAMILY: Family = Family {
         (4, "ZINTERCARD 2 <key> <key> [LIMIT <rank>]"),
         (
             8,
-            "(ZUNIONSTORE|ZINTERSTORE) <key> 2 <key> <key> [WEIGHTS <score> <score>] [AGGREGATE (SUM|MIN|MAX)]",
+            "(ZUNIONSTORE|ZINTERSTORE) <key> 2 <key> <key> [WEIGHTS <score> \
+<score>] [AGGREGATE (SUM|MIN|MAX)]",
         ),
         (
             6,
@@ -117,7 +120,8 @@ pub(super) const FAMILY: Family = Family {
                 "e",
                 "f",
                 "a-member-of-many-bytes",
-                "a member that is longer than the sixty-four bytes which a listpack takes by default",
+                "a member that is longer than the sixty-four bytes which a \
+listpack takes by default",
                 "\u{1}",
                 "9223372036854775808",
                 "g",
