@@ -62,6 +62,8 @@ enum CenterFrom {
 pub(crate) struct Query<'a> {
     /// Where the result is stored, if it is.
     pub(crate) target: Option<&'a [u8]>,
+    /// STORE or STOREDIST came again with another key.
+    has_two_targets: bool,
     stores_distance: bool,
     /// How the center was given.
     center_from: Option<CenterFrom>,
@@ -97,6 +99,7 @@ impl<'a> Query<'a> {
     ) -> Result<Self, CommandError> {
         let mut query = Self {
             target: (form == Form::SearchStore).then(|| args.word(1)),
+            has_two_targets: false,
             stores_distance: false,
             center_from: None,
             center: Place {
@@ -205,10 +208,7 @@ impl<'a> Query<'a> {
             used = 2;
         } else if form.can_store() && (is("STORE") || is("STOREDIST")) && left >= 1 {
             let target = args.word(index + 1);
-            // Of several keys, the one that the request was routed by would not always be the last.
-            if self.target.is_some_and(|other| other != target) {
-                return Err(CommandError::Syntax);
-            }
+            self.has_two_targets |= self.target.is_some_and(|other| other != target);
             self.target = Some(target);
             self.stores_distance = is("STOREDIST");
             used = 2;
@@ -276,6 +276,10 @@ WITHHASH and WITHCOORD options"
             return Err(CommandError::Text(
                 "ERR the ANY argument requires COUNT argument",
             ));
+        }
+        if self.has_two_targets {
+            // The request was routed by one of them, which need not be the last.
+            return Err(CommandError::Syntax);
         }
         if self.count > 0 && self.order.is_none() && !self.takes_any {
             self.order = Some(Order::Nearest);

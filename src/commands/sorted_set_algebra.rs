@@ -314,15 +314,15 @@ fn compute(
     context: &Context<'_>,
     request: &Request,
     operation: Operation,
+    rules: &Rules,
 ) -> Result<SortedSet, CommandError> {
-    let rules = rules(context);
     let sources = by_size(context, request)?;
     Ok(match operation {
-        Operation::Union => union(&sources, request.aggregate, &rules),
+        Operation::Union => union(&sources, request.aggregate, rules),
         Operation::Intersection => {
             let mut result = SortedSet::new();
             intersect(&sources, request.aggregate, &mut |member, score| {
-                result.set(member, score, &rules);
+                result.set(member, score, rules);
                 true
             });
             result
@@ -330,7 +330,7 @@ fn compute(
         Operation::Difference => {
             let sources = request.sources.iter();
             let sources = sources.map(|it| Members::of(context, it.loan).map(|of| (of, 1.0)));
-            difference(&sources.collect::<Result<Vec<_>, _>>()?, &rules)
+            difference(&sources.collect::<Result<Vec<_>, _>>()?, rules)
         }
     })
 }
@@ -342,7 +342,12 @@ fn show(
     no_keys: &'static str,
 ) -> Result<(), CommandError> {
     let request = Request::parse(context, args, 1, operation, no_keys)?;
-    let result = compute(context, &request, operation)?;
+    // A listpack would lose the sign of zeros.
+    let rules = Rules {
+        listpack_entries: 0,
+        ..rules(context)
+    };
+    let result = compute(context, &request, operation, &rules)?;
     write_pairs(&mut context.reply, result.iter(), request.with_scores);
     Ok(())
 }
@@ -355,7 +360,7 @@ fn store(
     event: &'static str,
 ) -> Result<(), CommandError> {
     let request = Request::parse(context, args, 2, operation, no_keys)?;
-    let result = compute(context, &request, operation)?;
+    let result = compute(context, &request, operation, &rules(context))?;
     let len = result.len();
     store_result(context, args.word(1), result, event);
     context.reply.integer(base::cast::i64_from(len));

@@ -30,13 +30,13 @@ pub(super) const FAMILY: Family = Family {
             8,
             "(GEORADIUS|GEORADIUS_RO) <geokey> <longitude> <latitude> \
 <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <some> \
-[ANY]] [ASC|DESC] [STORE <geokey>|STOREDIST <geokey>]",
+[ANY]] [ASC|DESC] [STORE {a}places|STOREDIST {a}places]",
         ),
         (
             8,
             "(GEORADIUSBYMEMBER|GEORADIUSBYMEMBER_RO) <geokey> <city> \
 <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <some> \
-[ANY]] [ASC|DESC] [STORE <geokey>|STOREDIST <geokey>]",
+[ANY]] [ASC|DESC] [STORE {a}places|STOREDIST {a}places]",
         ),
         (4, "ZRANGE <geokey> 0 -1 WITHSCORES"),
         (4, "ZADD <geokey> <place> <city>"),
