@@ -18,7 +18,11 @@ import socket
 import sys
 
 # Where the servers differ on purpose: (full name of the command, field or "*") and the reason.
-DELIBERATE = {}
+DELIBERATE = {
+    (name, field): "WITHSCORE, as in Redis 7.2"
+    for name in ("zrank", "zrevrank")
+    for field in ("arity", "docs fields", "history", "arguments", "number of arguments")
+}
 
 # Requests for GETKEYS and GETKEYSANDFLAGS. Those of commands that the second server lacks are left
 # out, but for "nosuch".

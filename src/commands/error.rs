@@ -49,6 +49,10 @@ pub enum CommandError {
     NoGroup(NoGroupForm, usize, usize),
     /// The word at this index should be an option of XCLAIM.
     UnknownClaimOption(usize),
+    /// The words at this index and after it are a longitude and a latitude, and not on the map.
+    NotOnMap(usize),
+    /// One of these options is needed, and no more.
+    ExactlyOne(&'static str),
     /// A text of one command; begins with its error code (`ERR ...`).
     Text(&'static str),
 }
@@ -89,6 +93,22 @@ impl CommandError {
             Self::UnknownArgument(index) => {
                 let word = shown(args.get(index).unwrap_or_default());
                 return Cow::Owned(format!("ERR unknown argument: {word}"));
+            }
+            Self::NotOnMap(index) => {
+                let degrees = |index: usize| {
+                    let word = args.get(index).unwrap_or_default();
+                    base::number::parse_f64(word).unwrap_or_default()
+                };
+                let (longitude, latitude) = (degrees(index), degrees(index + 1));
+                return Cow::Owned(format!(
+                    "ERR invalid longitude,latitude pair {longitude:.6},{latitude:.6}"
+                ));
+            }
+            Self::ExactlyOne(options) => {
+                let command = shown(args.get(0).unwrap_or_default());
+                return Cow::Owned(format!(
+                    "ERR exactly one of {options} can be specified for {command}"
+                ));
             }
             Self::NotInt32 => {
                 "ERR value is out of range, value must between -2147483648 and 2147483647"

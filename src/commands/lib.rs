@@ -18,6 +18,9 @@ pub mod bitfield;
 pub mod bitmap;
 pub mod cursor;
 pub mod error;
+pub mod geo;
+pub mod geo_radius;
+pub mod geo_search;
 pub mod hash;
 pub mod hash_expire;
 pub mod hash_scan;
@@ -42,6 +45,9 @@ pub mod set;
 pub mod set_algebra;
 pub mod set_random;
 pub mod sorted_set;
+pub mod sorted_set_algebra;
+pub mod sorted_set_pop;
+pub mod sorted_set_range;
 pub mod spec;
 pub mod stream;
 pub mod stream_group;
@@ -54,6 +60,8 @@ pub mod string_number;
 pub mod string_range;
 
 mod counted;
+mod geo_query;
+mod sorted_set_words;
 mod stream_words;
 mod words;
 
@@ -88,6 +96,12 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     hash_expire::COMMANDS,
     hash_volatile::COMMANDS,
     sorted_set::COMMANDS,
+    sorted_set_range::COMMANDS,
+    sorted_set_pop::COMMANDS,
+    sorted_set_algebra::COMMANDS,
+    geo::COMMANDS,
+    geo_search::COMMANDS,
+    geo_radius::COMMANDS,
     stream::COMMANDS,
     stream_read::COMMANDS,
     stream_group::COMMANDS,

@@ -451,3 +451,38 @@ fn searching_lists_replies_as_redis_does() {
 fn moving_between_lists_replies_as_redis_does() {
     replay("list_move.resp");
 }
+
+#[test]
+fn members_of_sorted_sets_reply_as_redis_does() {
+    replay("sorted_set.resp");
+}
+
+#[test]
+fn ranges_of_sorted_sets_reply_as_redis_does() {
+    replay("sorted_set_range.resp");
+}
+
+#[test]
+fn taking_from_sorted_sets_replies_as_redis_does() {
+    replay("sorted_set_pop.resp");
+}
+
+#[test]
+fn several_sorted_sets_reply_as_redis_does() {
+    replay("sorted_set_algebra.resp");
+}
+
+#[test]
+fn places_reply_as_redis_does() {
+    replay("geo.resp");
+}
+
+#[test]
+fn searches_for_places_reply_as_redis_does() {
+    replay("geo_search.resp");
+}
+
+#[test]
+fn newer_options_of_sorted_sets_reply_as_documented() {
+    replay("sorted_set_newer.resp");
+}

@@ -26,6 +26,9 @@ const SET_TYPE: u32 = 2;
 /// The number Redis gives to the type of streams.
 const STREAM_TYPE: u32 = 6;
 
+/// The number of sorted sets.
+const SORTED_SET_TYPE: u32 = 3;
+
 /// The number of hashes.
 const HASH_TYPE: u32 = 4;
 
@@ -81,7 +84,8 @@ fn mix_value(digest: &mut Digest, entry: EntryRef<'_>) {
             }
             types::Value::Hash(hash) => mix_hash(digest, hash),
             types::Value::Stream(stream) => mix_stream(digest, stream),
-            types::Value::SortedSet(_) | types::Value::Lent(_) => {}
+            types::Value::SortedSet(set) => mix_sorted_set(digest, set),
+            types::Value::Lent(_) => {}
         },
     }
     if entry.expire_at().is_some() {
@@ -115,6 +119,20 @@ fn mix_stream(digest: &mut Digest, stream: &Stream) {
             field.with_bytes(|bytes| mix(digest, bytes));
             value.with_bytes(|bytes| mix(digest, bytes));
         }
+    }
+}
+
+/// Joins the members with their scores in any order.
+fn mix_sorted_set(digest: &mut Digest, set: &types::sorted_set::SortedSet) {
+    mix(digest, &SORTED_SET_TYPE.to_be_bytes());
+    let mut text = Vec::new();
+    for (member, score) in set.iter() {
+        let mut element = Digest::default();
+        member.with_bytes(|bytes| mix(&mut element, bytes));
+        text.clear();
+        base::number::write_f64(&mut text, score);
+        mix(&mut element, &text);
+        join(digest, &hash(&element));
     }
 }
 

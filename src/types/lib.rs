@@ -15,6 +15,7 @@
 pub mod bitfield;
 pub mod bitmap;
 pub mod block_map;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod intset;

@@ -72,6 +72,8 @@ pub(super) fn rule_for(words: &[Vec<u8>]) -> Rule {
         ("SRANDMEMBER" | "SSCAN" | "HSCAN" | "HRANDFIELD", _) => Rule::Shape,
         ("CONFIG", "GET") | ("HGETALL", _) => Rule::UnorderedPairs,
         ("RANDOMKEY" | "SCAN" | "TIME", _) | ("CLIENT", "ID") => Rule::Shape,
+        ("ZRANK" | "ZREVRANK", _) if words.len() > 3 => Rule::Newer,
+        ("ZRANDMEMBER" | "ZSCAN", _) => Rule::Shape,
         ("HELLO", _) => Rule::Hello,
         ("CLIENT", "LIST" | "INFO") => Rule::Clients,
         ("DEBUG", "OBJECT") => Rule::DebugObject,

@@ -66,6 +66,29 @@ pub trait Element {
     fn heap_bytes(&self) -> usize;
 }
 
+/// Knows the keys of elements that do not hold them themselves, such as numbers of places in an array.
+pub trait Keys<T> {
+    /// Returns the bytes by which the element is found. They never change while it is in a table.
+    fn key<'a>(&'a self, element: &'a T) -> &'a [u8];
+
+    /// Returns the bytes that the table counts for the element beside the element itself. O(1).
+    fn heap_bytes(&self, element: &T) -> usize;
+}
+
+/// The keys of elements that hold them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OwnKeys;
+
+impl<T: Element> Keys<T> for OwnKeys {
+    fn key<'a>(&'a self, element: &'a T) -> &'a [u8] {
+        element.key()
+    }
+
+    fn heap_bytes(&self, element: &T) -> usize {
+        element.heap_bytes()
+    }
+}
+
 impl Element for Box<[u8]> {
     fn key(&self) -> &[u8] {
         self
@@ -81,8 +104,9 @@ impl Element for Box<[u8]> {
     clippy::vec_box,
     reason = "when the list of regions grows, it moves words instead of regions"
 )]
-pub struct Table<T> {
+pub struct Table<T, K = OwnKeys> {
     hasher: KeyHasher,
+    keys: K,
     /// Numbers of regions; empty, or a power of two of them.
     root: Vec<u32>,
     regions: Vec<Box<Region<T>>>,
@@ -101,8 +125,17 @@ impl<T: Element> Table<T> {
     /// Creates an empty table. It has no memory until the first insertion.
     #[must_use]
     pub const fn new(hasher: KeyHasher) -> Self {
+        Self::with_keys(hasher, OwnKeys)
+    }
+}
+
+impl<T, K: Keys<T>> Table<T, K> {
+    /// Creates an empty table of elements whose keys `keys` knows.
+    #[must_use]
+    pub const fn with_keys(hasher: KeyHasher, keys: K) -> Self {
         Self {
             hasher,
+            keys,
             root: Vec::new(),
             regions: Vec::new(),
             remains: Vec::new(),
@@ -111,6 +144,17 @@ impl<T: Element> Table<T> {
             element_bytes: 0,
             segment_len_max: TAGS,
         }
+    }
+
+    /// Returns what knows the keys.
+    #[must_use]
+    pub const fn keys(&self) -> &K {
+        &self.keys
+    }
+
+    /// Returns what knows the keys, for change. Those of elements in the table must stay.
+    pub const fn keys_mut(&mut self) -> &mut K {
+        &mut self.keys
     }
 
     /// Returns the number of elements.
@@ -141,7 +185,8 @@ impl<T: Element> Table<T> {
     pub fn get(&self, key: &[u8]) -> Option<&T> {
         let hash = self.hasher.hash(key);
         let segment = self.region_of(hash)?.segment_for(hash);
-        let position = segment.position(tag_of(hash), key)?;
+        let is_it = |element: &T| self.keys.key(element) == key;
+        let position = segment.position(tag_of(hash), is_it)?;
         segment.elements().get(position)
     }
 
@@ -157,23 +202,38 @@ impl<T: Element> Table<T> {
         let found = self.find(self.hasher.hash(key), key)?;
         let region = self.regions.get_mut(found.region)?;
         let element = region.element_mut(found.segment, found.position);
-        let before = element.heap_bytes();
+        let before = self.keys.heap_bytes(element);
         let result = change(element);
-        debug_assert!(element.key() == key, "a change keeps the key");
-        self.element_bytes = self.element_bytes + element.heap_bytes() - before;
+        debug_assert!(self.keys.key(element) == key, "a change keeps the key");
+        self.element_bytes = self.element_bytes + self.keys.heap_bytes(element) - before;
         Some(result)
+    }
+
+    /// Puts `new` in the place of `old`, an equal of which has to be in the table. The key of `old` is
+    /// that which `new` is about to have, and the bytes counted for both must be equal. Returns
+    /// whether `old` was there.
+    pub fn rename(&mut self, old: &T, new: T) -> bool
+    where
+        T: PartialEq,
+    {
+        let hash = self.hasher.hash(self.keys.key(old));
+        let Some(found) = self.find_by(hash, |element| element == old) else {
+            return false;
+        };
+        *self.regions[found.region].element_mut(found.segment, found.position) = new;
+        true
     }
 
     /// Inserts `element`. Returns the one with the same key that was there before, which leaves.
     ///
     /// Cost: mostly O(1); see the head of the module for the most it moves.
     pub fn insert(&mut self, element: T) -> Option<T> {
-        let hash = self.hasher.hash(element.key());
-        self.element_bytes += element.heap_bytes();
-        if let Some(found) = self.find(hash, element.key()) {
+        let hash = self.hasher.hash(self.keys.key(&element));
+        self.element_bytes += self.keys.heap_bytes(&element);
+        if let Some(found) = self.find(hash, self.keys.key(&element)) {
             let place = self.regions[found.region].element_mut(found.segment, found.position);
             let old = mem::replace(place, element);
-            self.element_bytes -= old.heap_bytes();
+            self.element_bytes -= self.keys.heap_bytes(&old);
             return Some(old);
         }
         if self.regions.is_empty() {
@@ -202,9 +262,24 @@ impl<T: Element> Table<T> {
     pub fn remove(&mut self, key: &[u8]) -> Option<T> {
         let hash = self.hasher.hash(key);
         let found = self.find(hash, key)?;
-        let hasher = self.hasher.clone();
-        let (element, merged) = self.change_region(found.region, |region| {
-            let tag = |key: &[u8]| tag_of(hasher.hash(key));
+        Some(self.remove_found(hash, found))
+    }
+
+    /// Takes out the element that is equal to this one, which costs no comparison of keys.
+    ///
+    /// Cost: as [`Table::insert`].
+    pub fn take(&mut self, element: &T) -> Option<T>
+    where
+        T: PartialEq,
+    {
+        let hash = self.hasher.hash(self.keys.key(element));
+        let found = self.find_by(hash, |other| other == element)?;
+        Some(self.remove_found(hash, found))
+    }
+
+    fn remove_found(&mut self, hash: u64, found: Found) -> T {
+        let (element, merged) = self.change_region_with(found.region, |region, hasher, keys| {
+            let tag = |element: &T| tag_of(hasher.hash(keys.key(element)));
             let (element, is_sparse) = region.change(found.segment, |segment| {
                 let element = segment.remove(found.position, tag);
                 (element, segment.is_sparse())
@@ -212,9 +287,9 @@ impl<T: Element> Table<T> {
             (element, is_sparse && region.merge_segments(hash))
         });
         self.len -= 1;
-        self.element_bytes -= element.heap_bytes();
+        self.element_bytes -= self.keys.heap_bytes(&element);
         while merged && self.merge_region(hash) {}
-        Some(element)
+        element
     }
 
     /// Returns all elements, in no order that means anything.
@@ -248,7 +323,7 @@ impl<T: Element> Table<T> {
             let segment = region.segment_for(start);
             let (lowest, end) = segment.range_around(start);
             for element in segment.elements() {
-                if lowest == start || self.hasher.hash(element.key()) >= start {
+                if lowest == start || self.hasher.hash(self.keys.key(element)) >= start {
                     each(element);
                     shown += 1;
                 }
@@ -319,7 +394,8 @@ impl<T: Element> Table<T> {
                 continue;
             };
             self.region_bytes -= before - region.bytes();
-            let owned: usize = segment.elements().iter().map(Element::heap_bytes).sum();
+            let elements = segment.elements().iter();
+            let owned: usize = elements.map(|it| self.keys.heap_bytes(it)).sum();
             self.element_bytes -= owned;
             freed += segment.elements().len().max(1);
         }
@@ -345,9 +421,13 @@ impl<T: Element> Table<T> {
     }
 
     fn find(&self, hash: u64, key: &[u8]) -> Option<Found> {
+        self.find_by(hash, |element| self.keys.key(element) == key)
+    }
+
+    fn find_by(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<Found> {
         let region = self.region_of(hash)?;
         let segment = region.segment_of(hash);
-        let position = region.segments()[segment].position(tag_of(hash), key)?;
+        let position = region.segments()[segment].position(tag_of(hash), is_it)?;
         Some(Found {
             region: self.region_index(hash),
             segment,
@@ -362,9 +442,18 @@ impl<T: Element> Table<T> {
 
     /// Changes a region and counts its bytes again.
     fn change_region<R>(&mut self, index: usize, change: impl FnOnce(&mut Region<T>) -> R) -> R {
+        self.change_region_with(index, |region, _, _| change(region))
+    }
+
+    /// As [`Table::change_region`], with what it takes to hash elements.
+    fn change_region_with<R>(
+        &mut self,
+        index: usize,
+        change: impl FnOnce(&mut Region<T>, &KeyHasher, &K) -> R,
+    ) -> R {
         let region = &mut self.regions[index];
         let before = region.bytes();
-        let result = change(region);
+        let result = change(region, &self.hasher, &self.keys);
         self.region_bytes = self.region_bytes + region.bytes() - before;
         result
     }
@@ -373,9 +462,8 @@ impl<T: Element> Table<T> {
     /// `false` if nothing can be split.
     fn split(&mut self, hash: u64) -> bool {
         let index = self.region_index(hash);
-        let hasher = self.hasher.clone();
-        if self.change_region(index, |region| {
-            region.split_segment(hash, |key| hasher.hash(key))
+        if self.change_region_with(index, |region, hasher, keys| {
+            region.split_segment(hash, |element| hasher.hash(keys.key(element)))
         }) {
             return true;
         }
@@ -445,7 +533,7 @@ struct Found {
     position: usize,
 }
 
-impl<T: Element + Clone> Clone for Table<T> {
+impl<T: Clone, K: Keys<T> + Clone> Clone for Table<T, K> {
     /// Copies the elements. O(len); remains that [`Table::free_step`] left are not copied.
     fn clone(&self) -> Self {
         let mut regions = self.regions.clone();
@@ -455,32 +543,33 @@ impl<T: Element + Clone> Clone for Table<T> {
         }
         Self {
             hasher: self.hasher.clone(),
+            keys: self.keys.clone(),
             root: self.root.clone(),
             remains: Vec::new(),
             len: self.len,
             region_bytes: regions.iter().map(|region| region.bytes()).sum(),
-            element_bytes: self.iter().map(Element::heap_bytes).sum(),
+            element_bytes: self.iter().map(|it| self.keys.heap_bytes(it)).sum(),
             segment_len_max: self.segment_len_max,
             regions,
         }
     }
 }
 
-impl<T: Element + fmt::Debug> fmt::Debug for Table<T> {
+impl<T: fmt::Debug, K: Keys<T>> fmt::Debug for Table<T, K> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_set().entries(self.iter()).finish()
     }
 }
 
-impl<T: Element + PartialEq> PartialEq for Table<T> {
+impl<T: PartialEq, K: Keys<T>> PartialEq for Table<T, K> {
     /// Compares as sets: neither order nor seed matter.
     fn eq(&self, other: &Self) -> bool {
         let mut elements = self.iter();
-        self.len == other.len && elements.all(|it| other.get(it.key()) == Some(it))
+        self.len == other.len && elements.all(|it| other.get(self.keys.key(it)) == Some(it))
     }
 }
 
-impl<T: Element + Eq> Eq for Table<T> {}
+impl<T: Eq, K: Keys<T>> Eq for Table<T, K> {}
 
 /// Returns the byte of a hash that segments keep. Its highest bits choose the segment.
 fn tag_of(hash: u64) -> u8 {

@@ -8,8 +8,8 @@
 //!
 //! Not here: the search inside a segment (`segment`), which region a hash belongs to (`super`).
 
+use super::leading;
 use super::segment::Segment;
-use super::{Element, leading};
 use crate::memory::allocated_bytes;
 
 /// Most bits that a directory is indexed by.
@@ -32,7 +32,7 @@ pub(super) struct Region<T> {
     bytes: usize,
 }
 
-impl<T: Element> Region<T> {
+impl<T> Region<T> {
     /// Creates the only region of a table, with one segment.
     pub(super) fn new() -> Box<Self> {
         Box::new(Self::with(0, 0, vec![0], vec![Segment::new(0)]))
@@ -113,7 +113,7 @@ impl<T: Element> Region<T> {
     /// have to be longer than it may be.
     ///
     /// Cost: its elements, of which the keys are hashed; at times an array of at most 64 KiB.
-    pub(super) fn split_segment(&mut self, hash: u64, hash_of: impl Fn(&[u8]) -> u64) -> bool {
+    pub(super) fn split_segment(&mut self, hash: u64, hash_of: impl Fn(&T) -> u64) -> bool {
         let index = self.segment_of(hash);
         let depth = self.segments[index].depth();
         if depth == self.depth + self.bits {

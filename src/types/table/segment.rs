@@ -19,7 +19,6 @@ use std::mem;
 
 use base::cast;
 
-use super::Element;
 use crate::memory::allocated_bytes;
 
 /// Elements with a tag; more are kept only where division does not help.
@@ -42,7 +41,7 @@ pub(super) struct Segment<T> {
     elements: Vec<T>,
 }
 
-impl<T: Element> Segment<T> {
+impl<T> Segment<T> {
     /// Creates one without elements and without memory for them.
     pub(super) fn new(depth: u32) -> Self {
         let mut segment = Self {
@@ -101,13 +100,13 @@ impl<T: Element> Segment<T> {
         self.elements.len() + other.elements.len() <= MERGED_MAX
     }
 
-    /// Returns the place of the element with this key.
+    /// Returns the place of the element that `is_it` says it is; `tag` is that of its hash.
     #[inline]
-    pub(super) fn position(&self, tag: u8, key: &[u8]) -> Option<usize> {
+    pub(super) fn position(&self, tag: u8, is_it: impl Fn(&T) -> bool) -> Option<usize> {
         const ONES: u64 = 0x0101_0101_0101_0101;
         let pattern = ONES * u64::from(tag);
         let len = self.elements.len();
-        let is_key = |index: &usize| self.elements.get(*index).is_some_and(|it| it.key() == key);
+        let is_at = |index: &usize| self.elements.get(*index).is_some_and(&is_it);
         let (words, _) = self.tags.as_chunks::<8>();
         for (word, first) in words.iter().zip((0..len).step_by(8)) {
             // Marks the bytes that are zero, and perhaps some above such a one: the key decides.
@@ -115,13 +114,13 @@ impl<T: Element> Segment<T> {
             let mut marks = differences.wrapping_sub(ONES) & !differences & (ONES << 7);
             while marks != 0 {
                 let index = first + cast::usize_from_u32(marks.trailing_zeros() / 8);
-                if is_key(&index) {
+                if is_at(&index) {
                     return Some(index);
                 }
                 marks &= marks - 1;
             }
         }
-        (TAGS..len).find(is_key)
+        (TAGS..len).find(is_at)
     }
 
     /// Adds an element whose key is not there.
@@ -136,15 +135,15 @@ impl<T: Element> Segment<T> {
         self.elements.push(element);
     }
 
-    /// Takes an element out; the last one comes into its place. `tag_of` hashes a key: only for an
-    /// element that had no tag.
-    pub(super) fn remove(&mut self, index: usize, tag_of: impl FnOnce(&[u8]) -> u8) -> T {
+    /// Takes an element out; the last one comes into its place. `tag_of` gives the tag of an
+    /// element that had none.
+    pub(super) fn remove(&mut self, index: usize, tag_of: impl FnOnce(&T) -> u8) -> T {
         let last = self.elements.len() - 1;
         if index < TAGS {
             self.tags[index] = if last < TAGS {
                 self.tags[last]
             } else {
-                tag_of(self.elements[last].key())
+                tag_of(&self.elements[last])
             };
         }
         let removed = self.elements.swap_remove(index);
@@ -158,10 +157,10 @@ impl<T: Element> Segment<T> {
     }
 
     /// Moves the elements whose next bit of the hash is 1 to a new segment, and returns it.
-    pub(super) fn split(&mut self, hash_of: impl Fn(&[u8]) -> u64) -> Self {
+    pub(super) fn split(&mut self, hash_of: impl Fn(&T) -> u64) -> Self {
         let depth = self.depth() + 1;
         let elements = mem::take(&mut self.elements);
-        let hashes: Vec<u64> = elements.iter().map(|it| hash_of(it.key())).collect();
+        let hashes: Vec<u64> = elements.iter().map(hash_of).collect();
         let is_high = |hash: u64| (hash >> (u64::BITS - depth)) & 1 == 1;
         let high_count = hashes.iter().filter(|&&hash| is_high(hash)).count();
         let (mut low, mut high) = (Self::new(depth), Self::new(depth));

@@ -86,7 +86,7 @@ fn check<T: Element>(table: &Table<T>) {
                 let hash = table.hasher.hash(element.key());
                 assert_eq!(table.region_index(hash), index);
                 assert_eq!(region.segment_of(hash), number);
-                let found = segment.position(tag_of(hash), element.key());
+                let found = segment.position(tag_of(hash), |it| it.key() == element.key());
                 assert_eq!(found, Some(position));
                 owned += element.heap_bytes();
             }
