@@ -30,7 +30,7 @@ pub enum Step {
         /// The reply.
         reply: Vec<u8>,
     },
-    /// The end of [`WatchKeys`]; the client is told `OK`.
+    /// The end of [`crate::program::WatchKeys`]; the client is told `OK`.
     Watching {
         /// The keys and the versions they have.
         watched: Vec<Watched>,
