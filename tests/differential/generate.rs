@@ -427,6 +427,7 @@ impl Generator {
         if steps.iter().any(|step| stores_dead_key(&step.words)) {
             steps.retain(|step| !counts_dead_keys(&step.words));
         }
+        steps.retain(|step| !is_newer_form(&step.words));
         Sequence { steps }
     }
 }
@@ -551,6 +552,13 @@ fn stores_dead_key(words: &[Vec<u8>]) -> bool {
         && words
             .iter()
             .any(|word| word.eq_ignore_ascii_case(b"EXAT") || word.eq_ignore_ascii_case(b"PXAT"))
+}
+
+/// Returns whether the reference takes a request for one of too many words, with all that follows in a
+/// transaction, as it lacks options of later versions.
+fn is_newer_form(words: &[Vec<u8>]) -> bool {
+    let is_rank = |name: &[u8]| words[0].eq_ignore_ascii_case(name);
+    words.len() > 3 && (is_rank(b"ZRANK") || is_rank(b"ZREVRANK"))
 }
 
 /// Returns whether a reply depends on which dead keys have been removed by now.
