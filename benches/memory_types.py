@@ -112,7 +112,10 @@ def memory(port):
 def measure(name, argv, port, requests, number):
     server = Server(name, argv, None, port)
     try:
-        time.sleep(0.3)
+        # Buffers that grow with the first requests belong to no element.
+        fill(port, (["SET", "warm:%d" % n, "x" * 100] for n in range(20000)))
+        subprocess.run(["redis-cli", "-p", str(port), "FLUSHALL"], capture_output=True, check=True)
+        time.sleep(1)
         used, resident = memory(port)
         fill(port, requests)
         time.sleep(1)
