@@ -1,4 +1,4 @@
-//! SORT and SORT_RO: the elements of a list, set or sorted set in another order, or what keys named
+//! `SORT` and `SORT_RO`: the elements of a list, set or sorted set in another order, or what keys named
 //! after them hold.
 //!
 //! A request is done in steps, which the handlers here take one after the other on one shard, and the

@@ -15,7 +15,7 @@ use crate::words;
 pub struct Options {
     /// How elements are put into order.
     pub order: Order,
-    /// The pattern of the weights; the words of `BY` otherwise decide nothing but the order.
+    /// The pattern of the weights; none also where BY only says that the order is kept.
     pub by: Option<usize>,
     /// What is shown of each element; the element itself if there is none.
     pub get: Vec<usize>,
@@ -52,8 +52,8 @@ pub enum Sorting {
 }
 
 impl Options {
-    /// Reads a request; `may_store` is true for SORT and false for SORT_RO. Options may come again: the
-    /// last one counts, but every GET, and one BY without `*` is enough to keep the order.
+    /// Reads a request; `may_store` is false for `SORT_RO`. Options may come again: the last one counts,
+    /// but every GET, and one BY without `*` is enough to keep the order.
     ///
     /// # Errors
     ///
@@ -204,17 +204,13 @@ pub(super) fn store_word(args: Args<'_>) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn key(word: &'static [u8]) -> Option<(Box<[u8]>, Option<&'static [u8]>)> {
-        match Pattern::of(word) {
-            Pattern::Key(pattern) => Some((pattern.key(b"<e>"), pattern.field)),
-            Pattern::Element | Pattern::Nothing => None,
-        }
-    }
-
     #[track_caller]
-    fn check(word: &'static [u8], expected: &[u8], field: Option<&[u8]>) {
-        let (key, found) = key(word).expect("a key");
-        assert_eq!((&*key, found), (expected, field));
+    fn check(word: &[u8], expected: &[u8], field: Option<&[u8]>) {
+        let Pattern::Key(pattern) = Pattern::of(word) else {
+            unreachable!("a pattern of keys");
+        };
+        assert_eq!(*pattern.key(b"<e>"), *expected);
+        assert_eq!(pattern.field, field);
     }
 
     #[test]

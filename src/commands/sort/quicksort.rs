@@ -1,9 +1,9 @@
-//! The quicksort of Bentley and McIlroy, of which only a part of the result is wanted.
+//! A quicksort of which only a part of the result is wanted.
 //!
 //! It is not stable, and its steps can be seen in the order of equal elements; so they are those of the
 //! paper: the median of three, or of three medians of three, as the pivot; equal elements gathered at
-//! both ends, then swapped into the middle; insertion below seven elements. Source: J. L. Bentley,
-//! M. D. McIlroy, "Engineering a Sort Function", 1993.
+//! both ends, then swapped into the middle; insertion below seven elements. Source: Bentley and
+//! `McIlroy`, "Engineering a Sort Function", 1993.
 //!
 //! Invariant: input that is made to be bad costs no more than O(n log n) comparisons: beyond a depth
 //! that others do not reach, a stable sort takes over.
