@@ -20,7 +20,8 @@ use shard::loan::Loan;
 use shard::locks::{Claim, LockTable, Mode, Scheduled};
 
 use crate::message::{
-    Envelope, LateReply, Message, Operation, Origin, Outcome, OwnedRequest, Request, Watched,
+    Envelope, LateReply, Message, Operation, Origin, Outcome, OwnedRequest, Request, SortStep,
+    Watched,
 };
 
 /// No claims are kept and every hop runs at once: a build that is wrong on purpose, so that the
@@ -478,7 +479,16 @@ impl Host {
             Operation::Watch { db, key } => {
                 Outcome::Integer(self.shard.watch(db, &key).cast_signed())
             }
-            Operation::Elements {
+            Operation::Sort(step) => self.run_sort_step(step),
+            Operation::CheckWatches(watched) => {
+                Outcome::Integer(i64::from(self.check_watches(&watched)))
+            }
+        }
+    }
+
+    fn run_sort_step(&mut self, step: SortStep) -> Outcome {
+        match step {
+            SortStep::Elements {
                 db,
                 key,
                 touch,
@@ -487,7 +497,7 @@ impl Host {
                 let taken = sort::elements(&mut self.shard, db, &key, touch, order);
                 Outcome::Elements(Box::new(taken))
             }
-            Operation::LookUp {
+            SortStep::LookUp {
                 db,
                 keys,
                 field,
@@ -496,12 +506,9 @@ impl Host {
                 let field = field.as_deref();
                 Outcome::Values(sort::look_up(&mut self.shard, db, &keys, field, touch))
             }
-            Operation::StoreSorted { db, key, shown } => {
+            SortStep::Store { db, key, shown } => {
                 sort::store(&mut self.shard, db, &key, &shown);
                 Outcome::Done
-            }
-            Operation::CheckWatches(watched) => {
-                Outcome::Integer(i64::from(self.check_watches(&watched)))
             }
         }
     }

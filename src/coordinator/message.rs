@@ -272,6 +272,16 @@ pub enum Operation {
         /// The key.
         key: Box<[u8]>,
     },
+    /// A step of SORT.
+    Sort(SortStep),
+    /// Ends watches and says whether the keys are as they were: [`Outcome::Integer`], 1 or 0. After a
+    /// 0 the rest of the hop is left out.
+    CheckWatches(Vec<Watched>),
+}
+
+/// What a shard does for SORT.
+#[derive(Debug)]
+pub enum SortStep {
     /// Takes the elements of a value for SORT: [`Outcome::Elements`].
     Elements {
         /// The database.
@@ -295,7 +305,7 @@ pub enum Operation {
         touch: bool,
     },
     /// Makes a list of what SORT shows, or removes the key if that is nothing: [`Outcome::Done`].
-    StoreSorted {
+    Store {
         /// The database.
         db: DbIndex,
         /// The key.
@@ -303,9 +313,6 @@ pub enum Operation {
         /// The elements; what is missing becomes an empty one.
         shown: Vec<Option<Text>>,
     },
-    /// Ends watches and says whether the keys are as they were: [`Outcome::Integer`], 1 or 0. After a
-    /// 0 the rest of the hop is left out.
-    CheckWatches(Vec<Watched>),
 }
 
 /// What an [`Operation`] gave.

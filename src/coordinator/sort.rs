@@ -13,7 +13,7 @@ use base::ids::ShardId;
 use commands::sort::{KeyPattern, Options, Pattern, Taken, Text, arrange, reply, shown};
 use commands::spec::{CommandError, Flags};
 
-use crate::message::{Operation, Outcome};
+use crate::message::{Operation, Outcome, SortStep};
 use crate::step::{Base, HopOutcome, Program, Step, push_operation};
 
 /// See the head of this file.
@@ -27,7 +27,7 @@ pub(crate) struct Sort {
     taken: Option<Taken>,
     /// Where the values of the hop under way belong: for each operation of a shard, in order, its
     /// pattern and its elements.
-    asked: Vec<(ShardId, Vec<Asked>)>,
+    asked: ByShard<Asked>,
     shown_count: usize,
 }
 
@@ -46,6 +46,8 @@ struct Asked {
     elements: Vec<usize>,
     keys: Vec<Text>,
 }
+
+type ByShard<T> = Vec<(ShardId, Vec<T>)>;
 
 /// For each pattern a value for each element.
 type Values = Vec<Vec<Option<Text>>>;
@@ -77,12 +79,12 @@ impl Sort {
     fn begin(&mut self) -> Result<Step, CommandError> {
         let flags = self.base.request.command.declaration.flags;
         let options = Options::parse(self.base.args(), flags.has(Flags::WRITE))?;
-        let elements = Operation::Elements {
+        let elements = Operation::Sort(SortStep::Elements {
             db: self.base.request.db,
             key: self.base.key(1),
             touch: self.base.request.touch,
             order: options.order,
-        };
+        });
         self.options = Some(options);
         self.stage = Stage::Taking;
         Ok(Step::Hop {
@@ -152,11 +154,11 @@ impl Sort {
         };
         self.stage = Stage::Storing;
         self.shown_count = shown.len();
-        let store = Operation::StoreSorted {
+        let store = Operation::Sort(SortStep::Store {
             db: self.base.request.db,
             key: self.base.key(target),
             shown,
-        };
+        });
         Step::Hop {
             operations: vec![(self.base.shard_of(target), vec![store])],
             last: true,
@@ -168,9 +170,9 @@ impl Sort {
         &self,
         patterns: &[KeyPattern<'_>],
         elements: &[Text],
-    ) -> (Vec<(ShardId, Vec<Operation>)>, Vec<(ShardId, Vec<Asked>)>) {
+    ) -> (ByShard<Operation>, ByShard<Asked>) {
         let mut operations = Vec::new();
-        let mut asked: Vec<(ShardId, Vec<Asked>)> = Vec::new();
+        let mut asked: ByShard<Asked> = Vec::new();
         for (index, pattern) in patterns.iter().enumerate() {
             let mut by_shard: Vec<Asked> = Vec::new();
             by_shard.resize_with(usize::from(self.base.map.shard_count()), || Asked {
@@ -188,12 +190,12 @@ impl Sort {
                 if part.keys.is_empty() {
                     continue;
                 }
-                let look_up = Operation::LookUp {
+                let look_up = Operation::Sort(SortStep::LookUp {
                     db: self.base.request.db,
                     keys: std::mem::take(&mut part.keys),
                     field: pattern.field.map(Into::into),
                     touch: self.base.request.touch,
-                };
+                });
                 push_operation(&mut operations, shard, look_up);
                 match asked.iter_mut().find(|(at, _)| *at == shard) {
                     Some((_, list)) => list.push(part),
