@@ -87,6 +87,15 @@ sinterstore a b c
 sintercard 2 a b limit 1
 sintercard 3 a b
 sintercard x a b
+sort a
+sort a store
+sort a store b
+sort a store b store c
+sort a limit 0 1 get store by store store b
+sort a limit store x
+sort a foo bar
+sort_ro a by b* get c*
+sort_ro a store b
 sscan a 0
 rename a
 renamenx a b

@@ -144,7 +144,7 @@ fn key(spec: &KeySpec) -> String {
     let find = match spec.find {
         FindKeys::Range { last, step, limit } => format!("range {last} {step} {limit}"),
         FindKeys::KeyNum { at, first, step } => format!("keynum {at} {first} {step}"),
-        FindKeys::Unknown => "unknown".to_owned(),
+        FindKeys::Unknown | FindKeys::Search(_) => "unknown".to_owned(),
     };
     format!("key {begin} {find} {}", spec.flags.join(" "))
 }
@@ -156,14 +156,14 @@ fn arguments(lines: &mut Vec<String>, all: &[Argument], depth: usize) {
             ArgumentKind::Integer => ("integer", &[]),
             ArgumentKind::Double => ("double", &[]),
             ArgumentKind::Key(_) => ("key", &[]),
-            ArgumentKind::Pattern => ("pattern", &[]),
+            ArgumentKind::Pattern | ArgumentKind::KeyPattern(_) => ("pattern", &[]),
             ArgumentKind::UnixTime => ("unix-time", &[]),
             ArgumentKind::PureToken => ("pure-token", &[]),
             ArgumentKind::OneOf(choices) => ("oneof", choices),
             ArgumentKind::Block(parts) => ("block", parts),
         };
         let mut line = format!("{}argument {} {kind}", "  ".repeat(depth), argument.name);
-        if let ArgumentKind::Key(spec) = argument.kind {
+        if let ArgumentKind::Key(spec) | ArgumentKind::KeyPattern(spec) = argument.kind {
             write!(line, " key_spec_index={spec}").unwrap();
         }
         let fields = [

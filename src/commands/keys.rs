@@ -5,8 +5,8 @@
 //!
 //! Invariant: every reported index is inside the request, whatever the words say.
 //!
-//! Not here: commands whose keys no specification can express (`BeginSearch::Unknown`,
-//! `FindKeys::Unknown`); they report nothing.
+//! Not here: keys that no specification can express (`BeginSearch::Unknown`, `FindKeys::Unknown`);
+//! nothing is reported of them, unless `FindKeys::Search` finds them.
 
 use base::cast::usize_from_u32;
 use protocol::args::Args;
@@ -73,6 +73,14 @@ struct Found {
 }
 
 fn resolve(spec: &KeySpec, args: Args<'_>) -> Option<Found> {
+    if let FindKeys::Search(search) = spec.find {
+        let word = search(args).filter(|&word| word < args.len())?;
+        return Some(Found {
+            first: word,
+            last: word,
+            step: 1,
+        });
+    }
     let begin = begin(spec.begin, args)?;
     let found = match spec.find {
         FindKeys::Range { last, step, limit } => Found {
@@ -88,7 +96,7 @@ fn resolve(spec: &KeySpec, args: Args<'_>) -> Option<Found> {
             let last = (count - 1).checked_mul(step)?.checked_add(first)?;
             Found { first, last, step }
         }
-        FindKeys::Unknown => return None,
+        FindKeys::Unknown | FindKeys::Search(_) => return None,
     };
     // A range that leaves the request names no key at all: the request is malformed, and its
     // handler says how.

@@ -44,6 +44,7 @@ pub mod run;
 pub mod set;
 pub mod set_algebra;
 pub mod set_random;
+pub mod sort;
 pub mod sorted_set;
 pub mod sorted_set_algebra;
 pub mod sorted_set_pop;
@@ -112,6 +113,7 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     key_expire::COMMANDS,
     key_scan::COMMANDS,
     key_object::COMMANDS,
+    sort::COMMANDS,
     keyspace::COMMANDS,
 ];
 

@@ -126,6 +126,9 @@ pub enum Plan {
     Copy,
     /// `RANDOMKEY`: a shard drawn by its number of keys.
     RandomKey,
+    /// `SORT key ...`: as [`Plan::Lend`], unless patterns name keys that follow from the elements. Then
+    /// the coordinator asks all shards for their values.
+    Sort,
     /// The command runs on the shard of the first key that it writes, or else of its first key; the
     /// values of keys elsewhere are lent to it. Its handler reaches values through
     /// [`Context::borrow`]; it may write with [`Shard::db`] only to the first key that it writes.
@@ -633,6 +636,9 @@ pub enum FindKeys {
     },
     /// Not expressible.
     Unknown,
+    /// Not expressible to clients, who see it as unknown: the word that this finds, wherever the search
+    /// begins.
+    Search(fn(Args<'_>) -> Option<usize>),
 }
 
 /// What `COMMAND DOCS` says of a command.
@@ -730,6 +736,8 @@ pub enum ArgumentKind {
     Key(u8),
     /// A glob pattern.
     Pattern,
+    /// A pattern of keys, by the index of the key specification that speaks of them.
+    KeyPattern(u8),
     /// Seconds or milliseconds since 1970.
     UnixTime,
     /// Only its token.

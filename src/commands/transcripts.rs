@@ -486,3 +486,8 @@ fn searches_for_places_reply_as_redis_does() {
 fn newer_options_of_sorted_sets_reply_as_documented() {
     replay("sorted_set_newer.resp");
 }
+
+#[test]
+fn sorting_replies_as_redis_does() {
+    replay("sort.resp");
+}

@@ -185,6 +185,8 @@ impl Exec {
                 Outcome::Reply { bytes, nanos } => Some((bytes, nanos)),
                 Outcome::Lent(_)
                 | Outcome::ReplyWith { .. }
+                | Outcome::Elements(_)
+                | Outcome::Values(_)
                 | Outcome::Entry(_)
                 | Outcome::Integer(_)
                 | Outcome::Done => None,

@@ -10,6 +10,7 @@ use base::random::Random;
 use commands::loans::Loans;
 use commands::parts;
 use commands::run;
+use commands::sort;
 use commands::spec::{Context, Flags, Plan, ShardCommand, Spread};
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -19,7 +20,8 @@ use shard::loan::Loan;
 use shard::locks::{Claim, LockTable, Mode, Scheduled};
 
 use crate::message::{
-    Envelope, LateReply, Message, Operation, Origin, Outcome, OwnedRequest, Request, Watched,
+    Envelope, LateReply, Message, Operation, Origin, Outcome, OwnedRequest, Request, SortStep,
+    Watched,
 };
 
 /// No claims are kept and every hop runs at once: a build that is wrong on purpose, so that the
@@ -477,8 +479,36 @@ impl Host {
             Operation::Watch { db, key } => {
                 Outcome::Integer(self.shard.watch(db, &key).cast_signed())
             }
+            Operation::Sort(step) => self.run_sort_step(step),
             Operation::CheckWatches(watched) => {
                 Outcome::Integer(i64::from(self.check_watches(&watched)))
+            }
+        }
+    }
+
+    fn run_sort_step(&mut self, step: SortStep) -> Outcome {
+        match step {
+            SortStep::Elements {
+                db,
+                key,
+                touch,
+                order,
+            } => {
+                let taken = sort::elements(&mut self.shard, db, &key, touch, order);
+                Outcome::Elements(Box::new(taken))
+            }
+            SortStep::LookUp {
+                db,
+                keys,
+                field,
+                touch,
+            } => {
+                let field = field.as_deref();
+                Outcome::Values(sort::look_up(&mut self.shard, db, &keys, field, touch))
+            }
+            SortStep::Store { db, key, shown } => {
+                sort::store(&mut self.shard, db, &key, &shown);
+                Outcome::Done
             }
         }
     }
@@ -524,7 +554,7 @@ impl Host {
 }
 
 /// Adds what a request claims on `shard` to `claim`: its keys, or the whole shard if it works on the
-/// keyspace without naming keys.
+/// keyspace without naming keys, or reads keys that nobody can name yet.
 pub fn add_claim(
     shard: &Shard,
     command: &ShardCommand,
@@ -533,8 +563,18 @@ pub fn add_claim(
     claim: &mut Claim,
 ) {
     let flags = command.declaration.flags;
+    let names_others =
+        command.spread == Spread::Plan(Plan::Sort) && sort::names_others(command, args);
     // A value that is lent is away for everybody.
-    let mode = if flags.has(Flags::WRITE) || command.spread == Spread::Plan(Plan::Lend) {
+    let is_lent = match command.spread {
+        Spread::Plan(Plan::Lend) => true,
+        Spread::Plan(Plan::Sort) => !names_others,
+        _ => false,
+    };
+    if names_others && claim.whole.is_none() {
+        claim.whole = Some(Mode::Shared);
+    }
+    let mode = if flags.has(Flags::WRITE) || is_lent {
         Mode::Exclusive
     } else {
         Mode::Shared

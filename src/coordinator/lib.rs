@@ -34,6 +34,7 @@ mod lend;
 pub mod message;
 pub mod program;
 pub mod route;
+mod sort;
 pub mod step;
 pub mod transaction;
 

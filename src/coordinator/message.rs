@@ -4,7 +4,8 @@
 //! separate lanes, so that a core with a full inbox can still be answered.
 
 use base::ids::{DbIndex, TxId};
-use commands::spec::ShardCommand;
+use commands::sort::{Order, Taken, Text};
+use commands::spec::{CommandError, ShardCommand};
 use protocol::args::{Args, PackedArgs, WordRange};
 use protocol::reply::Resp;
 use shard::keyspace::Detached;
@@ -271,9 +272,47 @@ pub enum Operation {
         /// The key.
         key: Box<[u8]>,
     },
+    /// A step of SORT.
+    Sort(SortStep),
     /// Ends watches and says whether the keys are as they were: [`Outcome::Integer`], 1 or 0. After a
     /// 0 the rest of the hop is left out.
     CheckWatches(Vec<Watched>),
+}
+
+/// What a shard does for SORT.
+#[derive(Debug)]
+pub enum SortStep {
+    /// Takes the elements of a value for SORT: [`Outcome::Elements`].
+    Elements {
+        /// The database.
+        db: DbIndex,
+        /// The key.
+        key: Box<[u8]>,
+        /// Whether it counts as an access.
+        touch: bool,
+        /// What SORT will do with them.
+        order: Order,
+    },
+    /// Reads strings, or a field of hashes: [`Outcome::Values`].
+    LookUp {
+        /// The database.
+        db: DbIndex,
+        /// The keys.
+        keys: Vec<Text>,
+        /// The field, if they hold hashes.
+        field: Option<Text>,
+        /// Whether reads count as accesses.
+        touch: bool,
+    },
+    /// Makes a list of what SORT shows, or removes the key if that is nothing: [`Outcome::Done`].
+    Store {
+        /// The database.
+        db: DbIndex,
+        /// The key.
+        key: Box<[u8]>,
+        /// The elements; what is missing becomes an empty one.
+        shown: Vec<Option<Text>>,
+    },
 }
 
 /// What an [`Operation`] gave.
@@ -299,6 +338,10 @@ pub enum Outcome {
     },
     /// A copy of an entry.
     Entry(Option<Box<Detached>>),
+    /// The elements of a value, unless its type has none.
+    Elements(Box<Result<Taken, CommandError>>),
+    /// The values of keys, in their order.
+    Values(Vec<Option<Text>>),
     /// A number.
     Integer(i64),
     /// Nothing to say.

@@ -6,6 +6,7 @@
 use base::ids::{DbIndex, ShardId};
 use commands::cursor;
 use commands::parts::{self, CopyOptions};
+use commands::sort;
 use commands::spec::{CommandError, Join, Plan, Spread};
 use protocol::args::PackedArgs;
 use protocol::reply::Reply;
@@ -16,6 +17,7 @@ use shard::loan::Loan;
 use crate::lend::Lend;
 use crate::message::{Operation, Outcome, OwnedRequest, Request, Watched};
 use crate::route::SlotMap;
+use crate::sort::Sort;
 use crate::step::{Base, HopOutcome, Program, Step, Surroundings, push_operation};
 
 /// Creates the program of a request whose keys lie on several shards.
@@ -59,7 +61,10 @@ pub fn program_of(around: Surroundings, request: Request<'_>) -> Box<dyn Program
             base,
             options: None,
         }),
-        Spread::Plan(Plan::Lend) => Box::new(Lend::new(base)),
+        Spread::Plan(Plan::Sort) if sort::names_others(request.command, request.args) => {
+            Box::new(Sort::new(base))
+        }
+        Spread::Plan(Plan::Lend | Plan::Sort) => Box::new(Lend::new(base)),
         Spread::Plan(Plan::RandomKey) => Box::new(RandomKey { base, draw }),
     }
 }
@@ -73,6 +78,8 @@ fn replies(outcomes: &[HopOutcome]) -> impl Iterator<Item = &[u8]> {
             Outcome::Reply { bytes, .. } => Some(bytes.as_slice()),
             Outcome::Lent(_)
             | Outcome::ReplyWith { .. }
+            | Outcome::Elements(_)
+            | Outcome::Values(_)
             | Outcome::Entry(_)
             | Outcome::Integer(_)
             | Outcome::Done => None,
@@ -101,6 +108,8 @@ fn sum_of_integers(outcomes: &[HopOutcome]) -> i64 {
             Outcome::Reply { .. }
             | Outcome::Lent(_)
             | Outcome::ReplyWith { .. }
+            | Outcome::Elements(_)
+            | Outcome::Values(_)
             | Outcome::Entry(_)
             | Outcome::Done => 0,
         })
@@ -523,6 +532,8 @@ fn take_loan(outcomes: Vec<HopOutcome>) -> Option<Box<Loan>> {
             Outcome::Lent(loan) => Some(loan),
             Outcome::Reply { .. }
             | Outcome::ReplyWith { .. }
+            | Outcome::Elements(_)
+            | Outcome::Values(_)
             | Outcome::Entry(_)
             | Outcome::Integer(_)
             | Outcome::Done => None,
@@ -538,6 +549,8 @@ fn take_entry(outcomes: Vec<HopOutcome>) -> Option<Box<Detached>> {
             Outcome::Reply { .. }
             | Outcome::Lent(_)
             | Outcome::ReplyWith { .. }
+            | Outcome::Elements(_)
+            | Outcome::Values(_)
             | Outcome::Integer(_)
             | Outcome::Done => None,
         })

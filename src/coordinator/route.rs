@@ -4,7 +4,8 @@ use base::hash::key_slot;
 use base::ids::{ShardId, SlotId};
 use base::limits::SLOT_COUNT;
 use commands::keys;
-use commands::spec::{ShardCommand, Spread};
+use commands::sort;
+use commands::spec::{Plan, ShardCommand, Spread};
 use protocol::args::Args;
 
 /// Which shard owns which slots: contiguous ranges of almost equal length, one per shard, the same on
@@ -94,7 +95,8 @@ pub fn route(map: SlotMap, command: &ShardCommand, args: Args<'_>) -> Route {
         },
         Spread::Cursor => Route::Cursor,
         Spread::Everywhere(_) => everywhere(map),
-        Spread::Plan(commands::spec::Plan::RandomKey) => everywhere(map),
+        Spread::Plan(Plan::RandomKey) => everywhere(map),
+        Spread::Plan(Plan::Sort) if sort::names_others(command, args) => everywhere(map),
         Spread::ByKey { .. } | Spread::Plan(_) => by_keys(map, command, args),
     }
 }

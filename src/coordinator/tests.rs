@@ -264,6 +264,8 @@ enum Doing {
 }
 
 const GROUP: [&str; 6] = ["g:0", "g:1", "g:2", "g:3", "g:4", "g:5"];
+/// A list of the numbers in the names of the group.
+const INDEX: &str = "index";
 const PLACES: [&str; 5] = ["p:0", "p:1", "p:2", "p:3", "p:4"];
 
 struct World {
@@ -280,6 +282,8 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut node = Node::new(seed);
         node.begin(0, &request(&["set", PLACES[0], "token"]));
+        while node.deliver() {}
+        node.begin(0, &request(&["rpush", INDEX, "0", "1", "2", "3", "4", "5"]));
         while node.deliver() {}
         node.replies[0] = None;
         let doing = vec![Doing::Nothing; CLIENTS];
@@ -318,7 +322,12 @@ impl World {
                 Doing::Writing
             }
             3 => {
-                node.begin(client, &request(&[&["mget"], GROUP.as_slice()].concat()));
+                let words = match node.random.below(4) {
+                    0 => vec!["sort", INDEX, "desc", "get", "g:*"],
+                    1 => vec!["sort_ro", INDEX, "by", "g:*", "get", "g:*"],
+                    _ => [&["mget"], GROUP.as_slice()].concat(),
+                };
+                node.begin(client, &request(&words));
                 Doing::ReadingGroup
             }
             4 => {
@@ -464,6 +473,68 @@ fn concurrent_requests_over_shards_are_atomic_and_all_end() {
         "{checks} checks, {increments} increments"
     );
     println!("{checks} checks, {increments} increments, {retries} retries");
+}
+
+/// Runs one request alone, or within MULTI, and returns its reply.
+fn reply_to(node: &mut Node, words: &[&str], is_queued: bool) -> Value {
+    if is_queued {
+        let queued = vec![request(&["get", "missing"]), request(words)];
+        node.exec(0, Vec::new(), queued);
+    } else {
+        node.begin(0, &request(words));
+    }
+    while node.deliver() {}
+    assert!(node.is_idle(), "{words:?} left claims behind");
+    match bytes(node.replies[0].take().expect("a reply")) {
+        Value::Array(mut replies) if is_queued => replies.remove(1),
+        reply => reply,
+    }
+}
+
+#[test]
+fn sorting_over_shards_gives_what_one_shard_gives() {
+    let prepare = [
+        "rpush list 5 3 1 4 2 3",
+        "sadd set 5 3 1 4 2",
+        "zadd zset 1 5 2 3 3 1 4 4 5 2",
+        "mset w:1 50 w:2 30 w:3 40 w:5 20",
+        "set o:1 one",
+        "set o:3 three",
+        "hset h:1 f x",
+        "hset h:2 f y",
+    ];
+    let requests = [
+        "sort list by w:* get # get o:* get h:*->f",
+        "sort_ro list by w:* desc limit 1 3 get o:*",
+        "sort set by w:* get #",
+        "sort zset by nosort desc limit 1 2 get # get o:*",
+        "sort list by h:*->f alpha get # get none",
+        "sort list by o:*",
+        "sort missing by w:* get o:*",
+        "sort w:1 by w:*",
+        "sort list by w:* get o:* store target",
+        "lrange target 0 -1",
+        "sort set by nosort get o:* store other",
+        "lrange other 0 -1",
+        "sort list get # store third",
+        "lrange third 0 -1",
+        "sort missing get o:* store target",
+        "exists target",
+        "sort list by w:* get o:* store list",
+        "lrange list 0 -1",
+        "sort list by w:* foo",
+    ];
+    for is_queued in [false, true] {
+        let mut over_cores = Node::new(1);
+        let mut alone = Node::new(1);
+        alone.map = SlotMap::new(1);
+        for line in prepare.iter().chain(&requests) {
+            let words: Vec<&str> = line.split(' ').collect();
+            let replies =
+                [&mut over_cores, &mut alone].map(|node| reply_to(node, &words, is_queued));
+            assert_eq!(replies[0], replies[1], "{line}");
+        }
+    }
 }
 
 /// Lets one request run to its end and returns the events of each shard, as `event key db`.

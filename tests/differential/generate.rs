@@ -466,6 +466,8 @@ impl Mood<'_> {
         let may_damage = may_damage && words[0] != b"COMMAND";
         // It would take some members by chance, and the sets would differ.
         let may_damage = may_damage && words[0] != b"SPOP";
+        // Another option could ask for members of sets in their own order.
+        let may_damage = may_damage && !words[0].starts_with(b"SORT");
         if one_in(random, 8) && may_damage && !words[0].ends_with(b"SCAN-ALL") {
             damage(random, template, &mut words);
         }

@@ -74,12 +74,32 @@ pub(super) fn rule_for(words: &[Vec<u8>]) -> Rule {
         ("RANDOMKEY" | "SCAN" | "TIME", _) | ("CLIENT", "ID") => Rule::Shape,
         ("ZRANK" | "ZREVRANK", _) if words.len() > 3 => Rule::Newer,
         ("ZRANDMEMBER" | "ZSCAN", _) => Rule::Shape,
+        ("SORT" | "SORT_RO", key)
+            if key.starts_with("SORT:SET:") && !words_have(words, "STORE") =>
+        {
+            sort_rule(words)
+        }
         ("HELLO", _) => Rule::Hello,
         ("CLIENT", "LIST" | "INFO") => Rule::Clients,
         ("DEBUG", "OBJECT") => Rule::DebugObject,
         ("XINFO" | "XPENDING", _) => Rule::Stream,
         _ => Rule::Exact,
     }
+}
+
+/// Members of sets that are not sorted have no order.
+fn sort_rule(words: &[Vec<u8>]) -> Rule {
+    if words_have(words, "NOSORT") {
+        Rule::Unordered
+    } else {
+        Rule::Exact
+    }
+}
+
+fn words_have(words: &[Vec<u8>], name: &str) -> bool {
+    words
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// Returns whether `actual` is as good as `expected`, both one whole reply.

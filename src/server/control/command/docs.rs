@@ -133,6 +133,7 @@ const fn describe(kind: ArgumentKind) -> (&'static str, Option<u8>, &'static [Ar
         ArgumentKind::Double => ("double", None, &[]),
         ArgumentKind::Key(spec) => ("key", Some(spec), &[]),
         ArgumentKind::Pattern => ("pattern", None, &[]),
+        ArgumentKind::KeyPattern(spec) => ("pattern", Some(spec), &[]),
         ArgumentKind::UnixTime => ("unix-time", None, &[]),
         ArgumentKind::PureToken => ("pure-token", None, &[]),
         ArgumentKind::OneOf(parts) => ("oneof", None, parts),

@@ -118,7 +118,7 @@ fn write_key_spec(spec: &KeySpec, reply: &mut Reply<'_>) {
             write_integer("firstkey", i64::from(first), reply);
             write_integer("keystep", i64::from(step), reply);
         }
-        FindKeys::Unknown => write_method("unknown", 0, reply),
+        FindKeys::Unknown | FindKeys::Search(_) => write_method("unknown", 0, reply),
     }
 }
 
