@@ -468,6 +468,9 @@ impl Mood<'_> {
         let may_damage = may_damage && words[0] != b"SPOP";
         // Another option could ask for members of sets in their own order.
         let may_damage = may_damage && !words[0].starts_with(b"SORT");
+        // Other scores there, and what lies in a range of bytes depends on the levels that Redis draws.
+        let is_lexical = |word: &Vec<u8>| word == b"lexes" || word == b"{a}lex";
+        let may_damage = may_damage && !words.iter().any(is_lexical);
         if one_in(random, 8) && may_damage && !words[0].ends_with(b"SCAN-ALL") {
             damage(random, template, &mut words);
         }

@@ -125,6 +125,13 @@ impl Indexed {
     /// equal.
     pub(super) fn lex_ranks(&self, range: &LexRange<'_>) -> Range<usize> {
         let entries = self.ids.keys();
+        // As Redis looks before it searches: where scores differ, both ends may be outside.
+        let member_at = |rank| self.item_at(rank).map(|item| entries.member(item.id()));
+        let overlaps = member_at(0).is_some_and(|member| range.reaches(member))
+            && member_at(self.len() - 1).is_some_and(|member| !range.is_after(member));
+        if !overlaps {
+            return 0..0;
+        }
         let start = self
             .tree
             .count_before(|item| range.is_after(entries.member(item.id())));
