@@ -26,8 +26,9 @@ struct Recipe {
     requests: Vec<Request>,
     /// Whether the value has an order, so that there is one payload for it.
     has_order: bool,
-    /// Whether making it takes the time of day into the value.
-    has_times: bool,
+    /// Whether the same requests make the same bytes: not if the time of day gets into them, nor if a
+    /// long list was cut in its middle, where nodes need not be those of Redis.
+    is_repeatable: bool,
 }
 
 impl Recipe {
@@ -36,7 +37,7 @@ impl Recipe {
             name,
             requests,
             has_order: true,
-            has_times: false,
+            is_repeatable: true,
         }
     }
 }
@@ -106,7 +107,8 @@ fn list(random: &mut Random) -> Recipe {
         words.push(vec![b'z'; 9000]);
     }
     let mut requests = in_chunks(&["RPUSH", "k"], &words, 97);
-    for _ in 0..random.index(6) {
+    let edits = random.index(6);
+    for _ in 0..edits {
         let index = random.index(words.len()).to_string();
         let pivot = pick(random, &words).clone();
         let other = element(random);
@@ -117,7 +119,10 @@ fn list(random: &mut Random) -> Recipe {
             _ => [request(&["LPUSH", "k"]), vec![other]].concat(),
         });
     }
-    Recipe::new("list", requests)
+    Recipe {
+        is_repeatable: edits == 0,
+        ..Recipe::new("list", requests)
+    }
 }
 
 fn set(random: &mut Random) -> Recipe {
@@ -201,7 +206,7 @@ fn stream(random: &mut Random) -> Recipe {
         }
     }
     Recipe {
-        has_times: groups > 0,
+        is_repeatable: groups == 0,
         ..Recipe::new("stream", requests)
     }
 }
@@ -260,11 +265,13 @@ fn serialized_length(client: &mut Client, key: &str) -> String {
 
 fn check(pair: &mut Pair, recipe: &Recipe) {
     let name = recipe.name;
-    for client in [&mut pair.reference, &mut pair.ours] {
-        client.ok("FLUSHALL");
-        for request in &recipe.requests {
-            let reply = client.request(request);
-            assert!(!matches!(reply, Value::Error(_)), "{name}: {reply:?}");
+    pair.reference.ok("FLUSHALL");
+    pair.ours.ok("FLUSHALL");
+    for request in &recipe.requests {
+        let expected = pair.reference.request(request);
+        let reply = pair.ours.request(request);
+        if let Value::Error(_) = expected {
+            assert_eq!(reply, expected, "{name}");
         }
     }
     if pair.reference.line("EXISTS k") == Value::Integer(0) {
@@ -272,15 +279,18 @@ fn check(pair: &mut Pair, recipe: &Recipe) {
     }
     let theirs = dump(&mut pair.reference, "k");
     let expected = state(&mut pair.reference, "k");
-    assert_eq!(restore(&mut pair.ours, "copy", &theirs), ok(), "{name}");
-    for key in ["k", "copy"] {
-        assert_eq!(state(&mut pair.ours, key), expected, "{name}, {key}");
+    assert_eq!(state(&mut pair.ours, "k"), expected, "{name}");
+    // A value that was larger once may get a smaller encoding when it is read.
+    for client in [&mut pair.reference, &mut pair.ours] {
+        assert_eq!(restore(client, "copy", &theirs), ok(), "{name}");
     }
+    let expected = state(&mut pair.reference, "copy");
+    assert_eq!(state(&mut pair.ours, "copy"), expected, "{name}, read");
     let own = dump(&mut pair.ours, "k");
     if recipe.has_order {
         let copied = dump(&mut pair.ours, "copy");
         assert_eq!(hex(&copied), hex(&theirs), "{name}: read and written");
-        if !recipe.has_times {
+        if recipe.is_repeatable {
             assert_eq!(hex(&own), hex(&theirs), "{name}: of the same requests");
         }
         assert_eq!(
@@ -290,7 +300,7 @@ fn check(pair: &mut Pair, recipe: &Recipe) {
         );
     }
     assert_eq!(restore(&mut pair.reference, "back", &own), ok(), "{name}");
-    assert_eq!(state(&mut pair.reference, "back"), expected, "{name}");
+    assert_eq!(state(&mut pair.reference, "back"), expected, "{name}, back");
     if name == "stream" {
         let copied = dump(&mut pair.ours, "copy");
         assert_eq!(restore(&mut pair.reference, "back", &copied), ok());
