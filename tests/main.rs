@@ -21,6 +21,7 @@
 
 mod atomicity;
 mod differential;
+mod dump;
 mod eviction;
 mod hostile;
 mod layering;

@@ -44,6 +44,8 @@ const READS: &[(&str, u64)] = &[
     ("expiretime K", 1),
     ("persist K", 0),
     ("object encoding K", 1),
+    ("dump K", 1),
+    ("restore K 0 x", 0),
     ("object refcount K", 1),
     ("object idletime K", 1),
     ("memory usage K", 0),

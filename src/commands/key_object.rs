@@ -7,9 +7,11 @@ use base::ids::DbIndex;
 use protocol::args::{Args, equals_ignore_case};
 use shard::Shard;
 use shard::digest;
-use shard::entry::{EntryRef, ValueRef};
+use shard::entry::EntryRef;
 use types::list::{List, NodeContent};
+use types::rdb;
 
+use crate::key_dump;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
@@ -111,7 +113,7 @@ fn memory_usage(context: &mut Context<'_>, args: Args<'_>) -> Result<(), Command
 
 /// Returns what `DEBUG OBJECT` says of a key, in the order and spelling in which tools look for it.
 ///
-/// `serializedlength` counts an uncompressed value.
+/// `serializedlength` counts what the value takes in a payload of DUMP. O(n) in its bytes.
 ///
 /// # Errors
 ///
@@ -132,7 +134,7 @@ pub fn debug_object(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Result<String
          lru_seconds_idle:{idle}{}",
         entry.key().as_ptr(),
         entry.encoding_name(),
-        serialized_bytes(entry),
+        rdb::object_bytes(key_dump::object_of(entry), now),
         nodes_of_list(entry, list_listpack_size),
     ))
 }
@@ -155,36 +157,6 @@ fn nodes_of_list(entry: EntryRef<'_>, listpack_size: i32) -> String {
         " ql_nodes:{count} ql_avg_node:{per_node:.2} ql_listpack_max:{listpack_size} \
          ql_compressed:0 ql_uncompressed_size:{bytes}"
     )
-}
-
-/// Returns how many bytes the value takes in an RDB file without compression. Source: the RDB format
-/// of Redis 7.0; checked against `DEBUG OBJECT` of redis-server 7.0.15.
-fn serialized_bytes(entry: EntryRef<'_>) -> usize {
-    let bytes = match entry.value() {
-        ValueRef::String(bytes) => bytes,
-        ValueRef::Other(_) => return 0,
-    };
-    if bytes.len() <= 11
-        && let Some(value) = words::integer(bytes)
-    {
-        // One byte says how wide the integer is.
-        if i8::try_from(value).is_ok() {
-            return 2;
-        }
-        if i16::try_from(value).is_ok() {
-            return 3;
-        }
-        if i32::try_from(value).is_ok() {
-            return 5;
-        }
-    }
-    let length_bytes = match bytes.len() {
-        0..64 => 1,
-        64..16_384 => 2,
-        16_384..0x1_0000_0000 => 5,
-        _ => 9,
-    };
-    length_bytes + bytes.len()
 }
 
 /// Returns what `DEBUG DIGEST-VALUE` says of a key: zeros if it does not exist.

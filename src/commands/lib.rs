@@ -27,6 +27,7 @@ pub mod hash_scan;
 pub mod hash_volatile;
 pub mod hyperloglog;
 pub mod key;
+pub mod key_dump;
 pub mod key_expire;
 pub mod key_move;
 pub mod key_object;
@@ -110,6 +111,7 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     stream_info::COMMANDS,
     key::COMMANDS,
     key_move::COMMANDS,
+    key_dump::COMMANDS,
     key_expire::COMMANDS,
     key_scan::COMMANDS,
     key_object::COMMANDS,

@@ -386,6 +386,8 @@ impl Flags {
     pub const NO_MANDATORY_KEYS: Self = Self(1 << 18);
     /// For servers and tests, not for programs; only `COMMAND DOCS` shows it, as `syscmd`.
     pub const SYSTEM: Self = Self(1 << 19);
+    /// Served while the slot of its key is being imported into this node of a cluster.
+    pub const ASKING: Self = Self(1 << 20);
 
     /// Returns the union of both.
     #[must_use]
@@ -449,6 +451,7 @@ const FLAG_NAMES: &[(Flags, &str)] = &[
     (Flags::STALE, "stale"),
     (Flags::SKIP_MONITOR, "skip_monitor"),
     (Flags::SKIP_SLOWLOG, "skip_slowlog"),
+    (Flags::ASKING, "asking"),
     (Flags::FAST, "fast"),
     (Flags::NO_AUTH, "no_auth"),
     (Flags::NO_ASYNC_LOADING, "no_async_loading"),

@@ -491,3 +491,8 @@ fn newer_options_of_sorted_sets_reply_as_documented() {
 fn sorting_replies_as_redis_does() {
     replay("sort.resp");
 }
+
+#[test]
+fn dump_and_restore_reply_as_redis_does() {
+    replay("key_dump.resp");
+}

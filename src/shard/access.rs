@@ -36,6 +36,21 @@ pub(crate) fn first(policy: Policy, now: UnixMillis) -> u32 {
     }
 }
 
+/// Returns the note of a key that was used so many seconds ago, under an LRU policy. What is longer ago
+/// than the second 0 of the clock of 24 bits counts, as in Redis, from half of the clock ahead.
+pub(crate) fn used_before(now: UnixMillis, seconds_ago: u64) -> u32 {
+    let clock = seconds(now);
+    match u32::try_from(seconds_ago) {
+        Ok(ago) if ago <= clock => clock - ago,
+        _ => (clock + CLOCK_MASK / 2) % CLOCK_MASK,
+    }
+}
+
+/// Returns the note of a key with this counter, under an LFU policy.
+pub(crate) fn used_often(now: UnixMillis, counter: u8) -> u32 {
+    minutes(now) << 8 | u32::from(counter)
+}
+
 /// Returns the note after an access at `now`; without LFU that of a new key.
 pub(crate) fn next(policy: Policy, old: u32, now: UnixMillis, random: &mut Random) -> u32 {
     if !policy.lfu {

@@ -6,9 +6,11 @@
 //!
 //! Not here: what values are (`types`).
 
+use base::clock::UnixMillis;
 use types::{Kind, Typed, Value};
 
 use crate::Key;
+use crate::access;
 use crate::dict::Place;
 use crate::effects::{Change, EventClass, KeyEvent};
 use crate::entry::{EntryRef, NewEntry, NewValue, ValueRef, WrongType, apart_bytes};
@@ -35,6 +37,17 @@ impl<'a> EntryRef<'a> {
             ValueRef::Other(value) => value.kind(),
         }
     }
+}
+
+/// When, or how often, a value that comes from outside was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recency {
+    /// As a new one: it is used now.
+    Now,
+    /// So many seconds ago; counts for any policy but the LFU ones, for which it is new.
+    Idle(u64),
+    /// This counter; counts for the LFU policies only.
+    Frequency(u8),
 }
 
 impl Db<'_> {
@@ -135,6 +148,24 @@ impl Db<'_> {
         let access = self.first_access();
         self.note_change(key, Change::UNTOLD);
         self.put_detached(key, Detached::new(value, expire_at).with_access(access));
+    }
+
+    /// Stores a value with its expiry and its use, whatever the key held before. Counts as one change;
+    /// tells no event but that of a new key.
+    pub fn restore(
+        &mut self,
+        key: Key<'_>,
+        value: Value,
+        expire_at: Option<UnixMillis>,
+        recency: Recency,
+    ) {
+        let (policy, now) = (self.common.access, self.common.now);
+        let access = match recency {
+            Recency::Idle(seconds) if !policy.lfu => access::used_before(now, seconds),
+            Recency::Frequency(counter) if policy.lfu => access::used_often(now, counter),
+            Recency::Now | Recency::Idle(_) | Recency::Frequency(_) => self.first_access(),
+        };
+        self.attach(key, Detached::new(value, expire_at).with_access(access));
     }
 
     /// Keeps an event for [`crate::Shard::take_events`], if somebody wants its class. Costs one test

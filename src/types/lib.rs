@@ -23,6 +23,7 @@ pub mod limits;
 pub mod list;
 pub mod listpack;
 pub mod memory;
+pub mod rdb;
 pub mod schedule;
 pub mod set;
 pub mod sorted_set;

@@ -81,7 +81,42 @@ pub enum Keep {
     From(Id),
 }
 
+/// What is known of a stream beside its entries; see [`Log::from_nodes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// The number of live entries.
+    pub len: u64,
+    /// At least the id of every entry.
+    pub last_id: Id,
+    /// The largest id that was deleted by its id.
+    pub max_deleted_id: Id,
+    /// How many entries were ever added.
+    pub entries_added: u64,
+}
+
 impl Log {
+    /// Puts a log together from what RESTORE reads, and checks all of it. `None` if a listpack is no
+    /// node, ids do not rise, or the figures do not fit the entries. O(n) in the bytes.
+    #[must_use]
+    pub fn from_nodes(nodes: Vec<(Id, Listpack)>, figures: &Figures) -> Option<Self> {
+        let mut log = Self {
+            last_id: figures.last_id,
+            max_deleted_id: figures.max_deleted_id,
+            entries_added: figures.entries_added,
+            ..Self::default()
+        };
+        let mut before = None;
+        for (master, listpack) in nodes {
+            let live = node::check(&listpack, master, &mut before)?;
+            log.len = log.len.checked_add(live)?;
+            log.node_bytes += listpack.capacity_bytes();
+            log.nodes.insert(master, listpack);
+        }
+        let fits = log.len == figures.len && before.is_none_or(|last| last <= figures.last_id);
+        log.first_id = log.first_live_id();
+        fits.then_some(log)
+    }
+
     /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> u64 {

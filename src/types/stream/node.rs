@@ -206,6 +206,47 @@ pub(super) fn create<'a>(count: usize, pair: Pair<'_, 'a>) -> Listpack {
     listpack
 }
 
+/// Checks all of a listpack from outside: that it is the node `master`, with one entry or more whose
+/// ids rise, also above `before`, which becomes the last of them. Returns the number of live entries,
+/// nothing if anything is wrong. O(n).
+pub(super) fn check(listpack: &Listpack, master: Id, before: &mut Option<Id>) -> Option<u64> {
+    let mut numbers = listpack.iter().map(|element| element.integer());
+    let mut number = || u64::try_from(numbers.next()??).ok();
+    let (live, deleted) = (number()?, number()?);
+    let node = Node::open(listpack, master)?;
+    let end = skip(listpack, node.fields_at, node.field_count)?;
+    if listpack.get(end).integer() != Some(0) || before.is_some_and(|it| it >= master) {
+        return None;
+    }
+    let (mut live_seen, mut deleted_seen) = (0, 0);
+    let mut next = listpack.next(end);
+    while let Some(at) = next {
+        let entry = node.entry(at)?;
+        let rises = entry.id >= master && before.is_none_or(|it| it < entry.id);
+        if entry.flags & !(DELETED | SAME_FIELDS) != 0 || !rises {
+            return None;
+        }
+        *before = Some(entry.id);
+        let (own_fields, per_pair) = match entry.flags & SAME_FIELDS {
+            0 => (1, 2),
+            _ => (0, 1),
+        };
+        let content = entry.pair_count.checked_mul(per_pair)?;
+        let length_at = skip(listpack, entry.content_at, content)?;
+        if listpack.get(length_at).integer() != Some(integer(content + own_fields + 3)) {
+            return None;
+        }
+        if entry.is_deleted() {
+            deleted_seen += 1;
+        } else {
+            live_seen += 1;
+        }
+        next = listpack.next(length_at);
+    }
+    let is_sound = (live, deleted) == (live_seen, deleted_seen) && live + deleted > 0;
+    is_sound.then_some(live)
+}
+
 /// Adds an entry behind the last; its id has to be the largest. O(fields), but for growing.
 pub(super) fn append<'a>(
     listpack: &mut Listpack,

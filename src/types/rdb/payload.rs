@@ -1,0 +1,69 @@
+//! The footer of payloads of DUMP: what they are, and whether they are whole.
+//!
+//! ```text
+//!   type | object ... | version, u16 | CRC-64 of all before, u64        little endian
+//! ```
+//!
+//! Not here: objects (`read.rs`, `write.rs`).
+
+use crc::{CRC_64_REDIS, Crc, Table};
+
+use super::VERSION_MAX;
+
+/// Bytes of version and checksum.
+const FOOTER_BYTES: usize = 10;
+
+static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
+
+/// Returns the CRC-64 of Redis (polynomial of Jones, reflected, beginning with 0). O(n).
+#[must_use]
+pub fn crc64(bytes: &[u8]) -> u64 {
+    CRC64.checksum(bytes)
+}
+
+/// Appends version and checksum to the bytes of an object.
+pub(super) fn seal(out: &mut Vec<u8>, version: u16) {
+    out.extend_from_slice(&version.to_le_bytes());
+    let crc = crc64(out);
+    out.extend_from_slice(&crc.to_le_bytes());
+}
+
+/// Checks the footer; returns the bytes before it and the version. Nothing if the version is unknown
+/// or the checksum wrong.
+pub(super) fn open(payload: &[u8]) -> Option<(&[u8], u16)> {
+    let object_bytes = payload.len().checked_sub(FOOTER_BYTES)?;
+    let (object, footer) = payload.split_at(object_bytes);
+    let (version, crc) = footer.split_first_chunk::<2>()?;
+    let version = u16::from_le_bytes(*version);
+    let crc = u64::from_le_bytes(crc.try_into().ok()?);
+    let is_whole = crc == crc64(&payload[..object_bytes + 2]);
+    (version <= VERSION_MAX && is_whole).then_some((object, version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksum_is_that_of_redis() {
+        // The check value that Redis's documentation of its CRC-64 gives.
+        assert_eq!(crc64(b"123456789"), 0xE9C6_D914_C4B8_D9CA);
+        assert_eq!(crc64(b""), 0);
+    }
+
+    #[test]
+    fn any_changed_byte_is_noticed() {
+        let mut payload = b"\x00\x03abc".to_vec();
+        seal(&mut payload, 10);
+        assert_eq!(open(&payload), Some((&b"\x00\x03abc"[..], 10)));
+        for at in 0..payload.len() {
+            for bit in 0..8 {
+                let mut damaged = payload.clone();
+                damaged[at] ^= 1 << bit;
+                assert_eq!(open(&damaged), None, "byte {at}, bit {bit}");
+            }
+        }
+        assert_eq!(open(&payload[..9]), None);
+        assert_eq!(open(b""), None);
+    }
+}
