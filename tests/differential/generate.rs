@@ -421,7 +421,7 @@ impl Generator {
                 mood.push_transaction(&mut random, &mut steps);
             } else {
                 let words = mood.command(&mut random);
-                steps.push(Step { client, words });
+                push_command(&mut steps, client, words);
             }
         }
         if steps.iter().any(|step| stores_dead_key(&step.words)) {
@@ -451,9 +451,12 @@ impl Mood<'_> {
         }
         push(0, line(&[b"MULTI"]));
         for _ in 0..random.below(6) {
-            push(0, self.command(random));
+            push_command(steps, 0, self.command(random));
         }
-        push(0, line(&[b"EXEC"]));
+        steps.push(Step {
+            client: 0,
+            words: line(&[b"EXEC"]),
+        });
     }
 
     /// Returns one command, in one of eight cases damaged.
@@ -489,6 +492,19 @@ impl Mood<'_> {
             Some(_) | None => self.generator.common.draw(random),
         }
     }
+}
+
+/// Appends a command. Before SORT goes one that changes nothing and has Redis forget its last number
+/// out of range: SORT looks at what `errno` some earlier command has left, and refuses good numbers.
+fn push_command(steps: &mut Vec<Step>, client: usize, words: Vec<Vec<u8>>) {
+    if words[0].to_ascii_uppercase().starts_with(b"SORT") {
+        let forget = ["ZADD", "no-such-key", "XX", "1", "member"];
+        steps.push(Step {
+            client,
+            words: forget.map(|word| word.into()).to_vec(),
+        });
+    }
+    steps.push(Step { client, words });
 }
 
 /// Returns the command that chooses where values change their encoding: never, at once, or as usual.
