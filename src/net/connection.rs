@@ -30,8 +30,12 @@ pub struct Connection<S> {
     pub(crate) sending: bool,
     /// Bytes of the send in flight.
     pub(crate) sending_bytes: usize,
-    /// The socket is not read from, because of its output or its input.
+    /// The socket is not read from, because of its output or its input; and nothing is served.
     pub(crate) paused: bool,
+    /// The service has left requests for the next turn, which stand in `input`.
+    pub(crate) left_over: bool,
+    /// The socket is not read from, because much is left over. It is served.
+    pub(crate) throttled: bool,
     /// Stands in the list of connections with output.
     pub(crate) dirty: bool,
     /// Stands in the list of connections to serve.
@@ -93,6 +97,8 @@ impl<S> Connection<S> {
             sending: false,
             sending_bytes: 0,
             paused: false,
+            left_over: false,
+            throttled: false,
             dirty: false,
             queued: false,
         }
@@ -161,7 +167,7 @@ impl<S> Connection<S> {
     /// Returns whether the socket is read from.
     #[must_use]
     pub fn is_read_from(&self) -> bool {
-        !self.paused && matches!(self.state, State::Open | State::Waiting)
+        !self.paused && !self.throttled && matches!(self.state, State::Open | State::Waiting)
     }
 
     /// Returns whether a send is under way.

@@ -67,7 +67,8 @@ pub trait Service {
 /// How far a service came with the requests it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Served {
-    /// Requests that are done or under way. After [`Then::Wait`] the rest is offered again.
+    /// Requests that are done or under way. After [`Then::Wait`] the rest is offered again; after
+    /// [`Then::GoOn`] in the next turn, when all other connections have been served.
     pub taken: usize,
     /// What to do with the connection.
     pub then: Then,

@@ -47,6 +47,8 @@ struct Shared {
     /// Connections that are open.
     open: AtomicUsize,
     moves: AtomicUsize,
+    /// Requests that took their turn.
+    slow: AtomicUsize,
     /// Somebody was not read from.
     has_paused: AtomicBool,
     /// Most bytes that all buffers have ever taken.
@@ -75,7 +77,7 @@ impl Service for Echo {
         for index in 0..requests.len() {
             assert!(!connection.session, "nothing is served while one waits");
             let then = self.serve_one(id, connection, requests.args(index));
-            if then != Then::GoOn {
+            if then != Then::GoOn || requests.args(index).word(0) == b"SLOW" {
                 let taken = index + 1;
                 return Served { taken, then };
             }
@@ -101,6 +103,11 @@ impl Echo {
         let reply = args.word(1).to_vec();
         let resumes = match args.word(0) {
             b"NOW" => {
+                connection.output.push(&reply);
+                return Then::GoOn;
+            }
+            b"SLOW" => {
+                self.shared.slow.fetch_add(1, Ordering::SeqCst);
                 connection.output.push(&reply);
                 return Then::GoOn;
             }
@@ -312,12 +319,14 @@ fn read_to_end(stream: &mut TcpStream) -> String {
     text
 }
 
-const MIXED: [&str; 7] = ["NOW", "LATER", "NOW", "LATER", "LATER", "WAIT", "NOW"];
+const MIXED: [&str; 9] = [
+    "NOW", "LATER", "NOW", "SLOW", "LATER", "LATER", "WAIT", "SLOW", "NOW",
+];
 
 #[test]
 fn ten_thousand_requests_in_one_write_are_answered_in_order() {
     let server = Server::start(Options::default());
-    for kinds in [&["NOW"][..], &["LATER"], &MIXED] {
+    for kinds in [&["NOW"][..], &["LATER"], &["SLOW"], &MIXED] {
         let (sent, expected) = conversation(kinds, 10_000);
         let mut stream = server.connect();
         let writer = write_all(&stream, sent, false);
@@ -362,7 +371,7 @@ fn a_peer_that_sends_no_more_is_answered_all_it_has_asked_for() {
     };
     for options in [Options::default(), small] {
         let server = Server::start(options);
-        for kinds in [&["NOW"][..], &["LATER"], &["WAIT"], &MIXED] {
+        for kinds in [&["NOW"][..], &["LATER"], &["WAIT"], &["SLOW"], &MIXED] {
             for count in [0, 1, 2, 63, 64, 65, 3000] {
                 let (mut sent, expected) = conversation(kinds, count);
                 // A request that never becomes whole keeps nothing open.
@@ -381,7 +390,7 @@ fn a_peer_that_sends_no_more_is_answered_all_it_has_asked_for() {
 #[test]
 fn replies_come_before_the_end_that_was_asked_for() {
     let server = Server::start(Options::default());
-    for kinds in [&["NOW"][..], &["LATER"], &MIXED] {
+    for kinds in [&["NOW"][..], &["LATER"], &["SLOW"], &MIXED] {
         let (mut sent, mut expected) = conversation(kinds, 100);
         sent.extend(request("END", "bye"));
         sent.extend(request("NOW", "this is not served"));
@@ -397,7 +406,7 @@ fn replies_come_before_the_end_that_was_asked_for() {
 fn replies_come_before_a_protocol_error_and_others_are_not_disturbed() {
     let server = Server::start(Options::default());
     let mut other = server.connect();
-    for kinds in [&["NOW"][..], &["LATER"], &["WAIT"], &MIXED] {
+    for kinds in [&["NOW"][..], &["LATER"], &["WAIT"], &["SLOW"], &MIXED] {
         let (mut sent, mut expected) = conversation(kinds, 100);
         sent.extend_from_slice(b"*1\r\n!oops\r\n");
         expected.push_str("-ERR Protocol error: expected '$', got '!'\r\n");
@@ -443,9 +452,33 @@ fn a_reader_that_is_slow_is_not_read_from_and_costs_bounded_memory() {
 }
 
 #[test]
+fn requests_left_for_the_next_turn_let_others_pass_and_cost_bounded_memory() {
+    const COUNT: usize = 100_000;
+    let server = Server::start(Options::default());
+    let mut busy = server.connect();
+    let writer = write_all(&busy, request("SLOW", "x").repeat(COUNT), true);
+    let first = read_exactly(&mut busy, 1);
+    let read = move || read_to_end(&mut busy).len();
+    let rest = Builder::new().spawn(read).unwrap();
+    let mut other = server.connect();
+    for _ in 0..3 {
+        other.write_all(&request("NOW", "fine")).unwrap();
+        assert_eq!(read_exactly(&mut other, 4), "fine");
+    }
+    let served = server.shared.slow.load(Ordering::SeqCst);
+    assert!(served < COUNT, "the others had to wait for all of them");
+    writer.join().unwrap();
+    assert_eq!(first.len() + rest.join().unwrap(), COUNT);
+    let bytes_max = server.shared.buffer_bytes_max.load(Ordering::SeqCst);
+    assert!(bytes_max < 3 * 1024 * 1024, "{bytes_max} bytes of buffers");
+    drop(other);
+    server.stop();
+}
+
+#[test]
 fn a_connection_that_moves_loses_and_reorders_nothing() {
     let server = Server::start(Options::default());
-    for kinds in [&["MOVE"][..], &["MOVE", "LATER", "NOW", "WAIT"]] {
+    for kinds in [&["MOVE"][..], &["MOVE", "LATER", "SLOW", "NOW", "WAIT"]] {
         let (sent, expected) = conversation(kinds, 5000);
         let mut stream = server.connect();
         // Pieces of odd sizes, so that it moves with requests half way.

@@ -383,6 +383,7 @@ impl<S> Net<S> {
             options: &self.options,
             counters: &mut self.counters,
         };
+        pass.connection.left_over = false;
         let served = pass.run(&input, service);
         if served == input.len() && input.capacity() > BUFFER_KEPT_BYTES {
             input = Vec::new();
@@ -400,6 +401,7 @@ impl<S> Net<S> {
             return;
         };
         let has_output = connection.output.has_ready() || connection.is_closing();
+        let is_left_over = connection.left_over;
         let is_full = connection.unsent_bytes() > options.output_pause_bytes
             || connection.awaits_enough(options.output_pause_bytes, options.pending_replies_max);
         let is_backlogged =
@@ -410,6 +412,27 @@ impl<S> Net<S> {
         }
         if has_output {
             self.wrote(id);
+        }
+        if is_left_over {
+            self.queue(id);
+        }
+        self.throttle(id);
+    }
+
+    /// Stops reading from a connection of which much is left over, and reads on when it is served.
+    fn throttle(&mut self, id: SocketId) {
+        let Some(connection) = self.connection_mut(id) else {
+            return;
+        };
+        let is_much = connection.left_over && connection.input.len() > BACKLOG_PAUSE_BYTES;
+        if is_much == connection.throttled {
+            return;
+        }
+        connection.throttled = is_much;
+        if is_much {
+            self.ring.pause_receive(id);
+        } else if !connection.paused {
+            self.ring.resume_receive(id);
         }
     }
 
@@ -428,6 +451,7 @@ impl<S> Net<S> {
             connection.paused = true;
             self.ring.pause_receive(id);
         }
+        self.throttle(id);
     }
 
     /// Reads on from a connection whose output has drained.
@@ -444,7 +468,9 @@ impl<S> Net<S> {
             && connection.state != State::Waiting;
         if connection.paused && has_drained {
             connection.paused = false;
-            self.ring.resume_receive(id);
+            if !connection.throttled {
+                self.ring.resume_receive(id);
+            }
             self.queue(id);
         }
     }
@@ -619,6 +645,8 @@ impl<S> Pass<'_, S> {
                     }
                 }
                 if is_partial {
+                    // What waits for output or for a reply goes on when that has come.
+                    self.connection.left_over = served.then == Then::GoOn && !self.is_full();
                     self.forget_partial_request();
                     return done
                         + served

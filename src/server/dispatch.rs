@@ -88,13 +88,20 @@ impl Engine {
     ) -> Served {
         self.prefetch(connection, &requests);
         connection.session.active_at = self.clock;
+        let since = match self.serving {
+            Some((serving, since)) if serving == id => since,
+            Some(_) | None => self.clock,
+        };
+        self.serving = Some((id, since));
         for index in 0..requests.len() {
             connection.session.commands += 1;
             let hint = self.hints.get(index).copied().unwrap_or_default();
             match self.serve_one(id, connection, requests.args(index), hint) {
-                // One client's large replies must not hold up the others: it goes on when these have
-                // been sent.
-                Then::GoOn if is_full(connection) => {
+                // One client's large replies must not hold up the others, nor its long commands: it goes
+                // on when those have been sent, or in the next turn.
+                Then::GoOn
+                    if is_full(connection) || self.clock.nanos_since(since) > SERVING_NANOS_MAX =>
+                {
                     return Served {
                         taken: index + 1,
                         then: Then::GoOn,
@@ -676,6 +683,9 @@ fn is_full(connection: &Connection<Session>) -> bool {
     connection.output.unsent_bytes() > OUTPUT_PAUSE_BYTES
         || connection.awaits_enough(OUTPUT_PAUSE_BYTES, PENDING_REPLIES_MAX)
 }
+
+/// A client's requests are put off to the next turn when it has been served for so long in this one.
+const SERVING_NANOS_MAX: u64 = 500_000;
 
 /// The time is taken behind a command with a longer word or reply.
 const BRIEF_BYTES_MAX: usize = 1024;

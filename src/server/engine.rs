@@ -147,6 +147,8 @@ pub struct Engine {
     pub clock: Monotonic,
     /// The commands that have run since that reading.
     pub(crate) unmeasured: Unmeasured,
+    /// The connection that is being served, and since when in this turn.
+    pub(crate) serving: Option<(SocketId, Monotonic)>,
     /// Connections that a reply was written to outside of their turn.
     pub wrote: Vec<SocketId>,
     /// Commands that take several steps, by the bits of the connection that waits for them.
@@ -209,6 +211,7 @@ impl Engine {
             now: UnixMillis::default(),
             clock: Monotonic::default(),
             unmeasured: Unmeasured::default(),
+            serving: None,
             wrote: Vec::new(),
             running: Map::default(),
             hints: Vec::new(),
@@ -220,6 +223,7 @@ impl Engine {
     /// Begins a turn: reads the clocks.
     pub fn begin_turn(&mut self) {
         self.clock = runtime::clock::monotonic();
+        self.serving = None;
         self.now = runtime::clock::unix_millis();
         self.host.set_now(self.now);
         self.observed.latency.set_now(self.now);
