@@ -149,7 +149,7 @@ def show(title, values):
 
 
 def one_core(parts, rounds, key_counts, scale):
-    cells = [(1, 1, 40_000), (50, 1, 200_000), (50, 16, 1_500_000), (50, 64, 4_000_000)]
+    cells = [(1, 1, 40_000), (8, 1, 100_000), (50, 1, 200_000), (50, 16, 1_500_000), (50, 64, 4_000_000)]
     for keys in key_counts:
         servers = [
             Server("trestle", [program("trestle"), "--shards", "1", "--pin-cores", "no"],
