@@ -4,11 +4,13 @@
 //! [`generate`] make random ones,
 //! [`written`] has those that chance would not find, [`run`] sends them to all servers and shrinks
 //! what fails, [`rules`] says when two replies are equal, [`differences`] where they need not be,
+//! [`coverage`] counts what random sequences reach, [`unreached`] says what they need not,
 //! [`raw`] compares whole connections byte for byte: inline commands, protocol errors, closing.
 //!
 //! Each sequence runs against Redis and against servers of 1, 2 and 4 shards, in RESP2 and in
 //! RESP3, once command by command and once pipelined.
 
+mod coverage;
 mod differences;
 mod families;
 mod generate;
@@ -17,12 +19,15 @@ mod rules;
 mod run;
 mod sequence;
 mod template;
+mod unreached;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use self::coverage::Coverage;
 use self::generate::Generator;
 use self::run::{Mismatch, Sending, Target, run, shrink};
 use self::sequence::{Sequence, Step};
@@ -149,22 +154,56 @@ fn random_sequences_get_the_replies_of_redis() {
     let count = number("SEQUENCES", SEQUENCE_COUNT);
     let next = AtomicU64::new(0);
     let compared = AtomicU64::new(0);
+    let mut coverage = Coverage::default();
     let failures: Vec<Failure> = thread::scope(|scope| {
         let lanes: Vec<_> = (0..LANE_COUNT)
             .map(|_| scope.spawn(|| run_lane(seed, count, &next, &compared)))
             .collect();
-        let join = |lane: thread::ScopedJoinHandle<'_, Vec<Failure>>| lane.join().unwrap();
-        lanes.into_iter().flat_map(join).collect()
+        let mut failures = Vec::new();
+        for lane in lanes {
+            let (failed, counted) = lane.join().unwrap();
+            failures.extend(failed);
+            coverage.merge(counted);
+        }
+        failures
     });
     eprintln!("{} commands compared", compared.load(Ordering::Relaxed));
     assert_none(&failures, "random sequences");
     assert!(next.load(Ordering::Relaxed) >= count, "all sequences ran");
+    report(&coverage, count);
 }
 
-/// Takes sequences until there are no more; returns what failed.
-fn run_lane(seed: u64, count: u64, next: &AtomicU64, compared: &AtomicU64) -> Vec<Failure> {
+/// Writes the table of what was reached; with the usual number of sequences nothing may be missing.
+fn report(coverage: &Coverage, sequence_count: u64) {
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let path = scratch.with_file_name("differential-coverage.txt");
+    std::fs::write(&path, coverage.to_string()).unwrap();
+    eprintln!("{}: {}", path.display(), coverage.summary());
+    let mut gaps = coverage.lacking_without_reason();
+    if sequence_count >= SEQUENCE_COUNT && std::env::var("SKIP").is_err() {
+        gaps.extend(coverage.gaps());
+    }
+    assert!(
+        gaps.is_empty(),
+        "the table and tests/differential/unreached.rs differ:\n{}",
+        gaps.join("\n")
+    );
+}
+
+/// Takes sequences until there are no more; returns what failed and what was reached.
+fn run_lane(
+    seed: u64,
+    count: u64,
+    next: &AtomicU64,
+    compared: &AtomicU64,
+) -> (Vec<Failure>, Coverage) {
     let generator = Generator::new();
     let mut targets = targets();
+    let coverage = Coverage::new(
+        &mut targets[0].server.client(),
+        &mut targets[1].server.client(),
+    );
+    targets[0].coverage = Some(coverage);
     let mut failures = Vec::new();
     let mut seen = Seen::new();
     while failures.len() < FAILURES_MAX {
@@ -187,7 +226,7 @@ fn run_lane(seed: u64, count: u64, next: &AtomicU64, compared: &AtomicU64) -> Ve
             compared.fetch_add(length, Ordering::Relaxed);
         }
     }
-    failures
+    (failures, targets[0].coverage.take().unwrap_or_default())
 }
 
 #[test]

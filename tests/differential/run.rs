@@ -5,6 +5,7 @@ use std::io;
 
 use protocol::value::Value;
 
+use super::coverage::Coverage;
 use super::rules::{Rule, agree, elements, rule_for};
 use super::sequence::{CLIENT_COUNT, Sequence, Step};
 use crate::support::client::{Client, encode, value_of};
@@ -25,6 +26,8 @@ pub(super) struct Target {
     pub(super) server: Server,
     /// As many as a sequence has clients, or none after a mismatch.
     clients: Vec<Client>,
+    /// Counts what the servers agree on, if the reference has one.
+    pub(super) coverage: Option<Coverage>,
 }
 
 /// The first reply that differs.
@@ -38,8 +41,8 @@ pub(super) struct Mismatch {
     pub(super) actual: String,
 }
 
-/// What a client has queued in MULTI, known from the replies of the reference.
-type Queue = Option<Vec<Rule>>;
+/// The commands that a client has queued in MULTI, known from the replies of the reference.
+type Queue = Option<Vec<Vec<Vec<u8>>>>;
 
 impl Target {
     /// Takes a running server; the first sequence connects.
@@ -47,6 +50,7 @@ impl Target {
         Self {
             server,
             clients: Vec::new(),
+            coverage: None,
         }
     }
 
@@ -74,18 +78,13 @@ impl Target {
         const STEPS_MAX: usize = 100_000;
         let mut elements = BTreeSet::new();
         let mut cursor = b"0".to_vec();
-        let name = line[0].strip_suffix(b"-ALL").unwrap_or(&line[0]);
-        // All but SCAN itself name a key before the cursor.
-        let before = if name == b"SCAN" { 1 } else { 2 };
-        let group = if matches!(name, b"HSCAN" | b"ZSCAN") {
+        let group = if matches!(line[0].as_slice(), b"HSCAN-ALL" | b"ZSCAN-ALL") {
             2
         } else {
             1
         };
         for _ in 0..STEPS_MAX {
-            let mut words = line.to_vec();
-            words[0] = name.to_vec();
-            words.insert(before.min(words.len()), cursor.clone());
+            let words = scan_words(line, &cursor);
             match self.clients[client].try_request(&words)? {
                 Value::Array(parts) => match parts.as_slice() {
                     [Value::Bulk(next), Value::Array(found)] => {
@@ -205,6 +204,9 @@ fn run_batch(
                 });
             }
         }
+        if let Some(coverage) = &mut targets[0].coverage {
+            count(coverage, step, &rules, &replies[0]);
+        }
         check_random_keys(targets, step, start + offset, &replies, steps.len(), queue)?;
     }
     Ok(())
@@ -213,7 +215,8 @@ fn run_batch(
 /// Rules for one reply: of the command, or of each command that EXEC ran.
 enum Rules {
     One(Rule),
-    Each(Vec<Rule>),
+    /// The words of each.
+    Each(Vec<Vec<Vec<u8>>>),
 }
 
 /// Finds the rules of a reply and follows what the client has queued.
@@ -222,9 +225,9 @@ fn rules_of(step: &Step, queue: &mut Queue, expected: &[u8]) -> Rules {
     if is("RESET") && expected.starts_with(b"+") {
         *queue = None;
     }
-    if let Some(rules) = queue {
+    if let Some(commands) = queue {
         if expected == b"+QUEUED\r\n" {
-            rules.push(rule_for(&step.words));
+            commands.push(step.words.clone());
             return Rules::One(Rule::Exact);
         }
         let is_over = (is("EXEC")
@@ -245,16 +248,29 @@ fn all_agree(rules: &Rules, expected: &[u8], actual: &[u8]) -> bool {
     }
     match rules {
         Rules::One(rule) => agree(*rule, expected, actual),
-        Rules::Each(rules) => {
+        Rules::Each(commands) => {
             let (Some(left), Some(right)) = (elements(expected), elements(actual)) else {
                 return false;
             };
-            left.len() == rules.len()
-                && right.len() == rules.len()
-                && rules
+            left.len() == commands.len()
+                && right.len() == commands.len()
+                && commands
                     .iter()
                     .zip(left.iter().zip(right))
-                    .all(|(rule, (left, right))| agree(*rule, left, right))
+                    .all(|(words, (left, right))| agree(rule_for(words), left, right))
+        }
+    }
+}
+
+/// Counts a reply; one that says that a command is queued counts when EXEC tells what came of it.
+fn count(coverage: &mut Coverage, step: &Step, rules: &Rules, reply: &[u8]) {
+    match rules {
+        Rules::One(_) if reply == b"+QUEUED\r\n" => {}
+        Rules::One(_) => coverage.count(&step.words, reply),
+        Rules::Each(commands) => {
+            for (words, part) in commands.iter().zip(elements(reply).unwrap_or_default()) {
+                coverage.count(words, part);
+            }
         }
     }
 }
@@ -308,7 +324,23 @@ fn compare_scans(targets: &mut [Target], step: &Step, position: usize) -> Result
             });
         }
     }
+    if let Some(coverage) = &mut targets[0].coverage
+        && expected.starts_with('{')
+    {
+        coverage.count(&scan_words(&step.words, b"0"), b"*2\r\n");
+    }
     Ok(())
+}
+
+/// Returns the words of one step of the iteration that `line` stands for.
+fn scan_words(line: &[Vec<u8>], cursor: &[u8]) -> Vec<Vec<u8>> {
+    let mut words = line.to_vec();
+    let name = line[0].strip_suffix(b"-ALL").unwrap_or(&line[0]).to_vec();
+    // All but SCAN itself name a key before the cursor.
+    let before = if name == b"SCAN" { 1 } else { 2 };
+    words[0] = name;
+    words.insert(before.min(words.len()), cursor.to_vec());
+    words
 }
 
 fn lost(target: usize, step: usize, expected: &str, error: &io::Error) -> Mismatch {
