@@ -16,10 +16,10 @@ pub(super) const FAMILY: Family = Family {
         (6, "BITOP NOT <key> <key>"),
         (
             20,
-            "BITFIELD <key> (GET <field> <field-offset>|SET <field> <field-offset> <field-value>|\
-             INCRBY <field> <field-offset> <field-value>|OVERFLOW (WRAP|SAT|FAIL))*",
+            "BITFIELD <key> (GET <bit-field> <field-offset>|SET <bit-field> <field-offset> <field-value>|\
+             INCRBY <bit-field> <field-offset> <field-value>|OVERFLOW (WRAP|SAT|FAIL))*",
         ),
-        (6, "BITFIELD_RO <key> (GET <field> <field-offset>)*"),
+        (6, "BITFIELD_RO <key> (GET <bit-field> <field-offset>)*"),
         (8, "GET <key>"),
         (4, "OBJECT ENCODING <key>"),
         (2, "DEL <key>"),
@@ -53,7 +53,7 @@ fn words(kind: &str) -> Option<&'static [&'static str]> {
             "abc",
             "#1",
         ],
-        "field" => &[
+        "bit-field" => &[
             "u8", "i8", "u4", "i16", "u1", "i1", "u2", "i5", "u31", "i32", "u63", "i63", "i64",
             "u64", "i65", "u0", "I8", "u08", "8", "",
         ],

@@ -4,7 +4,10 @@ use super::Family;
 
 pub(super) const FAMILY: Family = Family {
     templates: &[
-        (30, "GEOADD <geokey> [NX|XX] [CH] (<place> <place> <city>)+"),
+        (
+            30,
+            "GEOADD <geokey> [NX|XX] [CH] (<geo-place> <geo-place> <city>)+",
+        ),
         (10, "GEOADD <geokey> <longitude> <latitude> <city>"),
         (10, "GEODIST <geokey> <city> <city> [<unit>]"),
         (6, "GEOHASH <geokey> <city>*"),
@@ -27,6 +30,11 @@ pub(super) const FAMILY: Family = Family {
 [STOREDIST]",
         ),
         (
+            4,
+            "GEOSEARCHSTORE <geokey> <geokey> FROMLONLAT <longitude> <latitude> BYRADIUS \
+<length> <unit> [ASC|DESC] [COUNT <some> [ANY]] [STOREDIST]",
+        ),
+        (
             8,
             "(GEORADIUS|GEORADIUS_RO) <geokey> <longitude> <latitude> \
 <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <some> \
@@ -39,12 +47,12 @@ pub(super) const FAMILY: Family = Family {
 [ANY]] [ASC|DESC] [STORE {a}places|STOREDIST {a}places]",
         ),
         (4, "ZRANGE <geokey> 0 -1 WITHSCORES"),
-        (4, "ZADD <geokey> <place> <city>"),
+        (4, "ZADD <geokey> <geo-place> <city>"),
     ],
     words: |kind| {
         Some(match kind {
             "geokey" => &["{a}places", "places", "{b}more", "towns"],
-            "place" => &[
+            "geo-place" => &[
                 "13.361389",
                 "38.115556",
                 "15.087269",

@@ -4,10 +4,10 @@ use super::Family;
 
 pub(super) const FAMILY: Family = Family {
     templates: &[
-        (40, "HSET <key> (<field> <element>)+"),
-        (8, "HSET <key> <field> [<element>]"),
-        (8, "HMSET <key> (<field> <element>)+"),
-        (10, "HSETNX <key> <field> <element>"),
+        (40, "HSET <key> (<field> <hash-element>)+"),
+        (8, "HSET <key> <field> [<hash-element>]"),
+        (8, "HMSET <key> (<field> <hash-element>)+"),
+        (10, "HSETNX <key> <field> <hash-element>"),
         (14, "HGET <key> <field>"),
         (10, "HMGET <key> <field>+"),
         (14, "(HGETALL|HKEYS|HVALS|HLEN) <key>"),
@@ -15,7 +15,7 @@ pub(super) const FAMILY: Family = Family {
         (16, "HDEL <key> <field>+"),
         (14, "HINCRBY <key> <field> <int>"),
         (14, "HINCRBYFLOAT <key> <field> <float>"),
-        (6, "HRANDFIELD <key> [<draws> [WITHVALUES|<field>]]"),
+        (6, "HRANDFIELD <key> [<hash-draws> [WITHVALUES|<field>]]"),
         (8, "HSCAN-ALL <key> [MATCH <pattern>] [COUNT <count>]"),
         (4, "HSCAN <key> <int> [MATCH <pattern>] [COUNT <int>]"),
         (10, "OBJECT ENCODING <key>"),
@@ -26,8 +26,8 @@ pub(super) const FAMILY: Family = Family {
     words: |kind| {
         Some(match kind {
             "field" => FIELDS,
-            "element" => ELEMENTS,
-            "draws" => DRAWS,
+            "hash-element" => ELEMENTS,
+            "hash-draws" => DRAWS,
             _ => return None,
         })
     },

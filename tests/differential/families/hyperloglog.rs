@@ -4,16 +4,16 @@ use super::Family;
 
 pub(super) const FAMILY: Family = Family {
     templates: &[
-        (30, "PFADD <key> <element>*"),
+        (30, "PFADD <key> <sketch-element>*"),
         (
             10,
-            "PFADD <key> <element>+ <element>+ <element>+ <element>+ <element>+",
+            "PFADD <key> <sketch-element>+ <sketch-element>+ <sketch-element>+ <sketch-element>+ <sketch-element>+",
         ),
         (20, "PFCOUNT <key>"),
         (12, "PFCOUNT <key>+"),
         (16, "PFMERGE <key> <key>*"),
         (6, "PFDEBUG (ENCODING|DECODE|TODENSE) <key>"),
-        (1, "PFDEBUG (GETREG|<element>) <key>"),
+        (1, "PFDEBUG (GETREG|<sketch-element>) <key>"),
         (10, "GET <key>"),
         (4, "OBJECT ENCODING <key>"),
         (4, "DEL <key>"),
@@ -24,7 +24,7 @@ pub(super) const FAMILY: Family = Family {
 
 fn words(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
-        "element" => &[
+        "sketch-element" => &[
             "a",
             "b",
             "c",

@@ -33,3 +33,24 @@ pub(super) const FAMILIES: &[Family] = &[
     geo::FAMILY,
     generic::FAMILY,
 ];
+
+#[test]
+fn every_kind_of_word_belongs_to_one_family() {
+    for family in FAMILIES {
+        for (_, pattern) in family.templates {
+            for part in pattern.split('<').skip(1) {
+                let kind = part.split('>').next().unwrap_or_default();
+                let owners = FAMILIES
+                    .iter()
+                    .filter(|other| (other.words)(kind).is_some())
+                    .count();
+                let is_own = (family.words)(kind).is_some();
+                // The kinds of no family are those of all.
+                assert!(
+                    owners == usize::from(is_own),
+                    "<{kind}> of {pattern}: {owners} families"
+                );
+            }
+        }
+    }
+}

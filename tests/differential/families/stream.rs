@@ -6,93 +6,100 @@ use super::Family;
 
 pub(super) const FAMILY: Family = Family {
     templates: &[
-        (60, "XADD <key> <new-id> (<value> <value>)+"),
+        (60, "XADD <x-key> <new-id> (<value> <value>)+"),
         (
             30,
-            "XADD <key> [NOMKSTREAM] (MAXLEN|MINID) [=|~] <x-count> [LIMIT <x-count>] <new-id> \
+            "XADD <x-key> [NOMKSTREAM] (MAXLEN|MINID) [=|~] <x-count> [LIMIT <x-count>] <new-id> \
              <value> <value>",
         ),
-        (4, "XADD <key> <x-option>* <value> <value> <value>"),
-        (8, "XLEN <key>"),
-        (20, "XRANGE <key> <bound> <bound> [COUNT <x-count>]"),
-        (20, "XREVRANGE <key> <bound> <bound> [COUNT <x-count>]"),
-        (14, "XDEL <key> <x-id>+"),
+        (4, "XADD <x-key> <x-option>* <value> <value> <value>"),
+        (8, "XLEN <x-key>"),
+        (20, "XRANGE <x-key> <x-bound> <x-bound> [COUNT <x-count>]"),
+        (
+            20,
+            "XREVRANGE <x-key> <x-bound> <x-bound> [COUNT <x-count>]",
+        ),
+        (14, "XDEL <x-key> <x-id>+"),
         (
             14,
-            "XTRIM <key> (MAXLEN|MINID) [=|~] <x-count> [LIMIT <x-count>]",
+            "XTRIM <x-key> (MAXLEN|MINID) [=|~] <x-count> [LIMIT <x-count>]",
         ),
-        (3, "XTRIM <key> <x-option>+"),
+        (3, "XTRIM <x-key> <x-option>+"),
         (
             6,
-            "XSETID <key> <x-id> [ENTRIESADDED <x-count>] [MAXDELETEDID <x-id>]",
+            "XSETID <x-key> <x-id> [ENTRIESADDED <x-count>] [MAXDELETEDID <x-id>]",
         ),
-        (10, "XREAD [COUNT <x-count>] STREAMS <key> <read-id>"),
+        (10, "XREAD [COUNT <x-count>] STREAMS <x-key> <read-id>"),
         (
             10,
-            "XREAD [COUNT <x-count>] STREAMS <key> <key> <read-id> <read-id>",
+            "XREAD [COUNT <x-count>] STREAMS <x-key> <x-key> <read-id> <read-id>",
         ),
-        (3, "XREAD STREAMS <key>+ <read-id>+"),
+        (3, "XREAD STREAMS <x-key>+ <read-id>+"),
         (
             40,
-            "XREADGROUP GROUP <group> <consumer> [COUNT <x-count>] [NOACK] STREAMS <key> \
+            "XREADGROUP GROUP <group> <consumer> [COUNT <x-count>] [NOACK] STREAMS <x-key> \
              (>|<read-id>)",
         ),
         (
             10,
-            "XREADGROUP GROUP <group> <consumer> [COUNT <x-count>] STREAMS <key> <key> \
+            "XREADGROUP GROUP <group> <consumer> [COUNT <x-count>] STREAMS <x-key> <x-key> \
              (>|<read-id>) (>|<read-id>)",
         ),
         (
             2,
-            "XREADGROUP GROUP <group> <consumer> BLOCK 0 STREAMS <key> 0",
+            "XREADGROUP GROUP <group> <consumer> BLOCK 0 STREAMS <x-key> 0",
         ),
         (
             24,
-            "XGROUP CREATE <key> <group> <group-id> [MKSTREAM] [ENTRIESREAD <x-count>]",
+            "XGROUP CREATE <x-key> <group> <group-id> [MKSTREAM] [ENTRIESREAD <x-count>]",
         ),
         (
             8,
-            "XGROUP SETID <key> <group> <group-id> [ENTRIESREAD <x-count>]",
+            "XGROUP SETID <x-key> <group> <group-id> [ENTRIESREAD <x-count>]",
         ),
-        (3, "XGROUP DESTROY <key> <group>"),
+        (3, "XGROUP DESTROY <x-key> <group>"),
         (
             6,
-            "XGROUP (CREATECONSUMER|DELCONSUMER) <key> <group> <consumer>",
+            "XGROUP (CREATECONSUMER|DELCONSUMER) <x-key> <group> <consumer>",
         ),
-        (1, "XGROUP (HELP|<x-option>) <key>*"),
-        (14, "XACK <key> <group> <x-id>+"),
-        (12, "XPENDING <key> <group>"),
+        (1, "XGROUP (HELP|<x-option>) <x-key>*"),
+        (14, "XACK <x-key> <group> <x-id>+"),
+        (12, "XPENDING <x-key> <group>"),
         (
             14,
-            "XPENDING <key> <group> [IDLE (0|100000)] <bound> <bound> <x-count> [<consumer>]",
+            "XPENDING <x-key> <group> [IDLE (0|100000)] <x-bound> <x-bound> <x-count> [<consumer>]",
         ),
         (
             20,
-            "XCLAIM <key> <group> <consumer> (0|-1|100000) <x-id>+ [IDLE (0|200000)|TIME (1|-1)] \
+            "XCLAIM <x-key> <group> <consumer> (0|-1|100000) <x-id>+ [IDLE (0|200000)|TIME (1|-1)] \
              [RETRYCOUNT <x-count>] [FORCE] [JUSTID] [LASTID <x-id>]",
         ),
-        (3, "XCLAIM <key> <group> <consumer> 0 <x-id> <x-option>*"),
+        (3, "XCLAIM <x-key> <group> <consumer> 0 <x-id> <x-option>*"),
         (
             16,
-            "XAUTOCLAIM <key> <group> <consumer> (0|100000) <bound> [COUNT <x-count>] [JUSTID]",
+            "XAUTOCLAIM <x-key> <group> <consumer> (0|100000) <x-bound> [COUNT <x-count>] [JUSTID]",
         ),
-        (14, "XINFO STREAM <key> [FULL|FULL COUNT <x-count>]"),
-        (16, "XINFO GROUPS <key>"),
-        (8, "XINFO CONSUMERS <key> <group>"),
-        (1, "XINFO (HELP|<x-option>) <key>*"),
+        (14, "XINFO STREAM <x-key> [FULL|FULL COUNT <x-count>]"),
+        (16, "XINFO GROUPS <x-key>"),
+        (8, "XINFO CONSUMERS <x-key> <group>"),
+        (1, "XINFO (HELP|<x-option>) <x-key>*"),
     ],
     words,
 };
 
 fn words(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
+        // Of their own: groups are rare enough on them.
+        "x-key" => &[
+            "stream:1", "stream:2", "stream:1", "stream:2", "a", "{tag}1",
+        ],
         "new-id" => NEW_IDS,
         "x-id" => IDS,
-        "bound" => BOUNDS,
+        "x-bound" => BOUNDS,
         "read-id" => READ_IDS,
         "group-id" => GROUP_IDS,
-        "group" => &["g", "h", "", "none"],
-        "consumer" => &["alice", "bob", "", "c\r\n\u{0}x"],
+        "group" => &["g", "h", "g", "g", "", "none"],
+        "consumer" => &["alice", "bob", "alice", "bob", "", "c\r\n\u{0}x"],
         "x-count" => COUNTS,
         "x-option" => OPTIONS,
         _ => return None,
