@@ -161,7 +161,7 @@ fn act(
         Action::SetId => {
             groups.get(name).ok_or(no_group)?;
             check_words(args, 7)?;
-            let id = id(args.word(4), log)?;
+            let id = id_or_end(args.word(4), log)?;
             groups.edit(name, |group| group.set_last_id(id, options.entries_read));
             Ok((None, told(1, "xgroup-setid")))
         }
@@ -203,6 +203,15 @@ fn id(word: &[u8], log: &Log) -> Result<Id, CommandError> {
     match word {
         b"$" => Ok(log.last_id()),
         word => stream_words::id(word),
+    }
+}
+
+/// Reads the id that SETID gives a group, which unlike that of CREATE may be `-` or `+`.
+fn id_or_end(word: &[u8], log: &Log) -> Result<Id, CommandError> {
+    match word {
+        b"-" => Ok(Id::MIN),
+        b"+" => Ok(Id::MAX),
+        word => id(word, log),
     }
 }
 
