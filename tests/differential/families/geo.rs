@@ -46,6 +46,14 @@ pub(super) const FAMILY: Family = Family {
 <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <some> \
 [ANY]] [ASC|DESC] [STORE {a}places|STOREDIST {a}places]",
         ),
+        (
+            6,
+            "GEORADIUS <geokey> <longitude> <latitude> 3000 <unit> (STORE|STOREDIST) {a}places",
+        ),
+        (
+            6,
+            "GEORADIUSBYMEMBER <geokey> <city> 3000 <unit> (STORE|STOREDIST) {a}places",
+        ),
         (4, "ZRANGE <geokey> 0 -1 WITHSCORES"),
         (4, "ZADD <geokey> <geo-place> <city>"),
     ],

@@ -57,6 +57,38 @@ pub(super) const FAMILY: Family = Family {
             8,
             "XGROUP SETID <x-key> <group> <group-id> [ENTRIESREAD <x-count>]",
         ),
+        // Words that make sense together, so that groups have entries pending.
+        (60, "XGROUP CREATE stream:1 g (0|$) MKSTREAM"),
+        (
+            50,
+            "XREADGROUP GROUP g <consumer> [COUNT 2] [NOACK] STREAMS stream:1 >",
+        ),
+        (
+            10,
+            "XREADGROUP GROUP g <consumer> [COUNT 2] [BLOCK 0] STREAMS stream:1 0",
+        ),
+        (16, "XGROUP SETID stream:1 g (0|$|5-1) [ENTRIESREAD 1]"),
+        (
+            16,
+            "XPENDING stream:1 g [IDLE (0|100000)] - + 10 [<consumer>]",
+        ),
+        (
+            16,
+            "XCLAIM stream:1 g <consumer> 0 <x-id>+ [IDLE 200000|TIME 1] [RETRYCOUNT 3] [FORCE] [JUSTID] \
+             [LASTID 5-2]",
+        ),
+        (
+            16,
+            "XAUTOCLAIM stream:1 g <consumer> 0 - [COUNT 2] [JUSTID]",
+        ),
+        (
+            8,
+            "XSETID stream:1 9-9 [ENTRIESADDED 20] [MAXDELETEDID 5-1]",
+        ),
+        (
+            12,
+            "XGROUP (CREATECONSUMER|DELCONSUMER) stream:1 g <consumer>",
+        ),
         (3, "XGROUP DESTROY <x-key> <group>"),
         (
             6,
@@ -91,7 +123,7 @@ fn words(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
         // Of their own: groups are rare enough on them.
         "x-key" => &[
-            "stream:1", "stream:2", "stream:1", "stream:2", "a", "{tag}1",
+            "stream:1", "stream:1", "stream:1", "stream:2", "a", "{tag}1",
         ],
         "new-id" => NEW_IDS,
         "x-id" => IDS,
