@@ -439,4 +439,19 @@ pub(super) const SEQUENCES: &[(&str, &str)] = &[
          DEBUG \"x\\x00y\"
          LATENCY GRAPH \"x\\x00y\"",
     ),
+    (
+        "the ends as ids of groups",
+        r#"
+        XADD s 5-1 a b
+        XGROUP CREATE s g -
+        XGROUP CREATE s g +
+        XGROUP CREATE s g 0
+        XGROUP SETID s g +
+        XINFO GROUPS s
+        XGROUP SETID s g -
+        XINFO GROUPS s
+        XGROUP SETID s g (5
+        XGROUP SETID s none -
+        "#,
+    ),
 ];
