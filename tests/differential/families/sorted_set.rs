@@ -56,6 +56,14 @@ pub(super) const FAMILY: Family = Family {
             "(ZUNION|ZINTER) 2 <key> <key> [WEIGHTS <score> <score>] \
 [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]",
         ),
+        (
+            8,
+            "(ZUNION|ZINTER) 2 <key> <key> [WEIGHTS 2 -1] AGGREGATE (SUM|MIN|MAX) [WITHSCORES]",
+        ),
+        (
+            8,
+            "(ZUNIONSTORE|ZINTERSTORE) <key> 2 <key> <key> [WEIGHTS 1 3] AGGREGATE (SUM|MIN|MAX)",
+        ),
         (4, "(ZUNION|ZINTER) 1 <key> [WEIGHTS <score>] [WITHSCORES]"),
         (4, "(ZUNION|ZINTER|ZDIFF) 3 <key> <key> <key> [WITHSCORES]"),
         (4, "ZDIFF 2 <key> <key> [WITHSCORES]"),
