@@ -189,7 +189,9 @@ TESTS = [
 def types(rounds, scale, client, title):
     """All tests of redis-benchmark on one core, with 100,000 random keys and members."""
     ratios = {1: [], 16: []}
-    for test, shallow, deep in TESTS:
+    # redis-benchmark 7.0 has no test of streams.
+    tests = [test for test in TESTS if client is loadgen or test[0] != "xadd"]
+    for test, shallow, deep in tests:
         for pipeline, requests in ((1, shallow), (16, deep)):
             values = {"trestle": [], "redis": []}
             count = max(pipeline * 50, int(requests * scale)) // pipeline * pipeline
@@ -208,7 +210,7 @@ def types(rounds, scale, client, title):
             ratios[pipeline].append(cpu[0] / cpu[1])
     for pipeline, of in ratios.items():
         print(f"{title} P{pipeline}: redis/trestle server CPU per request, median {statistics.median(of):.2f}, "
-              f"lowest {min(of):.2f} ({TESTS[of.index(min(of))][0]})", flush=True)
+              f"lowest {min(of):.2f} ({tests[of.index(min(of))][0]})", flush=True)
 
 
 def both_cores(server, ports, pipeline, requests, extra=()):
