@@ -5,11 +5,13 @@
 //! [`written`] has those that chance would not find, [`run`] sends them to all servers and shrinks
 //! what fails, [`rules`] says when two replies are equal, [`differences`] where they need not be,
 //! [`coverage`] counts what random sequences reach, [`unreached`] says what they need not,
-//! [`raw`] compares whole connections byte for byte: inline commands, protocol errors, closing.
+//! [`raw`] compares whole connections byte for byte: inline commands, protocol errors, closing;
+//! [`clients`] plays scripts of several clients, and compares what each is told of the others.
 //!
 //! Each sequence runs against Redis and against servers of 1, 2 and 4 shards, in RESP2 and in
 //! RESP3, once command by command and once pipelined.
 
+mod clients;
 mod coverage;
 mod differences;
 mod families;

@@ -87,7 +87,8 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'"' && byte != b'\'' && byte != b'\\'
 }
 
-fn parse_words(line: &str) -> Vec<Vec<u8>> {
+/// Reads words as they stand in a line of a sequence.
+pub(super) fn parse_words(line: &str) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let mut rest = line.as_bytes().trim_ascii_start();
     while let Some(first) = rest.first() {
