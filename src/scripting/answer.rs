@@ -96,7 +96,7 @@ fn write_table(lua: &mut Lua<'_>, client: Resp, out: &mut Vec<u8>) -> Result<(),
 fn write_special(lua: &mut Lua<'_>, client: Resp, out: &mut Vec<u8>) -> Result<bool, Raise> {
     lua.raw_field(-1, b"err")?;
     if let Some(text) = lua.bytes(-1) {
-        write_line(out, b'-', text.strip_prefix(b"-").unwrap_or(text));
+        write_line(out, b'-', text);
         return Ok(true);
     }
     lua.pop(1);

@@ -11,6 +11,7 @@ use sha1::{Digest, Sha1};
 use crate::answer::truncated;
 use crate::engine::lua::{Kind, Lua, Raise};
 use crate::engine::native::{Results, native};
+use crate::functions::register_function;
 use crate::reply::push_reply;
 use crate::running::{LogLevel, Replicate, Step};
 
@@ -63,10 +64,12 @@ pub(crate) fn push_running_table(lua: &mut Lua<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-/// Pushes the table that libraries have while they are loaded, without `register_function`.
+/// Pushes the table that libraries have while they are loaded.
 pub(crate) fn push_loading_table(lua: &mut Lua<'_>) -> Result<(), Raise> {
     lua.push_table(0, 8)?;
     set_numbers(lua, NUMBERS)?;
+    lua.push_native(native(register_function))?;
+    lua.raw_set_field(-2, b"register_function")?;
     lua.push_native(native(log))?;
     lua.raw_set_field(-2, b"log")
 }

@@ -9,12 +9,12 @@
 
 use std::ffi::CString;
 
-use crate::api;
+use crate::engine::context::Stage;
 use crate::engine::guard::{self, READ_ONLY};
 use crate::engine::lua::{Kind, Lua, Raise, Status};
 use crate::engine::native::{Results, native};
 use crate::engine::state::State;
-use crate::math;
+use crate::{api, bits, json, math, pack, structs};
 
 /// Functions of Lua that reach files or the machinery, or that Redis hides.
 const HIDDEN: &[&[u8]] = &[
@@ -29,7 +29,17 @@ const HIDDEN: &[&[u8]] = &[
 ];
 
 /// Tables of the globals that become read-only.
-const LIBRARIES: &[&[u8]] = &[b"string", b"table", b"math", b"coroutine", b"redis"];
+const LIBRARIES: &[&[u8]] = &[
+    b"string",
+    b"table",
+    b"math",
+    b"coroutine",
+    b"redis",
+    b"bit",
+    b"struct",
+    b"cmsgpack",
+    b"cjson",
+];
 
 /// Makes an interpreter whose Lua code may hold `memory_bytes_max`.
 ///
@@ -48,13 +58,8 @@ fn build(lua: &mut Lua<'_>) -> Result<(), Raise> {
         lua.push_nil()?;
         lua.raw_set_field(1, name)?;
     }
-    for (name, function) in [
-        (&b"load"[..], native(load)),
-        (b"loadstring", native(load_string)),
-    ] {
-        lua.push_native(function)?;
-        lua.raw_set_field(1, name)?;
-    }
+    lua.push_native(native(load_string))?;
+    lua.raw_set_field(1, b"loadstring")?;
     lua.raw_field(1, b"getmetatable")?;
     lua.wrap_native(native(metatable));
     lua.raw_set_field(1, b"getmetatable")?;
@@ -63,6 +68,14 @@ fn build(lua: &mut Lua<'_>) -> Result<(), Raise> {
     lua.pop(1);
     api::push_running_table(lua)?;
     lua.raw_set_field(1, b"redis")?;
+    bits::push_library(lua)?;
+    lua.raw_set_field(1, b"bit")?;
+    structs::push_library(lua)?;
+    lua.raw_set_field(1, b"struct")?;
+    pack::push_library(lua)?;
+    lua.raw_set_field(1, b"cmsgpack")?;
+    json::push_library(lua)?;
+    lua.raw_set_field(1, b"cjson")?;
     for &name in LIBRARIES {
         lua.raw_field(1, name)?;
         lua.make_read_only(None, native(refuse_write))?;
@@ -70,6 +83,14 @@ fn build(lua: &mut Lua<'_>) -> Result<(), Raise> {
     }
     lua.push_copy(1)?;
     lua.register(b"globals")?;
+    lua.push_table(0, 1)?;
+    api::push_loading_table(lua)?;
+    lua.make_read_only(Some(native(refuse_unknown)), native(refuse_write))?;
+    lua.raw_set_field(-2, b"redis")?;
+    lua.make_read_only(Some(native(refuse_unknown)), native(refuse_write))?;
+    lua.push_hidden(-1)?;
+    lua.register(b"loading")?;
+    lua.pop(1);
     lua.make_read_only(Some(native(refuse_unknown)), native(refuse_write))?;
     lua.push_copy(1)?;
     lua.register(b"environment")?;
@@ -79,6 +100,21 @@ fn build(lua: &mut Lua<'_>) -> Result<(), Raise> {
     lua.pop(1);
     lua.replace_globals();
     lua.set_top(0);
+    Ok(())
+}
+
+/// Shows the globals of `stage` behind the environment.
+pub(crate) fn enter_stage(lua: &mut Lua<'_>, stage: Stage) -> Result<(), Raise> {
+    lua.push_registered(b"environment")?;
+    if lua.push_metatable(-1)? {
+        lua.push_registered(match stage {
+            Stage::Running => b"globals",
+            Stage::Loading => b"loading",
+        })?;
+        lua.raw_set_field(-2, b"__index")?;
+        lua.pop(1);
+    }
+    lua.pop(1);
     Ok(())
 }
 
@@ -145,59 +181,9 @@ fn load_string(lua: &mut Lua<'_>) -> Results {
         Kind::Absent | Kind::Nil => source.clone(),
         _ => lua.check_text(2)?.to_vec(),
     };
-    finish_load(lua, &source, &name)
-}
-
-/// `load`: the pieces come from a function, until it returns nil or an empty string.
-fn load(lua: &mut Lua<'_>) -> Results {
-    if lua.kind(1) != Kind::Function {
-        return Err(lua.kind_error(1, "function"));
-    }
-    let name = match lua.kind(2) {
-        Kind::Absent | Kind::Nil => b"=(load)".to_vec(),
-        _ => lua.check_text(2)?.to_vec(),
-    };
-    let mut source = Vec::new();
-    loop {
-        lua.push_copy(1)?;
-        if lua.call_protected(0, 1, 0) != Status::Fine {
-            lua.push_nil()?;
-            lua.insert(-2);
-            return Ok(2);
-        }
-        match lua.kind(-1) {
-            Kind::Nil => break,
-            Kind::String | Kind::Number => {
-                let piece = lua.text(-1).unwrap_or_default();
-                if piece.is_empty() {
-                    break;
-                }
-                source.extend_from_slice(piece);
-                lua.pop(1);
-            }
-            _ => {
-                lua.push_nil()?;
-                lua.push_bytes(b"reader function must return a string")?;
-                return Ok(2);
-            }
-        }
-        if lua
-            .context()
-            .ledger
-            .used_bytes()
-            .saturating_add(source.len())
-            > lua.context().ledger.max_bytes()
-        {
-            return Err(Raise::Plain(b"not enough memory".to_vec()));
-        }
-    }
-    finish_load(lua, &source, &name)
-}
-
-fn finish_load(lua: &mut Lua<'_>, source: &[u8], name: &[u8]) -> Results {
     let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
     let name = CString::new(name).unwrap_or_default();
-    match lua.load(source, &name) {
+    match lua.load(&source, &name) {
         Status::Fine => Ok(1),
         Status::Failed | Status::OutOfMemory => {
             lua.push_nil()?;

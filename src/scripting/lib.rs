@@ -5,7 +5,7 @@
 //! wait at any depth of Lua calls, so a command may go to another core while the script is put aside.
 //!
 //! In reading order: [`scripts`] keeps sources and starts scripts, [`running`] is one that runs,
-//! [`functions`] are the libraries of FUNCTION, [`payload`] is what FUNCTION DUMP writes. Below them:
+//! [`functions`] are the libraries of FUNCTION. Below them:
 //! `interpreter` is one Lua state with all that scripts see, `api` the table `redis`, `reply` and
 //! `answer` convert between RESP and Lua, `json`, `pack`, `structs`, `bits` and `math` are the libraries,
 //! and `engine` is Lua itself.
@@ -19,13 +19,20 @@
 
 mod answer;
 mod api;
+mod bits;
 mod engine;
+pub mod functions;
 mod interpreter;
+mod json;
 mod math;
+mod pack;
 mod reply;
 pub mod running;
 pub mod scripts;
 mod shebang;
+mod structs;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transcripts;

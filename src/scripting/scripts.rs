@@ -19,6 +19,7 @@ use crate::engine::fiber::{Fiber, FiberStack};
 use crate::engine::lua::{Kind, Lua, Raise, Status};
 use crate::engine::native::{Results, native};
 use crate::engine::state::State;
+use crate::functions::Libraries;
 use crate::interpreter;
 use crate::running::Running;
 
@@ -29,6 +30,8 @@ pub struct Limits {
     pub memory_bytes_max: usize,
     /// Instructions of Lua between two [`crate::running::Step::Tick`].
     pub slice_instructions: i32,
+    /// Such slices that the code of a library may take while it is loaded.
+    pub load_slices_max: u32,
     /// Idle interpreters, with their stacks, that are kept.
     pub idle_count_max: usize,
 }
@@ -38,6 +41,7 @@ impl Default for Limits {
         Self {
             memory_bytes_max: 256 * 1024 * 1024,
             slice_instructions: 10_000,
+            load_slices_max: 500,
             idle_count_max: 16,
         }
     }
@@ -148,7 +152,6 @@ struct Script {
     /// Without the shebang; its line is empty.
     body: Box<[u8]>,
     flags: ScriptFlags,
-    source_bytes: usize,
 }
 
 /// The scripts of one core.
@@ -156,7 +159,8 @@ struct Script {
 pub struct Scripting {
     scripts: Map<Sha, Script>,
     source_bytes: usize,
-    pool: Rc<Pool>,
+    pub(crate) libraries: Libraries,
+    pub(crate) pool: Rc<Pool>,
 }
 
 /// Name of the chunk of scripts.
@@ -169,6 +173,7 @@ impl Scripting {
         Self {
             scripts: Map::default(),
             source_bytes: 0,
+            libraries: Libraries::default(),
             pool: Rc::new(Pool::new(limits)),
         }
     }
@@ -192,7 +197,6 @@ impl Scripting {
         let script = Script {
             body: body.into(),
             flags,
-            source_bytes: source.len(),
         };
         self.source_bytes += source.len();
         self.scripts.insert(sha, script);
@@ -427,7 +431,8 @@ impl Pool {
         }
     }
 
-    fn take_state(&self) -> Result<State, ScriptError> {
+    /// An interpreter in which nothing runs.
+    pub(crate) fn take_state(&self) -> Result<State, ScriptError> {
         let kept = self.states.borrow_mut().pop();
         let mut state = match kept {
             Some(state) => state,
@@ -443,13 +448,15 @@ impl Pool {
         Ok(state)
     }
 
-    fn take_stack(&self) -> Result<FiberStack, ScriptError> {
+    /// A stack for a script.
+    pub(crate) fn take_stack(&self) -> Result<FiberStack, ScriptError> {
         let kept = self.stacks.borrow_mut().pop();
         kept.or_else(FiberStack::new)
             .ok_or_else(ScriptError::no_room)
     }
 
-    fn give_back_state(&self, state: State) {
+    /// Takes back an interpreter.
+    pub(crate) fn give_back_state(&self, state: State) {
         let mut states = self.states.borrow_mut();
         let is_current = state.context().generation.get() == self.generation.get();
         if is_current && states.len() < self.limits.idle_count_max {
@@ -460,13 +467,24 @@ impl Pool {
     /// Takes back what a script had.
     pub(crate) fn give_back(&self, state: State, stack: FiberStack) {
         self.give_back_state(state);
+        self.give_back_stack(stack);
+    }
+
+    /// Slices that the code of a library may take.
+    pub(crate) const fn load_slices_max(&self) -> u32 {
+        self.limits.load_slices_max
+    }
+
+    /// Takes back a stack.
+    pub(crate) fn give_back_stack(&self, stack: FiberStack) {
         let mut stacks = self.stacks.borrow_mut();
         if stacks.len() < self.limits.idle_count_max {
             stacks.push(stack);
         }
     }
 
-    fn flush(&self) {
+    /// Lets go of all interpreters, of those in use when they come back.
+    pub(crate) fn flush(&self) {
         self.generation.set(self.generation.get() + 1);
         self.states.borrow_mut().clear();
     }

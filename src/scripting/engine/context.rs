@@ -9,6 +9,8 @@ use protocol::reply::Resp;
 
 use super::fiber::{Input, Yielder};
 use super::memory::Ledger;
+use crate::functions::Registered;
+use crate::json::options::JsonOptions;
 use crate::math::Random;
 use crate::running::Step;
 use crate::scripts::Sha;
@@ -39,14 +41,18 @@ pub(crate) struct Context {
     pub(crate) resp: Cell<Resp>,
     /// Flags of `redis.set_repl`.
     pub(crate) replicate: Cell<u8>,
-    /// What may be called.
-    pub(crate) stage: Cell<Stage>,
+    /// Settings of each instance of `cjson`; the first is the library itself.
+    pub(crate) json: RefCell<Vec<JsonOptions>>,
     /// Generator of `math.random`.
     pub(crate) random: RefCell<Random>,
     /// Which generation of the pool it belongs to.
     pub(crate) generation: Cell<u64>,
     /// Compiled scripts: where the registry has the function of each.
     pub(crate) compiled: RefCell<Map<Sha, c_int>>,
+    /// Libraries that were loaded: where the registry has the functions of each.
+    pub(crate) libraries: RefCell<Map<u64, Vec<c_int>>>,
+    /// Functions that the library that is being loaded has registered.
+    pub(crate) registered: RefCell<Vec<Registered>>,
 }
 
 impl Context {
@@ -60,10 +66,12 @@ impl Context {
             killed: RefCell::default(),
             resp: Cell::new(Resp::V2),
             replicate: Cell::new(crate::api::REPL_ALL),
-            stage: Cell::new(Stage::Running),
+            json: RefCell::new(vec![JsonOptions::default()]),
             random: RefCell::default(),
             generation: Cell::new(0),
             compiled: RefCell::default(),
+            libraries: RefCell::default(),
+            registered: RefCell::default(),
         }
     }
 
@@ -72,7 +80,7 @@ impl Context {
         self.killed.replace(None);
         self.resp.set(Resp::V2);
         self.replicate.set(crate::api::REPL_ALL);
-        self.stage.set(Stage::Running);
+        self.json.replace(vec![JsonOptions::default()]);
     }
 
     /// Whether the script must end.

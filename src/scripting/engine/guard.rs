@@ -18,6 +18,9 @@ use mlua_sys as sys;
 
 use super::lua::{Lua, Raise, mark};
 
+/// First byte of compiled code, which Lua would trust.
+const COMPILED_MARK: u8 = 0x1b;
+
 /// Most letters of a pattern at which the matcher may recurse. Each costs it some hundred bytes.
 const PATTERN_RECURSIONS_MAX: usize = 600;
 
@@ -33,6 +36,8 @@ enum Guard {
     Writes,
     /// Takes a pattern as its second argument.
     Matches,
+    /// Takes a function that gives the pieces of a source.
+    Loads,
 }
 
 /// Functions of the libraries with their guards.
@@ -41,6 +46,7 @@ const GUARDED: &[(&[u8], &[u8], Guard)] = &[
     (b"", b"rawget", Guard::Reads),
     (b"", b"rawset", Guard::Writes),
     (b"", b"setmetatable", Guard::Writes),
+    (b"", b"load", Guard::Loads),
     (b"table", b"insert", Guard::Writes),
     (b"table", b"remove", Guard::Writes),
     (b"table", b"sort", Guard::Writes),
@@ -67,6 +73,7 @@ pub(crate) fn install(lua: &mut Lua<'_>) -> Result<(), Raise> {
             Guard::Reads => reads,
             Guard::Writes => writes,
             Guard::Matches => matches,
+            Guard::Loads => loads,
         });
         lua.raw_set_field(-2, name)?;
         lua.set_top(0);
@@ -175,6 +182,55 @@ unsafe extern "C-unwind" fn matches(raw: *mut sys::lua_State) -> c_int {
     unsafe { pass_on(raw) }
 }
 
+/// Gives `load` a function that calls the given one and marks compiled code as text.
+unsafe extern "C-unwind" fn loads(raw: *mut sys::lua_State) -> c_int {
+    // SAFETY: index 1 may be absent, which reads as such.
+    if unsafe { sys::lua_type(raw, 1) } == sys::LUA_TFUNCTION {
+        // SAFETY: argument 1 exists; a C function always has room for a few values.
+        unsafe { sys::lua_pushvalue(raw, 1) };
+        // SAFETY: there is room.
+        unsafe { sys::lua_pushboolean(raw, 0) };
+        // SAFETY: two values are on top.
+        unsafe { sys::lua_pushcclosure(raw, next_piece, 2) };
+        // SAFETY: argument 1 exists, and a value is on top.
+        unsafe { sys::lua_replace(raw, 1) };
+    }
+    // SAFETY: called by Lua as it was installed.
+    unsafe { pass_on(raw) }
+}
+
+/// Calls the function in the first upvalue; puts a space before its first piece if that is no text. The
+/// second upvalue says whether there was a piece.
+unsafe extern "C-unwind" fn next_piece(raw: *mut sys::lua_State) -> c_int {
+    // SAFETY: the upvalue exists; a C function always has room for a few values.
+    unsafe { sys::lua_pushvalue(raw, sys::lua_upvalueindex(1)) };
+    // SAFETY: the function is on top; this frame has nothing to drop.
+    unsafe { sys::lua_call(raw, 0, 1) };
+    // SAFETY: the upvalue exists.
+    let is_later = unsafe { sys::lua_toboolean(raw, sys::lua_upvalueindex(2)) } != 0;
+    // SAFETY: a value is on top.
+    if is_later || unsafe { sys::lua_type(raw, -1) } != sys::LUA_TSTRING {
+        return 1;
+    }
+    // SAFETY: there is room.
+    unsafe { sys::lua_pushboolean(raw, 1) };
+    // SAFETY: the upvalue exists, and a value is on top.
+    unsafe { sys::lua_replace(raw, sys::lua_upvalueindex(2)) };
+    let mut len = 0_usize;
+    // SAFETY: a string is on top, so nothing is converted.
+    let start = unsafe { sys::lua_tolstring(raw, -1, &raw mut len) };
+    // SAFETY: the string has a first byte, or the zero that ends every string.
+    if unsafe { start.cast::<u8>().read() } == COMPILED_MARK {
+        // SAFETY: there is room.
+        unsafe { sys::lua_pushlstring_(raw, c" ".as_ptr(), 1) };
+        // SAFETY: two values are on top.
+        unsafe { sys::lua_insert(raw, -2) };
+        // SAFETY: two strings are on top.
+        unsafe { sys::lua_concat(raw, 2) };
+    }
+    1
+}
+
 /// Counts the letters at which the matcher may go one level deeper.
 fn recursion_count(pattern: &[u8]) -> usize {
     let deepens = |byte: &&u8| matches!(byte, b'*' | b'+' | b'-' | b'?' | b'(' | b')');
@@ -196,8 +252,12 @@ unsafe extern "C-unwind" fn pairs(raw: *mut sys::lua_State) -> c_int {
 
 /// `pcall`, which gives the text of an error in place of the table that carries it.
 unsafe extern "C-unwind" fn pcall(raw: *mut sys::lua_State) -> c_int {
-    // SAFETY: raises if there is no argument; this frame has nothing to drop.
-    unsafe { sys::luaL_checkany(raw, 1) };
+    // SAFETY: the state is live.
+    if unsafe { sys::lua_gettop(raw) } == 0 {
+        // What Redis tries to call then.
+        // SAFETY: there is room.
+        unsafe { sys::lua_pushboolean(raw, 1) };
+    }
     // SAFETY: the state is live.
     let arguments = unsafe { sys::lua_gettop(raw) } - 1;
     // SAFETY: a function and its arguments are on the stack; catches what is raised.
@@ -210,8 +270,10 @@ unsafe extern "C-unwind" fn pcall(raw: *mut sys::lua_State) -> c_int {
         unsafe { sys::lua_pushlstring_(raw, c"err".as_ptr(), 3) };
         // SAFETY: the table lies below the key.
         unsafe { sys::lua_rawget_(raw, -2) };
-        // SAFETY: the value lies above the table.
-        unsafe { sys::lua_remove(raw, -2) };
+        // SAFETY: a value is on top.
+        let is_text = unsafe { sys::lua_isstring(raw, -1) } != 0;
+        // SAFETY: the value lies above the table; one of the two goes.
+        unsafe { sys::lua_remove(raw, if is_text { -2 } else { -1 }) };
     }
     // SAFETY: there is room.
     unsafe { sys::lua_pushboolean(raw, c_int::from(status == sys::LUA_OK)) };

@@ -129,11 +129,6 @@ impl<'a> Lua<'a> {
         }
     }
 
-    /// The raw state, for native functions.
-    pub(crate) const fn raw(&self) -> *mut sys::lua_State {
-        self.raw
-    }
-
     /// What the native functions of this interpreter share.
     pub(crate) fn context(&self) -> &'a Context {
         let mut context: *mut c_void = null_mut();
@@ -270,26 +265,6 @@ impl<'a> Lua<'a> {
         Some(unsafe { sys::lua_topointer(self.raw, index) }.addr())
     }
 
-    /// Length of a string, or border of a table; 0 for other values.
-    pub(crate) fn len(&self, index: c_int) -> usize {
-        match self.kind(index) {
-            // SAFETY: the index exists; only numbers would be converted.
-            Kind::String | Kind::Table => unsafe {
-                sys::lua_objlen(self.raw, self.existing(index))
-            },
-            _ => 0,
-        }
-    }
-
-    /// Whether the two values are the same, without metamethods.
-    pub(crate) fn is_same(&self, first: c_int, second: c_int) -> bool {
-        let (Some(first), Some(second)) = (self.absolute(first), self.absolute(second)) else {
-            return false;
-        };
-        // SAFETY: both indices exist.
-        unsafe { sys::lua_rawequal(self.raw, first, second) != 0 }
-    }
-
     /// Pushes nil.
     pub(crate) fn push_nil(&mut self) -> Result<(), Raise> {
         self.reserve(1)?;
@@ -314,8 +289,31 @@ impl<'a> Lua<'a> {
         Ok(())
     }
 
+    /// Fails if the interpreter holds more than it may, garbage not counted.
+    ///
+    /// # Errors
+    ///
+    /// With the text that Lua has for it.
+    pub(crate) fn check_memory(&mut self) -> Result<(), Raise> {
+        let ledger = &self.context().ledger;
+        if ledger.is_exceeded() && ledger.wants_collection() {
+            self.collect_garbage();
+            ledger.note_collection();
+        }
+        if ledger.is_exceeded() {
+            return Err(Raise::Plain(b"not enough memory".to_vec()));
+        }
+        Ok(())
+    }
+
     /// Pushes a copy of `bytes`.
     pub(crate) fn push_bytes(&mut self, bytes: &[u8]) -> Result<(), Raise> {
+        self.check_memory()?;
+        self.push_short(bytes)
+    }
+
+    /// Pushes a copy of `bytes`, which are few: also when memory is short.
+    pub(crate) fn push_short(&mut self, bytes: &[u8]) -> Result<(), Raise> {
         self.reserve(1)?;
         let start = bytes.as_ptr().cast::<c_char>();
         // SAFETY: there is room, and `bytes` are that many; allocation does not fail here.
@@ -334,6 +332,7 @@ impl<'a> Lua<'a> {
     /// Pushes an empty table with room for `array` items and `fields` others, both hints.
     pub(crate) fn push_table(&mut self, array: usize, fields: usize) -> Result<(), Raise> {
         const HINT_MAX: usize = 1 << 16;
+        self.check_memory()?;
         self.reserve(1)?;
         let array = c_int::try_from(array.min(HINT_MAX)).unwrap_or(0);
         let fields = c_int::try_from(fields.min(HINT_MAX)).unwrap_or(0);
@@ -369,15 +368,6 @@ impl<'a> Lua<'a> {
         }
     }
 
-    /// Takes the table on top as the environment of the Lua function at `index`.
-    pub(crate) fn set_environment(&mut self, index: c_int) {
-        if self.kind(index) == Kind::Function && self.kind(-1) == Kind::Table {
-            let index = self.existing(index);
-            // SAFETY: the function exists and there is a table on top.
-            unsafe { sys::lua_setfenv(self.raw, index) };
-        }
-    }
-
     /// Pushes a native function.
     pub(crate) fn push_native(&mut self, function: sys::lua_CFunction) -> Result<(), Raise> {
         self.reserve(1)?;
@@ -406,6 +396,13 @@ impl<'a> Lua<'a> {
         let index = self.existing(index);
         // SAFETY: the index exists.
         unsafe { sys::lua_insert(self.raw, index) };
+    }
+
+    /// Moves the value on top to `index`, in place of what is there.
+    pub(crate) fn replace(&mut self, index: c_int) {
+        let index = self.existing(index);
+        // SAFETY: the index exists.
+        unsafe { sys::lua_replace(self.raw, index) };
     }
 
     /// Removes the value at `index`; those above move down.
@@ -451,9 +448,11 @@ impl<'a> Lua<'a> {
         let table = self.existing(table);
         assert_eq!(self.kind(table), Kind::Table, "the caller checked the kind");
         match self.kind(-2) {
-            Kind::Absent | Kind::Nil => return Err(Raise::text("table index is nil")),
+            Kind::Absent | Kind::Nil => {
+                return Err(Raise::Plain(b"table index is nil".to_vec()));
+            }
             Kind::Number if self.number(-2).is_some_and(f64::is_nan) => {
-                return Err(Raise::text("table index is NaN"));
+                return Err(Raise::Plain(b"table index is NaN".to_vec()));
             }
             _ => {}
         }
@@ -643,7 +642,7 @@ impl<'a> Lua<'a> {
         Some(unsafe { record.assume_init() })
     }
 
-    /// Bytes that Lua itself counts for this interpreter.
+    /// Frees what nobody can reach any more.
     pub(crate) fn collect_garbage(&mut self) {
         // SAFETY: the state is live; scripts have no finalizers.
         unsafe { sys::lua_gc(self.raw, sys::LUA_GCCOLLECT, 0) };
@@ -676,6 +675,14 @@ impl<'a> Lua<'a> {
         self.raw_set(-3)?;
         self.set_metatable(-2);
         self.remove(-2);
+        Ok(())
+    }
+
+    /// Puts the hidden table in place of a read-only one on top.
+    pub(crate) fn reveal(&mut self) -> Result<(), Raise> {
+        if self.push_hidden(-1)? {
+            self.remove(-2);
+        }
         Ok(())
     }
 

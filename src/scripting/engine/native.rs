@@ -53,11 +53,8 @@ unsafe fn run<F: Fn(&mut Lua<'_>) -> Results + Copy + 'static>(raw: *mut sys::lu
     let before = ledger.set_strict(false);
     let mut outcome = function(&mut lua);
     // The function was allowed to pass the bound. What it made is garbage first of all.
-    if ledger.is_exceeded() && before {
-        lua.collect_garbage();
-        if ledger.is_exceeded() && outcome.is_ok() {
-            outcome = Err(Raise::Plain(b"not enough memory".to_vec()));
-        }
+    if before && outcome.is_ok() {
+        outcome = lua.check_memory().and(outcome);
     }
     let results = match outcome {
         Ok(results) => results,
@@ -81,10 +78,10 @@ fn push_error(lua: &mut Lua<'_>, raise: Raise) {
             whole
         }
     };
-    if lua.push_bytes(&text).is_err() {
+    if lua.push_short(&text).is_err() {
         // Without room for one more value, one of the function's own makes room.
         lua.pop(1);
-        let _ = lua.push_bytes(&text).is_ok();
+        drop(lua.push_short(&text));
     }
 }
 
