@@ -39,8 +39,8 @@ const REPLICATION_NUMBERS: &[(&[u8], f64)] = &[
     (b"REPL_ALL", 3.0),
 ];
 
-/// Pushes the table of running scripts.
-pub(crate) fn push_running_table(lua: &mut Lua<'_>) -> Result<(), Raise> {
+/// Pushes the table of running functions.
+pub(crate) fn push_function_table(lua: &mut Lua<'_>) -> Result<(), Raise> {
     lua.push_table(0, 32)?;
     set_numbers(lua, NUMBERS)?;
     set_numbers(lua, REPLICATION_NUMBERS)?;
@@ -52,11 +52,22 @@ pub(crate) fn push_running_table(lua: &mut Lua<'_>) -> Result<(), Raise> {
         (b"error_reply", native(error_reply)),
         (b"status_reply", native(status_reply)),
         (b"set_repl", native(set_repl)),
-        (b"replicate_commands", native(replicate_commands)),
-        (b"breakpoint", native(breakpoint)),
-        (b"debug", native(debug)),
         (b"sha1hex", native(sha1hex)),
         (b"acl_check_cmd", native(acl_check_cmd)),
+    ] {
+        lua.push_native(function)?;
+        lua.raw_set_field(-2, name)?;
+    }
+    Ok(())
+}
+
+/// Pushes the table of running scripts, which has some more.
+pub(crate) fn push_script_table(lua: &mut Lua<'_>) -> Result<(), Raise> {
+    push_function_table(lua)?;
+    for (name, function) in [
+        (&b"replicate_commands"[..], native(replicate_commands)),
+        (b"breakpoint", native(breakpoint)),
+        (b"debug", native(debug)),
     ] {
         lua.push_native(function)?;
         lua.raw_set_field(-2, name)?;

@@ -24,9 +24,7 @@ use crate::engine::native::{Results, native};
 use crate::engine::state::State;
 use crate::interpreter;
 use crate::running::{LogLevel, Running, Step};
-use crate::scripts::{
-    Environment, Pool, ScriptError, ScriptFlags, Scripting, describe_error, push_array, run,
-};
+use crate::scripts::{Environment, Pool, ScriptError, ScriptFlags, Scripting, describe_error, run};
 use crate::shebang::parse_library;
 
 /// Name of the chunk of libraries.
@@ -332,17 +330,11 @@ impl Scripting {
             .and_then(|functions| functions.get(*index).copied());
         let kept = kept.ok_or_else(not_found)?;
         let mut lua = state.lua();
-        lua.set_top(0);
-        lua.push_registered(b"globals")?;
-        for name in [&b"KEYS"[..], b"ARGV"] {
-            lua.push_nil()?;
-            lua.raw_set_field(1, name)?;
-        }
-        lua.set_top(0);
+        interpreter::enter_function(&mut lua)?;
         lua.push_native(native(describe_error))?;
         lua.push_kept(kept)?;
-        push_array(&mut lua, keys)?;
-        push_array(&mut lua, args)?;
+        lua.push_words(keys)?;
+        lua.push_words(args)?;
         let name = function.name.clone();
         let stack = self.pool.take_stack()?;
         let fiber = Fiber::new(state, stack, move |lua| run(lua, 2, &name, environment));

@@ -5,9 +5,12 @@
 //! stays for the next one.
 //!
 //! Names in the registry: `globals` is the hidden table of running scripts, `loading` that of libraries while
-//! they are loaded, `environment` the table in front of the one or the other.
+//! they are loaded, `environment` the table in front of the one or the other; `redis of scripts` and
+//! `redis of functions` are what `redis` is in `globals`.
 
 use std::ffi::CString;
+
+use protocol::args::Args;
 
 use crate::engine::context::Stage;
 use crate::engine::guard::{self, READ_ONLY};
@@ -34,7 +37,6 @@ const LIBRARIES: &[&[u8]] = &[
     b"table",
     b"math",
     b"coroutine",
-    b"redis",
     b"bit",
     b"struct",
     b"cmsgpack",
@@ -66,8 +68,12 @@ fn build(lua: &mut Lua<'_>) -> Result<(), Raise> {
     lua.raw_field(1, b"math")?;
     math::install(lua)?;
     lua.pop(1);
-    api::push_running_table(lua)?;
-    lua.raw_set_field(1, b"redis")?;
+    api::push_script_table(lua)?;
+    lua.make_read_only(None, native(refuse_write))?;
+    lua.register(b"redis of scripts")?;
+    api::push_function_table(lua)?;
+    lua.make_read_only(None, native(refuse_write))?;
+    lua.register(b"redis of functions")?;
     bits::push_library(lua)?;
     lua.raw_set_field(1, b"bit")?;
     structs::push_library(lua)?;
@@ -99,6 +105,34 @@ fn build(lua: &mut Lua<'_>) -> Result<(), Raise> {
     lua.raw_set_field(-2, b"_G")?;
     lua.pop(1);
     lua.replace_globals();
+    lua.set_top(0);
+    Ok(())
+}
+
+/// Prepares the globals for a script.
+pub(crate) fn enter_script(lua: &mut Lua<'_>, keys: Args<'_>, args: Args<'_>) -> Result<(), Raise> {
+    lua.set_top(0);
+    lua.push_registered(b"globals")?;
+    lua.push_registered(b"redis of scripts")?;
+    lua.raw_set_field(1, b"redis")?;
+    lua.push_words(keys)?;
+    lua.raw_set_field(1, b"KEYS")?;
+    lua.push_words(args)?;
+    lua.raw_set_field(1, b"ARGV")?;
+    lua.set_top(0);
+    Ok(())
+}
+
+/// Prepares the globals for a function.
+pub(crate) fn enter_function(lua: &mut Lua<'_>) -> Result<(), Raise> {
+    lua.set_top(0);
+    lua.push_registered(b"globals")?;
+    lua.push_registered(b"redis of functions")?;
+    lua.raw_set_field(1, b"redis")?;
+    for name in [&b"KEYS"[..], b"ARGV"] {
+        lua.push_nil()?;
+        lua.raw_set_field(1, name)?;
+    }
     lua.set_top(0);
     Ok(())
 }

@@ -262,13 +262,7 @@ impl Scripting {
         let mut state = self.pool.take_state()?;
         let function = compile(&mut state, sha, &script.body)?;
         let mut lua = state.lua();
-        lua.set_top(0);
-        lua.push_registered(b"globals")?;
-        push_array(&mut lua, keys)?;
-        lua.raw_set_field(1, b"KEYS")?;
-        push_array(&mut lua, args)?;
-        lua.raw_set_field(1, b"ARGV")?;
-        lua.set_top(0);
+        interpreter::enter_script(&mut lua, keys, args)?;
         lua.push_native(native(describe_error))?;
         lua.push_kept(function)?;
         let name = sha.hex().to_vec();
@@ -295,16 +289,6 @@ fn compile(state: &mut State, sha: Sha, body: &[u8]) -> Result<i32, ScriptError>
     let function = lua.keep();
     state.context().compiled.borrow_mut().insert(sha, function);
     Ok(function)
-}
-
-/// Pushes the words as an array of strings.
-pub(crate) fn push_array(lua: &mut Lua<'_>, words: Args<'_>) -> Result<(), Raise> {
-    lua.push_table(words.len(), 0)?;
-    for (index, word) in words.iter().enumerate() {
-        lua.push_bytes(word)?;
-        lua.raw_set_item(-2, index + 1);
-    }
-    Ok(())
 }
 
 /// Calls the function on the stack, above the handler of errors and below its `arguments`; returns
@@ -350,21 +334,22 @@ fn write_error(lua: &mut Lua<'_>, name: &[u8], out: &mut Vec<u8>) {
         );
         let source = field(lua, b"source");
         let line = field(lua, b"line");
-        text.extend_from_slice(b" script: ");
-        text.extend_from_slice(name);
         if let (Some(source), Some(line)) = (source, line) {
-            text.extend_from_slice(b", on ");
-            text.extend_from_slice(&source);
-            text.push(b':');
-            text.extend_from_slice(&line);
+            for part in [
+                &b" script: "[..],
+                name,
+                b", on ",
+                &source,
+                b":",
+                &line,
+                b".",
+            ] {
+                text.extend_from_slice(part);
+            }
         }
-        text.push(b'.');
     } else {
         text.extend_from_slice(b"ERR ");
         text.extend_from_slice(lua.text(-1).unwrap_or(b"unknown error"));
-        text.extend_from_slice(b" script: ");
-        text.extend_from_slice(name);
-        text.push(b'.');
     }
     write_line(out, b'-', text.strip_prefix(b"-").unwrap_or(&text));
 }

@@ -1,13 +1,15 @@
 //! Replays the snippets of `tests/conformance/lua.snippets` and compares with what Redis answered.
 
 use base::hash::Map;
-use protocol::args::Args;
+use protocol::args::{Args, PackedArgs};
 use protocol::reply::Resp;
 
-use crate::running::{Resume, Step};
+use crate::running::{Resume, Running, Step};
 use crate::scripts::{Environment, Limits, Scripting};
 
 const SNIPPETS: &str = include_str!("../../tests/conformance/lua.snippets");
+
+const LIBRARIES: &str = include_str!("../../tests/conformance/lua_libraries.snippets");
 
 /// Reads the escapes with which replies are recorded.
 fn unescape(text: &str) -> Vec<u8> {
@@ -57,7 +59,12 @@ fn run(scripting: &mut Scripting, replies: &Replies, source: &str, resp: Resp) -
     };
     let nothing = Args::new(&[], &[]);
     let environment = Environment { resp };
-    let mut running = scripting.start(sha, nothing, nothing, environment).unwrap();
+    let running = scripting.start(sha, nothing, nothing, environment).unwrap();
+    finish(running, replies)
+}
+
+/// Runs to the end.
+fn finish(mut running: Running, replies: &Replies) -> Vec<u8> {
     let mut step = running.resume(Resume::Begin);
     loop {
         step = match step {
@@ -106,4 +113,52 @@ fn snippets_answer_as_redis_does() {
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+#[test]
+fn libraries_load_and_run_as_in_redis() {
+    let mut scripting = Scripting::new(Limits::default());
+    let mut wrong = Vec::new();
+    let mut word = PackedArgs::new();
+    for block in LIBRARIES.split("\n---\n") {
+        let (code, results) = block.split_once("\nload ").unwrap();
+        let code = format!("#!lua name=lib\n{code}");
+        let mut lines = results.trim_end_matches('\n').lines();
+        let expected = unescape(lines.next().unwrap());
+        scripting.flush_libraries();
+        let mut check = |what: &str, got: Vec<u8>, expected: Vec<u8>| {
+            if got != expected {
+                let (got, expected) = (got.escape_ascii(), expected.escape_ascii());
+                wrong.push(format!(
+                    "{code}\n {what}\n  expected {expected}\n  got      {got}"
+                ));
+            }
+        };
+        let got = match scripting.load_library(code.as_bytes(), false, &mut |_, _| {}) {
+            Ok(name) => format!("${}\r\n{}\r\n", name.len(), name.escape_ascii()).into_bytes(),
+            Err(error) => [b"-", error.0.as_slice(), b"\r\n"].concat(),
+        };
+        check("load", got, expected);
+        for line in lines {
+            let (name, expected) = line
+                .strip_prefix("fcall ")
+                .unwrap()
+                .split_once(' ')
+                .unwrap();
+            let mut call = |word: &mut PackedArgs| {
+                let mut key = PackedArgs::new();
+                key.push_word(b"k");
+                word.clear();
+                word.push_word(b"a");
+                let environment = Environment { resp: Resp::V2 };
+                scripting.start_function(name.as_bytes(), key.args(), word.args(), environment)
+            };
+            let got = match call(&mut word) {
+                Ok(running) => finish(running, &Replies::default()),
+                Err(error) => [b"-", error.0.as_slice(), b"\r\n"].concat(),
+            };
+            check(name, got, unescape(expected));
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Records what Redis answers to the snippets of Lua in lua.snippets.
+"""Records what Redis answers to the snippets of Lua in lua.snippets and lua_libraries.snippets.
 
     redis-server --port PORT --save '' --enable-debug-command yes
     tests/conformance/record_lua.py PORT
@@ -8,12 +8,16 @@ The file begins with commands (`call ...`) that snippets use; their replies are 
 RESP3 (`2 ...`, `3 ...`). Then snippets follow, each with the reply to `EVAL snippet 0` for a client
 that speaks RESP2 and one that speaks RESP3. Replies are written as Python byte literals would be.
 The keys that the commands use are set up here.
+
+A snippet of lua_libraries.snippets is the code of a library after its first line, `#!lua name=lib`. Recorded
+are the reply to FUNCTION LOAD, and of each of its functions, by name, the reply to `FCALL name 1 k a`.
 """
 
 import pathlib
 import socket
 import sys
 
+LIBRARIES = pathlib.Path(__file__).with_name("lua_libraries.snippets")
 FILE = pathlib.Path(__file__).with_name("lua.snippets")
 
 SETUP = [
@@ -80,11 +84,35 @@ def escape(reply):
 
 
 def is_reply(line):
-    return line.startswith(("2 ", "3 "))
+    return line.startswith(("2 ", "3 ", "load ", "fcall "))
+
+
+def snippet_of(block):
+    lines = block.rstrip("\n").split("\n")
+    while lines and is_reply(lines[-1]):
+        lines.pop()
+    return "\n".join(lines)
+
+
+def record_libraries(client):
+    out = []
+    for block in LIBRARIES.read_text().split("\n---\n"):
+        snippet = snippet_of(block)
+        client.run(b"function", b"flush")
+        loaded = client.run(b"function", b"load", b"#!lua name=lib\n" + snippet.encode())
+        text = f"{snippet}\nload {escape(loaded)}"
+        words = client.run(b"function", b"list").split(b"\r\n")
+        names = [words[i + 2] for i, word in enumerate(words) if word == b"name"]
+        for name in sorted(names):
+            reply = client.run(b"fcall", name, b"1", b"k", b"a")
+            text += f"\nfcall {name.decode()} {escape(reply)}"
+        out.append(text)
+    LIBRARIES.write_text("\n---\n".join(out) + "\n")
 
 
 def main():
     port = int(sys.argv[1])
+    record_libraries(Client(port, 2))
     clients = [(2, Client(port, 2)), (3, Client(port, 3))]
     for command in SETUP:
         clients[0][1].run(*command.encode().split())
@@ -103,10 +131,7 @@ def main():
             out.append(f"{resp} {escape(direct)}")
     text = "\n".join(out)
     for block in blocks[1:]:
-        lines = block.rstrip("\n").split("\n")
-        while lines and is_reply(lines[-1]):
-            lines.pop()
-        snippet = "\n".join(lines)
+        snippet = snippet_of(block)
         text += "\n---\n" + snippet
         for resp, client in clients:
             client.run(b"eval", RESET, b"0")

@@ -21,6 +21,7 @@ use std::ptr::null_mut;
 use std::slice;
 
 use mlua_sys as sys;
+use protocol::args::Args;
 
 use super::context::Context;
 
@@ -338,6 +339,16 @@ impl<'a> Lua<'a> {
         let fields = c_int::try_from(fields.min(HINT_MAX)).unwrap_or(0);
         // SAFETY: there is room; allocation does not fail in native functions.
         unsafe { sys::lua_createtable(self.raw, array, fields) };
+        Ok(())
+    }
+
+    /// Pushes the words as an array of strings.
+    pub(crate) fn push_words(&mut self, words: Args<'_>) -> Result<(), Raise> {
+        self.push_table(words.len(), 0)?;
+        for (index, word) in words.iter().enumerate() {
+            self.push_bytes(word)?;
+            self.raw_set_item(-2, index + 1);
+        }
         Ok(())
     }
 
