@@ -55,7 +55,7 @@ pub(crate) fn write_answer(
 /// A number as the integer below it in size; what no `i64` can be becomes the smallest, as on x86-64.
 pub(crate) fn truncated(value: f64) -> i64 {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    if value >= -LIMIT && value < LIMIT {
+    if (-LIMIT..LIMIT).contains(&value) {
         #[expect(clippy::cast_possible_truncation, reason = "the fraction is cut off")]
         let integer = value as i64;
         integer

@@ -138,7 +138,7 @@ fn protected_call(lua: &mut Lua<'_>) -> Results {
 }
 
 /// The words of a command, from the arguments of the function.
-fn words(lua: &mut Lua<'_>) -> Result<PackedArgs, &'static str> {
+fn words(lua: &Lua<'_>) -> Result<PackedArgs, &'static str> {
     let mut words = PackedArgs::new();
     let mut number = Vec::new();
     let count = lua.top();

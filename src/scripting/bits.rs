@@ -1,6 +1,6 @@
 //! The library `bit`: operations on 32 bits, with results from -2^31 to 2^31 - 1.
 //!
-//! Behaviour of BitOp as Redis 7.0.15 ships it, observed there.
+//! Behaviour of `BitOp` as Redis 7.0.15 ships it, observed there.
 
 use std::ffi::c_int;
 

@@ -95,7 +95,7 @@ impl Libraries {
             if !replace {
                 return Err(exists("Library", &library.name));
             }
-            self.remove(&library.name.clone());
+            self.remove(&library.name);
         }
         for function in &library.functions {
             if self
@@ -487,7 +487,7 @@ fn read_named(lua: &mut Lua<'_>) -> Result<Function, &'static str> {
     let mut flags = function_flags();
     // At 2 the callback, once it is found.
     lua.set_top(2);
-    let no_room = |_: Raise| "stack overflow";
+    let no_room = |_raise: Raise| "stack overflow";
     lua.push_nil().map_err(no_room)?;
     while lua.next(1).map_err(no_room)? {
         // A copy, as reading a number as text would change the key.
@@ -552,7 +552,7 @@ fn read_named(lua: &mut Lua<'_>) -> Result<Function, &'static str> {
 fn read_flags(lua: &mut Lua<'_>, flags: &mut ScriptFlags) -> Result<(), &'static str> {
     for position in 1.. {
         lua.raw_item(-1, position)
-            .map_err(|_: Raise| "stack overflow")?;
+            .map_err(|_no_room: Raise| "stack overflow")?;
         if lua.kind(-1) == Kind::Nil {
             break;
         }

@@ -33,6 +33,8 @@ mod shebang;
 mod structs;
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod transcripts;

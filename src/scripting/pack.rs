@@ -1,7 +1,7 @@
-//! The library `cmsgpack`: values to MessagePack and back.
+//! The library `cmsgpack`: values to `MessagePack` and back.
 //!
 //! Integers take the shortest form; other numbers four bytes if that loses nothing. A table is an array if its
-//! keys are 1 to n, else a map. Tables below the sixteenth level, and what MessagePack has no word for,
+//! keys are 1 to n, else a map. Tables below the sixteenth level, and what `MessagePack` has no word for,
 //! become nil. Behaviour of lua-cmsgpack 0.4.0 as Redis 7.0.15 ships it, observed there.
 
 use base::cast::{u64_from, usize_from};

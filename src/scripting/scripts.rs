@@ -163,6 +163,9 @@ pub struct Scripting {
     pub(crate) pool: Rc<Pool>,
 }
 
+/// Bytes that an interpreter may hold while it is idle; one with more is closed.
+const IDLE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Name of the chunk of scripts.
 const SCRIPT_CHUNK: &CStr = c"@user_script";
 
@@ -419,7 +422,7 @@ impl Pool {
     /// An interpreter in which nothing runs.
     pub(crate) fn take_state(&self) -> Result<State, ScriptError> {
         let kept = self.states.borrow_mut().pop();
-        let mut state = match kept {
+        let state = match kept {
             Some(state) => state,
             None => {
                 let state = interpreter::make(self.limits.memory_bytes_max)
@@ -441,7 +444,14 @@ impl Pool {
     }
 
     /// Takes back an interpreter.
-    pub(crate) fn give_back_state(&self, state: State) {
+    pub(crate) fn give_back_state(&self, mut state: State) {
+        let bytes_max = IDLE_BYTES_MAX.min(self.limits.memory_bytes_max / 4);
+        if state.context().ledger.used_bytes() > bytes_max {
+            state.lua().collect_garbage();
+            if state.context().ledger.used_bytes() > bytes_max {
+                return;
+            }
+        }
         let mut states = self.states.borrow_mut();
         let is_current = state.context().generation.get() == self.generation.get();
         if is_current && states.len() < self.limits.idle_count_max {

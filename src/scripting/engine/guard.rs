@@ -85,6 +85,8 @@ pub(crate) fn install(lua: &mut Lua<'_>) -> Result<(), Raise> {
     lua.raw_set_field(-2, b"pairs")?;
     lua.push_native(pcall)?;
     lua.raw_set_field(-2, b"pcall")?;
+    lua.push_native(xpcall)?;
+    lua.raw_set_field(-2, b"xpcall")?;
     lua.set_top(0);
     Ok(())
 }
@@ -281,4 +283,45 @@ unsafe extern "C-unwind" fn pcall(raw: *mut sys::lua_State) -> c_int {
     unsafe { sys::lua_insert(raw, 1) };
     // SAFETY: the state is live.
     unsafe { sys::lua_gettop(raw) }
+}
+
+/// `xpcall`, whose handler is not called in a killed script: the error comes out of a hook then, and what
+/// runs inside of a hook cannot be interrupted.
+unsafe extern "C-unwind" fn xpcall(raw: *mut sys::lua_State) -> c_int {
+    // SAFETY: raises if there is no argument; this frame has nothing to drop.
+    unsafe { sys::luaL_checkany(raw, 2) };
+    // SAFETY: there are two arguments.
+    unsafe { sys::lua_settop(raw, 2) };
+    // SAFETY: there are two arguments.
+    if unsafe { sys::lua_type(raw, 2) } == sys::LUA_TFUNCTION {
+        // SAFETY: the handler is on top.
+        unsafe { sys::lua_pushcclosure(raw, handle_unless_killed, 1) };
+    }
+    // SAFETY: two values are on top.
+    unsafe { sys::lua_insert(raw, 1) };
+    // SAFETY: the function is on top, the handler below it; catches what is raised.
+    let status = unsafe { sys::lua_pcall(raw, 0, sys::LUA_MULTRET, 1) };
+    // SAFETY: makes room, or raises.
+    unsafe { sys::luaL_checkstack(raw, 2, c"too many results".as_ptr()) };
+    // SAFETY: there is room.
+    unsafe { sys::lua_pushboolean(raw, c_int::from(status == sys::LUA_OK)) };
+    // SAFETY: index 1 has the handler.
+    unsafe { sys::lua_replace(raw, 1) };
+    // SAFETY: the state is live.
+    unsafe { sys::lua_gettop(raw) }
+}
+
+/// Calls the handler in the first upvalue with the error, or hands the error on.
+unsafe extern "C-unwind" fn handle_unless_killed(raw: *mut sys::lua_State) -> c_int {
+    // SAFETY: called by Lua with its live state; nothing of this value is left to drop.
+    if unsafe { Lua::new(raw) }.context().is_killed() {
+        return 1;
+    }
+    // SAFETY: the upvalue exists; a C function always has room for a few values.
+    unsafe { sys::lua_pushvalue(raw, sys::lua_upvalueindex(1)) };
+    // SAFETY: the error lies below the top.
+    unsafe { sys::lua_insert(raw, 1) };
+    // SAFETY: the handler lies below the error; this frame has nothing to drop.
+    unsafe { sys::lua_call(raw, 1, 1) };
+    1
 }

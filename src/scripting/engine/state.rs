@@ -75,7 +75,7 @@ impl State {
     }
 
     /// Suspends what runs after every `instructions` of the virtual machine.
-    pub(crate) fn limit_slice(&mut self, instructions: c_int) {
+    pub(crate) fn limit_slice(&self, instructions: c_int) {
         let raw = self.raw.as_ptr();
         // SAFETY: the state is live.
         unsafe { sys::lua_sethook(raw, Some(hook), sys::LUA_MASKCOUNT, instructions.max(1)) };

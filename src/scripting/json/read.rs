@@ -143,10 +143,9 @@ impl Reader<'_> {
         if self.options.decode_invalid
             && may_be_number
             && (rest[0] == b'+' || is_invalid_number(rest))
+            && let Some((value, len)) = scan_number(rest)
         {
-            if let Some((value, len)) = scan_number(rest) {
-                return (TokenKind::Number(value), len);
-            }
+            return (TokenKind::Number(value), len);
         }
         (TokenKind::Error("invalid token"), 0)
     }
