@@ -94,16 +94,13 @@ pub enum Resume<'a> {
     Reply(&'a [u8]),
     /// Go on.
     Continue,
-    /// End with this error, without its code `ERR`, such as [`KILLED_SCRIPT`]. The next step is
+    /// End with this error, without its code `ERR`, such as [`KILLED`]. The next step is
     /// [`Step::Done`].
     Kill(&'a str),
 }
 
-/// The error of a script that SCRIPT KILL ended.
-pub const KILLED_SCRIPT: &str = "Script killed by user with SCRIPT KILL.";
-
-/// The error of a function that FUNCTION KILL ended.
-pub const KILLED_FUNCTION: &str = "Script killed by user with FUNCTION KILL.";
+/// The error of a script or function that was ended by SCRIPT KILL or FUNCTION KILL.
+pub const KILLED: &str = "Script killed by user with SCRIPT KILL...";
 
 /// A script or function that has been started.
 #[derive(Debug)]

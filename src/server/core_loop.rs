@@ -114,6 +114,7 @@ impl Core {
         let mut is_busy = self.net.receive(&mut self.engine);
         is_busy |= self.receive_messages();
         is_busy |= crate::timers::fire(self);
+        is_busy |= self.go_on_with_scripts();
         is_busy |= self.pump();
         self.begin_moves();
         is_busy |= self.send_messages();
@@ -207,10 +208,13 @@ impl Core {
             }
             let lane = match &message {
                 CoreMessage::Shard(message) if !message.is_reply() => Lane::Request,
-                CoreMessage::Job(..) | CoreMessage::Adopt(_) | CoreMessage::Monitor(_) => {
-                    Lane::Request
+                CoreMessage::Job(..)
+                | CoreMessage::Adopt(_)
+                | CoreMessage::Monitor(_)
+                | CoreMessage::Script(_) => Lane::Request,
+                CoreMessage::Shard(_) | CoreMessage::JobDone(..) | CoreMessage::ScriptDone(..) => {
+                    Lane::Reply
                 }
-                CoreMessage::Shard(_) | CoreMessage::JobDone(..) => Lane::Reply,
             };
             is_busy = true;
             // Behind a message that found its lane full, the others of the lane wait too: messages
@@ -245,6 +249,12 @@ impl Core {
                 self.net.adopt(*moving);
             }
             CoreMessage::Monitor(line) => self.show_monitors(&line),
+            CoreMessage::Script(sent) => self.take_script(from, sent),
+            CoreMessage::ScriptDone(sent, reply, nanos) => {
+                self.fill(sent.origin, &reply);
+                let args = || sent.words.args();
+                self.account(sent.origin, sent.index, args, nanos, &reply);
+            }
         }
     }
 
@@ -294,6 +304,10 @@ impl Core {
                 nanos,
                 spent,
             } => {
+                self.engine.count_calls();
+                let Some(reply) = self.send_home(origin, reply, nanos) else {
+                    return;
+                };
                 if !self.engine.shown_later.is_empty() {
                     control::monitor::show_exec(self, origin, &reply);
                 }
@@ -317,7 +331,18 @@ impl Core {
                 }
                 self.fill_and_resume(origin, b"+OK\r\n");
             }
-            Event::Ask { tx, origin, args } => control::transaction::ask(self, tx, origin, &args),
+            Event::Ask {
+                tx,
+                origin,
+                args,
+                asks_as: None,
+            } => control::transaction::ask(self, tx, origin, &args),
+            Event::Ask {
+                tx,
+                args,
+                asks_as: Some((db, resp)),
+                ..
+            } => control::transaction::ask_for_script(self, tx, (db, resp), &args),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -28,6 +29,9 @@ use crate::eviction::ShardMemory;
 use crate::gather::{Asker, Gather, Gathers};
 use crate::observe::Observed;
 use crate::running::Running;
+use crate::scripts::forward::{Guests, Sent};
+use crate::scripts::local::LocalScripts;
+use crate::scripts::registry::Registry;
 use crate::session::{About, Session};
 use crate::table::CommandTable;
 use crate::timers::Timers;
@@ -50,6 +54,10 @@ pub enum CoreMessage {
     Adopt(Box<Moving<Session>>),
     /// Bytes for every client here that listens to `MONITOR`.
     Monitor(Bytes),
+    /// A script to run.
+    Script(Box<Sent>),
+    /// A script that has run, its reply, and how long it took in nanoseconds.
+    ScriptDone(Box<Sent>, Vec<u8>, u64),
 }
 
 impl std::fmt::Debug for CoreMessage {
@@ -60,6 +68,8 @@ impl std::fmt::Debug for CoreMessage {
             Self::JobDone(..) => "JobDone",
             Self::Adopt(_) => "Adopt",
             Self::Monitor(_) => "Monitor",
+            Self::Script(_) => "Script",
+            Self::ScriptDone(..) => "ScriptDone",
         })
     }
 }
@@ -87,6 +97,8 @@ pub struct Shared {
     pub started: Monotonic,
     /// 40 hexadecimal digits that name this run.
     pub run_id: String,
+    /// Sources of scripts.
+    pub scripts: Arc<Registry>,
     /// All commands.
     pub table: &'static CommandTable,
     /// Ports of the cores, if `shard-ports` is on.
@@ -137,6 +149,10 @@ pub struct Engine {
     pub timers: Timers,
     /// Transactions of clients whose commands `MONITOR` will show when they have run.
     pub shown_later: Vec<ShownLater>,
+    /// Scripts on this core.
+    pub(crate) scripts: Rc<LocalScripts>,
+    /// Scripts of other cores that run here.
+    pub(crate) guests: Guests,
     /// Chance.
     pub random: Random,
     /// Messages for other cores, in order per core.
@@ -200,12 +216,14 @@ impl Engine {
                 Arc::clone(&shared.slow_numbers),
             ),
             host,
-            shared,
             config,
             config_number: 0,
             gathers: Gathers::default(),
             timers: Timers::default(),
             shown_later: Vec::new(),
+            scripts: Rc::new(LocalScripts::new(shared.table, Arc::clone(&shared.scripts))),
+            guests: Guests::default(),
+            shared,
             random: Random::new(seed.0 ^ seed.1),
             outbound: VecDeque::new(),
             now: UnixMillis::default(),
@@ -227,6 +245,12 @@ impl Engine {
         self.now = runtime::clock::unix_millis();
         self.host.set_now(self.now);
         self.observed.latency.set_now(self.now);
+        let refusal = self.shared.scripts.busy.refusal();
+        self.observed.is_attentive = self.observed.has_monitors || refusal.is_some();
+        if let Some(text) = refusal {
+            // What waits for the script would wait for as long as it takes.
+            self.host.refuse_waiting(text);
+        }
     }
 
     /// Returns what programs have to know.

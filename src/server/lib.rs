@@ -6,7 +6,7 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
-//! [`table`], [`control`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
+//! [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
 
 pub mod command_index;
 pub mod config;
@@ -21,6 +21,7 @@ pub mod layer_options;
 pub mod logging;
 pub mod observe;
 pub mod running;
+pub mod scripts;
 pub mod session;
 pub mod startup;
 pub mod table;

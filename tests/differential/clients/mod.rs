@@ -8,6 +8,7 @@
 //! A> BLPOP list 0         sends only
 //! A< 2                    reads so many replies
 //! A? 2                    reads so many pushes
+//! A~ PING                 sends again and again, until it is refused
 //! A.                      closes the connection
 //! ```
 //! The word `{id:B}` stands for the number of client B. Replies and pushes are told apart by what they
@@ -16,6 +17,8 @@
 //! what the script reads shows at the end, when all connections are asked once more.
 //!
 //! Here are the runner and small scripts; those of a feature stand beside, and call [`assert_agree`].
+
+mod scripts;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -40,6 +43,8 @@ enum Action {
     Replies(usize),
     /// Reads so many pushes.
     Pushes(usize),
+    /// Sends again and again, until the reply is an error.
+    UntilRefused,
     /// Closes the connection.
     Close,
 }
@@ -77,6 +82,7 @@ impl Step {
             '>' => Action::Send,
             '<' => Action::Replies(count_of(rest)),
             '?' => Action::Pushes(count_of(rest)),
+            '~' => Action::UntilRefused,
             '.' => Action::Close,
             _ => panic!("no step: {line}"),
         };
@@ -171,6 +177,8 @@ fn shown_error(error: &io::Error) -> Vec<u8> {
 fn play(server: &Server, steps: &[Step], resp: u8) -> Vec<Vec<Vec<u8>>> {
     let mut control = server.client();
     control.ok("FLUSHALL");
+    control.ok("SCRIPT FLUSH");
+    control.ok("FUNCTION FLUSH");
     let mut peers = BTreeMap::<char, Peer>::new();
     let mut all = Vec::new();
     for step in steps {
@@ -195,6 +203,12 @@ fn play(server: &Server, steps: &[Step], resp: u8) -> Vec<Vec<Vec<u8>>> {
             Action::Send => send(peer),
             Action::Replies(count) => given.extend((0..count).map(|_| peer.reply())),
             Action::Pushes(count) => given.extend((0..count).map(|_| peer.push())),
+            Action::UntilRefused => {
+                crate::support::wait::wait_until(crate::support::client::REPLY_LIMIT, || {
+                    send(peer);
+                    peer.reply().starts_with(b"-")
+                });
+            }
             Action::Close => {
                 peers.remove(&step.client);
                 // The server has noticed when it does not list the client any more.

@@ -16,6 +16,7 @@
 pub(crate) mod cluster;
 pub(crate) mod connection;
 pub(crate) mod diagnostics;
+pub(crate) mod scripting;
 pub(crate) mod server;
 pub(crate) mod transaction;
 
@@ -68,6 +69,14 @@ pub(crate) const ALL: &[&Declaration] = &[
     &transaction::DISCARD,
     &transaction::WATCH,
     &transaction::UNWATCH,
+    &scripting::EVAL,
+    &scripting::EVALSHA,
+    &scripting::EVAL_RO,
+    &scripting::EVALSHA_RO,
+    &scripting::FCALL,
+    &scripting::FCALL_RO,
+    &scripting::SCRIPT,
+    &scripting::FUNCTION,
     &cluster::CLUSTER,
     &cluster::READONLY,
     &cluster::READWRITE,
