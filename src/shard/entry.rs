@@ -52,8 +52,12 @@ const LONG_KEY: u8 = 1 << 2;
 const COMPUTED: u8 = 1 << 3;
 const EDITED: u8 = 1 << 4;
 
+/// The flags that say nothing of what lies where.
+const PLAIN_FLAGS: u8 = COMPUTED | EDITED;
+
 const ACCESS_MASK: u64 = (1 << 24) - 1;
 const FLAGS_SHIFT: u32 = 24;
+const NOT_PLAIN_MASK: u64 = (!PLAIN_FLAGS as u64) << FLAGS_SHIFT;
 const KEY_SHIFT: u32 = 32;
 const VALUE_SHIFT: u32 = 40;
 
@@ -105,6 +109,11 @@ struct Header(u64);
 impl Header {
     fn access(self) -> u32 {
         cast::u32_from(cast::usize_from(self.0 & ACCESS_MASK))
+    }
+
+    /// Tells whether the block is the header, a short key and a string, and nothing else.
+    fn is_plain(self) -> bool {
+        self.0 & NOT_PLAIN_MASK == 0
     }
 
     fn has(self, flag: u8) -> bool {
@@ -253,6 +262,31 @@ impl<'a> EntryRef<'a> {
         self.slice(self.header().key_offset(), self.key_len())
     }
 
+    /// Tells whether this is the key of the entry.
+    #[inline]
+    pub(crate) fn has_key(self, key: &[u8]) -> bool {
+        let header = self.header();
+        if header.is_plain() {
+            header.short_key_len() == key.len() && same(self.slice(HEADER_BYTES, key.len()), key)
+        } else {
+            self.key() == key
+        }
+    }
+
+    /// Tells whether the entry is a string beside its key that does not expire: nothing can become of
+    /// it by itself.
+    #[inline]
+    pub(crate) fn is_plain(self) -> bool {
+        self.header().is_plain()
+    }
+
+    /// As [`EntryRef::is_plain`], and its last access is noted as `access`, of which more than 24 bits
+    /// are never noted.
+    #[inline]
+    pub(crate) fn is_plain_and_noted(self, access: u32) -> bool {
+        self.header().0 & (NOT_PLAIN_MASK | ACCESS_MASK) == u64::from(access)
+    }
+
     /// Returns the value.
     #[must_use]
     pub fn value(self) -> ValueRef<'a> {
@@ -272,7 +306,13 @@ impl<'a> EntryRef<'a> {
     /// # Errors
     ///
     /// [`WrongType`] if the value is no string.
+    #[inline]
     pub fn string(self) -> Result<&'a [u8], WrongType> {
+        let header = self.header();
+        if header.is_plain() {
+            let start = HEADER_BYTES + header.short_key_len();
+            return Ok(self.slice(start, header.inline_value_len()));
+        }
         match self.value() {
             ValueRef::String(bytes) => Ok(bytes),
             ValueRef::Other(_) => Err(WrongType),
@@ -629,6 +669,19 @@ impl Heap {
             unsafe { dealloc(entry.block.as_ptr(), Self::layout(size)) };
         }
         apart
+    }
+}
+
+/// Compares two slices of equal length. Keys are short: up to 32 bytes cost two comparisons and no call.
+#[inline]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    fn ends<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+        Some((bytes.first_chunk()?, bytes.last_chunk()?))
+    }
+    match one.len() {
+        8..=16 => ends::<8>(one) == ends::<8>(other),
+        17..=32 => ends::<16>(one) == ends::<16>(other),
+        _ => one == other,
     }
 }
 

@@ -90,7 +90,25 @@ impl Db<'_> {
     /// `touch`.
     #[inline]
     pub fn lookup(&mut self, key: Key<'_>, touch: bool) -> Option<EntryRef<'_>> {
-        let Some(place) = self.live(key) else {
+        let place = match self.dict.find(key.hash, key.bytes) {
+            Some(place)
+                if self
+                    .dict
+                    .entry(place)
+                    .is_plain_and_noted(self.common.settled_note) =>
+            {
+                self.common.stats.hits += 1;
+                place
+            }
+            found => self.lookup_at(key, found, touch)?,
+        };
+        Some(self.dict.entry(place))
+    }
+
+    /// The part of [`Db::lookup`] for what is missing, may be dead, or has its access to be noted.
+    #[inline(never)]
+    fn lookup_at(&mut self, key: Key<'_>, found: Option<Place>, touch: bool) -> Option<Place> {
+        let Some(place) = found.and_then(|place| self.live_at(place)) else {
             self.common.stats.misses += 1;
             self.event(EventClass::KEY_MISS, "keymiss", key);
             return None;
@@ -99,7 +117,7 @@ impl Db<'_> {
         if touch {
             self.note_access(place);
         }
-        Some(self.dict.entry(place))
+        Some(place)
     }
 
     /// Returns the key for a look at how it is kept: counts a hit or a miss, and nothing else.
@@ -543,12 +561,21 @@ impl Db<'_> {
     #[inline]
     pub(crate) fn live(&mut self, key: Key<'_>) -> Option<Place> {
         let place = self.dict.find(key.hash, key.bytes)?;
-        if self.dict.entry(place).is_dead(self.common.now) {
+        if self.dict.entry(place).is_plain() {
+            return Some(place);
+        }
+        self.live_at(place)
+    }
+
+    /// Removes what is dead at a place, and returns it if something is left.
+    fn live_at(&mut self, place: Place) -> Option<Place> {
+        let entry = self.dict.entry(place);
+        let now = self.common.now;
+        if entry.is_dead(now) {
             self.expire(place);
             return None;
         }
-        let fields_due = self.dict.entry(place).next_expiry();
-        if fields_due.is_some_and(|at| at < self.common.now) {
+        if entry.next_expiry().is_some_and(|at| at < now) {
             return self
                 .expire_fields(place, FIELDS_PER_LOOKUP)
                 .then_some(place);

@@ -456,10 +456,11 @@ impl Segment {
     }
 }
 
-/// Returns the top bit of byte `index` for each slot `index` with this tag. Cost: about 20 instructions.
+/// Returns the top bit of each group `index` of four bits for each slot `index` with this tag. Cost: about
+/// 15 instructions.
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn with_tag(slots: &[u64; SLOTS], tag: u16) -> u64 {
+fn with_tag(slots: &[u64; SLOTS], tag: u16) -> u32 {
     // SAFETY: every x86-64 processor has SSE2.
     unsafe { with_tag_by_sse2(slots, tag) }
 }
@@ -467,39 +468,44 @@ fn with_tag(slots: &[u64; SLOTS], tag: u16) -> u64 {
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[target_feature(enable = "sse2")]
-fn with_tag_by_sse2(slots: &[u64; SLOTS], tag: u16) -> u64 {
-    use std::arch::x86_64::{_mm_cmpeq_epi16, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi16};
+fn with_tag_by_sse2(slots: &[u64; SLOTS], tag: u16) -> u32 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi16, _mm_loadu_si128, _mm_movemask_epi8, _mm_packs_epi16, _mm_set1_epi16,
+    };
 
     let wanted = _mm_set1_epi16(tag.cast_signed());
-    let mut hits = 0;
-    for pair in 0..SLOTS / 2 {
+    // Lanes 3 and 7 of a pair hold its tags: all ones where they are equal.
+    let equal_lanes = |pair: usize| {
         let first: *const u64 = &raw const slots[2 * pair];
         // SAFETY: 16 bytes from an even slot on are two slots of the borrowed line; any alignment
         // will do.
         let both = unsafe { _mm_loadu_si128(first.cast()) };
-        // Two bits per 16-bit lane; lanes 3 and 7 hold the tags.
-        let equal = _mm_movemask_epi8(_mm_cmpeq_epi16(both, wanted)).cast_unsigned();
-        hits |= u64::from(equal & 0x8080) << (16 * pair);
-    }
-    hits
+        _mm_cmpeq_epi16(both, wanted)
+    };
+    // Each lane becomes a byte, each byte a bit.
+    let four = |pair: usize| {
+        let bytes = _mm_packs_epi16(equal_lanes(pair), equal_lanes(pair + 1));
+        _mm_movemask_epi8(bytes).cast_unsigned()
+    };
+    (four(0) | four(2) << 16) & 0x8888_8888
 }
 
-/// Returns the top bit of byte `index` for each slot `index` with this tag.
+/// Returns the top bit of each group `index` of four bits for each slot `index` with this tag.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn with_tag(slots: &[u64; SLOTS], tag: u16) -> u64 {
+fn with_tag(slots: &[u64; SLOTS], tag: u16) -> u32 {
     let tag = u64::from(tag);
     let mut hits = 0;
     for (index, &slot) in slots.iter().enumerate() {
-        hits |= u64::from(slot >> TAG_SHIFT == tag) << (8 * index + 7);
+        hits |= u32::from(slot >> TAG_SHIFT == tag) << (4 * index + 3);
     }
     hits
 }
 
 /// Returns the slot that the lowest bit of [`with_tag`] stands for.
 #[inline]
-fn first_hit(hits: u64) -> usize {
-    cast::usize_from_u32(hits.trailing_zeros() / 8) % SLOTS
+fn first_hit(hits: u32) -> usize {
+    cast::usize_from_u32(hits.trailing_zeros() / 4) % SLOTS
 }
 
 /// Small entries span at most two lines; both are wanted.

@@ -245,7 +245,7 @@ impl Dict {
     pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
         let word = self.word_of(hash);
         let segment = self.directory.get(word)?;
-        let position = segment.find(tag_of(hash), |address| self.at(address).key() == key)?;
+        let position = segment.find(tag_of(hash), |address| self.at(address).has_key(key))?;
         Some(Place { word, position })
     }
 
