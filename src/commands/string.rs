@@ -37,13 +37,15 @@ fn get(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 /// Replies with the string of `key` or null, and returns whether the key exists.
 #[inline]
 fn reply_with_string(context: &mut Context<'_>, key: Key<'_>) -> Result<bool, CommandError> {
-    let mut db = context.shard.db(context.db);
-    let Some(entry) = db.lookup(key, context.touch) else {
-        context.reply.null();
-        return Ok(false);
-    };
-    context.reply.bulk(entry.string()?);
-    Ok(true)
+    let Context {
+        shard, reply, touch, ..
+    } = context;
+    let mut db = shard.db(context.db);
+    let read = db.read_string(key, *touch, |bytes| reply.bulk(bytes))?;
+    if read.is_none() {
+        reply.null();
+    }
+    Ok(read.is_some())
 }
 
 fn set(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {

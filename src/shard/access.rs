@@ -36,16 +36,6 @@ pub(crate) fn first(policy: Policy, now: UnixMillis) -> u32 {
     }
 }
 
-/// Returns the note that an access at `now` leaves as it is; `u32::MAX`, which is no note, under an LFU
-/// policy, where an access may always change it.
-pub(crate) fn settled(policy: Policy, now: UnixMillis) -> u32 {
-    if policy.lfu {
-        u32::MAX
-    } else {
-        first(policy, now)
-    }
-}
-
 /// Returns the note of a key that was used so many seconds ago, under an LRU policy. What is longer ago
 /// than the second 0 of the clock of 24 bits counts, as in Redis, from half of the clock ahead.
 pub(crate) fn used_before(now: UnixMillis, seconds_ago: u64) -> u32 {

@@ -280,11 +280,14 @@ impl<'a> EntryRef<'a> {
         self.header().is_plain()
     }
 
-    /// As [`EntryRef::is_plain`], and its last access is noted as `access`, of which more than 24 bits
-    /// are never noted.
+    /// Returns the string of an entry that [is plain](EntryRef::is_plain).
     #[inline]
-    pub(crate) fn is_plain_and_noted(self, access: u32) -> bool {
-        self.header().0 & (NOT_PLAIN_MASK | ACCESS_MASK) == u64::from(access)
+    pub(crate) fn plain_string(self) -> Option<&'a [u8]> {
+        let header = self.header();
+        let start = HEADER_BYTES + header.short_key_len();
+        header
+            .is_plain()
+            .then(|| self.slice(start, header.inline_value_len()))
     }
 
     /// Returns the value.
@@ -306,13 +309,7 @@ impl<'a> EntryRef<'a> {
     /// # Errors
     ///
     /// [`WrongType`] if the value is no string.
-    #[inline]
     pub fn string(self) -> Result<&'a [u8], WrongType> {
-        let header = self.header();
-        if header.is_plain() {
-            let start = HEADER_BYTES + header.short_key_len();
-            return Ok(self.slice(start, header.inline_value_len()));
-        }
         match self.value() {
             ValueRef::String(bytes) => Ok(bytes),
             ValueRef::Other(_) => Err(WrongType),

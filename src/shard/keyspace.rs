@@ -90,34 +90,61 @@ impl Db<'_> {
     /// `touch`.
     #[inline]
     pub fn lookup(&mut self, key: Key<'_>, touch: bool) -> Option<EntryRef<'_>> {
-        let place = match self.dict.find(key.hash, key.bytes) {
-            Some(place)
-                if self
-                    .dict
-                    .entry(place)
-                    .is_plain_and_noted(self.common.settled_note) =>
-            {
-                self.common.stats.hits += 1;
-                place
-            }
-            found => self.lookup_at(key, found, touch)?,
-        };
-        Some(self.dict.entry(place))
-    }
-
-    /// The part of [`Db::lookup`] for what is missing, may be dead, or has its access to be noted.
-    #[inline(never)]
-    fn lookup_at(&mut self, key: Key<'_>, found: Option<Place>, touch: bool) -> Option<Place> {
-        let Some(place) = found.and_then(|place| self.live_at(place)) else {
-            self.common.stats.misses += 1;
-            self.event(EventClass::KEY_MISS, "keymiss", key);
+        let Some(place) = self.live(key) else {
+            self.note_miss(key);
             return None;
         };
         self.common.stats.hits += 1;
         if touch {
             self.note_access(place);
         }
-        Some(place)
+        Some(self.dict.entry(place))
+    }
+
+    fn note_miss(&mut self, key: Key<'_>) {
+        self.common.stats.misses += 1;
+        self.event(EventClass::KEY_MISS, "keymiss", key);
+    }
+
+    /// Hands the bytes of a string to `read`, as [`Db::lookup`] finds them. `None` if there is no such
+    /// key. One search for a string that lies beside its key and does not expire.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongType`] if the key holds no string.
+    #[inline]
+    pub fn read_string<R>(
+        &mut self,
+        key: Key<'_>,
+        touch: bool,
+        mut read: impl FnMut(&[u8]) -> R,
+    ) -> Result<Option<R>, WrongType> {
+        let (note, lfu) = (self.common.note, self.common.access.lfu);
+        let found = self.dict.with_found(key.hash, key.bytes, |entry| {
+            if lfu {
+                return None;
+            }
+            let result = read(entry.as_ref().plain_string()?);
+            // Most accesses fall into the second of the one before: the line stays clean.
+            if touch && entry.as_ref().access() != note {
+                entry.set_access(note);
+            }
+            Some(result)
+        });
+        match found {
+            Some(Some(result)) => {
+                self.common.stats.hits += 1;
+                Ok(Some(result))
+            }
+            Some(None) => {
+                let entry = self.lookup(key, touch);
+                entry.map(|entry| entry.string().map(read)).transpose()
+            }
+            None => {
+                self.note_miss(key);
+                Ok(None)
+            }
+        }
     }
 
     /// Returns the key for a look at how it is kept: counts a hit or a miss, and nothing else.

@@ -111,9 +111,6 @@ pub(crate) struct Common {
     /// The note of a key that is stored now, and under an LRU policy of one that is read now:
     /// computed once per turn, not per key.
     pub(crate) note: u32,
-    /// The note that another access would leave as it is; `u32::MAX` if there is none, under an LFU
-    /// policy.
-    pub(crate) settled_note: u32,
     pub(crate) hasher: KeyHasher,
     pub(crate) random: Random,
     pub(crate) watches: Watches,
@@ -123,14 +120,6 @@ pub(crate) struct Common {
     /// Events nobody has taken yet.
     pub(crate) events: Vec<KeyEvent>,
     pub(crate) lazy_free: LazyFree,
-}
-
-impl Common {
-    fn set_now(&mut self, now: UnixMillis) {
-        self.now = now;
-        self.note = access::first(self.access, now);
-        self.settled_note = access::settled(self.access, now);
-    }
 }
 
 /// All data of one core. See the head of this file.
@@ -165,7 +154,6 @@ impl Shard {
                 now: UnixMillis::default(),
                 access: policy(&options),
                 note: access::first(policy(&options), UnixMillis::default()),
-                settled_note: access::settled(policy(&options), UnixMillis::default()),
                 hasher,
                 random: Random::new(seed),
                 watches: Watches::default(),
@@ -203,14 +191,15 @@ impl Shard {
             "the number of databases and the seed are fixed"
         );
         self.common.access = policy(&options);
-        self.common.set_now(self.common.now);
+        self.common.note = access::first(self.common.access, self.common.now);
         self.common.wanted_events = options.events;
         self.options = options;
     }
 
     /// Tells the shard what time it is; once per turn of the core loop.
     pub fn set_now(&mut self, now: UnixMillis) {
-        self.common.set_now(now);
+        self.common.now = now;
+        self.common.note = access::first(self.common.access, now);
     }
 
     /// Returns the time the shard was last told.

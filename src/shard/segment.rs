@@ -337,16 +337,36 @@ impl Segment {
 
     /// Finds the entry with this tag at whose address `matches` says yes. Returns its position.
     #[inline]
-    pub(crate) fn find(&self, tag: u16, mut matches: impl FnMut(u64) -> bool) -> Option<usize> {
-        let lines = self.lines();
+    pub(crate) fn find(&self, tag: u16, matches: impl FnMut(u64) -> bool) -> Option<usize> {
+        let (bucket, index, _) = self.search(tag, matches)?;
+        Some(bucket * SLOTS + index)
+    }
+
+    /// As [`Segment::find`], and returns the address.
+    #[inline]
+    pub(crate) fn find_address(&self, tag: u16, matches: impl FnMut(u64) -> bool) -> Option<u64> {
+        let (_, _, address) = self.search(tag, matches)?;
+        Some(address)
+    }
+
+    /// Returns the bucket, the place in it and the address of the entry with this tag at whose address
+    /// `matches` says yes.
+    #[inline]
+    fn search(
+        &self,
+        tag: u16,
+        mut matches: impl FnMut(u64) -> bool,
+    ) -> Option<(usize, usize, u64)> {
+        let (_, buckets) = self.lines().split_first()?;
         let mut bucket = self.home(tag);
-        for _ in 1..lines.len() {
-            let slots = &lines[1 + bucket].0;
+        for _ in 0..buckets.len() {
+            let slots = &buckets[bucket].0;
             let mut hits = with_tag(slots, tag);
             while hits != 0 {
                 let index = first_hit(hits);
-                if matches(address_of(slots[index])) {
-                    return Some(bucket * SLOTS + index);
+                let address = address_of(slots[index]);
+                if matches(address) {
+                    return Some((bucket, index, address));
                 }
                 hits &= hits - 1;
             }

@@ -249,6 +249,24 @@ impl Dict {
         Some(Place { word, position })
     }
 
+    /// Finds the entry of a key and changes it in place; whether and when it expires stays as it is.
+    /// `None` if there is no such key.
+    #[inline]
+    pub(crate) fn with_found<R>(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
+        let segment = self.directory.get(self.word_of(hash))?;
+        let matches = |address| self.at(address).has_key(key);
+        let address = segment.find_address(tag_of(hash), matches)?;
+        // SAFETY: a used slot holds the address of a live entry, and this dict, its owner, is
+        // borrowed exclusively until the closure is over.
+        let mut entry = unsafe { Entry::at(address) };
+        Some(change(&mut entry))
+    }
+
     /// Returns the entry at an address out of a slot.
     #[inline]
     fn at(&self, address: u64) -> EntryRef<'_> {
