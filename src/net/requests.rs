@@ -1,5 +1,6 @@
 //! A batch of parsed requests of one connection, borrowed from its input.
 
+use base::cast::usize_from_u32;
 use protocol::args::{Args, WordRange};
 
 /// One request of a batch.
@@ -37,6 +38,19 @@ impl<'a> Requests<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
+    }
+
+    /// Returns word 1 of each request, if it has one.
+    pub fn second_words(&self) -> impl ExactSizeIterator<Item = Option<&'a [u8]>> {
+        let (buffer, words) = (self.buffer, self.words);
+        self.spans.iter().map(move |span| {
+            if span.word_count < 2 {
+                return None;
+            }
+            let word = words.get(span.first_word + 1)?;
+            let (start, end) = (usize_from_u32(word.start), usize_from_u32(word.end));
+            buffer.get(span.start + start..span.start + end)
+        })
     }
 
     /// Returns the words of request `index`.

@@ -67,6 +67,15 @@ impl<'a> Args<'a> {
         slice(self.buffer, self.words[index])
     }
 
+    /// Bytes from the beginning of the request to the end of its last word.
+    #[must_use]
+    #[inline]
+    pub fn span_bytes(&self) -> usize {
+        self.words
+            .last()
+            .map_or(0, |range| usize_from_u32(range.end))
+    }
+
     /// All words in order.
     #[inline]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + use<'a> {

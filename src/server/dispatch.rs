@@ -35,7 +35,7 @@ use crate::eviction;
 use crate::gather::Asker;
 use crate::observe::slow_log;
 use crate::session::{Replies, Session};
-use crate::table::{Command, Run};
+use crate::table::{Command, Known, Run};
 
 impl Service for Engine {
     type Session = Session;
@@ -93,10 +93,11 @@ impl Engine {
             Some(_) | None => self.clock,
         };
         self.serving = Some((id, since));
+        let mut known = None;
         for index in 0..requests.len() {
             connection.session.commands += 1;
             let hint = self.hints.get(index).copied().unwrap_or_default();
-            match self.serve_one(id, connection, requests.args(index), hint) {
+            match self.serve_one(id, connection, requests.args(index), hint, &mut known) {
                 // One client's large replies must not hold up the others, nor its long commands: it goes
                 // on when those have been sent, or in the next turn.
                 Then::GoOn
@@ -136,27 +137,25 @@ impl Engine {
             return;
         }
         let db = connection.session.db;
-        for index in 0..requests.len() {
-            // The first word behind the name is a key for nearly all commands; for the others the
-            // line that is fetched is of no use, and no harm.
-            let Some(key) = requests.args(index).get(1) else {
-                self.hints.push(Hint::default());
-                continue;
+        let (me, map, shard) = (self.me, self.map, &self.host.shard);
+        // The first word behind the name is a key for nearly all commands; for the others the line that
+        // is fetched is of no use, and no harm.
+        self.hints.extend(requests.second_words().map(|word| {
+            let Some(key) = word else {
+                return Hint::default();
             };
-            let shard = self.map.shard_of_key(key);
-            let mut hint = Hint {
-                shard: Some(shard),
-                hash: None,
-            };
-            if shard == self.me {
-                let hash = self.host.shard.key(key).hash;
-                self.host.shard.prefetch_bucket(db, hash);
-                hint.hash = Some(hash);
+            let owner = map.shard_of_key(key);
+            let hash = (owner == me).then(|| shard.key(key).hash);
+            if let Some(hash) = hash {
+                shard.prefetch_bucket(db, hash);
             }
-            self.hints.push(hint);
-        }
+            Hint {
+                shard: Some(owner),
+                hash,
+            }
+        }));
         for hash in self.hints.iter().filter_map(|hint| hint.hash) {
-            self.host.shard.prefetch_entry(db, hash);
+            shard.prefetch_entry(db, hash);
         }
     }
 
@@ -166,12 +165,13 @@ impl Engine {
         connection: &mut Connection<Session>,
         args: Args<'_>,
         hint: Hint,
+        known: &mut Option<Known<'static>>,
     ) -> Then {
         if connection.session.special {
             connection.session.begin_request();
         }
         let table = self.shared.table;
-        let Some(command) = table.find(args.word(0)) else {
+        let Some(command) = table.find_again(args.word(0), known) else {
             connection.session.last_command = "";
             return self.refuse_unknown(connection, args);
         };
@@ -470,10 +470,7 @@ impl Engine {
         self.unmeasured.count += 1;
         let is_brief = command.is_constant
             && written.len() <= BRIEF_BYTES_MAX
-            && request
-                .args
-                .iter()
-                .all(|word| word.len() <= BRIEF_BYTES_MAX)
+            && request.args.span_bytes() <= BRIEF_BYTES_MAX
             && self.observed.may_measure_together();
         if !is_brief {
             self.measure_last(connection, command, request);
@@ -742,7 +739,7 @@ fn is_full(connection: &Connection<Session>) -> bool {
 /// A client's requests are put off to the next turn when it has been served for so long in this one.
 const SERVING_NANOS_MAX: u64 = 500_000;
 
-/// The time is taken behind a command with a longer word or reply.
+/// The time is taken behind a command with a longer request or reply.
 const BRIEF_BYTES_MAX: usize = 1024;
 
 /// Error of a write when `maxmemory` is reached.

@@ -137,14 +137,39 @@ impl CommandTable {
     }
 
     /// Finds a command by its name in any case. Cost: O(length of the name).
-    #[inline]
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<&Command> {
+        let slot = self.slot(sketch_of(name), name)?;
+        self.commands.get(slot.index.index())
+    }
+
+    /// As [`CommandTable::find`], for the requests of a pipeline one after the other: most name the
+    /// command that the one before has named, which is kept in `known`.
+    #[inline]
+    #[must_use]
+    pub fn find_again<'t>(
+        &'t self,
+        name: &[u8],
+        known: &mut Option<Known<'t>>,
+    ) -> Option<&'t Command> {
         let sketch = sketch_of(name);
+        if let Some(known) = known
+            && known.sketch == sketch
+        {
+            return Some(known.command);
+        }
+        let slot = self.slot(sketch, name)?;
+        let command = self.commands.get(slot.index.index())?;
+        *known = slot.is_sketch_enough.then_some(Known { sketch, command });
+        Some(command)
+    }
+
+    #[inline(never)]
+    fn slot(&self, sketch: u64, name: &[u8]) -> Option<&Slot> {
         let mut position = slot_of(sketch);
         while let Some(slot) = &self.slots[position] {
             if slot.sketch == sketch && (slot.is_sketch_enough || slot.is_named(name)) {
-                return self.commands.get(slot.index.index());
+                return Some(slot);
             }
             position = (position + 1) % SLOTS;
         }
@@ -207,6 +232,13 @@ impl CommandTable {
     pub fn iter(&self) -> impl Iterator<Item = &Command> {
         self.commands.iter()
     }
+}
+
+/// A command that a request has named, by a name that is told apart by its sketch alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'t> {
+    sketch: u64,
+    command: &'t Command,
 }
 
 /// Bits of a position in the hash table of names.
@@ -309,6 +341,20 @@ mod tests {
                     .find(&name.as_bytes()[1..])
                     .is_none_or(|it| it.full_name != name)
             );
+        }
+    }
+
+    #[test]
+    fn what_the_request_before_has_named_makes_no_difference() {
+        let table = CommandTable::new(&[]);
+        let mut known = None;
+        let names: Vec<&str> = table.declarations().map(|it| it.name).collect();
+        for (index, name) in names.iter().enumerate() {
+            for word in [name, names[index / 2], name, &name[1..]] {
+                let found = table.find_again(word.as_bytes(), &mut known);
+                let expected = table.find(word.as_bytes());
+                assert_eq!(found.map(|it| it.index), expected.map(|it| it.index));
+            }
         }
     }
 
