@@ -122,7 +122,7 @@ impl Host {
 
     /// Runs a request, whatever is claimed: the caller has looked at [`Self::may_run`].
     #[inline]
-    pub fn run(&mut self, request: Request<'_>, out: &mut Vec<u8>) {
+    pub fn run(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
         run_on(&mut self.shard, &mut self.random, request, out);
     }
 
@@ -292,7 +292,7 @@ impl Host {
             let request = envelope.request(index);
             let may_run = self.may_run(&request);
             if may_run {
-                run_on(&mut self.shard, &mut self.random, request, &mut replies);
+                run_on(&mut self.shard, &mut self.random, &request, &mut replies);
             } else {
                 self.park(from, envelope.entries()[index].origin, request);
             }
@@ -429,7 +429,7 @@ impl Host {
         run_on(
             &mut self.shard,
             &mut self.random,
-            request.as_request(),
+            &request.as_request(),
             &mut reply,
         );
         let nanos = monotonic().nanos_since(started);
@@ -652,10 +652,13 @@ pub fn fingerprint(db: DbIndex, hash: u64) -> u64 {
 }
 
 #[inline]
-fn run_on(shard: &mut Shard, random: &mut Random, request: Request<'_>, out: &mut Vec<u8>) {
-    let mut context = context_of(shard, random, &request, Loans::default(), out);
+fn run_on(shard: &mut Shard, random: &mut Random, request: &Request<'_>, out: &mut Vec<u8>) {
+    let mut context = context_of(shard, random, request, Loans::default(), out);
     run::run(request.command, &mut context, request.args);
-    if !context.loans.is_empty() {
+    if context.loans.is_empty() {
+        // Nothing hangs on it that would have to be dropped.
+        std::mem::forget(context);
+    } else {
         let foreign = run::end(&mut context);
         debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
     }

@@ -114,7 +114,7 @@ impl Node {
             Route::One(shard) if shard.index() == core => {
                 if self.hosts[core].may_run(&as_request) {
                     let mut out = Vec::new();
-                    self.hosts[core].run(as_request, &mut out);
+                    self.hosts[core].run(&as_request, &mut out);
                     self.replies[client] = Some(Reply::Bytes(out));
                 } else {
                     self.hosts[core].park(shard, Self::origin(client), as_request);

@@ -231,6 +231,7 @@ impl<'a> Reply<'a> {
         self.out.extend_from_slice(b"\r\n");
     }
 
+    /// A line with a length. Nearly all have one or two digits.
     #[inline]
     fn length_line(&mut self, mark: u8, len: usize) {
         match u8::try_from(len) {
@@ -241,8 +242,13 @@ impl<'a> Reply<'a> {
                 let digits = [mark, b'0' + two / 10, b'0' + two % 10, b'\r', b'\n'];
                 self.out.extend_from_slice(&digits);
             }
-            _ => self.number_line(mark, itoa::Buffer::new().format(u64_from(len))),
+            _ => self.long_length_line(mark, len),
         }
+    }
+
+    #[inline(never)]
+    fn long_length_line(&mut self, mark: u8, len: usize) {
+        self.number_line(mark, itoa::Buffer::new().format(u64_from(len)));
     }
 }
 

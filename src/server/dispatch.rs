@@ -13,7 +13,7 @@ use base::cast::u64_from;
 use base::clock::Monotonic;
 use base::ids::ShardId;
 use commands::cursor;
-use commands::spec::{Flags, ShapeError, ShardCommand};
+use commands::spec::{Flags, ShapeError, Spread};
 use coordinator::exec::Queued;
 use coordinator::host::add_claim;
 use coordinator::message::{OwnedRequest, Request};
@@ -426,16 +426,39 @@ impl Engine {
         request: Request<'_>,
         first_shard: Option<ShardId>,
     ) -> Then {
-        let route = match first_shard {
-            _ if self.map.shard_count() == 1 => Route::One(self.me),
-            Some(shard) if command.has_one_key_first => Route::One(shard),
-            Some(_) | None => route(self.map, request.command, request.args),
+        match first_shard {
+            Some(shard) if command.has_one_key_first => {
+                if shard == self.me {
+                    self.run_here(id, connection, command, &request)
+                } else {
+                    self.send_there(id, connection, shard, request)
+                }
+            }
+            Some(_) | None => self.run_by_route(id, connection, command, request),
+        }
+    }
+
+    /// Runs a request of which it is not known yet where its keys lie.
+    #[inline(never)]
+    fn run_by_route(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        request: Request<'_>,
+    ) -> Then {
+        let route = if request.command.spread == Spread::Cursor {
+            Route::Cursor
+        } else if self.map.shard_count() == 1 {
+            Route::One(self.me)
+        } else {
+            route(self.map, request.command, request.args)
         };
         match route {
             Route::One(shard) if shard == self.me => {
-                self.run_here(id, connection, command, request)
+                self.run_here(id, connection, command, &request)
             }
-            Route::Anywhere => self.run_here(id, connection, command, request),
+            Route::Anywhere => self.run_here(id, connection, command, &request),
             Route::One(shard) => self.send_there(id, connection, shard, request),
             Route::Cursor => self.run_cursor(id, connection, command, request),
             Route::Several(shards) => {
@@ -450,16 +473,13 @@ impl Engine {
         id: SocketId,
         connection: &mut Connection<Session>,
         command: &Command,
-        request: Request<'_>,
+        request: &Request<'_>,
     ) -> Then {
         connection.session.pin.vote(self.me);
-        if shard_command_is_cursor(request.command) {
-            return self.run_cursor(id, connection, command, request);
-        }
-        if !self.host.may_run(&request) {
+        if !self.host.may_run(request) {
             let place = connection.output.defer();
             let origin = origin_of(id, place, is_dropped(&connection.session));
-            self.host.park(self.me, origin, request);
+            self.host.park(self.me, origin, *request);
             return Then::GoOn;
         }
         let (out, begun) = connection.output.begin();
@@ -468,7 +488,7 @@ impl Engine {
         self.observed.note_reply(command.index, written);
         self.unmeasured.command = command.index;
         self.unmeasured.count += 1;
-        let is_brief = command.is_constant
+        let is_brief = command.is_quick
             && written.len() <= BRIEF_BYTES_MAX
             && request.args.span_bytes() <= BRIEF_BYTES_MAX
             && self.observed.may_measure_together();
@@ -487,7 +507,7 @@ impl Engine {
         &mut self,
         connection: &Connection<Session>,
         command: &Command,
-        request: Request<'_>,
+        request: &Request<'_>,
     ) {
         let nanos = self.measure();
         if self.observed.slow_log.is_slow(nanos) {
@@ -744,10 +764,6 @@ const BRIEF_BYTES_MAX: usize = 1024;
 
 /// Error of a write when `maxmemory` is reached.
 const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
-
-fn shard_command_is_cursor(command: &ShardCommand) -> bool {
-    command.spread == commands::spec::Spread::Cursor
-}
 
 /// Returns whether the reply to the present request is dropped.
 #[inline]

@@ -1,7 +1,7 @@
 //! The table of commands: every declaration of the data plane and the control plane, by name.
 
 use base::cast::{u64_from, usize_from};
-use commands::spec::{BeginSearch, Declaration, FindKeys, KeySpec, ShardCommand, Spread};
+use commands::spec::{BeginSearch, Declaration, FindKeys, Flags, KeySpec, ShardCommand, Spread};
 use protocol::args::Args;
 
 use crate::command_index::CommandIndex;
@@ -20,8 +20,8 @@ pub struct Command {
     pub run: Run,
     /// It has one key, and that is word 1.
     pub has_one_key_first: bool,
-    /// It works on data and its cost does not depend on them.
-    pub is_constant: bool,
+    /// It works on data and takes little time, as far as its words and its reply are few.
+    pub is_quick: bool,
 }
 
 impl std::fmt::Debug for Command {
@@ -114,7 +114,7 @@ impl CommandTable {
             declaration,
             run,
             has_one_key_first: has_one_key_first(declaration, run),
-            is_constant: matches!(run, Run::Shard(_)) && declaration.docs.complexity == "O(1)",
+            is_quick: is_quick(declaration, run),
         });
         self.children.push(Vec::new());
         index
@@ -306,6 +306,11 @@ fn has_one_key_first(declaration: &Declaration, run: Run) -> bool {
         }]
     );
     is_first && command.spread == Spread::OneShard
+}
+
+fn is_quick(declaration: &Declaration, run: Run) -> bool {
+    let is_short = declaration.flags.has(Flags::FAST) || declaration.docs.complexity == "O(1)";
+    matches!(run, Run::Shard(_)) && is_short
 }
 
 fn leak(text: String) -> &'static str {
