@@ -2,8 +2,8 @@
 //! apart from that what it costs to parse it.
 //!
 //! `cargo bench --bench request` prints nanoseconds per request, median of rounds;
-//! `request --once N` serves N parsed batches of GET for an instruction counter. Of two runs with
-//! different N the difference is that of the GETs alone:
+//! `request --once N [TEST]` serves N parsed batches of GET, or of another test of redis-benchmark, for an
+//! instruction counter. Of two runs with different N the difference is that of these requests alone:
 //! `valgrind --tool=callgrind --toggle-collect='*Bench::serve*' .../request --once 2000`.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
@@ -123,18 +123,47 @@ impl Bench {
     }
 }
 
-fn batches(count: usize, keys: u64, name: &str, value: Option<&str>, seed: u64) -> Vec<Batch> {
+/// Returns the words of a request as the test of redis-benchmark with this name sends them, `keys` being
+/// the number of random keys, members and fields.
+fn words(name: &str, random: &mut Random, keys: u64) -> Vec<String> {
+    const VALUE: &str = "abcdefghijklmnop";
+    let number = random.below(keys);
+    let (key, element) = (
+        format!("key:{number:012}"),
+        format!("element:{number:012}"),
+    );
+    let rest: Vec<String> = match name {
+        "GET" => vec![key],
+        "MISS" => vec![format!("KEY:{number:012}")],
+        "SET" => vec![key, VALUE.into()],
+        "INCR" => vec![format!("counter:{number:012}")],
+        "LPUSH" | "RPUSH" => vec!["mylist".into(), VALUE.into()],
+        "LPOP" | "RPOP" => vec!["mylist".into()],
+        "SADD" => vec!["myset".into(), element],
+        "HSET" => vec!["myhash".into(), element, VALUE.into()],
+        "SPOP" => vec!["myset".into()],
+        "ZADD" => vec!["myzset".into(), number.to_string(), element],
+        "ZPOPMIN" => vec!["myzset".into()],
+        "LRANGE" => vec!["mylist".into(), "0".into(), "99".into()],
+        _ => Vec::new(),
+    };
+    let name = if name == "MISS" { "GET" } else { name };
+    [vec![name.to_owned()], rest].concat()
+}
+
+fn encode(words: &[String], out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+    for word in words {
+        out.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+    }
+}
+
+fn batches(count: usize, keys: u64, name: &str, seed: u64) -> Vec<Batch> {
     let mut random = Random::new(seed);
     let batch = |_| {
         let mut bytes = Vec::new();
         for _ in 0..BATCH {
-            let key = format!("key:{:012}", random.below(keys));
-            let words = if value.is_some() { 3 } else { 2 };
-            let head = format!("*{words}\r\n${}\r\n{name}\r\n$16\r\n{key}\r\n", name.len());
-            bytes.extend_from_slice(head.as_bytes());
-            if let Some(value) = value {
-                bytes.extend_from_slice(format!("${}\r\n{value}\r\n", value.len()).as_bytes());
-            }
+            encode(&words(name, &mut random, keys), &mut bytes);
         }
         Batch::of(bytes)
     };
@@ -180,6 +209,13 @@ fn serve(bench: &mut Bench, label: &str, batches: &[Batch]) {
     });
 }
 
+/// Tests of redis-benchmark that are timed beside GET, SET and PING, in an order in which those that take
+/// away find something: every round adds 320,000 elements or takes as many.
+const TYPES: [&str; 12] = [
+    "MISS", "INCR", "LPUSH", "LRANGE", "LPOP", "RPUSH", "RPOP", "SADD", "SPOP", "HSET", "ZADD",
+    "ZPOPMIN",
+];
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let mut bench = Bench::new();
@@ -188,8 +224,22 @@ fn main() {
             .get(at + 1)
             .and_then(|text| text.parse().ok())
             .unwrap_or(1000);
+        let name = args.get(at + 2).map_or("GET", String::as_str);
         fill(&mut bench, 10_000);
-        for batch in &batches(count, 10_000, "GET", None, 1) {
+        // What is taken away was there.
+        let adds = match name {
+            "LRANGE" | "LPOP" => "LPUSH",
+            "RPOP" => "RPUSH",
+            "SPOP" => "SADD",
+            "ZPOPMIN" => "ZADD",
+            _ => name,
+        };
+        if adds != name {
+            for batch in &batches(10_000, 100_000, adds, 2) {
+                black_box(bench.serve(batch));
+            }
+        }
+        for batch in &batches(count, 10_000, name, 1) {
             black_box(bench.serve(batch));
         }
         println!("{} requests", count * BATCH);
@@ -197,15 +247,19 @@ fn main() {
     }
     for keys in [10_000_u64, 100_000, 1_000_000] {
         fill(&mut bench, keys);
-        let gets = batches(20_000, keys, "GET", None, 1);
+        let gets = batches(20_000, keys, "GET", 1);
         serve(&mut bench, &format!("GET, {keys} keys"), &gets);
-        let sets = batches(20_000, keys, "SET", Some("abcdefghijklmnop"), 2);
+        let sets = batches(20_000, keys, "SET", 2);
         serve(&mut bench, &format!("SET, {keys} keys"), &sets);
     }
-    let ping = || Batch::of(b"*1\r\n$4\r\nPING\r\n".repeat(BATCH));
-    let pings: Vec<Batch> = (0..20_000).map(|_| ping()).collect();
+    let pings = batches(20_000, 1, "PING", 3);
     serve(&mut bench, "PING", &pings);
-    let mut gets = batches(20_000, 10_000, "GET", None, 3);
+    for name in TYPES {
+        let count = if name == "LRANGE" { 500 } else { 20_000 };
+        let requests = batches(count, 100_000, name, 4);
+        serve(&mut bench, name, &requests);
+    }
+    let mut gets = batches(20_000, 10_000, "GET", 3);
     let mut words = Vec::new();
     measure("parsing a GET", gets.len() * BATCH, || {
         for batch in &mut gets {
