@@ -67,10 +67,13 @@ impl Context<'_> {
     #[must_use]
     pub fn first_key<'k>(&self, args: Args<'k>) -> Key<'k> {
         let bytes = args.word(1);
-        match self.first_hash {
-            Some(hash) => Key { bytes, hash },
-            None => self.shard.key(bytes),
-        }
+        let hash = self.first_hash.unwrap_or_else(|| self.hash_of(bytes));
+        Key { bytes, hash }
+    }
+
+    #[inline(never)]
+    fn hash_of(&self, key: &[u8]) -> u64 {
+        self.shard.key(key).hash
     }
 }
 

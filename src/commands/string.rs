@@ -35,7 +35,7 @@ fn get(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 /// Replies with the string of `key` or null, and returns whether the key exists.
-#[inline]
+#[inline(always)]
 fn reply_with_string(context: &mut Context<'_>, key: Key<'_>) -> Result<bool, CommandError> {
     let Context {
         shard, reply, touch, ..

@@ -175,22 +175,21 @@ impl Engine {
             connection.session.last_command = "";
             return self.refuse_unknown(connection, args);
         };
-        let command = match command.declaration.resolve(args) {
-            Ok(_) if command.declaration.subcommands.is_empty() => command,
-            Ok(_) => match args.get(1) {
-                Some(word) => table.child_or_self(command, word),
-                None => command,
-            },
-            Err(error) => {
-                return self.refuse_shape(connection, command, error, args);
+        let is_checked = command.is_plain && command.declaration.arity.accepts(args.len());
+        let command = if is_checked {
+            command
+        } else {
+            match self.resolve(connection, command, args) {
+                Ok(command) => command,
+                Err(then) => return then,
             }
         };
         if self.unmeasured.count > 0 && self.unmeasured.command != command.index {
             self.measure();
         }
         connection.session.last_command = command.full_name;
-        let flags = command.declaration.flags;
-        if flags.has(Flags::SYSTEM)
+        if !is_checked
+            && command.declaration.flags.has(Flags::SYSTEM)
             && !debug::is_allowed(self.config.settings().debug_command, &connection.session)
         {
             return self.reject(connection, command, debug::REFUSED);
@@ -202,6 +201,7 @@ impl Engine {
         }
         match command.run {
             Run::Shard(shard_command) => {
+                let flags = command.declaration.flags;
                 if flags.has(Flags::DENY_OOM) && self.is_out_of_memory() {
                     return self.reject(connection, command, OUT_OF_MEMORY);
                 }
@@ -248,6 +248,25 @@ impl Engine {
             self.tell_monitors(&connection.session, command, args);
         }
         None
+    }
+
+    /// Finds the subcommand that a request names, and checks the number of its words. Otherwise the
+    /// request is refused, and what to do then is the error.
+    #[inline(never)]
+    fn resolve(
+        &mut self,
+        connection: &mut Connection<Session>,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<&'static Command, Then> {
+        match command.declaration.resolve(args) {
+            Ok(_) if command.declaration.subcommands.is_empty() => Ok(command),
+            Ok(_) => Ok(match args.get(1) {
+                Some(word) => self.shared.table.child_or_self(command, word),
+                None => command,
+            }),
+            Err(error) => Err(self.refuse_shape(connection, command, error, args)),
+        }
     }
 
     /// Serves a client that is out of the ordinary. Returns what to do if the request ends here.

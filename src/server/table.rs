@@ -20,6 +20,9 @@ pub struct Command {
     pub run: Run,
     /// It has one key, and that is word 1.
     pub has_one_key_first: bool,
+    /// It has no subcommands and is for everyone: nothing but the number of words and the session can
+    /// keep it from running.
+    pub is_plain: bool,
     /// It works on data and takes little time, as far as its words and its reply are few.
     pub is_quick: bool,
 }
@@ -114,6 +117,7 @@ impl CommandTable {
             declaration,
             run,
             has_one_key_first: has_one_key_first(declaration, run),
+            is_plain: declaration.subcommands.is_empty() && !declaration.flags.has(Flags::SYSTEM),
             is_quick: is_quick(declaration, run),
         });
         self.children.push(Vec::new());

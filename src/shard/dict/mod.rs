@@ -92,6 +92,8 @@ pub(crate) struct Place {
 pub(crate) struct Dict {
     directory: Vec<Segment>,
     depth: u32,
+    /// `63 - depth`: see [`Dict::word_of`].
+    shift: u32,
     segments: usize,
     /// Segments whose depth is that of the directory; without any the directory can be halved.
     deepest: usize,
@@ -143,6 +145,7 @@ impl Dict {
         Self {
             directory: Vec::new(),
             depth: 0,
+            shift: 63,
             segments: 0,
             deepest: 0,
             segment_bytes: 0,
@@ -221,7 +224,7 @@ impl Dict {
     #[inline]
     fn word_of(&self, hash: u64) -> usize {
         // Two shifts, as a directory of one word would need a shift by 64.
-        cast::usize_from(hash >> 1 >> (63 - self.depth))
+        cast::usize_from(hash >> 1 >> (self.shift & 63))
     }
 
     /// Begins to load the bucket of a hash.
@@ -703,6 +706,7 @@ impl Dict {
         }
         self.directory = directory;
         self.depth += 1;
+        self.shift -= 1;
         self.deepest = 0;
     }
 
@@ -714,6 +718,7 @@ impl Dict {
             .map(Segment::alias)
             .collect();
         self.depth -= 1;
+        self.shift += 1;
         let deepest = self
             .directory
             .iter()
