@@ -482,9 +482,10 @@ impl Entry {
             return false;
         }
         let start = header.key_offset() + entry.key_len();
-        if bytes.len() > INLINE_VALUE_BYTES_MAX
-            || Heap::rounded(start + bytes.len()) != entry.block_bytes()
-        {
+        let fits = bytes.len() == header.inline_value_len()
+            || bytes.len() <= INLINE_VALUE_BYTES_MAX
+                && Heap::rounded(start + bytes.len()) == entry.block_bytes();
+        if !fits {
             return false;
         }
         self.set_header(header.with_value_len(bytes.len()));

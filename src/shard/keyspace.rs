@@ -197,6 +197,9 @@ impl Db<'_> {
         expiry: Expiry,
         origin: Origin,
     ) {
+        if !matches!(expiry, Expiry::At(_)) && self.replace_plain(key, &value, origin) {
+            return;
+        }
         let place = self.live(key);
         self.changed(key);
         let old = place.map(|place| self.dict.entry(place));
@@ -243,6 +246,24 @@ impl Db<'_> {
                 origin,
             },
         );
+    }
+
+    /// Replaces a string that lies beside its key and does not expire, in place if it fits there: one
+    /// search. Returns whether it did.
+    #[inline]
+    fn replace_plain(&mut self, key: Key<'_>, value: &[u8], origin: Origin) -> bool {
+        let (note, lfu) = (self.common.note, self.common.access.lfu);
+        let replaced = self.dict.with_found(key.hash, key.bytes, |entry| {
+            let replaced = entry.as_ref().is_plain() && entry.replace_inline(value, origin);
+            if replaced && !lfu {
+                entry.set_access(note);
+            }
+            replaced
+        });
+        if replaced == Some(true) {
+            self.changed(key);
+        }
+        replaced == Some(true)
     }
 
     /// Adds `tail` to the end of a string, made if the key does not exist. Returns the new length.
