@@ -9,7 +9,7 @@ use base::clock::UnixMillis;
 use protocol::args::{Args, equals_ignore_case};
 use shard::Key;
 use shard::effects::EventClass;
-use shard::keyspace::Expiry;
+use shard::keyspace::{Expiry, Plain};
 
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
@@ -37,15 +37,28 @@ fn get(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 /// Replies with the string of `key` or null, and returns whether the key exists.
 #[inline(always)]
 fn reply_with_string(context: &mut Context<'_>, key: Key<'_>) -> Result<bool, CommandError> {
-    let Context {
-        shard, reply, touch, ..
-    } = context;
-    let mut db = shard.db(context.db);
-    let read = db.read_string(key, *touch, |bytes| reply.bulk(bytes))?;
-    if read.is_none() {
-        reply.null();
+    let reply = &mut context.reply;
+    let mut db = context.shard.db(context.db);
+    match db.read_plain(key, context.touch, |bytes| reply.bulk(bytes)) {
+        Plain::Read(()) => Ok(true),
+        Plain::Missing => {
+            reply.null();
+            Ok(false)
+        }
+        Plain::Other => reply_with_any_string(context, key),
     }
-    Ok(read.is_some())
+}
+
+/// As [`reply_with_string`], for a string that expires or lies apart from its key, and for other types.
+#[inline(never)]
+fn reply_with_any_string(context: &mut Context<'_>, key: Key<'_>) -> Result<bool, CommandError> {
+    let mut db = context.shard.db(context.db);
+    let Some(entry) = db.lookup(key, context.touch) else {
+        context.reply.null();
+        return Ok(false);
+    };
+    context.reply.bulk(entry.string()?);
+    Ok(true)
 }
 
 fn set(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {

@@ -138,6 +138,7 @@ impl Engine {
         }
         let db = connection.session.db;
         let (me, map, shard) = (self.me, self.map, &self.host.shard);
+        let is_ahead = shard.gains_by_prefetch(db);
         // The first word behind the name is a key for nearly all commands; for the others the line that
         // is fetched is of no use, and no harm.
         self.hints.extend(requests.second_words().map(|word| {
@@ -146,7 +147,7 @@ impl Engine {
             };
             let owner = map.shard_of_key(key);
             let hash = (owner == me).then(|| shard.key(key).hash);
-            if let Some(hash) = hash {
+            if is_ahead && let Some(hash) = hash {
                 shard.prefetch_bucket(db, hash);
             }
             Hint {
@@ -154,8 +155,10 @@ impl Engine {
                 hash,
             }
         }));
-        for hash in self.hints.iter().filter_map(|hint| hint.hash) {
-            shard.prefetch_entry(db, hash);
+        if is_ahead {
+            for hash in self.hints.iter().filter_map(|hint| hint.hash) {
+                shard.prefetch_entry(db, hash);
+            }
         }
     }
 

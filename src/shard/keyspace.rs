@@ -77,6 +77,17 @@ impl Detached {
     }
 }
 
+/// What [`Db::read_plain`] has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plain<R> {
+    /// A plain string; it was read.
+    Read(R),
+    /// No such key. That was counted.
+    Missing,
+    /// A key that [`Db::lookup`] has to look at. Nothing was counted.
+    Other,
+}
+
 /// A handle on one numbered database of a shard. See the head of this file.
 #[derive(Debug)]
 pub struct Db<'s> {
@@ -106,19 +117,15 @@ impl Db<'_> {
         self.event(EventClass::KEY_MISS, "keymiss", key);
     }
 
-    /// Hands the bytes of a string to `read`, as [`Db::lookup`] finds them. `None` if there is no such
-    /// key. One search for a string that lies beside its key and does not expire.
-    ///
-    /// # Errors
-    ///
-    /// [`WrongType`] if the key holds no string.
-    #[inline]
-    pub fn read_string<R>(
+    /// Hands the bytes of a string to `read`, if it lies beside its key and does not expire, and counts and
+    /// notes that as [`Db::lookup`] does: one search for the most common of all keys.
+    #[inline(always)]
+    pub fn read_plain<R>(
         &mut self,
         key: Key<'_>,
         touch: bool,
-        mut read: impl FnMut(&[u8]) -> R,
-    ) -> Result<Option<R>, WrongType> {
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Plain<R> {
         let (note, lfu) = (self.common.note, self.common.access.lfu);
         let found = self.dict.with_found(key.hash, key.bytes, |entry| {
             if lfu {
@@ -134,15 +141,12 @@ impl Db<'_> {
         match found {
             Some(Some(result)) => {
                 self.common.stats.hits += 1;
-                Ok(Some(result))
+                Plain::Read(result)
             }
-            Some(None) => {
-                let entry = self.lookup(key, touch);
-                entry.map(|entry| entry.string().map(read)).transpose()
-            }
+            Some(None) => Plain::Other,
             None => {
                 self.note_miss(key);
-                Ok(None)
+                Plain::Missing
             }
         }
     }

@@ -218,6 +218,14 @@ impl Shard {
         }
     }
 
+    /// Tells whether [`Shard::prefetch_bucket`] and [`Shard::prefetch_entry`] are worth their while: not
+    /// for few keys, which lie in the cache.
+    #[inline]
+    #[must_use]
+    pub fn gains_by_prefetch(&self, db: DbIndex) -> bool {
+        !self.databases[db.index()].is_small()
+    }
+
     /// Begins to load the part of the table where a key with this hash would be.
     #[inline]
     pub fn prefetch_bucket(&self, db: DbIndex, hash: u64) {

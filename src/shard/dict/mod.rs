@@ -79,6 +79,10 @@ const RANDOM_TRIES: usize = 100;
 /// Entries to load ahead while a segment is split.
 const SPLIT_PREFETCH: usize = 16;
 
+/// Up to so many bytes of segments and small entries are taken to lie in the cache of second level, of
+/// which the cores of servers have one or two MiB.
+const CACHED_BYTES_MAX: usize = 1 << 20;
+
 /// Where an entry is, until the dict changes. A stale one leads to another entry or to a panic,
 /// never outside.
 #[derive(Clone, Copy, Debug)]
@@ -225,6 +229,13 @@ impl Dict {
     fn word_of(&self, hash: u64) -> usize {
         // Two shifts, as a directory of one word would need a shift by 64.
         cast::usize_from(hash >> 1 >> (self.shift & 63))
+    }
+
+    /// Tells whether the dict is so small that it lies in the cache of its core, so that loading ahead
+    /// costs more than it saves.
+    #[inline]
+    pub(crate) fn is_small(&self) -> bool {
+        self.heap.small_bytes() + self.segment_bytes <= CACHED_BYTES_MAX
     }
 
     /// Begins to load the bucket of a hash.
