@@ -332,6 +332,12 @@ impl<'a> EntryRef<'a> {
         self.expire_at().is_some_and(|at| at < now)
     }
 
+    /// Tells whether the key or a field of its hash is dead at `now`, and was not removed yet. O(1).
+    #[inline]
+    pub(crate) fn is_due(self, now: UnixMillis) -> bool {
+        self.is_dead(now) || self.next_expiry().is_some_and(|at| at < now)
+    }
+
     /// Returns when the first field of a hash dies, or died. O(1).
     #[inline]
     pub(crate) fn next_expiry(self) -> Option<UnixMillis> {

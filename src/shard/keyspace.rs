@@ -16,7 +16,6 @@ use base::random::Random;
 use types::Value;
 use types::string::{self, Origin};
 
-use crate::access;
 use crate::dict::{Dict, Place};
 use crate::digest::{self, Digest};
 use crate::effects::{EventClass, KeyEvent};
@@ -127,7 +126,7 @@ impl Db<'_> {
         read: impl FnOnce(&[u8]) -> R,
     ) -> Plain<R> {
         let (note, lfu) = (self.common.note, self.common.access.lfu);
-        let found = self.dict.with_found(key.hash, key.bytes, |entry| {
+        let found = self.dict.with_found(key.hash, key.bytes, |entry, _| {
             if lfu {
                 return None;
             }
@@ -257,7 +256,7 @@ impl Db<'_> {
     #[inline]
     fn replace_plain(&mut self, key: Key<'_>, value: &[u8], origin: Origin) -> bool {
         let (note, lfu) = (self.common.note, self.common.access.lfu);
-        let replaced = self.dict.with_found(key.hash, key.bytes, |entry| {
+        let replaced = self.dict.with_found(key.hash, key.bytes, |entry, _| {
             let replaced = entry.as_ref().is_plain() && entry.replace_inline(value, origin);
             if replaced && !lfu {
                 entry.set_access(note);
@@ -656,12 +655,7 @@ impl Db<'_> {
     #[inline]
     pub(crate) fn note_access(&mut self, place: Place) {
         let old = self.dict.entry(place).access();
-        let common = &mut *self.common;
-        let new = if common.access.lfu {
-            access::next(common.access, old, common.now, &mut common.random)
-        } else {
-            common.note
-        };
+        let new = self.common.note_after(old);
         // Most accesses fall into the second of the one before: the line stays clean.
         if new != old {
             self.dict

@@ -122,6 +122,18 @@ pub(crate) struct Common {
     pub(crate) lazy_free: LazyFree,
 }
 
+impl Common {
+    /// Returns the note of a key with the note `old` after an access now.
+    #[inline]
+    fn note_after(&mut self, old: u32) -> u32 {
+        if self.access.lfu {
+            access::next(self.access, old, self.now, &mut self.random)
+        } else {
+            self.note
+        }
+    }
+}
+
 /// All data of one core. See the head of this file.
 #[derive(Debug)]
 pub struct Shard {

@@ -11,9 +11,10 @@ use types::{Kind, Typed, Value};
 
 use crate::Key;
 use crate::access;
-use crate::dict::Place;
 use crate::effects::{Change, EventClass, KeyEvent};
-use crate::entry::{EntryRef, NewEntry, NewValue, ValueRef, WrongType, apart_bytes};
+use crate::entry::{
+    Entry, EntryRef, Heap, NewEntry, NewValue, ValueRef, WrongType, apart_bytes,
+};
 use crate::keyspace::{Db, Detached, Expiry};
 
 impl<'a> EntryRef<'a> {
@@ -50,6 +51,44 @@ pub enum Recency {
     Frequency(u8),
 }
 
+/// What was done to a value.
+struct Applied<R> {
+    result: R,
+    change: Change,
+    /// Nothing is left of it.
+    is_void: bool,
+    /// When the first of its fields dies, before and after.
+    expiries: (Option<UnixMillis>, Option<UnixMillis>),
+}
+
+/// Notes an access and changes a value in its entry.
+fn apply<T: Typed, R>(
+    entry: &mut Entry,
+    heap: &mut Heap,
+    note: impl FnOnce(u32) -> u32,
+    change: impl FnOnce(&mut T) -> (R, Change),
+) -> Result<Applied<R>, WrongType> {
+    let old_note = entry.as_ref().access();
+    let value = entry.apart_mut().ok_or(WrongType)?;
+    let before = apart_bytes(value);
+    let expiry_before = value.next_expiry();
+    let typed = T::of_mut(value).ok_or(WrongType)?;
+    let (result, change) = change(typed);
+    let is_void = change.count > 0 && typed.is_void();
+    heap.resized(before, apart_bytes(value));
+    let expiries = (expiry_before, value.next_expiry());
+    let new_note = note(old_note);
+    if new_note != old_note {
+        entry.set_access(new_note);
+    }
+    Ok(Applied {
+        result,
+        change,
+        is_void,
+        expiries,
+    })
+}
+
 impl Db<'_> {
     /// Returns the value of a key for a read: counts a hit or a miss, and notes the access if
     /// `touch`. `None` if there is no such key.
@@ -74,10 +113,7 @@ impl Db<'_> {
         key: Key<'_>,
         change: impl FnOnce(&mut T) -> (R, Change),
     ) -> Result<Option<R>, WrongType> {
-        match self.live(key) {
-            Some(place) => self.edit_at(key, place, change).map(Some),
-            None => Ok(None),
-        }
+        Ok(self.edit_found(key, change)?.ok())
     }
 
     /// As [`Db::edit`], but a key that does not exist is made with the default value first. If
@@ -91,9 +127,10 @@ impl Db<'_> {
         key: Key<'_>,
         change: impl FnOnce(&mut T) -> (R, Change),
     ) -> Result<R, WrongType> {
-        if let Some(place) = self.live(key) {
-            return self.edit_at(key, place, change);
-        }
+        let change = match self.edit_found(key, change)? {
+            Ok(result) => return Ok(result),
+            Err(change) => change,
+        };
         let mut value = T::default();
         let (result, change) = change(&mut value);
         if change.count > 0 && !value.is_void() {
@@ -103,34 +140,59 @@ impl Db<'_> {
         Ok(result)
     }
 
-    fn edit_at<T: Typed, R>(
+    /// Changes the value of a key and returns what `change` does, or `change` itself if there is no such
+    /// key. One search, but where something of the key is dead.
+    fn edit_found<T: Typed, R, F: FnOnce(&mut T) -> (R, Change)>(
         &mut self,
         key: Key<'_>,
-        place: Place,
-        change: impl FnOnce(&mut T) -> (R, Change),
-    ) -> Result<R, WrongType> {
-        self.dict.entry(place).typed::<T>()?;
-        self.note_access(place);
-        let (result, change, is_void, expiries) = self.dict.with_entry(place, |entry, heap| {
-            let value = entry.apart_mut().ok_or(WrongType)?;
-            let before = apart_bytes(value);
-            let expiry_before = value.next_expiry();
-            let typed = T::of_mut(value).ok_or(WrongType)?;
-            let (result, change) = change(typed);
-            let is_void = change.count > 0 && typed.is_void();
-            heap.resized(before, apart_bytes(value));
-            let expiries = (expiry_before, value.next_expiry());
-            Ok((result, change, is_void, expiries))
+        change: F,
+    ) -> Result<Result<R, F>, WrongType> {
+        let common = &mut *self.common;
+        let mut change = Some(change);
+        let found = self.dict.with_found(key.hash, key.bytes, |entry, heap| {
+            if entry.as_ref().is_due(common.now) {
+                return Ok(None);
+            }
+            let note = |old| common.note_after(old);
+            change
+                .take()
+                .map(|change| apply(entry, heap, note, change))
+                .transpose()
+        });
+        let is_there = match found.transpose()? {
+            Some(Some(applied)) => return Ok(Ok(self.conclude(key, applied))),
+            Some(None) => true,
+            None => false,
+        };
+        let Some(change) = change else {
+            unreachable!("only a change that was applied is gone");
+        };
+        // What is dead goes first.
+        let place = if is_there { self.live(key) } else { None };
+        let Some(place) = place else {
+            return Ok(Err(change));
+        };
+        let common = &mut *self.common;
+        let applied = self.dict.with_entry(place, |entry, heap| {
+            apply(entry, heap, |old| common.note_after(old), change)
         })?;
-        self.dict.reschedule(key.bytes, expiries.0, expiries.1);
-        if change.count > 0 {
-            self.note_change(key, change);
+        Ok(Ok(self.conclude(key, applied)))
+    }
+
+    /// Sees to what follows from a change of a value.
+    fn conclude<R>(&mut self, key: Key<'_>, applied: Applied<R>) -> R {
+        let (before, after) = applied.expiries;
+        self.dict.reschedule(key.bytes, before, after);
+        if applied.change.count > 0 {
+            self.note_change(key, applied.change);
         }
-        if is_void {
-            self.remove_at(place);
+        if applied.is_void {
+            if let Some(place) = self.dict.find(key.hash, key.bytes) {
+                self.remove_at(place);
+            }
             self.event(EventClass::GENERIC, "del", key);
         }
-        Ok(result)
+        applied.result
     }
 
     /// Stores a value, whatever the key held before; one of which nothing is left removes the key.

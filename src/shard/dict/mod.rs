@@ -270,7 +270,7 @@ impl Dict {
         &mut self,
         hash: u64,
         key: &[u8],
-        change: impl FnOnce(&mut Entry) -> R,
+        change: impl FnOnce(&mut Entry, &mut Heap) -> R,
     ) -> Option<R> {
         let segment = self.directory.get(self.word_of(hash))?;
         let matches = |address| self.at(address).has_key(key);
@@ -278,7 +278,7 @@ impl Dict {
         // SAFETY: a used slot holds the address of a live entry, and this dict, its owner, is
         // borrowed exclusively until the closure is over.
         let mut entry = unsafe { Entry::at(address) };
-        Some(change(&mut entry))
+        Some(change(&mut entry, &mut self.heap))
     }
 
     /// Returns the entry at an address out of a slot.
