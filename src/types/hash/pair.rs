@@ -83,6 +83,21 @@ impl Prefix {
     #[inline]
     fn read(bytes: &[u8]) -> Self {
         let head = bytes[0];
+        // Nearly all: both lengths below 256, and nothing else.
+        if let [0, field_len, value_len, ..] = *bytes {
+            return Self {
+                field_len: usize::from(field_len),
+                value_len: usize::from(value_len),
+                expire_at: None,
+                apart: None,
+                bytes: 3,
+            };
+        }
+        Self::read_long(head, bytes)
+    }
+
+    #[inline(never)]
+    fn read_long(head: u8, bytes: &[u8]) -> Self {
         let (field_width, value_width) = (width_of_code(head), width_of_code(head >> 2));
         let mut at = 1;
         let mut take = |width: usize| {
