@@ -30,28 +30,21 @@ pub const COMMANDS: &[ShardCommand] = &[
 ];
 
 fn get(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    reply_with_string(context, context.first_key(args))?;
+    let key = context.first_key(args);
+    let reply = &mut context.reply;
+    let mut db = context.shard.db(context.db);
+    match db.read_plain(key, context.touch, |bytes| reply.bulk(bytes)) {
+        Plain::Read(()) => {}
+        Plain::Missing => reply.null(),
+        Plain::Other => {
+            reply_with_string(context, key)?;
+        }
+    }
     Ok(())
 }
 
 /// Replies with the string of `key` or null, and returns whether the key exists.
-#[inline(always)]
 fn reply_with_string(context: &mut Context<'_>, key: Key<'_>) -> Result<bool, CommandError> {
-    let reply = &mut context.reply;
-    let mut db = context.shard.db(context.db);
-    match db.read_plain(key, context.touch, |bytes| reply.bulk(bytes)) {
-        Plain::Read(()) => Ok(true),
-        Plain::Missing => {
-            reply.null();
-            Ok(false)
-        }
-        Plain::Other => reply_with_any_string(context, key),
-    }
-}
-
-/// As [`reply_with_string`], for a string that expires or lies apart from its key, and for other types.
-#[inline(never)]
-fn reply_with_any_string(context: &mut Context<'_>, key: Key<'_>) -> Result<bool, CommandError> {
     let mut db = context.shard.db(context.db);
     let Some(entry) = db.lookup(key, context.touch) else {
         context.reply.null();

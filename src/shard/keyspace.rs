@@ -118,7 +118,7 @@ impl Db<'_> {
 
     /// Hands the bytes of a string to `read`, if it lies beside its key and does not expire, and counts and
     /// notes that as [`Db::lookup`] does: one search for the most common of all keys.
-    #[inline(always)]
+    #[inline]
     pub fn read_plain<R>(
         &mut self,
         key: Key<'_>,
