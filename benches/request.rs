@@ -107,15 +107,18 @@ impl Bench {
     /// Serves all requests of a batch and returns the number of reply bytes.
     #[inline(never)]
     fn serve(&mut self, batch: &Batch) -> usize {
-        self.engine.begin_turn();
-        let requests = Requests {
-            buffer: &batch.input,
-            words: &batch.words,
-            spans: &batch.spans,
-        };
         let id = SocketId::from_bits(0);
-        let served = self.engine.serve(id, &mut self.connection, requests);
-        assert_eq!(served.taken, batch.spans.len());
+        let mut taken = 0;
+        // Once, unless the machine has given the time to somebody else meanwhile.
+        while taken < batch.spans.len() {
+            self.engine.begin_turn();
+            let requests = Requests {
+                buffer: &batch.input,
+                words: &batch.words,
+                spans: &batch.spans[taken..],
+            };
+            taken += self.engine.serve(id, &mut self.connection, requests).taken;
+        }
         self.spare.clear();
         let spare = std::mem::take(&mut self.spare);
         self.spare = self.connection.output.take_ready(spare);
@@ -128,10 +131,7 @@ impl Bench {
 fn words(name: &str, random: &mut Random, keys: u64) -> Vec<String> {
     const VALUE: &str = "abcdefghijklmnop";
     let number = random.below(keys);
-    let (key, element) = (
-        format!("key:{number:012}"),
-        format!("element:{number:012}"),
-    );
+    let (key, element) = (format!("key:{number:012}"), format!("element:{number:012}"));
     let rest: Vec<String> = match name {
         "GET" => vec![key],
         "MISS" => vec![format!("KEY:{number:012}")],

@@ -12,9 +12,7 @@ use types::{Kind, Typed, Value};
 use crate::Key;
 use crate::access;
 use crate::effects::{Change, EventClass, KeyEvent};
-use crate::entry::{
-    Entry, EntryRef, Heap, NewEntry, NewValue, ValueRef, WrongType, apart_bytes,
-};
+use crate::entry::{Entry, EntryRef, Heap, NewEntry, NewValue, ValueRef, WrongType, apart_bytes};
 use crate::keyspace::{Db, Detached, Expiry};
 
 impl<'a> EntryRef<'a> {
