@@ -11,7 +11,8 @@ cell on the first processor, the client on the second. Per test it prints a row 
 - the same of trestle, what of it is in the kernel, nearly all of it TCP, and of the client beside it;
 - the highest ratio: with a server whose own part costs nothing, on one processor the kernel's part is
   left and on the other the client, and the slower of both bounds the rate; `kernel` or `client` says
-  which. The rate of redis-server is bounded by its CPU time and that of its client in the same way.
+  which. The rate of redis-server is bounded by its CPU time and that of its client in the same way;
+- the same with a client that costs nothing: CPU time of redis-server over the kernel's part.
 
 The highest ratio is made of CPU times alone, so other work on the machine disturbs it little.
 
@@ -96,9 +97,9 @@ def main():
     parser.add_argument("--tests", default="", help="these alone, separated by commas")
     options = parser.parse_args()
     wanted = options.tests.split(",") if options.tests else []
-    print("| test | rate | redis: server, client us | trestle: server (kernel), client us | highest |")
-    print("|---|---|---|---|---|")
-    measured, highest = [], []
+    print("| test | rate | redis: server, client us | trestle: server (kernel), client us | highest | free client |")
+    print("|---|---|---|---|---|---|")
+    measured, highest, free = [], [], []
     for test, _, deep in compare.TESTS:
         if test == "xadd" or wanted and test not in wanted:
             continue
@@ -112,12 +113,14 @@ def main():
         left = max((trestle.client(), "client"), (trestle.kernel_cpu(), "kernel"))
         ratio = trestle.rate() / redis.rate()
         ceiling = max(redis.cpu(), redis.client()) / left[0]
+        free.append(redis.cpu() / trestle.kernel_cpu())
         measured.append(ratio)
         highest.append(ceiling)
         print(f"| {test} | {ratio:.2f}x | {redis.cpu():.2f} ({spread(redis.cpus)}), {redis.client():.2f} "
               f"| {trestle.cpu():.2f} ({spread(trestle.cpus)}; {trestle.kernel_cpu():.2f}), "
-              f"{trestle.client():.2f} | {ceiling:.2f}x, {left[1]} |", flush=True)
-    print(f"| median | {statistics.median(measured):.2f}x | | | {statistics.median(highest):.2f}x |")
+              f"{trestle.client():.2f} | {ceiling:.2f}x, {left[1]} | {free[-1]:.2f}x |", flush=True)
+    print(f"| median | {statistics.median(measured):.2f}x | | | {statistics.median(highest):.2f}x "
+          f"| {statistics.median(free):.2f}x |")
 
 
 if __name__ == "__main__":

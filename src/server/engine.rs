@@ -373,8 +373,8 @@ impl Engine {
     /// Takes the time of the commands that have run since the last reading of the clock, all the same
     /// command, and shares it out among them equally. Returns the time of all together.
     ///
-    /// A reading costs about as much as a third of a GET, so short commands of constant cost that
-    /// follow each other in a pipeline are measured together.
+    /// A reading costs about as much as a third of a GET, so equal commands that are quick, with
+    /// few words and short replies, are measured together when they follow each other in a pipeline.
     #[inline]
     pub(crate) fn measure(&mut self) -> u64 {
         let ended = runtime::clock::monotonic();
