@@ -14,6 +14,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("quit", "ends the connection"),
     ("replconf", "has no reply"),
     ("replicaof", "makes a replica of the server"),
+    ("script|debug", "attaches a debugger, which only Redis has"),
     ("shutdown", "ends the server"),
     ("slaveof", "makes a replica of the server"),
     ("ssubscribe", "has many replies"),
