@@ -9,7 +9,8 @@
 //! print their seed and take `SEED` from the environment.
 //!
 //! Not here: tests of one crate, which stand beside its code; client libraries in other languages
-//! (`tests/clients`) and command-line tools (`tests/cli.sh`), which `tests/run` starts.
+//! (`tests/clients`), applications (`tests/applications`) and command-line tools (`tests/cli.sh`),
+//! which `tests/run` starts.
 
 #![expect(
     clippy::unwrap_used,

@@ -233,7 +233,7 @@ fn add_options(argument: &Value, options: &mut BTreeMap<String, u64>) {
     }
 }
 
-fn items(value: &Value) -> &[Value] {
+pub(super) fn items(value: &Value) -> &[Value] {
     match value {
         Value::Array(items) | Value::Set(items) => items,
         _ => &[],
@@ -241,19 +241,19 @@ fn items(value: &Value) -> &[Value] {
 }
 
 /// Reads a map, which RESP2 sends as a flat array.
-fn pairs(value: &Value) -> impl Iterator<Item = (&Value, &Value)> {
+pub(super) fn pairs(value: &Value) -> impl Iterator<Item = (&Value, &Value)> {
     items(value)
         .chunks_exact(2)
         .map(|pair| (&pair[0], &pair[1]))
 }
 
-fn find<'v>(map: &'v Value, name: &str) -> Option<&'v Value> {
+pub(super) fn find<'v>(map: &'v Value, name: &str) -> Option<&'v Value> {
     pairs(map)
         .find(|(key, _)| text(Some(key)) == name)
         .map(|(_, value)| value)
 }
 
-fn text(value: Option<&Value>) -> String {
+pub(super) fn text(value: Option<&Value>) -> String {
     match value {
         Some(Value::Bulk(bytes) | Value::Simple(bytes)) => {
             String::from_utf8_lossy(bytes).into_owned()

@@ -5,6 +5,7 @@
 //! [`written`] has those that chance would not find, [`run`] sends them to all servers and shrinks
 //! what fails, [`rules`] says when two replies are equal, [`differences`] where they need not be,
 //! [`coverage`] counts what random sequences reach, [`unreached`] says what they need not,
+//! [`errors`] makes requests with something wrong in them of what the servers declare,
 //! [`raw`] compares whole connections byte for byte: inline commands, protocol errors, closing;
 //! [`clients`] plays scripts of several clients, and compares what each is told of the others.
 //!
@@ -14,6 +15,7 @@
 mod clients;
 mod coverage;
 mod differences;
+mod errors;
 mod families;
 mod generate;
 mod raw;

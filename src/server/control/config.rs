@@ -60,7 +60,7 @@ fn get(context: &mut ControlContext<'_>, args: Args<'_>) {
 
 fn set(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
     if !args.len().is_multiple_of(2) {
-        return Err(CommandError::WordCount);
+        return Err(CommandError::Syntax);
     }
     let words: Vec<String> = args
         .from(2)

@@ -176,24 +176,30 @@ fn parse_protocol(args: Args<'_>) -> Result<Option<Resp>, CommandError> {
 /// Returns the protocol that a HELLO of a client that has logged in will change to, if it will.
 pub(super) fn hello_protocol(settings: &Settings, args: Args<'_>) -> Option<Resp> {
     let resp = parse_protocol(args).ok()??;
-    let options = HelloOptions::parse(args).ok()?.ok()?;
+    let options = HelloOptions::parse(args);
     if let Some((user, password)) = options.login {
         check_login(settings, user, password).ok()?;
     }
-    Some(resp)
+    options.stop.is_none().then_some(resp)
 }
 
 fn hello(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
     let resp = parse_protocol(args)?.unwrap_or(context.session().resp);
-    let options = match HelloOptions::parse(args)? {
-        Ok(options) => options,
-        Err(word) => {
+    let options = HelloOptions::parse(args);
+    // A login that is refused is told before what is wrong with the options behind it.
+    if let Some((user, password)) = options.login {
+        check_login(context.engine.config.settings(), user, password)?;
+    }
+    match options.stop {
+        Some(HelloStop::Name(error)) => return Err(error),
+        Some(HelloStop::Unknown(word)) => {
             let word = shown(word).into_owned();
             let text = format!("ERR Syntax error in HELLO option '{word}'");
             context.reply().error(&text);
             return Ok(Answer::Now);
         }
-    };
+        None => {}
+    }
     if let Some((user, password)) = options.login {
         log_in(context, user, password)?;
     }
@@ -238,11 +244,21 @@ fn hello(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Com
 struct HelloOptions<'a> {
     login: Option<(&'a [u8], &'a [u8])>,
     name: Option<String>,
+    /// Why the words behind these options were not read.
+    stop: Option<HelloStop<'a>>,
+}
+
+/// What is wrong with a word of HELLO.
+enum HelloStop<'a> {
+    /// It is no name for a client.
+    Name(CommandError),
+    /// It is no option, or one without its values.
+    Unknown(&'a [u8]),
 }
 
 impl<'a> HelloOptions<'a> {
-    /// Reads the options, or returns the word that is none.
-    fn parse(args: Args<'a>) -> Result<Result<Self, &'a [u8]>, CommandError> {
+    /// Reads the options up to the first that is wrong.
+    fn parse(args: Args<'a>) -> Self {
         let mut options = Self::default();
         let mut index = 2;
         while let Some(word) = args.get(index) {
@@ -254,12 +270,19 @@ impl<'a> HelloOptions<'a> {
             } else if equals_ignore_case(word, "SETNAME")
                 && let Some(name) = args.get(index + 1)
             {
-                options.name = Some(super::client::parse_name(name)?);
+                match super::client::parse_name(name) {
+                    Ok(name) => options.name = Some(name),
+                    Err(error) => {
+                        options.stop = Some(HelloStop::Name(error));
+                        break;
+                    }
+                }
                 index += 2;
             } else {
-                return Ok(Err(word));
+                options.stop = Some(HelloStop::Unknown(word));
+                break;
             }
         }
-        Ok(Ok(options))
+        options
     }
 }

@@ -44,9 +44,7 @@ fn slowlog(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, C
 /// Reads how many entries are wanted; none for all.
 fn parse_count(args: Args<'_>) -> Result<Option<usize>, CommandError> {
     if args.len() > 3 {
-        return Err(CommandError::Text(
-            "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.",
-        ));
+        return Err(CommandError::SubcommandSyntax);
     }
     let Some(word) = args.get(2) else {
         return Ok(Some(SHOWN));
