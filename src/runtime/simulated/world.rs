@@ -127,6 +127,8 @@ struct World {
     links: Vec<Link>,
     doors: Vec<Door>,
     current: usize,
+    /// Connections that have left one core for another.
+    moves: usize,
 }
 
 impl World {
@@ -142,6 +144,7 @@ impl World {
             links: Vec::new(),
             doors: Vec::new(),
             current: 0,
+            moves: 0,
         }
     }
 
@@ -418,7 +421,16 @@ pub(crate) fn accept_at(core: usize) -> Option<u64> {
 
 /// Says which core a connection belongs to; none while it moves.
 pub(crate) fn set_home(link: LinkId, core: Option<usize>) {
-    with(|world| world.links[link.0].home = core.map_or(Home::Nowhere, Home::Core));
+    with(|world| {
+        world.moves += usize::from(core.is_none());
+        world.links[link.0].home = core.map_or(Home::Nowhere, Home::Core);
+    });
+}
+
+/// Returns how often a connection has left one core for another.
+#[must_use]
+pub fn moves() -> usize {
+    with(|world| world.moves)
 }
 
 /// When the server can read from a connection next.

@@ -24,6 +24,8 @@ const PATIENCE_NANOS: u64 = 30_000_000_000;
 pub(super) struct Outcome {
     pub(super) shards: u16,
     pub(super) records: Vec<Record>,
+    /// How often a connection has moved from core to core.
+    pub(super) moves: usize,
     /// Why the history need not be looked at: requests without end, or nonsense.
     pub(super) complaint: Option<String>,
 }
@@ -66,6 +68,7 @@ pub(super) fn run(seed: u64, fault: Option<Fault>, table: &'static CommandTable)
     Outcome {
         shards,
         records: node.records,
+        moves: world::moves(),
         complaint,
     }
 }

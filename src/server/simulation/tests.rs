@@ -76,6 +76,7 @@ fn table() -> &'static CommandTable {
 /// What became of the world of one seed.
 struct Judged {
     requests: usize,
+    moves: usize,
     states: usize,
     verdict: Judgement,
 }
@@ -112,6 +113,7 @@ fn judge(seed: u64, fault: Option<Fault>, table: &'static CommandTable) -> Judge
     };
     Judged {
         requests: outcome.records.len(),
+        moves: outcome.moves,
         states,
         verdict,
     }
@@ -122,6 +124,7 @@ fn judge(seed: u64, fault: Option<Fault>, table: &'static CommandTable) -> Judge
 struct Tally {
     worlds: u64,
     requests: usize,
+    moves: usize,
     states: usize,
     undecided: u64,
     failures: Vec<(u64, String)>,
@@ -134,6 +137,7 @@ impl Tally {
             let judged = judge(seed, None, table);
             tally.worlds += 1;
             tally.requests += judged.requests;
+            tally.moves += judged.moves;
             tally.states += judged.states;
             match judged.verdict {
                 Judgement::Explained => {}
@@ -149,6 +153,7 @@ impl Tally {
     fn add(&mut self, other: Self) {
         self.worlds += other.worlds;
         self.requests += other.requests;
+        self.moves += other.moves;
         self.states += other.states;
         self.undecided += other.undecided;
         self.failures.extend(other.failures);
@@ -171,11 +176,16 @@ fn worlds_without_faults_are_explained() {
     let Tally {
         worlds,
         requests,
+        moves,
         states,
         undecided,
         mut failures,
     } = total;
-    eprintln!("{worlds} worlds, {requests} requests, {states} states, {undecided} undecided");
+    eprintln!(
+        "{worlds} worlds, {requests} requests, {moves} moves of connections, {states} states, \
+         {undecided} undecided"
+    );
+    assert!(worlds < 100 || moves > 0, "connections move between cores");
     failures.sort();
     let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
     let shortest = failures.into_iter().min_by_key(|(_, text)| text.len());
