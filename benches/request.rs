@@ -91,7 +91,11 @@ impl Batch {
 impl Bench {
     fn new() -> Self {
         let config = Arc::new(Config::defaults());
-        let shared = Arc::new(trestle::startup::shared(&config, 1));
+        let shared = Arc::new(trestle::startup::shared(
+            &config,
+            1,
+            trestle::startup::command_table(&config),
+        ));
         let options = trestle::layer_options::shard(&config, (1, 2));
         let shard = Shard::new(ShardId(0), options);
         let host = Host::new(ShardId(0), shard, shared.tx_ids.clone());

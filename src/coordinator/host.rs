@@ -15,6 +15,7 @@ use commands::spec::{Context, Flags, Plan, ShardCommand, Spread};
 use protocol::args::Args;
 use protocol::reply::Reply;
 use runtime::clock::monotonic;
+use runtime::faults::{self, Fault};
 use shard::Shard;
 use shard::loan::Loan;
 use shard::locks::{Claim, LockTable, Mode, Scheduled};
@@ -56,6 +57,8 @@ pub struct Host {
     /// The largest id of a transaction over several shards that has left here. One that comes later
     /// with a smaller id might stand before that one elsewhere, so it has to come back with a new id.
     passed: TxId,
+    /// The id of the request that was parked last.
+    last_parked: TxId,
     random: Random,
 }
 
@@ -111,6 +114,7 @@ impl Host {
             locks: LockTable::default(),
             parked: Map::default(),
             passed: TxId(0),
+            last_parked: TxId(0),
             random: Random::new(seed.0 ^ seed.1),
         }
     }
@@ -150,7 +154,15 @@ impl Host {
 
     /// Returns whether a hop may run now.
     fn is_granted(&self, tx: TxId) -> bool {
-        BYPASS || self.locks.is_granted(tx)
+        BYPASS
+            || self.locks.is_granted(tx)
+            || faults::is_on(Fault::OrderIgnored)
+            || self.is_released_early(tx)
+    }
+
+    /// Returns whether a fault has ended the claim of `tx` before its last hop.
+    fn is_released_early(&self, tx: TxId) -> bool {
+        faults::is_on(Fault::ReleaseEarly) && tx <= self.passed
     }
 
     /// Returns what a request claims.
@@ -176,6 +188,7 @@ impl Host {
         self.counters.parked += 1;
         let claim = self.claim_of(&request);
         let id = self.ids.next();
+        self.last_parked = id;
         let parked = Parked::Single {
             from,
             origin,
@@ -246,7 +259,11 @@ impl Host {
     pub fn receive(&mut self, from: ShardId, message: Message) {
         match message {
             Message::Requests(envelope) => self.run_envelope(from, envelope),
-            Message::Schedule { tx, claim } => self.schedule(from, tx, claim),
+            Message::Schedule {
+                tx,
+                connection,
+                claim,
+            } => self.schedule((from, connection), tx, claim),
             Message::Hop {
                 tx,
                 operations,
@@ -327,14 +344,33 @@ impl Host {
         }
     }
 
-    fn schedule(&mut self, from: ShardId, tx: TxId, claim: Claim) {
+    /// `asker` is the connection that the transaction is for, and its core.
+    fn schedule(&mut self, asker: (ShardId, u64), tx: TxId, mut claim: Claim) {
         self.counters.scheduled += 1;
-        let accepted =
-            BYPASS || tx > self.passed && self.locks.schedule(tx, claim) != Scheduled::Refused;
+        if faults::is_on(Fault::IntentMissing) {
+            claim.keys.pop();
+        }
+        let is_late = tx <= self.passed && !faults::is_on(Fault::LateAccepted)
+            || self.has_earlier_request(asker, tx);
+        let accepted = BYPASS || !is_late && self.locks.schedule(tx, claim) != Scheduled::Refused;
         if !accepted {
             self.counters.refused += 1;
         }
-        self.send(from, Message::Scheduled { tx, accepted });
+        self.send(asker.0, Message::Scheduled { tx, accepted });
+    }
+
+    /// Returns whether a request of the same connection waits here with a larger id than `tx`. It was
+    /// sent before the transaction, but got its id when it was parked; the transaction would overtake
+    /// it. O(what is parked), but only for an id that was under way while something was parked.
+    fn has_earlier_request(&self, asker: (ShardId, u64), tx: TxId) -> bool {
+        tx < self.last_parked
+            && !faults::is_on(Fault::OvertakesItself)
+            && self.parked.iter().any(|(id, parked)| match parked {
+                Parked::Single { from, origin, .. } => {
+                    *id > tx && (*from, origin.connection) == asker
+                }
+                Parked::Alone { .. } | Parked::Hop { .. } => false,
+            })
     }
 
     fn alone(&mut self, from: ShardId, tx: TxId, claim: Claim, operations: Vec<Operation>) {
@@ -356,22 +392,25 @@ impl Host {
     }
 
     fn run_hop(&mut self, from: ShardId, tx: TxId, operations: Vec<Operation>, last: bool) {
-        if !BYPASS {
+        if !BYPASS && !faults::is_on(Fault::OrderIgnored) && !self.is_released_early(tx) {
             self.locks.start(tx);
         }
         self.answer_hop(from, tx, operations);
-        if last {
+        if last || faults::is_on(Fault::ReleaseEarly) {
             self.release(tx);
         }
     }
 
     fn release(&mut self, tx: TxId) {
-        if BYPASS {
+        if BYPASS || self.is_released_early(tx) {
             return;
         }
         self.parked.remove(&tx);
         let mut granted = Vec::new();
         self.leave(tx, &mut granted);
+        if faults::is_on(Fault::WakeLost) {
+            granted.clear();
+        }
         self.run_granted(granted);
     }
 
@@ -413,7 +452,7 @@ impl Host {
                 }) => {
                     self.locks.start(tx);
                     self.answer_hop(from, tx, operations);
-                    if last {
+                    if last || faults::is_on(Fault::ReleaseEarly) {
                         self.leave(tx, &mut granted);
                     }
                 }
@@ -589,7 +628,7 @@ impl Host {
             is_same &= self.shard.watch_version(*db, key) == *version;
             self.shard.unwatch(*db, key);
         }
-        is_same
+        is_same || faults::is_on(Fault::WatchUnchecked)
     }
 
     /// Returns the core this is.

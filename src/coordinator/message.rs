@@ -25,6 +25,8 @@ pub enum Message {
     Schedule {
         /// The transaction; its coordinator is the sender.
         tx: TxId,
+        /// The connection it is for: [`Origin::connection`].
+        connection: u64,
         /// What it will use.
         claim: Claim,
     },

@@ -610,3 +610,33 @@ fn each_shard_tells_the_events_of_its_own_keys() {
     check(&["copy", other, one], &[], &["keymiss"]);
     check(&["renamenx", other, one], &[], &[]);
 }
+
+#[test]
+fn a_transaction_does_not_overtake_a_parked_request_of_its_own_client() {
+    let ids = TxIds::default();
+    let shard = Shard::new(ShardId(1), Options::default());
+    let mut host = Host::new(ShardId(1), shard, ids.clone());
+    let asked = request(&["set", "key", "new"]);
+    let claim = host.claim_of(&asked.as_request());
+    let (first, second) = (ids.next(), ids.next());
+    let schedule = |tx, connection| Message::Schedule {
+        tx,
+        connection,
+        claim: claim.clone(),
+    };
+    host.receive(ShardId(0), schedule(first, 1));
+    // The request of connection 7 has to wait for the first one, and gets an id above the second.
+    let mut envelope = Box::new(Envelope::default());
+    envelope.push(Node::origin(7), asked.as_request());
+    host.receive(ShardId(0), Message::Requests(envelope));
+    host.outbox.clear();
+    host.receive(ShardId(0), schedule(second, 7));
+    let is_accepted = |host: &mut Host| match host.outbox.pop() {
+        Some((_, Message::Scheduled { accepted, .. })) => accepted,
+        other => panic!("{other:?} instead of an answer"),
+    };
+    assert!(!is_accepted(&mut host));
+    // For another client the order does not matter.
+    host.receive(ShardId(0), schedule(second, 8));
+    assert!(is_accepted(&mut host));
+}

@@ -10,6 +10,7 @@ use base::hash::Map;
 use base::ids::{DbIndex, ShardId, TxId};
 use protocol::args::PackedArgs;
 use protocol::reply::Resp;
+use runtime::faults::{self, Fault};
 use shard::locks::Claim;
 
 use crate::host::{Host, TxIds};
@@ -258,7 +259,8 @@ impl Transactions {
         } else {
             *refused = true;
         }
-        if *awaited > 0 {
+        let is_enough = accepted && faults::is_on(Fault::HopEarly);
+        if *awaited > 0 && !is_enough {
             return;
         }
         if *refused {
@@ -275,6 +277,9 @@ impl Transactions {
         let Some(mut transaction) = self.active.remove(&tx) else {
             return;
         };
+        if faults::is_on(Fault::WithdrawalLost) {
+            transaction.holders.clear();
+        }
         transaction.release(host, tx);
         let tx = self.ids.next();
         transaction.schedule(host, tx);
@@ -409,6 +414,7 @@ impl Transaction {
                 *shard,
                 Message::Schedule {
                     tx,
+                    connection: self.origin.connection,
                     claim: claim.clone(),
                 },
             ));

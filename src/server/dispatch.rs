@@ -25,6 +25,7 @@ use net::turn::{OUTPUT_PAUSE_BYTES, PENDING_REPLIES_MAX};
 use net::{Served, Service, Then};
 use protocol::args::{Args, PackedArgs};
 use protocol::reply::Reply;
+use runtime::faults::{self, Fault};
 use runtime::socket::Socket;
 use runtime::socket_ring::{ListenerId, SocketId};
 use shard::locks::Claim;
@@ -498,7 +499,7 @@ impl Engine {
         request: &Request<'_>,
     ) -> Then {
         connection.session.pin.vote(self.me);
-        if !self.host.may_run(request) {
+        if !self.host.may_run(request) && !faults::is_on(Fault::RunInside) {
             let place = connection.output.defer();
             let origin = origin_of(id, place, is_dropped(&connection.session));
             self.host.park(self.me, origin, *request);

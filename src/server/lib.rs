@@ -23,6 +23,8 @@ pub mod observe;
 pub mod running;
 pub mod scripts;
 pub mod session;
+#[cfg(all(test, feature = "simulation"))]
+mod simulation;
 pub mod startup;
 pub mod table;
 pub mod timers;

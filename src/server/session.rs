@@ -128,8 +128,9 @@ pub struct Pin {
     votes: u16,
 }
 
-/// Votes at which a connection moves to the core it works with.
-pub const PIN_VOTES: u16 = 512;
+/// Votes at which a connection moves to the core it works with. Few in simulated worlds, whose clients
+/// live for a few requests.
+pub const PIN_VOTES: u16 = if cfg!(feature = "simulation") { 6 } else { 512 };
 
 impl Pin {
     /// Counts commands for `shard`.

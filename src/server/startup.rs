@@ -58,25 +58,17 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     enter_data_dir(&settings.data_dir)?;
     let shard_count = shard_count(&config)?;
     warn_of_descriptors(settings.clients_max, report.open_files_max);
-    let mut listeners = listeners(&config, shard_count)?;
+    let listeners = listeners(&config, shard_count)?;
     let ends = mesh::<CoreMessage>(usize::from(shard_count), LANE_MESSAGES)
         .map_err(|error| StartError(format!("connect the cores: {error}")))?;
     let wakers: Vec<Waker> = ends.iter().map(MeshEnd::waker).collect();
-    let shared = Arc::new(shared(&config, shard_count));
+    let shared = Arc::new(shared(&config, shard_count, command_table(&config)));
     let cpus = if settings.is_pinned {
         usable_cpus()
     } else {
         Vec::new()
     };
-    let specs = ends.into_iter().enumerate().map(|(index, mesh)| CoreSpec {
-        shard: ShardId(u16::try_from(index).unwrap_or(0)),
-        cpu: pinned_cpu(&cpus, index, shard_count),
-        seed: CoreSeed {
-            listeners: std::mem::take(&mut listeners[index]),
-            mesh,
-        },
-    });
-    let specs = specs.collect();
+    let specs = core_specs(ends, listeners, &cpus);
     banner(&config, shard_count);
     let reload = Arc::new(AtomicBool::new(false));
     let guard = watch_signals(Arc::clone(&shared), wakers, Arc::clone(&reload))
@@ -103,6 +95,51 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     result?;
     tracing::info!("bye");
     Ok(())
+}
+
+/// Gives every core its end of the mesh and its listeners.
+fn core_specs(
+    ends: Vec<MeshEnd<CoreMessage>>,
+    listeners: Vec<Vec<Listener>>,
+    cpus: &[Cpu],
+) -> Vec<CoreSpec<CoreSeed>> {
+    let shard_count = u16::try_from(ends.len()).unwrap_or(u16::MAX);
+    let seeds = ends.into_iter().zip(listeners).enumerate();
+    seeds
+        .map(|(index, (mesh, listeners))| CoreSpec {
+            shard: ShardId(u16::try_from(index).unwrap_or(0)),
+            cpu: pinned_cpu(cpus, index, shard_count),
+            seed: CoreSeed { listeners, mesh },
+        })
+        .collect()
+}
+
+/// Starts the cores of a node that is simulated: all that [`serve`] does and the process is not
+/// needed for. Returns the cores and what they share.
+///
+/// # Errors
+///
+/// If the configuration asks for what a simulated machine does not have.
+#[cfg(all(test, feature = "simulation"))]
+pub(crate) fn start_simulated(
+    config: Config,
+    shard_count: u16,
+    table: &'static CommandTable,
+) -> Result<(runtime::executor::Cores, Arc<Shared>), StartError> {
+    let listeners = listeners(&config, shard_count)?;
+    let failed = |error| StartError(format!("start the cores: {error}"));
+    let ends = mesh::<CoreMessage>(usize::from(shard_count), LANE_MESSAGES).map_err(failed)?;
+    let shared = Arc::new(shared(&config, shard_count, table));
+    let common = Common {
+        shared: Arc::clone(&shared),
+        config: Arc::new(config),
+        reload: Arc::default(),
+        hash_seed: runtime::clock::random_seed(),
+    };
+    let specs = core_specs(ends, listeners, &[]);
+    let body = move |context, seed| run_core(context, seed, common.clone());
+    let cores = start_cores(specs, body).map_err(failed)?;
+    Ok((cores, shared))
 }
 
 /// What all cores are started with.
@@ -261,7 +298,7 @@ fn bind_everywhere(
     config: &Config,
     all: &mut [Vec<Listener>],
 ) -> io::Result<()> {
-    drop(bind_tcp(address, tcp_options(config, false))?);
+    bind_tcp(address, tcp_options(config, false))?;
     for own in all {
         own.push(bind_tcp(address, tcp_options(config, true))?);
     }
@@ -278,9 +315,17 @@ fn cannot_listen(address: &str, error: &io::Error) -> StartError {
     StartError(format!("listen on {address}: {error}; {remedy}"))
 }
 
+/// Creates the table of all commands. It lives as long as the process: commands are passed on by
+/// reference.
+#[must_use]
+pub fn command_table(config: &Config) -> &'static CommandTable {
+    let renamed = &config.settings().renamed_commands;
+    Box::leak(Box::new(CommandTable::new(renamed)))
+}
+
 /// Creates what all cores see.
 #[must_use]
-pub fn shared(config: &Config, shard_count: u16) -> Shared {
+pub fn shared(config: &Config, shard_count: u16, table: &'static CommandTable) -> Shared {
     let (one, two) = runtime::clock::random_seed();
     let (three, _) = runtime::clock::random_seed();
     let first = config.settings().shard_ports;
@@ -296,10 +341,7 @@ pub fn shared(config: &Config, shard_count: u16) -> Shared {
         started_at: runtime::clock::unix_millis(),
         started: runtime::clock::monotonic(),
         run_id: format!("{one:016x}{two:016x}{:08x}", three >> 32),
-        // Lives as long as the process: commands are passed on by reference.
-        table: Box::leak(Box::new(CommandTable::new(
-            &config.settings().renamed_commands,
-        ))),
+        table,
         shard_ports: if first == 0 {
             Vec::new()
         } else {

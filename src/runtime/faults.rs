@@ -1,0 +1,66 @@
+//! Faults that a simulation may switch on, to prove that its checkers find them.
+//!
+//! Each names what some part does wrong on purpose, and where. Outside of simulations none can be
+//! on: the question is a constant, and the wrong branch is not compiled.
+//!
+//! Not here: the wrong behaviour itself, which stands where the right one is.
+
+/// What a part does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A shard does not run what became free when a transaction left.
+    WakeLost,
+    /// A shard claims all keys of a transaction but one.
+    IntentMissing,
+    /// A shard accepts a claim although a larger id has come and gone.
+    LateAccepted,
+    /// A core runs its own clients' requests although a transaction has claimed their keys.
+    RunInside,
+    /// A coordinator sends the first hop when one shard has accepted, not when all have.
+    HopEarly,
+    /// A shard runs a hop although smaller ids that conflict are before it.
+    OrderIgnored,
+    /// A shard releases a claim with the first hop instead of the last.
+    ReleaseEarly,
+    /// EXEC runs although a watched key has changed.
+    WatchUnchecked,
+    /// A coordinator comes back with a new id and leaves the refused claims where they are.
+    WithdrawalLost,
+    /// A lane between two cores gives messages in another order than they were sent.
+    LaneReordered,
+    /// A core that was sent to is not woken.
+    DoorbellLost,
+    /// A transaction gets in front of a request that the same client has sent before it.
+    OvertakesItself,
+}
+
+/// All faults.
+pub const ALL: [Fault; 12] = [
+    Fault::WakeLost,
+    Fault::IntentMissing,
+    Fault::LateAccepted,
+    Fault::RunInside,
+    Fault::HopEarly,
+    Fault::OrderIgnored,
+    Fault::ReleaseEarly,
+    Fault::WatchUnchecked,
+    Fault::WithdrawalLost,
+    Fault::LaneReordered,
+    Fault::DoorbellLost,
+    Fault::OvertakesItself,
+];
+
+/// Returns whether `fault` is switched on in this world.
+#[cfg(feature = "simulation")]
+#[must_use]
+pub fn is_on(fault: Fault) -> bool {
+    crate::world::fault() == Some(fault)
+}
+
+/// Returns whether `fault` is switched on: never here.
+#[cfg(not(feature = "simulation"))]
+#[inline]
+#[must_use]
+pub const fn is_on(_: Fault) -> bool {
+    false
+}

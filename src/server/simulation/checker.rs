@@ -1,0 +1,318 @@
+//! Looks for an order of all requests that explains their replies: strict serializability.
+//!
+//! The order has to keep what clients could tell: a request that was answered before another was asked
+//! comes before it, and so do two requests of one connection that use the same key. In it, a server
+//! that does one thing at a time has to give the replies that were given.
+//! Requests whose reply was lost stand anywhere behind their beginning, or nowhere.
+//!
+//! The search is that of Wing and Gong ("Testing and Verifying Concurrent Objects", 1993) with the
+//! memory of Lowe ("Testing for linearizability", 2017): pairs of done requests and state that led
+//! nowhere are not tried again.
+
+use base::hash::Set;
+use protocol::value::Value;
+
+use super::history::{Action, Record, line, show};
+use super::model::{Dirt, Model, Run, Window, key_index};
+use super::operations::{Operation, by_name};
+
+/// Requests that a history may have.
+pub(super) const RECORDS_MAX: usize = 128;
+
+/// States that are looked at before the search gives up.
+const STATES_MAX: usize = 200_000;
+
+/// What the search found.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// There is an order.
+    Explained {
+        /// Pairs of done requests and state that were looked at.
+        states: usize,
+    },
+    /// There is none; the text says how far the longest one goes.
+    Impossible(String),
+    /// Too many orders to try.
+    Unknown,
+}
+
+/// One request as the search needs it.
+struct Item<'a> {
+    record: &'a Record,
+    window: Window,
+    /// Bits of the keys it names.
+    keys: u32,
+    /// It never changes anything.
+    is_read: bool,
+    /// Bits of the requests that have to come before.
+    before: u128,
+}
+
+struct Search<'a> {
+    items: Vec<Item<'a>>,
+    /// Bits of the requests that were answered.
+    answered: u128,
+    seen: Set<(u128, Model)>,
+    order: Vec<usize>,
+    best: Vec<usize>,
+    best_state: Model,
+}
+
+/// Looks for an order.
+pub(super) fn check(records: &[Record]) -> Verdict {
+    assert!(
+        records.len() <= RECORDS_MAX,
+        "a history fits the bits of the search"
+    );
+    let end = records
+        .iter()
+        .map(|it| it.answered_at.unwrap_or(it.asked_at))
+        .max()
+        .unwrap_or(0);
+    let mut search = Search {
+        items: records.iter().map(|it| item(it, records, end)).collect(),
+        answered: 0,
+        seen: Set::default(),
+        order: Vec::new(),
+        best: Vec::new(),
+        best_state: Model::default(),
+    };
+    for (index, record) in records.iter().enumerate() {
+        if record.answered_at.is_some() {
+            search.answered |= 1 << index;
+        }
+    }
+    match search.go_on(0, &Model::default()) {
+        Some(true) => Verdict::Explained {
+            states: search.seen.len(),
+        },
+        Some(false) => Verdict::Impossible(search.explain()),
+        None => Verdict::Unknown,
+    }
+}
+
+fn item<'a>(record: &'a Record, records: &[Record], end: u64) -> Item<'a> {
+    let keys = keys_of(&record.action);
+    let mut before = 0;
+    for (index, other) in records.iter().enumerate() {
+        let is_earlier = other.answered_at.is_some_and(|at| at < record.asked_at);
+        let is_ahead = other.session == record.session
+            && (other.asked_at, index) < (record.asked_at, own_index(record, records))
+            && (keys_of(&other.action) & keys != 0);
+        if is_earlier || is_ahead && other.answered_at.is_some() {
+            before |= 1 << index;
+        }
+    }
+    Item {
+        record,
+        window: Window {
+            from: record.asked_at,
+            to: record.answered_at.unwrap_or(end),
+        },
+        keys,
+        is_read: is_read(&record.action),
+        before,
+    }
+}
+
+fn is_read(action: &Action) -> bool {
+    match action {
+        Action::Command(words) => by_name(&words[0]).is_read,
+        // They begin and end watches.
+        Action::Watch(_) | Action::Exec(_) => false,
+    }
+}
+
+fn own_index(record: &Record, records: &[Record]) -> usize {
+    let is_it = |other: &Record| std::ptr::eq(other, record);
+    records.iter().position(is_it).unwrap_or(usize::MAX)
+}
+
+fn keys_of(action: &Action) -> u32 {
+    let of_words = |words: &[String]| {
+        // What names no key works on all of them.
+        let keys = words.iter().skip(1).filter_map(|word| key_index(word));
+        let keys = keys.fold(0, |bits, index| bits | 1_u32 << index);
+        if keys == 0 { u32::MAX } else { keys }
+    };
+    match action {
+        Action::Command(words) => of_words(words),
+        Action::Watch(keys) => {
+            let keys = keys.iter().filter_map(|key| key_index(key));
+            keys.fold(0, |bits, index| bits | 1 << index)
+        }
+        Action::Exec(commands) => commands
+            .iter()
+            .fold(0, |bits, words| bits | of_words(words)),
+    }
+}
+
+impl Search<'_> {
+    /// Tries all requests that may come next. Returns whether an order was found, none if it takes too
+    /// long.
+    fn go_on(&mut self, done: u128, state: &Model) -> Option<bool> {
+        if self.order.len() > self.best.len() || self.best.is_empty() {
+            self.best.clone_from(&self.order);
+            self.best_state = state.clone();
+        }
+        if done & self.answered == self.answered {
+            return Some(true);
+        }
+        if self.seen.len() >= STATES_MAX {
+            return None;
+        }
+        if !self.seen.insert((done, state.clone())) {
+            return Some(false);
+        }
+        // Those that were answered first are tried first: mostly that is the order.
+        let mut changing = Vec::new();
+        for index in self.candidates(done) {
+            let outcomes = self.run(index, state);
+            // One that fits and changes nothing, wherever it stands, may come now whatever follows.
+            let is_free = self.items[index].is_read && self.answered >> index & 1 == 1;
+            if is_free && outcomes.contains(state) {
+                self.order.push(index);
+                let is_found = self.go_on(done | 1 << index, state)?;
+                if !is_found {
+                    self.order.pop();
+                }
+                return Some(is_found);
+            }
+            changing.push((index, outcomes));
+        }
+        for (index, outcomes) in changing {
+            for next in outcomes {
+                self.order.push(index);
+                if self.go_on(done | 1 << index, &next)? {
+                    return Some(true);
+                }
+                self.order.pop();
+            }
+        }
+        Some(false)
+    }
+
+    fn candidates(&self, done: u128) -> Vec<usize> {
+        let is_next = |index: &usize| {
+            done >> index & 1 == 0 && self.items[*index].before & !done & self.answered == 0
+        };
+        let mut candidates: Vec<usize> = (0..self.items.len()).filter(is_next).collect();
+        candidates.sort_by_key(|index| {
+            let record = self.items[*index].record;
+            record.answered_at.unwrap_or(u64::MAX)
+        });
+        candidates
+    }
+
+    /// Returns the states after request `index` in which its reply is as it was.
+    fn run(&self, index: usize, state: &Model) -> Vec<Model> {
+        let outcomes = self.outcomes(index, state);
+        let actual = self.items[index].record.reply.as_ref();
+        let fits = |(expected, after): (Value, Model)| {
+            let is_same = actual.is_none_or(|actual| is_reply(&expected, actual));
+            is_same.then_some(after)
+        };
+        outcomes.into_iter().filter_map(fits).collect()
+    }
+
+    /// Returns the replies that request `index` may get in `state`, and the states after it.
+    fn outcomes(&self, index: usize, state: &Model) -> Vec<(Value, Model)> {
+        let Item {
+            record,
+            window,
+            keys,
+            ..
+        } = &self.items[index];
+        let session = record.session;
+        let mut outcomes = Vec::new();
+        for mut model in state.at(*window, keys | state.watched(session)) {
+            match &record.action {
+                Action::Command(words) => {
+                    let reply = run_one(&mut model, *window, words);
+                    outcomes.push((reply, model));
+                }
+                Action::Watch(_) => {
+                    model.watch(session, *keys);
+                    outcomes.push((Value::Simple(b"OK".to_vec()), model));
+                }
+                Action::Exec(commands) => {
+                    let dirt = model.end_watch(session);
+                    if dirt != Dirt::Clean {
+                        outcomes.push((Value::NullArray, model.clone()));
+                    }
+                    if dirt != Dirt::Dirty {
+                        let replies = commands
+                            .iter()
+                            .map(|words| run_one(&mut model, *window, words));
+                        let reply = Value::Array(replies.collect());
+                        outcomes.push((reply, model));
+                    }
+                }
+            }
+        }
+        for (reply, _) in &mut outcomes {
+            mark_unordered(&record.action, reply);
+        }
+        outcomes
+    }
+
+    /// Says how far the longest order goes, and what each request that could come next would get.
+    fn explain(&self) -> String {
+        use std::fmt::Write;
+        let mut text = String::from("the longest order that explains the replies:\n");
+        let mut done = 0;
+        for &index in &self.best {
+            done |= 1 << index;
+            writeln!(text, "  {}", line(index, self.items[index].record)).expect("grows");
+        }
+        text.push_str("behind it none of these fits:\n");
+        for index in self.candidates(done) {
+            writeln!(text, "  {}", line(index, self.items[index].record)).expect("grows");
+            for (expected, _) in self.outcomes(index, &self.best_state) {
+                writeln!(text, "      would get {}", show(&expected)).expect("grows");
+            }
+        }
+        text
+    }
+}
+
+fn run_one(model: &mut Model, window: Window, words: &[String]) -> Value {
+    let Operation { run, .. } = by_name(&words[0]);
+    let mut run_on = Run { model, window };
+    run(&mut run_on, &words[1..]).unwrap_or_else(|error| error)
+}
+
+/// Turns the arrays of commands whose replies have no order into sets.
+fn mark_unordered(action: &Action, reply: &mut Value) {
+    match (action, reply) {
+        (Action::Command(words), reply) if by_name(&words[0]).is_unordered => {
+            if let Value::Array(items) = reply {
+                *reply = Value::Set(std::mem::take(items));
+            }
+        }
+        (Action::Exec(commands), Value::Array(replies)) => {
+            for (words, reply) in commands.iter().zip(replies) {
+                mark_unordered(&Action::Command(words.clone()), reply);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Returns whether a reply is what the model gives. Of errors only the first word counts.
+fn is_reply(expected: &Value, actual: &Value) -> bool {
+    match (expected, actual) {
+        (Value::Error(expected), Value::Error(actual)) => actual.starts_with(expected),
+        (Value::Array(expected), Value::Array(actual)) => {
+            expected.len() == actual.len()
+                && expected
+                    .iter()
+                    .zip(actual)
+                    .all(|(expected, actual)| is_reply(expected, actual))
+        }
+        (Value::Set(expected), Value::Array(actual)) => {
+            expected.len() == actual.len() && expected.iter().all(|item| actual.contains(item))
+        }
+        _ => expected == actual,
+    }
+}

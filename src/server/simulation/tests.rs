@@ -1,0 +1,230 @@
+//! Worlds without faults are explained, worlds with a fault are found out.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use runtime::faults::{self, Fault};
+
+use super::checker::{self, Verdict};
+use super::history;
+use super::node;
+use crate::config::Config;
+use crate::startup::command_table;
+use crate::table::CommandTable;
+
+/// Worlds that a run looks at unless the environment says otherwise.
+const SEEDS: u64 = 4000;
+
+/// Worlds in which a fault has to show.
+const SEEDS_PER_FAULT: u64 = 1000;
+
+/// Which worlds to look at, by the environment: `SEED` for one, `SEEDS` for as many from `FIRST` or 1 on,
+/// `SECONDS_TO_RUN` or `HOURS` for as many as there is time for, from `FIRST` or a new seed on.
+struct Budget {
+    next: AtomicU64,
+    end: u64,
+    until: Option<Instant>,
+}
+
+impl Budget {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long tests run is measured by the clock of the machine"
+    )]
+    fn of_environment() -> Self {
+        let seconds = number("SECONDS_TO_RUN").or(number("HOURS").map(|hours| hours * 3600));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        // Far enough apart for the seeds of a whole run.
+        let new = now.map_or(1, |now| now.as_secs() << 20);
+        let default = if seconds.is_some() { new } else { 1 };
+        let first = number("SEED").or(number("FIRST")).unwrap_or(default);
+        let count = match (number("SEED"), seconds) {
+            (Some(_), _) => 1,
+            (None, Some(_)) => u64::MAX - first,
+            (None, None) => number("SEEDS").unwrap_or(SEEDS),
+        };
+        Self {
+            next: AtomicU64::new(first),
+            end: first + count,
+            until: seconds.map(|it| Instant::now() + Duration::from_secs(it)),
+        }
+    }
+
+    /// Returns a seed that nobody else has got.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long tests run is measured by the clock of the machine"
+    )]
+    fn next(&self) -> Option<u64> {
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return None;
+        }
+        let seed = self.next.fetch_add(1, Ordering::Relaxed);
+        (seed < self.end).then_some(seed)
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn table() -> &'static CommandTable {
+    command_table(&Config::defaults())
+}
+
+/// What became of the world of one seed.
+struct Judged {
+    requests: usize,
+    moves: usize,
+    states: usize,
+    verdict: Judgement,
+}
+
+enum Judgement {
+    Explained,
+    /// The search has given up.
+    Undecided,
+    /// Requests without an end, or bytes that are none.
+    Broken(String),
+    /// No order explains the replies.
+    Impossible(String),
+}
+
+fn judge(seed: u64, fault: Option<Fault>, table: &'static CommandTable) -> Judged {
+    let outcome = node::run(seed, fault, table);
+    let explain = |why: &str| {
+        let mut text = format!("seed {seed}, {} shards\n", outcome.shards);
+        text.push_str(&history::print(&outcome.records));
+        writeln!(
+            text,
+            "{why}\nagain: SEED={seed} cargo test -p trestle --features simulation --lib simulation"
+        )
+        .expect("a String takes everything");
+        text
+    };
+    let (states, verdict) = match &outcome.complaint {
+        Some(complaint) => (0, Judgement::Broken(explain(complaint))),
+        None => match checker::check(&outcome.records) {
+            Verdict::Explained { states } => (states, Judgement::Explained),
+            Verdict::Impossible(why) => (0, Judgement::Impossible(explain(&why))),
+            Verdict::Unknown => (0, Judgement::Undecided),
+        },
+    };
+    Judged {
+        requests: outcome.records.len(),
+        moves: outcome.moves,
+        states,
+        verdict,
+    }
+}
+
+/// What one thread has seen.
+#[derive(Default)]
+struct Tally {
+    worlds: u64,
+    requests: usize,
+    moves: usize,
+    states: usize,
+    undecided: u64,
+    failures: Vec<(u64, String)>,
+}
+
+impl Tally {
+    fn of(budget: &Budget, table: &'static CommandTable) -> Self {
+        let mut tally = Self::default();
+        while let Some(seed) = budget.next() {
+            let judged = judge(seed, None, table);
+            tally.worlds += 1;
+            tally.requests += judged.requests;
+            tally.moves += judged.moves;
+            tally.states += judged.states;
+            match judged.verdict {
+                Judgement::Explained => {}
+                Judgement::Undecided => tally.undecided += 1,
+                Judgement::Broken(text) | Judgement::Impossible(text) => {
+                    tally.failures.push((seed, text));
+                }
+            }
+        }
+        tally
+    }
+
+    fn add(&mut self, other: Self) {
+        self.worlds += other.worlds;
+        self.requests += other.requests;
+        self.moves += other.moves;
+        self.states += other.states;
+        self.undecided += other.undecided;
+        self.failures.extend(other.failures);
+    }
+}
+
+#[test]
+fn worlds_without_faults_are_explained() {
+    let (budget, table) = (Budget::of_environment(), table());
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut total = Tally::default();
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..threads)
+            .map(|_| scope.spawn(|| Tally::of(&budget, table)))
+            .collect();
+        for run in runs {
+            total.add(run.join().expect("a world does not panic"));
+        }
+    });
+    let Tally {
+        worlds,
+        requests,
+        moves,
+        states,
+        undecided,
+        mut failures,
+    } = total;
+    eprintln!(
+        "{worlds} worlds, {requests} requests, {moves} moves of connections, {states} states, \
+         {undecided} undecided"
+    );
+    assert!(worlds < 100 || moves > 0, "connections move between cores");
+    failures.sort();
+    let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
+    let shortest = failures.into_iter().min_by_key(|(_, text)| text.len());
+    let (_, text) = shortest.unwrap_or_default();
+    assert!(seeds.is_empty(), "{text}\nseeds that fail: {seeds:?}");
+    // A search that gives up often proves little.
+    assert!(
+        undecided * 100 <= worlds,
+        "{undecided} of {worlds} are undecided"
+    );
+}
+
+#[test]
+fn a_world_repeats_from_its_seed() {
+    let table = table();
+    for seed in 1..=5 {
+        let runs = [(); 2].map(|()| history::print(&node::run(seed, None, table).records));
+        assert_eq!(runs[0], runs[1]);
+    }
+}
+
+#[test]
+fn every_fault_is_found() {
+    let table = table();
+    let mut missed = Vec::new();
+    for fault in faults::ALL {
+        let found = (1..=SEEDS_PER_FAULT).find_map(|seed| {
+            let judge = || judge(seed, Some(fault), table).verdict;
+            match std::panic::catch_unwind(std::panic::AssertUnwindSafe(judge)) {
+                Ok(Judgement::Explained | Judgement::Undecided) => None,
+                Ok(Judgement::Broken(_)) => Some((seed, "requests without end")),
+                Ok(Judgement::Impossible(_)) => Some((seed, "no order")),
+                Err(_) => Some((seed, "an assertion")),
+            }
+        });
+        match found {
+            Some((seed, how)) => eprintln!("{fault:?}: by seed {seed}, {how}"),
+            None => missed.push(fault),
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
