@@ -13,8 +13,9 @@ use protocol::reply::Resp;
 use shard::locks::Claim;
 
 use crate::host::{Host, TxIds};
-use crate::message::{Message, Operation, Origin, Outcome, Watched};
+use crate::message::{Message, Operation, Origin, Outcome, WaiterNumber, Watched};
 use crate::step::{HopOutcome, Program, Step};
+use crate::waits::Waits;
 
 /// The transactions that this core coordinates.
 #[derive(Debug)]
@@ -24,9 +25,10 @@ pub struct Transactions {
     /// Counts so far.
     pub counters: Counters,
     ids: TxIds,
-    active: Map<TxId, Transaction>,
+    pub(crate) active: Map<TxId, Transaction>,
     /// Those that go on in the next turn.
     paused: Vec<TxId>,
+    pub(crate) waits: Waits,
 }
 
 /// Counts of transactions that this core coordinated.
@@ -63,6 +65,22 @@ pub enum Event {
         /// How long shards have run for it, added up.
         nanos: u64,
     },
+    /// A request that could wait for its keys is answered.
+    Woken {
+        /// Where the reply belongs.
+        origin: Origin,
+        /// The reply.
+        reply: Vec<u8>,
+        /// How long shards have run for it, added up.
+        nanos: u64,
+    },
+    /// A request waits no more, as [`Transactions::end_wait`] has asked.
+    Left {
+        /// Where the reply belongs.
+        origin: Origin,
+        /// The reply that was asked for.
+        reply: Vec<u8>,
+    },
     /// A MULTI needs the reply to a command of the coordinator.
     Ask {
         /// The transaction.
@@ -80,23 +98,25 @@ pub enum Event {
 type Gave = (Vec<Outcome>, u64);
 
 #[derive(Debug)]
-struct Transaction {
-    origin: Origin,
-    program: Box<dyn Program>,
-    claims: Vec<(ShardId, Claim)>,
+pub(crate) struct Transaction {
+    pub(crate) origin: Origin,
+    pub(crate) program: Box<dyn Program>,
+    pub(crate) claims: Vec<(ShardId, Claim)>,
     /// The first step, while it waits for the shards to accept.
-    first: Option<Step>,
-    phase: Phase,
+    pub(crate) first: Option<Step>,
+    pub(crate) phase: Phase,
     /// The shards of the hop under way, and what they gave.
     hop: Vec<(ShardId, Option<Gave>)>,
     /// How long shards have run for it.
     nanos: u64,
     /// The shards that hold a claim.
-    holders: Vec<ShardId>,
+    pub(crate) holders: Vec<ShardId>,
+    /// The request that waits for its keys, or may begin to, and whether a shard has offered a key.
+    pub(crate) waiter: Option<(WaiterNumber, bool)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(crate) enum Phase {
     Scheduling { awaited: usize, refused: bool },
     Running { awaited: usize },
 }
@@ -111,6 +131,7 @@ impl Transactions {
             ids,
             active: Map::default(),
             paused: Vec::new(),
+            waits: Waits::default(),
         }
     }
 
@@ -132,21 +153,15 @@ impl Transactions {
         host: &mut Host,
         origin: Origin,
         claims: Vec<(ShardId, Claim)>,
-        mut program: Box<dyn Program>,
+        program: Box<dyn Program>,
     ) {
+        self.begin_transaction(host, Transaction::new(origin, claims, program));
+    }
+
+    pub(crate) fn begin_transaction(&mut self, host: &mut Host, mut transaction: Transaction) {
         self.counters.begun += 1;
         let tx = self.ids.next();
-        let first = program.step(Vec::new());
-        let mut transaction = Transaction {
-            origin,
-            program,
-            claims,
-            first: None,
-            phase: Phase::Running { awaited: 0 },
-            hop: Vec::new(),
-            nanos: 0,
-            holders: Vec::new(),
-        };
+        let first = transaction.program.step(Vec::new());
         match first {
             Step::Hop {
                 operations,
@@ -164,7 +179,8 @@ impl Transactions {
             | Step::Again
             | Step::Pause
             | Step::Done { .. }
-            | Step::Watching { .. } => {
+            | Step::Watching { .. }
+            | Step::Waiting => {
                 self.active.insert(tx, transaction);
                 self.follow(host, tx, first);
             }
@@ -235,13 +251,20 @@ impl Transactions {
                 outcomes,
                 nanos,
             } => self.hop_done(host, from, tx, (outcomes, nanos)),
+            Message::Offer { waiter, tx, key } => self.offered(host, from, waiter, tx, key),
+            Message::Woken(woken) => self.woken(*woken),
+            Message::Forgotten { waiter } => self.forgotten(waiter),
             Message::Requests(_)
             | Message::Replies(_)
             | Message::LateReply(_)
             | Message::Schedule { .. }
             | Message::Hop { .. }
             | Message::Alone { .. }
-            | Message::Release { .. } => unreachable!("only answers come to the coordinator"),
+            | Message::Release { .. }
+            | Message::Wait { .. }
+            | Message::Forget { .. }
+            | Message::Later { .. }
+            | Message::Again { .. } => unreachable!("only answers come to the coordinator"),
         }
     }
 
@@ -262,7 +285,14 @@ impl Transactions {
             return;
         }
         if *refused {
-            self.retry(host, tx);
+            match transaction.waiter {
+                // The shard that has offered the key will do so again.
+                Some((waiter, true)) => {
+                    self.end(host, tx);
+                    self.unanswered(host, waiter);
+                }
+                Some((_, false)) | None => self.retry(host, tx),
+            }
         } else if let Some(first) = transaction.first.take() {
             transaction.phase = Phase::Running { awaited: 0 };
             self.follow(host, tx, first);
@@ -341,7 +371,7 @@ impl Transactions {
         }
     }
 
-    fn follow(&mut self, host: &mut Host, tx: TxId, mut step: Step) {
+    pub(crate) fn follow(&mut self, host: &mut Host, tx: TxId, mut step: Step) {
         let Some(transaction) = self.active.get_mut(&tx) else {
             return;
         };
@@ -371,7 +401,12 @@ impl Transactions {
             }
             Step::Done { reply } => {
                 let (nanos, spent) = (transaction.nanos, transaction.program.spent());
+                let waiter = transaction.waiter;
                 self.end(host, tx);
+                if let Some((waiter, _)) = waiter {
+                    self.answered(host, waiter, reply, nanos);
+                    return;
+                }
                 self.events.push(Event::Done {
                     origin,
                     reply,
@@ -388,6 +423,13 @@ impl Transactions {
                     nanos,
                 });
             }
+            Step::Waiting => {
+                let waiter = transaction.waiter;
+                self.end(host, tx);
+                if let Some((waiter, _)) = waiter {
+                    self.unanswered(host, waiter);
+                }
+            }
         }
     }
 
@@ -399,7 +441,25 @@ impl Transactions {
 }
 
 impl Transaction {
-    fn schedule(&mut self, host: &mut Host, tx: TxId) {
+    pub(crate) fn new(
+        origin: Origin,
+        claims: Vec<(ShardId, Claim)>,
+        program: Box<dyn Program>,
+    ) -> Self {
+        Self {
+            origin,
+            program,
+            claims,
+            first: None,
+            phase: Phase::Running { awaited: 0 },
+            hop: Vec::new(),
+            nanos: 0,
+            holders: Vec::new(),
+            waiter: None,
+        }
+    }
+
+    pub(crate) fn schedule(&mut self, host: &mut Host, tx: TxId) {
         self.phase = Phase::Scheduling {
             awaited: self.claims.len(),
             refused: false,

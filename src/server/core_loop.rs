@@ -113,7 +113,7 @@ impl Core {
         eviction::review(&mut self.engine);
         let mut is_busy = self.net.receive(&mut self.engine);
         is_busy |= self.receive_messages();
-        is_busy |= crate::timers::fire(self);
+        is_busy |= crate::waiting::end_overdue(self);
         is_busy |= self.go_on_with_scripts();
         is_busy |= self.pump();
         self.begin_moves();
@@ -175,6 +175,8 @@ impl Core {
     /// Does what this turn has left to do on this core, until nothing is left.
     fn pump(&mut self) -> bool {
         let mut is_busy = false;
+        // What died or was evicted since, for those who wait for it.
+        self.engine.host.serve_if_ready();
         while self.engine.has_local_work() {
             is_busy = true;
             for (to, message) in std::mem::take(&mut self.engine.host.outbox) {
@@ -283,7 +285,11 @@ impl Core {
                 let args = || request.args.args();
                 self.account(origin, CommandIndex(request.tag), args, nanos, &reply);
             }
-            Message::Scheduled { .. } | Message::HopDone { .. } => {
+            Message::Scheduled { .. }
+            | Message::HopDone { .. }
+            | Message::Offer { .. }
+            | Message::Woken(_)
+            | Message::Forgotten { .. } => {
                 self.engine
                     .transactions
                     .receive(&mut self.engine.host, from, message);
@@ -292,7 +298,11 @@ impl Core {
             | Message::Schedule { .. }
             | Message::Hop { .. }
             | Message::Alone { .. }
-            | Message::Release { .. } => self.engine.host.receive(from, message),
+            | Message::Release { .. }
+            | Message::Wait { .. }
+            | Message::Forget { .. }
+            | Message::Later { .. }
+            | Message::Again { .. } => self.engine.host.receive(from, message),
         }
     }
 
@@ -343,6 +353,12 @@ impl Core {
                 asks_as: Some((db, resp)),
                 ..
             } => control::transaction::ask_for_script(self, tx, (db, resp), &args),
+            Event::Woken {
+                origin,
+                reply,
+                nanos,
+            } => self.end_wait(origin, &reply, nanos),
+            Event::Left { origin, reply } => self.end_wait(origin, &reply, 0),
         }
     }
 

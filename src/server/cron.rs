@@ -34,7 +34,6 @@ pub fn run(core: &mut Core) -> Monotonic {
         .sample(now, bytes.received_bytes, bytes.sent_bytes);
     review_monitors(core);
     review_memory(core);
-    crate::timers::drop_left(core);
     close_idle_clients(core, now);
     close_slow_readers(core, now);
     let hz = u64::from(core.engine.config.settings().hz.max(1));

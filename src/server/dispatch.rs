@@ -36,6 +36,7 @@ use crate::gather::Asker;
 use crate::observe::slow_log;
 use crate::session::{Replies, Session};
 use crate::table::{Command, Run};
+use crate::timers::Due;
 
 impl Service for Engine {
     type Session = Session;
@@ -72,7 +73,12 @@ impl Service for Engine {
         served
     }
 
-    fn closed(&mut self, _id: SocketId, session: Session) {
+    fn waits_for_others(&self, id: SocketId) -> bool {
+        self.timers.waits(id.to_bits())
+    }
+
+    fn closed(&mut self, id: SocketId, session: Session) {
+        self.abandon_wait(id);
         self.dismiss(session);
     }
 }
@@ -201,7 +207,7 @@ impl Engine {
             return then;
         }
         match command.run {
-            Run::Shard(shard_command) => {
+            Run::Shard(shard_command) | Run::Waiting(shard_command, _) => {
                 if flags.has(Flags::DENY_OOM) && self.is_out_of_memory() {
                     return self.reject(connection, command, OUT_OF_MEMORY);
                 }
@@ -220,6 +226,9 @@ impl Engine {
                     first_hash: hint.hash,
                     tag: command.index.0,
                 };
+                if let Run::Waiting(_, form) = command.run {
+                    return self.run_or_wait(id, connection, command, request, form);
+                }
                 self.run_on_shards(id, connection, command, request, hint.shard)
             }
             Run::Control(run) => {
@@ -294,15 +303,17 @@ impl Engine {
             && !multi.is_spoiled
         {
             let queued = match command.run {
-                Run::Shard(shard_command) => Queued::Shard(OwnedRequest::new(Request {
-                    command: shard_command,
-                    db: session.db,
-                    resp: session.resp,
-                    touch: !session.no_touch,
-                    args,
-                    first_hash: None,
-                    tag: command.index.0,
-                })),
+                Run::Shard(shard_command) | Run::Waiting(shard_command, _) => {
+                    Queued::Shard(OwnedRequest::new(Request {
+                        command: shard_command,
+                        db: session.db,
+                        resp: session.resp,
+                        touch: !session.no_touch,
+                        args,
+                        first_hash: None,
+                        tag: command.index.0,
+                    }))
+                }
                 Run::Control(_) => Queued::Control {
                     args: PackedArgs::from_args(args),
                     sees_data: control::transaction::sees_data(command.full_name),
@@ -418,7 +429,7 @@ impl Engine {
     }
 
     #[inline]
-    fn run_on_shards(
+    pub(crate) fn run_on_shards(
         &mut self,
         id: SocketId,
         connection: &mut Connection<Session>,
@@ -551,6 +562,14 @@ impl Engine {
         request: Request<'_>,
         shards: &[ShardId],
     ) -> Then {
+        let claims = self.claims(request, shards);
+        self.note_running(id, command, request.args, 0);
+        let program = program_of(self.surroundings(), request);
+        self.begin(id, connection, claims, program)
+    }
+
+    /// Returns what a request claims on `shards`, or on all if these are none.
+    pub(crate) fn claims(&self, request: Request<'_>, shards: &[ShardId]) -> Vec<(ShardId, Claim)> {
         let shards: Vec<ShardId> = if shards.is_empty() {
             self.map.shards().collect()
         } else {
@@ -563,13 +582,10 @@ impl Engine {
         let shard = &self.host.shard;
         add_claim(shard, request.command, request.db, request.args, &mut all);
         // Each shard claims the keys of all: cheaper than to split, and no harm where they are not.
-        let claims = shards
+        shards
             .into_iter()
             .map(|shard| (shard, all.clone()))
-            .collect();
-        self.note_running(id, command, request.args, 0);
-        let program = program_of(self.surroundings(), request);
-        self.begin(id, connection, claims, program)
+            .collect()
     }
 
     /// Begins a transaction for a connection, which then waits.
@@ -674,6 +690,11 @@ impl Engine {
                 self.write(connection, |reply| reply.raw(out));
                 Then::Close
             }
+            // Who sends no more is not there to wait.
+            Answer::Later(_, reply) if connection.is_closing() => {
+                self.write(connection, |out| out.raw(reply));
+                Then::GoOn
+            }
             Answer::Later(duration, reply) => {
                 let place = connection.output.defer();
                 let origin = origin_of(id, place, is_dropped(&connection.session));
@@ -681,7 +702,7 @@ impl Engine {
                     let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
                     Monotonic(self.clock.0.saturating_add(nanos))
                 });
-                self.timers.add(deadline, origin, reply.into());
+                self.timers.add(deadline, origin, Due::Reply(reply.into()));
                 Then::Wait
             }
             Answer::Gather(gather) => {

@@ -6,7 +6,7 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
-//! [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
+//! [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, [`config`], [`layer_options`].
 
 pub mod command_index;
 pub mod config;
@@ -27,3 +27,4 @@ pub mod startup;
 pub mod table;
 pub mod timers;
 pub mod version;
+mod waiting;

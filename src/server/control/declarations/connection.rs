@@ -4,7 +4,7 @@
 //! 7.2 where `since` says so. The sentences are ours.
 //!
 //! Not here: `CLIENT CACHING`, `GETREDIR`, `TRACKING`, `TRACKINGINFO` (client-side caching) and
-//! `PAUSE`, `UNPAUSE`, `UNBLOCK`: the server has none of them.
+//! `PAUSE`, `UNPAUSE`: the server has none of them.
 
 use commands::spec::{Argument, Arity, Category, Declaration, Docs, Flags};
 
@@ -140,6 +140,7 @@ pub(crate) const CLIENT: Declaration = Declaration::new("client", Arity::AtLeast
         CLIENT_NO_EVICT,
         CLIENT_NO_TOUCH,
         CLIENT_REPLY,
+        CLIENT_UNBLOCK,
         CLIENT_HELP,
     ]);
 
@@ -364,6 +365,30 @@ pub(crate) const CLIENT_REPLY: Declaration = Declaration::new("reply", Arity::Ex
             ],
         )]),
     );
+
+/// `CLIENT UNBLOCK client-id [TIMEOUT|ERROR]`
+pub(crate) const CLIENT_UNBLOCK: Declaration =
+    Declaration::new("unblock", Arity::AtLeast(3), OPERATOR)
+        .categories(&[Category::Connection])
+        .docs(
+            Docs::new(
+                "connection",
+                "5.0.0",
+                "Ends the waiting of a client, as if its time were over or with an error.",
+                "O(log N), N the number of clients that wait with a limit",
+            )
+            .arguments(&[
+                Argument::integer("client-id"),
+                Argument::one_of(
+                    "timeout_error",
+                    &[
+                        Argument::token("timeout", "TIMEOUT"),
+                        Argument::token("error", "ERROR"),
+                    ],
+                )
+                .optional(),
+            ]),
+        );
 
 /// `CLIENT HELP`
 pub(crate) const CLIENT_HELP: Declaration = Declaration::new("help", Arity::Exactly(2), ANY_TIME)
