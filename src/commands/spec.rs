@@ -402,6 +402,10 @@ impl Flags {
     /// Served while the slot of its key is being imported into this node of a cluster.
     pub const ASKING: Self = Self(1 << 20);
 
+    /// Changes data, or tells others of something, though it is no write: `CLIENT PAUSE WRITE` holds it
+    /// up. Shown nowhere.
+    pub const MAY_REPLICATE: Self = Self(1 << 21);
+
     /// Returns the union of both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {

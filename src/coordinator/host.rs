@@ -727,6 +727,13 @@ impl Host {
         self.me
     }
 
+    /// Returns whether something waits for a claim here, or is on offer, since before id `limit` was
+    /// drawn. O(what waits).
+    #[must_use]
+    pub fn has_work_before(&self, limit: TxId) -> bool {
+        self.parked.keys().any(|tx| *tx < limit) || self.waiting.has_offer_before(limit)
+    }
+
     /// Returns how many transactions and requests wait or hold claims here.
     #[must_use]
     pub fn claims(&self) -> usize {

@@ -113,6 +113,8 @@ pub(crate) struct Transaction {
     pub(crate) holders: Vec<ShardId>,
     /// The request that waits for its keys, or may begin to, and whether a shard has offered a key.
     pub(crate) waiter: Option<(WaiterNumber, bool)>,
+    /// How many transactions its core had begun with it; stays when it comes back with a new id.
+    pub(crate) serial: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +143,13 @@ impl Transactions {
         self.active.len()
     }
 
+    /// Returns whether one of the first `count` transactions that this core has begun is under way.
+    /// O(transactions).
+    #[must_use]
+    pub fn has_begun_before(&self, count: u64) -> bool {
+        self.active.values().any(|it| it.serial <= count)
+    }
+
     /// Returns whether no transaction is under way.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -160,6 +169,7 @@ impl Transactions {
 
     pub(crate) fn begin_transaction(&mut self, host: &mut Host, mut transaction: Transaction) {
         self.counters.begun += 1;
+        transaction.serial = self.counters.begun;
         let tx = self.ids.next();
         let first = transaction.program.step(Vec::new());
         match first {
@@ -456,6 +466,7 @@ impl Transaction {
             nanos: 0,
             holders: Vec::new(),
             waiter: None,
+            serial: 0,
         }
     }
 

@@ -49,6 +49,13 @@ pub(crate) struct WaitingRequests {
     parked: Map<Name, bool>,
 }
 
+impl WaitingRequests {
+    /// Returns whether a key is on offer under an id below `limit`.
+    pub(crate) fn has_offer_before(&self, limit: TxId) -> bool {
+        self.offers.keys().any(|tx| *tx < limit)
+    }
+}
+
 /// A request that waits here.
 struct Waiter {
     name: Name,

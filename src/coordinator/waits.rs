@@ -281,6 +281,7 @@ impl Transactions {
         };
         let first = program.step(Vec::new());
         let mut transaction = Transaction::new(wait.origin, claims, program);
+        transaction.serial = self.counters.begun;
         transaction.waiter = Some((waiter, true));
         transaction.holders.push(from);
         if transaction.claims.is_empty() {

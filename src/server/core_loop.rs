@@ -115,6 +115,7 @@ impl Core {
         is_busy |= self.receive_messages();
         is_busy |= crate::waiting::end_overdue(self);
         is_busy |= self.go_on_with_scripts();
+        is_busy |= self.end_pause_in_time();
         is_busy |= self.pump();
         self.begin_moves();
         is_busy |= self.send_messages();
@@ -145,10 +146,9 @@ impl Core {
         } else {
             self.next_cron
         };
-        let next = match self.engine.timers.first() {
-            Some(first) => first.min(next_cron),
-            None => next_cron,
-        };
+        let (timers, pause) = (&self.engine.timers, &self.engine.pause);
+        let deadlines = [timers.first(), pause.until()].into_iter().flatten();
+        let next = deadlines.fold(next_cron, Monotonic::min);
         let nanos = next.nanos_since(now);
         let until = Duration::from_nanos(nanos.max(1));
         let mesh = &self.mesh;
@@ -248,7 +248,9 @@ impl Core {
             }
             CoreMessage::JobDone(number, part) => self.take_part(from, number, part),
             CoreMessage::Adopt(moving) => {
-                self.net.adopt(*moving);
+                let mut moving = *moving;
+                self.engine.note_pause(&mut moving.session);
+                self.net.adopt(moving);
             }
             CoreMessage::Monitor(line) => self.show_monitors(&line),
             CoreMessage::Script(sent) => self.take_script(from, sent),

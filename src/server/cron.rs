@@ -15,7 +15,7 @@ const SWEEP_SLOTS_PER_EFFORT: usize = 4096;
 pub fn run(core: &mut Core) -> Monotonic {
     let now = core.engine.clock;
     let mut has_expiring_keys = false;
-    if core.engine.observed.is_expiring {
+    if core.engine.observed.is_expiring && !core.engine.pause.is_active() {
         let effort = usize::from(core.engine.config.settings().expire_effort);
         let begun = runtime::clock::monotonic();
         let swept = core

@@ -1,6 +1,6 @@
 //! The gates of a request, in their fixed order, and the way it takes behind them.
 //!
-//! known -> words -> debug allowed -> logged in -> allowed in MULTI -> memory -> queue for MULTI
+//! known -> words -> debug allowed -> logged in -> not paused -> allowed in MULTI -> memory -> queue for MULTI
 //! -> run. A request that a gate refuses has changed nothing; inside MULTI it spoils the EXEC.
 //! An EXEC that a gate refuses ends its MULTI.
 //!
@@ -74,11 +74,12 @@ impl Service for Engine {
     }
 
     fn waits_for_others(&self, id: SocketId) -> bool {
-        self.timers.waits(id.to_bits())
+        self.timers.waits(id.to_bits()) || self.pause.holds(id)
     }
 
     fn closed(&mut self, id: SocketId, session: Session) {
         self.abandon_wait(id);
+        self.pause.forget(id);
         self.dismiss(session);
     }
 }
@@ -115,8 +116,9 @@ impl Engine {
                 }
                 Then::GoOn => {}
                 then @ (Then::Wait | Then::Close) => {
+                    let is_taken = !self.pause.holds(id);
                     return Served {
-                        taken: index + 1,
+                        taken: index + usize::from(is_taken),
                         then,
                     };
                 }
@@ -202,7 +204,7 @@ impl Engine {
             return self.reject(connection, command, debug::REFUSED);
         }
         if connection.session.special
-            && let Some(then) = self.special(connection, command, args)
+            && let Some(then) = self.special(id, connection, command, args)
         {
             return then;
         }
@@ -262,6 +264,7 @@ impl Engine {
     /// Serves a client that is out of the ordinary. Returns what to do if the request ends here.
     fn special(
         &mut self,
+        id: SocketId,
         connection: &mut Connection<Session>,
         command: &Command,
         args: Args<'_>,
@@ -271,7 +274,10 @@ impl Engine {
         if !session.authenticated && !flags.has(Flags::NO_AUTH) {
             return Some(self.reject(connection, command, "NOAUTH Authentication required."));
         }
-        let multi = session.multi.as_ref()?;
+        if session.is_gated && self.is_postponed(id, &mut connection.session, command) {
+            return Some(Then::Wait);
+        }
+        let multi = connection.session.multi.as_ref()?;
         if control::transaction::ends_multi(command.full_name) {
             let needs_memory = command.full_name == "exec" && multi.needs_memory();
             return (needs_memory && self.is_out_of_memory())

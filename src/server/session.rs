@@ -32,6 +32,8 @@ pub struct Session {
     pub replies: Replies,
     /// Receives every command (`MONITOR`).
     pub is_monitor: bool,
+    /// A pause may hold its requests up (`CLIENT PAUSE`).
+    pub is_gated: bool,
     /// Its buffers are not counted against `maxmemory-clients`.
     pub no_evict: bool,
     /// Its reads do not count as accesses.
@@ -168,6 +170,7 @@ impl Session {
             watched: Vec::new(),
             replies: Replies::On,
             is_monitor: false,
+            is_gated: false,
             no_evict: false,
             no_touch: false,
             pin: Pin::default(),
@@ -197,7 +200,8 @@ impl Session {
         self.special = !self.authenticated
             || self.multi.is_some()
             || self.replies != Replies::On
-            || self.is_monitor;
+            || self.is_monitor
+            || self.is_gated;
     }
 }
 

@@ -18,6 +18,7 @@ use base::ids::{ClientId, ShardId};
 use base::number::parse_i64;
 use commands::spec::CommandError;
 use coordinator::message::Watched;
+use net::Service;
 use net::connection::Connection;
 use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::Resp;
@@ -165,7 +166,7 @@ fn lines(core: &Core, ids: Option<&[ClientId]>) -> Vec<Line> {
             let around = Surroundings {
                 now,
                 shard: core.engine.me,
-                is_blocked: core.engine.timers.waits(id.to_bits()),
+                is_blocked: core.engine.waits_for_others(id),
             };
             line(connection, &around)
         })

@@ -211,7 +211,7 @@ const CONNECTION_BYTES: usize = size_of::<Connection<Session>>() + size_of::<Abo
 
 fn clients(core: &Core) -> ClientFacts {
     let mut facts = ClientFacts {
-        blocked: u64_from(core.engine.timers.len()),
+        blocked: u64_from(core.engine.timers.len() + core.engine.pause.held_count()),
         timed: u64_from(core.engine.timers.timed_len()),
         ..ClientFacts::default()
     };
