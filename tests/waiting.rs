@@ -1,8 +1,7 @@
-//! Clients that wait for keys while others push: nothing is lost or taken twice, nobody waits in vain,
+//! Clients that wait for keys while others push, or for the end of a pause: nothing is lost or taken twice, nobody waits in vain,
 //! and who leaves leaves nothing behind.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use base::random::Random;
@@ -25,7 +24,6 @@ const MOVERS: u64 = 2;
 
 struct Race {
     pushed: AtomicU64,
-    taken: Mutex<Vec<u64>>,
     taken_count: AtomicU64,
 }
 
@@ -45,7 +43,7 @@ fn key(random: &mut Random) -> &'static str {
 }
 
 /// Pushes one by one, several in one MULTI, or under another name first.
-fn produce(race: &Race, mut client: Client, mut random: Random) {
+fn produce(race: &Race, mut client: Client, mut random: Random) -> Vec<u64> {
     while let Some(number) = race.next_element() {
         let element = number.to_string();
         let to = key(&mut random);
@@ -69,10 +67,12 @@ fn produce(race: &Race, mut client: Client, mut random: Random) {
             }
         }
     }
+    Vec::new()
 }
 
 /// Takes elements from random keys, in every way that waits for a short time.
-fn consume(race: &Race, mut client: Client, mut random: Random) {
+fn consume(race: &Race, mut client: Client, mut random: Random) -> Vec<u64> {
+    let mut taken = Vec::new();
     while !race.is_over() {
         let (one, other, third) = (key(&mut random), key(&mut random), key(&mut random));
         let line = match random.below(4) {
@@ -89,8 +89,9 @@ fn consume(race: &Race, mut client: Client, mut random: Random) {
         }
         race.taken_count
             .fetch_add(u64::try_from(found.len()).unwrap(), Ordering::Relaxed);
-        race.taken.lock().unwrap().extend(found);
+        taken.extend(found);
     }
+    taken
 }
 
 fn collect(value: &Value, found: &mut Vec<u64>) {
@@ -101,17 +102,14 @@ fn collect(value: &Value, found: &mut Vec<u64>) {
     }
 }
 
-fn move_on(race: &Race, mut client: Client, mut random: Random) {
+fn move_on(race: &Race, mut client: Client, mut random: Random) -> Vec<u64> {
     while !race.is_over() {
         let (from, to) = (key(&mut random), key(&mut random));
         client.line(&format!("BLMOVE {from} {to} LEFT RIGHT 0.02"));
     }
+    Vec::new()
 }
 
-#[expect(
-    clippy::disallowed_types,
-    reason = "threads of a test share what they have seen"
-)]
 #[test]
 fn each_element_is_taken_once_however_many_wait_and_push() {
     let seed = seed("waiting", 1);
@@ -119,26 +117,27 @@ fn each_element_is_taken_once_however_many_wait_and_push() {
         let server = Server::trestle(shards, &[]);
         let race = Race {
             pushed: AtomicU64::new(0),
-            taken: Mutex::new(Vec::new()),
             taken_count: AtomicU64::new(0),
         };
-        thread::scope(|scope| {
+        let mut taken: Vec<u64> = thread::scope(|scope| {
             let roles = [
-                (PRODUCERS, produce as fn(&Race, Client, Random)),
+                (PRODUCERS, produce as fn(&Race, Client, Random) -> Vec<u64>),
                 (CONSUMERS, consume),
                 (MOVERS, move_on),
             ];
             let mut number = 0;
+            let mut threads = Vec::new();
             for (count, role) in roles {
                 for _ in 0..count {
                     number += 1;
                     let (race, client) = (&race, server.client());
                     let random = Random::new(seed ^ (u64::from(shards) << 32) ^ number);
-                    scope.spawn(move || role(race, client, random));
+                    threads.push(scope.spawn(move || role(race, client, random)));
                 }
             }
+            let taken = threads.into_iter().map(|thread| thread.join().unwrap());
+            taken.flatten().collect()
         });
-        let mut taken = race.taken.into_inner().unwrap();
         taken.sort_unstable();
         let expected: Vec<u64> = (0..ELEMENT_COUNT).collect();
         assert_eq!(taken, expected, "SEED={seed}, {}", server.name);
@@ -213,4 +212,67 @@ fn ten_thousand_waiting_clients_leave_nothing_behind() {
         third < second + second / 10,
         "memory grows from round to round: {used:?}"
     );
+}
+
+/// Adds to counters of all shards in every way that writes.
+fn count_up(client: &mut Client, random: &mut Random) {
+    let (one, other) = (random.below(16), random.below(16));
+    match random.below(4) {
+        0 => {
+            client.line(&format!("INCR c:{one}"));
+        }
+        1 => {
+            client.ok("MULTI");
+            client.line(&format!("INCR c:{one}"));
+            client.line(&format!("INCR c:{other}"));
+            client.line("EXEC");
+        }
+        2 => {
+            client.line(&format!("MSET s:{one} {other} s:{other} {one}"));
+        }
+        _ => {
+            client.line(&format!("LMOVE q:{one} q:{other} LEFT RIGHT"));
+        }
+    }
+}
+
+#[test]
+fn nothing_is_written_once_a_pause_has_begun() {
+    let seed = seed("pause", 1);
+    for shards in [1, 4] {
+        let server = Server::trestle(shards, &[]);
+        let mut control = server.client();
+        for number in 0..16 {
+            control.line(&format!("RPUSH q:{number} a b c"));
+        }
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for number in 0..6 {
+                let mut client = server.client();
+                let mut random = Random::new(seed ^ number);
+                let is_over = &is_over;
+                scope.spawn(move || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        count_up(&mut client, &mut random);
+                    }
+                });
+            }
+            let mut before = Value::Null;
+            for _ in 0..20 {
+                control.ok("CLIENT PAUSE 60000 WRITE");
+                let first = control.line("DEBUG DIGEST");
+                for _ in 0..10 {
+                    let now = control.line("DEBUG DIGEST");
+                    assert_eq!(now, first, "SEED={seed}, {}", server.name);
+                }
+                assert_ne!(first, before, "there were writes before the pause");
+                before = first;
+                control.ok("CLIENT UNPAUSE");
+                // Somebody writes before the next pause.
+                let moved = wait_until(REPLY_LIMIT, || control.line("DEBUG DIGEST") != before);
+                assert!(moved, "writes go on behind the pause");
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+    }
 }

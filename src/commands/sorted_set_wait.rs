@@ -60,7 +60,7 @@ fn pop_first(context: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), 
         let id = context.borrow(key, false);
         let loan = context.loans.get_mut(id);
         let taken = loan.edit::<SortedSet, _>(|set| pop(set, end, 1))?;
-        for (member, score) in taken.iter().flatten() {
+        if let Some((member, score)) = taken.iter().flatten().next() {
             context.reply.array(3);
             context.reply.bulk(key);
             write_member(&mut context.reply, Element::Bytes(member));

@@ -80,7 +80,7 @@ pub fn seconds(word: &[u8]) -> Result<Timeout, CommandError> {
         });
     };
     let millis = (seconds * 1000.0).ceil();
-    if millis < 0.0 || millis >= MILLIS_END {
+    if !(0.0..MILLIS_END).contains(&millis) {
         return Err(NEGATIVE);
     }
     #[expect(

@@ -548,14 +548,7 @@ impl Host {
         started: &mut Monotonic,
     ) -> Outcome {
         match operation {
-            Operation::Run(request) => {
-                let loans = Loans::default();
-                let ran = self.run_timed(&request, loans, Waiting::Never, started);
-                Outcome::Reply {
-                    bytes: ran.bytes,
-                    nanos: ran.nanos,
-                }
-            }
+            Operation::Run(request) => self.run_command(&request, started),
             Operation::Lend {
                 db,
                 key,
@@ -569,16 +562,7 @@ impl Host {
                 request,
                 loans,
                 waiting,
-            } => {
-                let loans = Loans::foreign(loans);
-                let ran = self.run_timed(&request, loans, waiting, started);
-                Outcome::ReplyWith {
-                    bytes: ran.bytes,
-                    nanos: ran.nanos,
-                    loans: ran.loans,
-                    waits: ran.waits,
-                }
-            }
+            } => self.run_with_loans(&request, loans, waiting, started),
             Operation::Await {
                 waiter,
                 request,
@@ -587,15 +571,7 @@ impl Host {
                 self.join_queues((from, waiter), &request, words.into_iter(), false);
                 Outcome::Done
             }
-            Operation::Wake { waiter, key } => match self.wake_offered((from, waiter), &key) {
-                Some(bytes) => {
-                    let ended = monotonic();
-                    let nanos = ended.nanos_since(*started);
-                    *started = ended;
-                    Outcome::Reply { bytes, nanos }
-                }
-                None => Outcome::Done,
-            },
+            Operation::Wake { waiter, key } => self.run_wake(from, waiter, &key, started),
             Operation::Settle { db, loan } => {
                 run::settle(&mut self.shard, db, *loan);
                 Outcome::Done
@@ -638,6 +614,46 @@ impl Host {
                 Outcome::Integer(i64::from(self.check_watches(&watched)))
             }
         }
+    }
+
+    fn run_command(&mut self, request: &OwnedRequest, started: &mut Monotonic) -> Outcome {
+        let ran = self.run_timed(request, Loans::default(), Waiting::Never, started);
+        Outcome::Reply {
+            bytes: ran.bytes,
+            nanos: ran.nanos,
+        }
+    }
+
+    fn run_with_loans(
+        &mut self,
+        request: &OwnedRequest,
+        loans: Vec<Loan>,
+        waiting: Waiting,
+        started: &mut Monotonic,
+    ) -> Outcome {
+        let ran = self.run_timed(request, Loans::foreign(loans), waiting, started);
+        Outcome::ReplyWith {
+            bytes: ran.bytes,
+            nanos: ran.nanos,
+            loans: ran.loans,
+            waits: ran.waits,
+        }
+    }
+
+    fn run_wake(
+        &mut self,
+        from: ShardId,
+        waiter: WaiterNumber,
+        key: &[u8],
+        started: &mut Monotonic,
+    ) -> Outcome {
+        let Some(bytes) = self.wake_offered((from, waiter), key) else {
+            return Outcome::Done;
+        };
+        let ended = monotonic();
+        let nanos = ended.nanos_since(*started);
+        *started = ended;
+        Outcome::Reply { bytes, nanos }
     }
 
     fn run_sort_step(&mut self, step: SortStep) -> Outcome {

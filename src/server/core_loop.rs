@@ -251,6 +251,7 @@ impl Core {
                 let mut moving = *moving;
                 self.engine.note_pause(&mut moving.session);
                 self.net.adopt(moving);
+                self.engine.shared.moves.end();
             }
             CoreMessage::Monitor(line) => self.show_monitors(&line),
             CoreMessage::Script(sent) => self.take_script(from, sent),
@@ -476,6 +477,7 @@ impl Core {
         while let Some(moving) = self.net.take_detached() {
             let to = moving.session.pin.leader().unwrap_or(self.engine.me);
             self.engine.observed.moved_out += 1;
+            self.engine.shared.moves.begin();
             self.engine
                 .outbound
                 .push_back((to, CoreMessage::Adopt(Box::new(moving))));

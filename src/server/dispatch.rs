@@ -34,7 +34,7 @@ use crate::engine::{CoreMessage, Engine, Hint, origin_of};
 use crate::eviction;
 use crate::gather::Asker;
 use crate::observe::slow_log;
-use crate::session::{Replies, Session};
+use crate::session::Session;
 use crate::table::{Command, Run};
 use crate::timers::Due;
 
@@ -783,10 +783,7 @@ fn shard_command_is_cursor(command: &ShardCommand) -> bool {
 #[inline]
 #[must_use]
 pub fn is_dropped(session: &Session) -> bool {
-    match session.replies {
-        Replies::On | Replies::SkipNext => false,
-        Replies::Off | Replies::SkipThis => true,
-    }
+    session.drops_reply()
 }
 
 /// Writes the error for a command that does not exist. It repeats the first words, as Redis does: up

@@ -27,6 +27,7 @@ use crate::control::monitor::ShownLater;
 use crate::core_loop::Core;
 use crate::eviction::ShardMemory;
 use crate::gather::{Asker, Gather, Gathers};
+use crate::moves::Moves;
 use crate::observe::Observed;
 use crate::pause::Pause;
 use crate::running::Running;
@@ -84,6 +85,8 @@ pub struct Shared {
     pub client_count: AtomicUsize,
     /// Last client id given.
     pub client_ids: AtomicU64,
+    /// Connections on their way between cores.
+    pub moves: Moves,
     /// Clients of all cores that listen to `MONITOR`.
     pub monitor_count: AtomicUsize,
     /// Entries of the slow logs of all cores so far; the next gets this number.

@@ -195,6 +195,16 @@ impl Session {
         }
     }
 
+    /// Returns whether the reply to the present request is dropped.
+    #[inline]
+    #[must_use]
+    pub fn drops_reply(&self) -> bool {
+        match self.replies {
+            Replies::On | Replies::SkipNext => false,
+            Replies::Off | Replies::SkipThis => true,
+        }
+    }
+
     /// Notes whether the fast path may serve this client; to be called after each change.
     pub fn review(&mut self) {
         self.special = !self.authenticated

@@ -17,7 +17,6 @@ use protocol::reply::Reply;
 use runtime::socket_ring::SocketId;
 
 use crate::core_loop::Core;
-use crate::dispatch::is_dropped;
 use crate::engine::{Engine, origin_of};
 use crate::session::Session;
 use crate::table::Command;
@@ -45,7 +44,7 @@ impl Engine {
         };
         self.note_waiting(id, command, request.args);
         let place = connection.output.defer();
-        let origin = origin_of(id, place, is_dropped(&connection.session));
+        let origin = origin_of(id, place, connection.session.drops_reply());
         self.flush_envelopes();
         let owned = OwnedRequest::new(request);
         let waiter = if shards.len() == 1 {

@@ -19,6 +19,7 @@
 //!
 //! Here are the runner and small scripts; those of a feature stand beside, and call [`assert_agree`].
 
+mod pausing;
 mod scripts;
 mod waiting;
 
