@@ -10,10 +10,7 @@ use protocol::args::{Args, equals_ignore_case};
 use super::{Answer, ControlContext};
 use crate::pause::{self, Held};
 
-pub(super) fn pause(
-    context: &mut ControlContext<'_>,
-    args: Args<'_>,
-) -> Result<Answer, CommandError> {
+pub(super) fn pause(context: &ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
     let held = match (args.get(3), args.len()) {
         (None, _) => Held::All,
         (Some(word), 4) if equals_ignore_case(word, "ALL") => Held::All,
