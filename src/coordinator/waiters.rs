@@ -173,11 +173,10 @@ impl Host {
         for word in words {
             let key = args.word(word);
             // With the same key twice the first counts.
-            if !keys.iter().any(|(at, _)| **at == *key) {
+            let waiters = self.shard.waiters_mut();
+            if waiters.join(db, key, form.awaited, ticket) {
                 let narrowed = (form.narrow)(&mut self.shard, db, args, word);
                 keys.push((key.into(), narrowed));
-                let waiters = self.shard.waiters_mut();
-                waiters.join(db, key, form.awaited, ticket);
             }
         }
         let waiter = Waiter {

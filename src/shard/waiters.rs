@@ -90,14 +90,16 @@ impl Waiters {
         Ticket(self.last)
     }
 
-    /// Puts a waiter into the queue at a key; a second time changes nothing. O(log of the queue).
-    pub fn join(&mut self, db: DbIndex, key: &[u8], awaited: Awaited, ticket: Ticket) {
+    /// Puts a waiter into the queue at a key. Returns whether it was not there yet. O(log of the queue).
+    pub fn join(&mut self, db: DbIndex, key: &[u8], awaited: Awaited, ticket: Ticket) -> bool {
         let keys = self.keys.entry(db).or_default();
         let queues = match keys.get_mut(key) {
             Some(queues) => queues,
             None => keys.entry(key.into()).or_default(),
         };
-        self.count += usize::from(queues.tickets[awaited.index()].insert(ticket));
+        let is_new = queues.tickets[awaited.index()].insert(ticket);
+        self.count += usize::from(is_new);
+        is_new
     }
 
     /// Takes a waiter out of the queue at a key, if it stands there. O(log of the queue).
