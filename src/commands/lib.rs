@@ -58,16 +58,17 @@ pub mod stream_group;
 pub mod stream_info;
 pub mod stream_pending;
 pub mod stream_read;
+pub mod stream_wait;
 pub mod string;
 pub mod string_many;
 pub mod string_number;
 pub mod string_range;
+pub mod wait_form;
 pub mod waiting;
 
 mod counted;
 mod geo_query;
 mod sorted_set_words;
-mod stream_wait;
 mod stream_words;
 mod words;
 
@@ -111,7 +112,7 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     geo_search::COMMANDS,
     geo_radius::COMMANDS,
     stream::COMMANDS,
-    stream_read::COMMANDS,
+    stream_wait::COMMANDS,
     stream_group::COMMANDS,
     stream_pending::COMMANDS,
     stream_info::COMMANDS,

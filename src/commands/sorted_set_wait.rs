@@ -16,7 +16,8 @@ use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
     ShardCommand, Spread,
 };
-use crate::waiting::{self, WaitForm, counted, keys_then_timeout};
+use crate::wait_form::WaitForm;
+use crate::waiting::{self, counted, keys_then_timeout};
 
 /// The commands of this family.
 pub const COMMANDS: &[ShardCommand] = &[

@@ -13,7 +13,7 @@ use shard::{Key, Shard};
 
 pub use crate::error::CommandError;
 pub use crate::loans::Loans;
-use crate::waiting::{WaitForm, Waiting};
+use crate::wait_form::{WaitForm, Waiting};
 
 /// A command that works on the data of shards. It sees a shard, its arguments and the reply, and
 /// nothing else; it is synchronous and bounded.

@@ -1,4 +1,5 @@
-//! Reading from several streams at once: XREAD and XREADGROUP.
+//! Reading from several streams at once: XREAD and XREADGROUP. How they wait, and their place in the
+//! table of commands: [`crate::stream_wait`].
 //!
 //! A request with BLOCK that finds nothing asks to wait ([`crate::waiting`]) and has changed nothing: as
 //! in Redis, a consumer is made when it is answered.
@@ -17,19 +18,12 @@ use crate::keys;
 use crate::loans::LoanId;
 use crate::spec::{
     Argument, Arity, BeginSearch, Category, CommandError, Context, Declaration, Docs, FindKeys,
-    Flags, KeySpec, Plan, ShardCommand, Spread,
+    Flags, KeySpec,
 };
-use crate::stream_wait;
 use crate::stream_words::{self, reply_counted, reply_entry, reply_id};
-use crate::waiting::{self, Timeout, Waiting};
+use crate::wait_form::{Timeout, Waiting};
+use crate::waiting;
 use crate::words;
-
-/// The commands of this family.
-pub const COMMANDS: &[ShardCommand] = &[
-    ShardCommand::new(XREAD, Spread::Plan(Plan::Lend), xread).waiting(&stream_wait::READ),
-    ShardCommand::new(XREADGROUP, Spread::Plan(Plan::Lend), xreadgroup)
-        .waiting(&stream_wait::READ_GROUP),
-];
 
 /// The words of a request, read.
 pub(crate) struct Request<'a> {
@@ -54,7 +48,7 @@ enum From {
     New,
 }
 
-fn xread(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+pub(crate) fn xread(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let request = parse(args, false)?;
     check_keys(&request, args, &XREAD)?;
     let mut wanted = Vec::with_capacity(request.stream_count);
@@ -102,7 +96,7 @@ fn xread(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
     Ok(())
 }
 
-fn xreadgroup(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+pub(crate) fn xreadgroup(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let request = parse(args, true)?;
     let Some((group_at, group, consumer)) = request.group else {
         return Err(CommandError::Text(
@@ -427,7 +421,7 @@ const BLOCK: Argument = Argument::integer("milliseconds")
     .with_token("BLOCK")
     .optional();
 
-const XREAD: Declaration = Declaration::new(
+pub(crate) const XREAD: Declaration = Declaration::new(
     "xread",
     Arity::AtLeast(4),
     Flags::READONLY
@@ -446,7 +440,7 @@ const XREAD: Declaration = Declaration::new(
     .arguments(&[COUNT, BLOCK, STREAMS]),
 );
 
-const XREADGROUP: Declaration = Declaration::new(
+pub(crate) const XREADGROUP: Declaration = Declaration::new(
     "xreadgroup",
     Arity::AtLeast(7),
     Flags::WRITE.and(Flags::BLOCKING).and(Flags::MOVABLE_KEYS),

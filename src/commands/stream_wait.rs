@@ -13,11 +13,18 @@ use shard::waiters::Awaited;
 use types::stream::Stream;
 use types::stream::id::Id;
 
-use crate::stream_read::{has_entries_behind, parse};
+use crate::spec::{Plan, ShardCommand, Spread};
+use crate::stream_read::{XREAD, XREADGROUP, has_entries_behind, parse, xread, xreadgroup};
 use crate::stream_words;
-use crate::waiting::{Timeout, WaitForm};
+use crate::wait_form::{Timeout, WaitForm};
 
-pub(crate) const READ: WaitForm = WaitForm {
+/// The commands of this family.
+pub const COMMANDS: &[ShardCommand] = &[
+    ShardCommand::new(XREAD, Spread::Plan(Plan::Lend), xread).waiting(&READ),
+    ShardCommand::new(XREADGROUP, Spread::Plan(Plan::Lend), xreadgroup).waiting(&READ_GROUP),
+];
+
+const READ: WaitForm = WaitForm {
     awaited: Awaited::Entries,
     timeout: |args| timeout(args, false),
     keys: |args| keys(args, false),
@@ -25,7 +32,7 @@ pub(crate) const READ: WaitForm = WaitForm {
     is_ready: has_entries,
 };
 
-pub(crate) const READ_GROUP: WaitForm = WaitForm {
+const READ_GROUP: WaitForm = WaitForm {
     awaited: Awaited::Group,
     timeout: |args| timeout(args, true),
     keys: |args| keys(args, true),

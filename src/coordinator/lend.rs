@@ -6,7 +6,7 @@
 
 use base::ids::ShardId;
 use commands::keys;
-use commands::waiting::Waiting;
+use commands::wait_form::Waiting;
 use protocol::args::PackedArgs;
 use shard::loan::Loan;
 

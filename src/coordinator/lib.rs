@@ -26,8 +26,8 @@
 //!
 //! In reading order: [`route`] says which shards a request needs, [`message`] what crosses cores,
 //! [`host`] is a core's receiving side, [`program`] the steps of requests over several shards,
-//! [`exec`] those of MULTI/EXEC, [`transaction`] their coordinator; `waiters` and `waits` are the two
-//! sides of requests that wait for their keys.
+//! [`exec`] those of MULTI/EXEC, [`transaction`] their coordinator; `host::waiters` and
+//! `transaction::waits` are the two sides of requests that wait for their keys.
 
 pub mod exec;
 pub mod host;
@@ -38,8 +38,6 @@ pub mod route;
 mod sort;
 pub mod step;
 pub mod transaction;
-mod waiters;
-mod waits;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@
 use base::ids::{DbIndex, TxId};
 use commands::sort::{Order, Taken, Text};
 use commands::spec::{CommandError, ShardCommand};
-use commands::waiting::Waiting;
+use commands::wait_form::Waiting;
 use protocol::args::{Args, PackedArgs, WordRange};
 use protocol::reply::Resp;
 use shard::keyspace::Detached;

@@ -2,7 +2,7 @@
 
 use base::cast::{u64_from, usize_from};
 use commands::spec::{BeginSearch, Declaration, FindKeys, KeySpec, ShardCommand, Spread};
-use commands::waiting::WaitForm;
+use commands::wait_form::WaitForm;
 use protocol::args::Args;
 
 use crate::command_index::CommandIndex;

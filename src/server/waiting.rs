@@ -4,11 +4,11 @@
 //! Who waits, for keys or for replicas, stands in [`crate::timers`] as long as he does; that list is what
 //! CLIENT LIST and INFO show, and what CLIENT UNBLOCK and a lost connection look at.
 //!
-//! Not here: keys and shards (`coordinator::waits`, `coordinator::waiters`).
+//! Not here: keys and shards (`coordinator::transaction`, `coordinator::host`).
 
 use base::clock::Monotonic;
 use base::ids::ShardId;
-use commands::waiting::{Timeout, WaitForm};
+use commands::wait_form::{Timeout, WaitForm};
 use coordinator::message::{Origin, OwnedRequest, Request};
 use coordinator::route::{Route, route};
 use net::Then;

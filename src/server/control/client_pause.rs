@@ -4,7 +4,8 @@
 
 use base::clock::Monotonic;
 use commands::spec::CommandError;
-use commands::waiting::{Timeout, milliseconds};
+use commands::wait_form::Timeout;
+use commands::waiting::milliseconds;
 use protocol::args::{Args, equals_ignore_case};
 
 use super::{Answer, ControlContext};

@@ -6,16 +6,18 @@
 //! ```
 //! A transaction on one shard that needs one hop goes as [`Message::Alone`], without the first round.
 
+mod waits;
+
 use base::hash::Map;
 use base::ids::{DbIndex, ShardId, TxId};
 use protocol::args::PackedArgs;
 use protocol::reply::Resp;
 use shard::locks::Claim;
 
+use self::waits::Waits;
 use crate::host::{Host, TxIds};
 use crate::message::{Message, Operation, Origin, Outcome, WaiterNumber, Watched};
 use crate::step::{HopOutcome, Program, Step};
-use crate::waits::Waits;
 
 /// The transactions that this core coordinates.
 #[derive(Debug)]

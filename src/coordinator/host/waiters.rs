@@ -18,12 +18,12 @@
 //! - A request of several shards runs only if its coordinator says so, and that says so to one shard
 //!   at a time.
 //!
-//! Not here: the coordinator's side ([`crate::waits`]), the queues (`shard::waiters`).
+//! Not here: the coordinator's side (`transaction::waits`), the queues (`shard::waiters`).
 
 use base::hash::{Map, Set};
 use base::ids::{DbIndex, ShardId, TxId};
 use commands::spec::ShardCommand;
-use commands::waiting::{WaitForm, Waiting};
+use commands::wait_form::{WaitForm, Waiting};
 use protocol::args::PackedArgs;
 use protocol::reply::Resp;
 use runtime::clock::monotonic;

@@ -14,7 +14,7 @@
 //! - What a shard has taken from a key for a request is its reply, unless the client has left.
 //! - One offer at a time is looked at; every other one is declined at once.
 //!
-//! Not here: the shard's side ([`crate::waiters`]), timers and connections (`server`).
+//! Not here: the shard's side (`host::waiters`), timers and connections (`server`).
 
 use base::hash::Map;
 use base::ids::{ShardId, TxId};

@@ -1,5 +1,7 @@
 //! A core's receiving side: its shard, the claims on it, and what waits for them.
 
+mod waiters;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +14,7 @@ use commands::parts;
 use commands::run;
 use commands::sort;
 use commands::spec::{Context, Flags, Plan, ShardCommand, Spread};
-use commands::waiting::Waiting;
+use commands::wait_form::Waiting;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use runtime::clock::monotonic;
@@ -20,11 +22,11 @@ use shard::Shard;
 use shard::loan::Loan;
 use shard::locks::{Claim, LockTable, Mode, Scheduled};
 
+use self::waiters::WaitingRequests;
 use crate::message::{
     Envelope, LateReply, Message, Operation, Origin, Outcome, OwnedRequest, Request, SortStep,
     WaiterNumber, Watched,
 };
-use crate::waiters::WaitingRequests;
 
 /// No claims are kept and every hop runs at once: a build that is wrong on purpose, so that the
 /// checkers of atomicity can show that they find it. Never for use.
