@@ -270,7 +270,7 @@ impl Exec {
             }
             Step::Again | Step::Watching { .. } | Step::Waiting => {
                 unreachable!("no part of an EXEC watches or waits")
-            },
+            }
         }
     }
 

@@ -42,7 +42,7 @@ pub(crate) struct Pause {
     postponed: Vec<SocketId>,
     /// The same, by their bits, without those that have left.
     waiting: Set<u64>,
-    /// Transactions begun here before the gate was closed last.
+    /// Transactions begun here before all that was under way had arrived.
     begun_before: u64,
     /// Questions that are to overtake nothing, asked and answered.
     fences: (u64, u64),
@@ -128,7 +128,6 @@ impl Core {
         };
         let pause = &mut self.engine.pause;
         pause.active = Some((held, until));
-        pause.begun_before = self.engine.transactions.counters.begun;
         pause.fences.0 += 1;
         self.review_gates();
         let fence = Gather::all(
@@ -199,22 +198,27 @@ fn await_fences() -> Gather {
                 return Finished::More(await_fences());
             }
             // What waits for a claim has a smaller id.
-            Finished::More(await_claims(core.engine.shared.tx_ids.next()))
+            let limit = core.engine.shared.tx_ids.next();
+            Finished::More(await_claims(limit, true))
         },
     )
 }
 
-/// Asks until what was begun before the pause, or waits for a claim since before `limit`, is over.
-fn await_claims(limit: TxId) -> Gather {
+/// Asks until what was begun before, or waits for a claim since before `limit`, is over.
+fn await_claims(limit: TxId, is_first: bool) -> Gather {
     Gather::all(
         move |core| {
-            let engine = &core.engine;
+            let engine = &mut core.engine;
+            if is_first {
+                // Now that what others had sent has arrived.
+                engine.pause.begun_before = engine.transactions.counters.begun;
+            }
             let begun = engine.pause.begun_before;
             !engine.transactions.has_begun_before(begun) && !engine.host.has_work_before(limit)
         },
         move |_, parts: Vec<bool>| {
             if parts.contains(&false) {
-                Finished::More(await_claims(limit))
+                Finished::More(await_claims(limit, false))
             } else {
                 Finished::Reply(b"+OK\r\n".into())
             }
