@@ -211,21 +211,12 @@ impl Transactions {
     ) {
         self.counters.begun += 1;
         let tx = self.ids.next();
-        let mut holders = Vec::new();
+        let mut transaction = Transaction::new(origin, Vec::new(), program);
+        transaction.serial = self.counters.begun;
         if let Some(claim) = claim {
             host.claim_running(tx, claim);
-            holders.push(host.me());
+            transaction.holders.push(host.me());
         }
-        let transaction = Transaction {
-            origin,
-            program,
-            claims: Vec::new(),
-            first: None,
-            phase: Phase::Running { awaited: 0 },
-            hop: Vec::new(),
-            nanos: 0,
-            holders,
-        };
         self.active.insert(tx, transaction);
         self.follow(host, tx, step);
     }
