@@ -68,9 +68,10 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "engine",
             "eviction",
             "gather",
+            "pause",
             "running",
             "table",
-            "timers",
+            "waiting",
         ],
         "jobs and handlers are functions of the core and the engine that hold them: \
          docs/decisions/0012-circle-of-the-core.md",

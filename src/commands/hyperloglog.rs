@@ -257,19 +257,23 @@ const PFADD: Declaration = Declaration::new(
     ]),
 );
 
-const PFCOUNT: Declaration = Declaration::new("pfcount", Arity::AtLeast(2), Flags::READONLY)
-    .categories(&[Category::HyperLogLog])
-    .keys(&[KeySpec::range(1, -1, 1, &["RW", "access"])
-        .with_notes("Written to keep the number that was computed.")])
-    .docs(
-        Docs::new(
-            "hyperloglog",
-            "2.8.9",
-            "Estimates how many distinct elements some HyperLogLogs have seen together.",
-            "O(1) for one key, O(N) for N keys, with a large constant.",
-        )
-        .arguments(&[Argument::KEY.multiple()]),
-    );
+const PFCOUNT: Declaration = Declaration::new(
+    "pfcount",
+    Arity::AtLeast(2),
+    Flags::READONLY.and(Flags::MAY_REPLICATE),
+)
+.categories(&[Category::HyperLogLog])
+.keys(&[KeySpec::range(1, -1, 1, &["RW", "access"])
+    .with_notes("Written to keep the number that was computed.")])
+.docs(
+    Docs::new(
+        "hyperloglog",
+        "2.8.9",
+        "Estimates how many distinct elements some HyperLogLogs have seen together.",
+        "O(1) for one key, O(N) for N keys, with a large constant.",
+    )
+    .arguments(&[Argument::KEY.multiple()]),
+);
 
 const PFMERGE: Declaration = Declaration::new(
     "pfmerge",

@@ -7,8 +7,8 @@
 //! ([`spec::Declaration::resolve`]) and has made sure that all keys lie on the given shard.
 //!
 //! In reading order: [`spec`] is the contract, [`keys`] finds the keys of a request, [`run`]
-//! calls handlers and lends them values ([`loans`]), [`cursor`]
-//! packs SCAN cursors, [`parts`] holds the steps that one-shard handlers share with plans over
+//! calls handlers and lends them values ([`loans`]), [`waiting`] is how one
+//! waits for its keys, [`cursor`] packs SCAN cursors, [`parts`] holds the steps that one-shard handlers share with plans over
 //! several shards; then one file for each family.
 //!
 //! Not here: commands about sessions and the server (`CLIENT`, `CONFIG`, `DEBUG`), looking up a
@@ -39,6 +39,7 @@ pub mod list;
 pub mod list_index;
 pub mod list_move;
 pub mod list_search;
+pub mod list_wait;
 pub mod loans;
 pub mod parts;
 pub mod run;
@@ -50,16 +51,20 @@ pub mod sorted_set;
 pub mod sorted_set_algebra;
 pub mod sorted_set_pop;
 pub mod sorted_set_range;
+pub mod sorted_set_wait;
 pub mod spec;
 pub mod stream;
 pub mod stream_group;
 pub mod stream_info;
 pub mod stream_pending;
 pub mod stream_read;
+pub mod stream_wait;
 pub mod string;
 pub mod string_many;
 pub mod string_number;
 pub mod string_range;
+pub mod wait_form;
+pub mod waiting;
 
 mod counted;
 mod geo_query;
@@ -90,6 +95,7 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     list_index::COMMANDS,
     list_search::COMMANDS,
     list_move::COMMANDS,
+    list_wait::COMMANDS,
     set::COMMANDS,
     set_algebra::COMMANDS,
     set_random::COMMANDS,
@@ -101,11 +107,12 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     sorted_set_range::COMMANDS,
     sorted_set_pop::COMMANDS,
     sorted_set_algebra::COMMANDS,
+    sorted_set_wait::COMMANDS,
     geo::COMMANDS,
     geo_search::COMMANDS,
     geo_radius::COMMANDS,
     stream::COMMANDS,
-    stream_read::COMMANDS,
+    stream_wait::COMMANDS,
     stream_group::COMMANDS,
     stream_pending::COMMANDS,
     stream_info::COMMANDS,

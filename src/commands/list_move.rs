@@ -3,6 +3,8 @@
 //!
 //! The lists are borrowed ([`Context::borrow`]), so that it does not matter where they live.
 
+use std::ops::Range;
+
 use base::cast::usize_from;
 use protocol::args::{Args, equals_ignore_case};
 use shard::effects::{Change, EventClass};
@@ -25,25 +27,43 @@ pub const COMMANDS: &[ShardCommand] = &[
 ];
 
 fn lmove(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let (from, to) = (end_or_refuse(args.word(3))?, end_or_refuse(args.word(4))?);
-    move_element(context, args, from, to)
+    let (from, to) = ends(args)?;
+    move_or_null(context, args, from, to)
 }
 
 fn rpoplpush(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    move_element(context, args, End::Tail, End::Head)
+    move_or_null(context, args, End::Tail, End::Head)
 }
 
-fn move_element(
+/// Reads the ends of LMOVE and BLMOVE.
+pub(crate) fn ends(args: Args<'_>) -> Result<(End, End), CommandError> {
+    Ok((end_or_refuse(args.word(3))?, end_or_refuse(args.word(4))?))
+}
+
+fn move_or_null(
     context: &mut Context<'_>,
     args: Args<'_>,
     from: End,
     to: End,
 ) -> Result<(), CommandError> {
+    if !move_element(context, args, from, to)? {
+        context.reply.null();
+    }
+    Ok(())
+}
+
+/// Moves an element from the list of word 1 to that of word 2 and replies with it. Returns whether
+/// there was one; if not, nothing is written.
+pub(crate) fn move_element(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    from: End,
+    to: End,
+) -> Result<bool, CommandError> {
     let source = context.borrow(args.word(1), false);
     if context.loans.get(source).typed::<List>()?.is_none() {
         // The other key is not looked at.
-        context.reply.null();
-        return Ok(());
+        return Ok(false);
     }
     let rule = node_rule(context);
     let target = context.borrow(args.word(2), false);
@@ -57,7 +77,7 @@ fn move_element(
     } else {
         move_between(context, (source, from), (target, to), &rule)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Moves an element within one list.
@@ -106,35 +126,66 @@ fn move_between(
 }
 
 fn lmpop(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let key_count = positive_or_refuse(args.word(1), NO_KEYS)?;
-    let place = key_count.checked_add(2).filter(|&at| at < args.len());
-    let place = place.ok_or(CommandError::Syntax)?;
-    let end = end_or_refuse(args.word(place))?;
-    let count = match (args.get(place + 1), args.get(place + 2)) {
-        (None, _) => 1,
-        (Some(option), Some(count)) if equals_ignore_case(option, "COUNT") => {
-            positive_or_refuse(count, NO_COUNT)?
-        }
-        (Some(_), _) => return Err(CommandError::Syntax),
-    };
-    if args.len() > place + 3 {
-        return Err(CommandError::Syntax);
+    if !Popping::parse(args, 1)?.run(context, args)? {
+        context.reply.null_array();
     }
-    for at in 2..place {
-        let key = args.word(at);
-        let id = context.borrow(key, false);
-        if context.loans.get(id).typed::<List>()?.is_none() {
-            continue;
-        }
-        let reply = &mut context.reply;
-        reply.array(2);
-        reply.bulk(key);
-        let loan = context.loans.get_mut(id);
-        loan.edit(|list: &mut List| ((), pop_many(list, end, count, reply)))?;
-        return Ok(());
-    }
-    context.reply.null_array();
     Ok(())
+}
+
+/// What LMPOP and BLMPOP ask for.
+pub(crate) struct Popping {
+    /// The words that are keys.
+    keys: Range<usize>,
+    end: End,
+    count: usize,
+}
+
+impl Popping {
+    /// Reads the words from the number of keys on, which is word `at`.
+    pub(crate) fn parse(args: Args<'_>, at: usize) -> Result<Self, CommandError> {
+        let key_count = positive_or_refuse(args.word(at), NO_KEYS)?;
+        let place = key_count.checked_add(at + 1).filter(|&it| it < args.len());
+        let place = place.ok_or(CommandError::Syntax)?;
+        let end = end_or_refuse(args.word(place))?;
+        let count = match (args.get(place + 1), args.get(place + 2)) {
+            (None, _) => 1,
+            (Some(option), Some(count)) if equals_ignore_case(option, "COUNT") => {
+                positive_or_refuse(count, NO_COUNT)?
+            }
+            (Some(_), _) => return Err(CommandError::Syntax),
+        };
+        if args.len() > place + 3 {
+            return Err(CommandError::Syntax);
+        }
+        Ok(Self {
+            keys: at + 1..place,
+            end,
+            count,
+        })
+    }
+
+    /// Takes from the first list that is there and replies with its key and the elements. Returns
+    /// whether there was one; if not, nothing is written.
+    pub(crate) fn run(
+        self,
+        context: &mut Context<'_>,
+        args: Args<'_>,
+    ) -> Result<bool, CommandError> {
+        for at in self.keys {
+            let key = args.word(at);
+            let id = context.borrow(key, false);
+            if context.loans.get(id).typed::<List>()?.is_none() {
+                continue;
+            }
+            let reply = &mut context.reply;
+            reply.array(2);
+            reply.bulk(key);
+            let loan = context.loans.get_mut(id);
+            loan.edit(|list: &mut List| ((), pop_many(list, self.end, self.count, reply)))?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
 }
 
 const NO_KEYS: CommandError = CommandError::Text("ERR numkeys should be greater than 0");
@@ -160,12 +211,12 @@ fn end_or_refuse(word: &[u8]) -> Result<End, CommandError> {
 
 const MOVE_FLAGS: Flags = Flags::WRITE.and(Flags::DENY_OOM);
 
-const MOVE_KEYS: &[KeySpec] = &[
+pub(crate) const MOVE_KEYS: &[KeySpec] = &[
     KeySpec::at(1, &["RW", "access", "delete"]),
     KeySpec::at(2, &["RW", "insert"]),
 ];
 
-const ENDS: &[Argument] = &[
+pub(crate) const ENDS: &[Argument] = &[
     Argument::token("left", "LEFT"),
     Argument::token("right", "RIGHT"),
 ];

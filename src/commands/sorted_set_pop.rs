@@ -1,5 +1,7 @@
 //! Sorted sets: members taken from an end, drawn at random, or walked over.
 
+use std::ops::Range;
+
 use base::glob;
 use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::Resp;
@@ -30,16 +32,16 @@ const SCAN_COUNT_DEFAULT: i64 = 10;
 
 /// An end of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     Min,
     Max,
 }
 
 /// Members taken, with their scores.
-type Taken = Vec<(Box<[u8]>, f64)>;
+pub(crate) type Taken = Vec<(Box<[u8]>, f64)>;
 
 /// Takes up to `count` members from an end.
-fn pop(set: &mut SortedSet, end: End, count: usize) -> (Taken, Change) {
+pub(crate) fn pop(set: &mut SortedSet, end: End, count: usize) -> (Taken, Change) {
     let count = count.min(set.len());
     let (ranks, name) = match end {
         End::Min => (0..count, "zpopmin"),
@@ -96,56 +98,85 @@ fn pop_one_key(context: &mut Context<'_>, args: Args<'_>, end: End) -> Result<()
 }
 
 fn zmpop(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let key_count =
-        positive(args.word(1)).ok_or(CommandError::Text("ERR numkeys should be greater than 0"))?;
-    let end_at = key_count.saturating_add(2);
-    let word = args.get(end_at).ok_or(CommandError::Syntax)?;
-    let end = if equals_ignore_case(word, "MIN") {
-        End::Min
-    } else if equals_ignore_case(word, "MAX") {
-        End::Max
-    } else {
-        return Err(CommandError::Syntax);
-    };
-    let count = match (
-        args.get(end_at + 1),
-        args.get(end_at + 2),
-        args.get(end_at + 3),
-    ) {
-        (None, ..) => 1,
-        (Some(option), Some(count), more) if equals_ignore_case(option, "COUNT") => {
-            let count =
-                positive(count).ok_or(CommandError::Text("ERR count should be greater than 0"))?;
-            if more.is_some() {
-                return Err(CommandError::Syntax);
-            }
-            count
-        }
-        (Some(_), ..) => return Err(CommandError::Syntax),
-    };
-    for key in args.iter().skip(2).take(key_count) {
-        let id = context.borrow(key, false);
-        let taken: Result<_, WrongType> = context
-            .loans
-            .get_mut(id)
-            .edit::<SortedSet, _>(|set| pop(set, end, count));
-        if let Some(taken) = taken? {
-            let pairs = taken
-                .iter()
-                .map(|(member, score)| (Element::Bytes(member), *score));
-            context.reply.array(2);
-            context.reply.bulk(key);
-            context.reply.array(taken.len());
-            for (member, score) in pairs {
-                context.reply.array(2);
-                write_member(&mut context.reply, member);
-                context.reply.double(score);
-            }
-            return Ok(());
-        }
+    if !Popping::parse(args, 1)?.run(context, args)? {
+        context.reply.null_array();
     }
-    context.reply.null_array();
     Ok(())
+}
+
+/// What ZMPOP and BZMPOP ask for.
+pub(crate) struct Popping {
+    /// The words that are keys.
+    keys: Range<usize>,
+    end: End,
+    count: usize,
+}
+
+impl Popping {
+    /// Reads the words from the number of keys on, which is word `at`.
+    pub(crate) fn parse(args: Args<'_>, at: usize) -> Result<Self, CommandError> {
+        let key_count = positive(args.word(at))
+            .ok_or(CommandError::Text("ERR numkeys should be greater than 0"))?;
+        let end_at = key_count.saturating_add(at + 1);
+        let word = args.get(end_at).ok_or(CommandError::Syntax)?;
+        let end = if equals_ignore_case(word, "MIN") {
+            End::Min
+        } else if equals_ignore_case(word, "MAX") {
+            End::Max
+        } else {
+            return Err(CommandError::Syntax);
+        };
+        let count = match (
+            args.get(end_at + 1),
+            args.get(end_at + 2),
+            args.get(end_at + 3),
+        ) {
+            (None, ..) => 1,
+            (Some(option), Some(count), more) if equals_ignore_case(option, "COUNT") => {
+                let count = positive(count)
+                    .ok_or(CommandError::Text("ERR count should be greater than 0"))?;
+                if more.is_some() {
+                    return Err(CommandError::Syntax);
+                }
+                count
+            }
+            (Some(_), ..) => return Err(CommandError::Syntax),
+        };
+        Ok(Self {
+            keys: at + 1..end_at,
+            end,
+            count,
+        })
+    }
+
+    /// Takes from the first set that is there and replies with its key and the members. Returns
+    /// whether there was one; if not, nothing is written.
+    pub(crate) fn run(
+        self,
+        context: &mut Context<'_>,
+        args: Args<'_>,
+    ) -> Result<bool, CommandError> {
+        for at in self.keys {
+            let key = args.word(at);
+            let id = context.borrow(key, false);
+            let taken: Result<_, WrongType> = context
+                .loans
+                .get_mut(id)
+                .edit::<SortedSet, _>(|set| pop(set, self.end, self.count));
+            if let Some(taken) = taken? {
+                context.reply.array(2);
+                context.reply.bulk(key);
+                context.reply.array(taken.len());
+                for (member, score) in &taken {
+                    context.reply.array(2);
+                    write_member(&mut context.reply, Element::Bytes(member));
+                    context.reply.double(*score);
+                }
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// Reads a number above zero.

@@ -13,6 +13,7 @@ use shard::{Key, Shard};
 
 pub use crate::error::CommandError;
 pub use crate::loans::Loans;
+use crate::wait_form::{WaitForm, Waiting};
 
 /// A command that works on the data of shards. It sees a shard, its arguments and the reply, and
 /// nothing else; it is synchronous and bounded.
@@ -23,6 +24,8 @@ pub struct ShardCommand {
     pub spread: Spread,
     /// The handler.
     pub run: Run,
+    /// How it waits for its keys, if it does.
+    pub wait: Option<&'static WaitForm>,
 }
 
 impl ShardCommand {
@@ -33,7 +36,15 @@ impl ShardCommand {
             declaration,
             spread,
             run,
+            wait: None,
         }
+    }
+
+    /// Sets how the command waits for its keys.
+    #[must_use]
+    pub const fn waiting(mut self, form: &'static WaitForm) -> Self {
+        self.wait = Some(form);
+        self
     }
 }
 
@@ -59,6 +70,8 @@ pub struct Context<'a> {
     pub first_hash: Option<u64>,
     /// Values taken out of their keys: [`Context::borrow`].
     pub loans: Loans,
+    /// Whether the request may wait: [`Context::wait_or`].
+    pub waiting: Waiting,
 }
 
 impl Context<'_> {
@@ -391,6 +404,10 @@ impl Flags {
     pub const SYSTEM: Self = Self(1 << 19);
     /// Served while the slot of its key is being imported into this node of a cluster.
     pub const ASKING: Self = Self(1 << 20);
+
+    /// Changes data, or tells others of something, though it is no write: `CLIENT PAUSE WRITE` holds it
+    /// up. Shown nowhere.
+    pub const MAY_REPLICATE: Self = Self(1 << 21);
 
     /// Returns the union of both.
     #[must_use]

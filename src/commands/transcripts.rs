@@ -18,6 +18,7 @@ use shard::{Options, Shard};
 use crate::key_object;
 use crate::loans::Loans;
 use crate::spec::{CommandError, Context, Declaration, Run};
+use crate::wait_form::Waiting;
 
 /// The time of every request: later than that of `EXAT 1`, earlier than any other in transcripts.
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -81,6 +82,7 @@ impl Player {
             first_hash: None,
             random: &mut self.random,
             loans: Loans::default(),
+            waiting: Waiting::Never,
         };
         let result = run(&mut context, args);
         crate::run::end(&mut context);

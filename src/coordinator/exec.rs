@@ -268,7 +268,9 @@ impl Exec {
                 self.awaited = Awaited::AnswerToPart;
                 Some(Step::Ask(OF_PART))
             }
-            Step::Again | Step::Watching { .. } => unreachable!("no part of an EXEC watches"),
+            Step::Again | Step::Watching { .. } | Step::Waiting => {
+                unreachable!("no part of an EXEC watches or waits")
+            }
         }
     }
 

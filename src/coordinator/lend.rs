@@ -6,10 +6,11 @@
 
 use base::ids::ShardId;
 use commands::keys;
+use commands::wait_form::Waiting;
 use protocol::args::PackedArgs;
 use shard::loan::Loan;
 
-use crate::message::{Operation, Outcome};
+use crate::message::{Operation, Outcome, WaiterNumber};
 use crate::step::{Base, HopOutcome, Program, Step, push_operation};
 
 /// See the head of this file.
@@ -20,6 +21,17 @@ pub(crate) struct Lend {
     home: ShardId,
     stage: Stage,
     reply: Vec<u8>,
+    wait: Option<Wait>,
+    /// The request has asked to wait.
+    waits: bool,
+}
+
+/// A request that may wait for its keys.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    pub(crate) waiter: WaiterNumber,
+    /// It stands in its queues already.
+    pub(crate) is_known: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +56,17 @@ impl Lend {
             home: ShardId(0),
             stage: Stage::Lending,
             reply: Vec::new(),
+            wait: None,
+            waits: false,
+        }
+    }
+
+    /// As [`Lend::new`], for a request that may wait. If it does, it is put into its queues in the last
+    /// hop, under the claims of the look that has found nothing.
+    pub(crate) fn waiting(base: Base, wait: Wait) -> Self {
+        Self {
+            wait: Some(wait),
+            ..Self::new(base)
         }
     }
 
@@ -104,9 +127,17 @@ impl Lend {
         let request = self
             .base
             .request_with(PackedArgs::from_args(self.base.args()));
+        let waiting = match self.wait {
+            None => Waiting::Never,
+            Some(Wait {
+                is_known: false, ..
+            }) => Waiting::Possible,
+            Some(Wait { is_known: true, .. }) => Waiting::Again,
+        };
         let run = Operation::RunWith {
             request: Box::new(request),
             loans,
+            waiting,
         };
         Step::Hop {
             operations: vec![(self.home, vec![run])],
@@ -128,13 +159,39 @@ impl Lend {
             };
             push_operation(&mut operations, shard, settle);
         }
+        if self.waits
+            && let Some(Wait {
+                waiter,
+                is_known: false,
+            }) = self.wait
+        {
+            self.join_queues(waiter, &mut operations);
+        }
         Step::Hop {
             operations,
             last: true,
         }
     }
 
+    /// Adds what each shard does so that the request waits at its keys there.
+    fn join_queues(&self, waiter: WaiterNumber, operations: &mut Vec<(ShardId, Vec<Operation>)>) {
+        for (shard, words) in words_by_shard(&self.base) {
+            let request = self
+                .base
+                .request_with(PackedArgs::from_args(self.base.args()));
+            let join = Operation::Await {
+                waiter,
+                request: Box::new(request),
+                words,
+            };
+            push_operation(operations, shard, join);
+        }
+    }
+
     fn end(&mut self) -> Step {
+        if self.waits {
+            return Step::Waiting;
+        }
         Step::Done {
             reply: std::mem::take(&mut self.reply),
         }
@@ -155,8 +212,14 @@ impl Program for Lend {
                 self.run(loans)
             }
             Stage::Settling => match given.next() {
-                Some(Outcome::ReplyWith { bytes, loans, .. }) => {
+                Some(Outcome::ReplyWith {
+                    bytes,
+                    loans,
+                    waits,
+                    ..
+                }) => {
                     self.reply = bytes;
+                    self.waits = waits;
                     self.settle(loans)
                 }
                 _ => unreachable!("a run gives a reply"),
@@ -164,4 +227,18 @@ impl Program for Lend {
             Stage::Ended => self.end(),
         }
     }
+}
+
+/// Returns the words of a request that are keys it waits at, by the shards that own them.
+pub(crate) fn words_by_shard(base: &Base) -> Vec<(ShardId, Vec<usize>)> {
+    let mut by_shard: Vec<(ShardId, Vec<usize>)> = Vec::new();
+    let form = base.request.command.wait;
+    for word in form.map_or(0..0, |form| (form.keys)(base.args())) {
+        let shard = base.shard_of(word);
+        match by_shard.iter_mut().find(|(at, _)| *at == shard) {
+            Some((_, words)) => words.push(word),
+            None => by_shard.push((shard, vec![word])),
+        }
+    }
+    by_shard
 }

@@ -26,7 +26,8 @@
 //!
 //! In reading order: [`route`] says which shards a request needs, [`message`] what crosses cores,
 //! [`host`] is a core's receiving side, [`program`] the steps of requests over several shards,
-//! [`exec`] those of MULTI/EXEC, [`transaction`] their coordinator.
+//! [`exec`] those of MULTI/EXEC, [`transaction`] their coordinator; `host::waiters` and
+//! `transaction::waits` are the two sides of requests that wait for their keys.
 
 pub mod exec;
 pub mod host;
@@ -40,3 +41,5 @@ pub mod transaction;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod waiting_tests;

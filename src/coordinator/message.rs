@@ -6,6 +6,7 @@
 use base::ids::{DbIndex, TxId};
 use commands::sort::{Order, Taken, Text};
 use commands::spec::{CommandError, ShardCommand};
+use commands::wait_form::Waiting;
 use protocol::args::{Args, PackedArgs, WordRange};
 use protocol::reply::Resp;
 use shard::keyspace::Detached;
@@ -69,6 +70,51 @@ pub enum Message {
         /// The transaction.
         tx: TxId,
     },
+    /// A request that may wait for its keys, which all lie on this shard: [`Message::Woken`], at once
+    /// or later.
+    Wait {
+        /// Its name.
+        waiter: WaiterNumber,
+        /// The request.
+        request: Box<OwnedRequest>,
+    },
+    /// Ends the waiting of a request, if it still waits.
+    Forget {
+        /// Its name.
+        waiter: WaiterNumber,
+        /// Whether [`Message::Forgotten`] is to come back. A reply to the request comes before it.
+        is_answered: bool,
+    },
+    /// A shard that has a key for a request which waits on several shards, or moves an element to
+    /// another one: it has claimed the key for transaction `tx`, which the coordinator may run now. It
+    /// answers with a hop, with [`Message::Release`] or with [`Message::Later`].
+    Offer {
+        /// The request.
+        waiter: WaiterNumber,
+        /// The transaction; its id is the shard's.
+        tx: TxId,
+        /// The key.
+        key: Box<[u8]>,
+    },
+    /// Declines an offer because of another one, and wants no more until [`Message::Again`].
+    Later {
+        /// The transaction of the offer.
+        tx: TxId,
+        /// The request.
+        waiter: WaiterNumber,
+    },
+    /// Wants offers again: the other one has come to nothing.
+    Again {
+        /// The request.
+        waiter: WaiterNumber,
+    },
+    /// The reply to [`Message::Wait`].
+    Woken(Box<Woken>),
+    /// The answer to [`Message::Forget`].
+    Forgotten {
+        /// The request.
+        waiter: WaiterNumber,
+    },
 }
 
 impl Message {
@@ -79,14 +125,36 @@ impl Message {
             Self::Replies(_)
             | Self::LateReply(_)
             | Self::Scheduled { .. }
-            | Self::HopDone { .. } => true,
+            | Self::HopDone { .. }
+            | Self::Offer { .. }
+            | Self::Woken(_)
+            | Self::Forgotten { .. } => true,
             Self::Requests(_)
             | Self::Schedule { .. }
             | Self::Hop { .. }
             | Self::Alone { .. }
-            | Self::Release { .. } => false,
+            | Self::Release { .. }
+            | Self::Wait { .. }
+            | Self::Forget { .. }
+            | Self::Later { .. }
+            | Self::Again { .. } => false,
         }
     }
+}
+
+/// Names a request that waits for its keys; means something only together with its coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WaiterNumber(pub u64);
+
+/// The reply to a request that could wait for its keys.
+#[derive(Debug)]
+pub struct Woken {
+    /// The request.
+    pub waiter: WaiterNumber,
+    /// The reply.
+    pub reply: Vec<u8>,
+    /// How long it ran, the waiting not counted.
+    pub nanos: u64,
 }
 
 /// Where a reply belongs; means something only on the core that made it.
@@ -218,6 +286,26 @@ pub enum Operation {
         request: Box<OwnedRequest>,
         /// The values.
         loans: Vec<Loan>,
+        /// Whether it may wait for its keys.
+        waiting: Waiting,
+    },
+    /// Puts a request into the queues at keys of this shard: [`Outcome::Done`].
+    Await {
+        /// The request.
+        waiter: WaiterNumber,
+        /// The same.
+        request: Box<OwnedRequest>,
+        /// The words of it that are these keys.
+        words: Vec<usize>,
+    },
+    /// Runs a request that waits here, for one of its keys, which has been offered:
+    /// [`Outcome::Reply`], and it waits here no more; or [`Outcome::Done`] if there is nothing after
+    /// all.
+    Wake {
+        /// The request.
+        waiter: WaiterNumber,
+        /// The key.
+        key: Box<[u8]>,
     },
     /// Puts a value back as it has become: [`Outcome::Done`].
     Settle {
@@ -337,6 +425,8 @@ pub enum Outcome {
         nanos: u64,
         /// The values.
         loans: Vec<Loan>,
+        /// It asks to wait; there is no reply.
+        waits: bool,
     },
     /// A copy of an entry.
     Entry(Option<Box<Detached>>),

@@ -41,6 +41,8 @@ pub enum Step {
         /// The keys and the versions they have.
         watched: Vec<Watched>,
     },
+    /// The end, without a reply: the request waits for its keys, or waits on.
+    Waiting,
 }
 
 /// What a shard gave in a hop.

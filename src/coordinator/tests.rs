@@ -22,21 +22,21 @@ use crate::route::{Route, SlotMap, route};
 use crate::step::Surroundings;
 use crate::transaction::{Event, Transactions};
 
-const CORES: u16 = 4;
-const CLIENTS: usize = 8;
+pub(crate) const CORES: u16 = 4;
+pub(crate) const CLIENTS: usize = 8;
 
-struct Node {
-    map: SlotMap,
-    hosts: Vec<Host>,
-    coordinators: Vec<Transactions>,
+pub(crate) struct Node {
+    pub(crate) map: SlotMap,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) coordinators: Vec<Transactions>,
     /// Messages by sender, receiver and lane.
     lanes: Vec<((usize, usize, bool), VecDeque<Message>)>,
-    random: Random,
-    replies: Vec<Option<Reply>>,
+    pub(crate) random: Random,
+    pub(crate) replies: Vec<Option<Reply>>,
 }
 
 #[derive(Debug)]
-enum Reply {
+pub(crate) enum Reply {
     Bytes(Vec<u8>),
     Watching(Vec<Watched>),
 }
@@ -47,7 +47,7 @@ fn command(name: &str) -> &'static ShardCommand {
         .expect("a command of that name")
 }
 
-fn request(words: &[&str]) -> OwnedRequest {
+pub(crate) fn request(words: &[&str]) -> OwnedRequest {
     let mut args = PackedArgs::default();
     for word in words {
         args.push_word(word.as_bytes());
@@ -64,7 +64,7 @@ fn request(words: &[&str]) -> OwnedRequest {
 }
 
 impl Node {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let ids = TxIds::default();
         let options = |_| Options {
             databases: 16,
@@ -86,7 +86,7 @@ impl Node {
         }
     }
 
-    fn around(&mut self) -> Surroundings {
+    pub(crate) fn around(&mut self) -> Surroundings {
         let draw = self.random.next_u64();
         Surroundings {
             map: self.map,
@@ -95,18 +95,18 @@ impl Node {
         }
     }
 
-    fn core_of(client: usize) -> usize {
+    pub(crate) fn core_of(client: usize) -> usize {
         client % usize::from(CORES)
     }
 
-    fn origin(client: usize) -> Origin {
+    pub(crate) fn origin(client: usize) -> Origin {
         Origin {
             connection: u64::try_from(client).unwrap(),
             place: 0,
         }
     }
 
-    fn begin(&mut self, client: usize, request: &OwnedRequest) {
+    pub(crate) fn begin(&mut self, client: usize, request: &OwnedRequest) {
         let core = Self::core_of(client);
         let route = route(self.map, request.command, request.args.args());
         let as_request = request.as_request();
@@ -169,7 +169,7 @@ impl Node {
         self.flush(core);
     }
 
-    fn exec(&mut self, client: usize, watched: Vec<Watched>, queued: Vec<OwnedRequest>) {
+    pub(crate) fn exec(&mut self, client: usize, watched: Vec<Watched>, queued: Vec<OwnedRequest>) {
         let core = Self::core_of(client);
         let queued = queued.into_iter().map(Queued::Shard).collect();
         let me = ShardId(u16::try_from(core).unwrap());
@@ -180,7 +180,7 @@ impl Node {
         self.flush(core);
     }
 
-    fn flush(&mut self, core: usize) {
+    pub(crate) fn flush(&mut self, core: usize) {
         for (to, message) in std::mem::take(&mut self.hosts[core].outbox) {
             let lane = (core, to.index(), message.is_reply());
             match self.lanes.iter_mut().find(|(at, _)| *at == lane) {
@@ -196,6 +196,9 @@ impl Node {
                 } => {
                     self.answer(origin, Reply::Watching(watched));
                 }
+                Event::Woken { origin, reply, .. } | Event::Left { origin, reply } => {
+                    self.answer(origin, Reply::Bytes(reply));
+                }
                 Event::Ask { .. } => unreachable!("no control command in this test"),
             }
         }
@@ -206,7 +209,7 @@ impl Node {
     }
 
     /// Delivers one message. Returns false if there is none.
-    fn deliver(&mut self) -> bool {
+    pub(crate) fn deliver(&mut self) -> bool {
         let full: Vec<usize> = (0..self.lanes.len())
             .filter(|index| !self.lanes[*index].1.is_empty())
             .collect();
@@ -228,7 +231,7 @@ impl Node {
                 }
             }
             Message::LateReply(late) => self.answer(late.origin, Reply::Bytes(late.reply)),
-            message @ (Message::Scheduled { .. } | Message::HopDone { .. }) => {
+            message if message.is_reply() => {
                 self.coordinators[to].receive(&mut self.hosts[to], sender, message);
             }
             message => self.hosts[to].receive(sender, message),
@@ -237,13 +240,13 @@ impl Node {
         true
     }
 
-    fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.hosts.iter().all(|host| host.claims() == 0)
             && self.coordinators.iter().all(Transactions::is_empty)
     }
 }
 
-fn bytes(reply: Reply) -> Value {
+pub(crate) fn bytes(reply: Reply) -> Value {
     match reply {
         Reply::Bytes(bytes) => parse_value(&bytes).unwrap().expect("a whole reply").0,
         Reply::Watching(_) => unreachable!("not a WATCH"),

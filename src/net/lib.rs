@@ -60,6 +60,10 @@ pub trait Service {
         requests: Requests<'_>,
     ) -> Served;
 
+    /// Returns whether a connection in [`Then::Wait`] waits for what other clients do: then it is closed
+    /// as soon as its peer sends no more.
+    fn waits_for_others(&self, id: SocketId) -> bool;
+
     /// Takes notice that a connection is gone. Replies to it that are still to come are dropped.
     fn closed(&mut self, id: SocketId, session: Self::Session);
 }

@@ -88,6 +88,10 @@ impl Service for Echo {
         }
     }
 
+    fn waits_for_others(&self, _: SocketId) -> bool {
+        false
+    }
+
     fn closed(&mut self, _: SocketId, _: bool) {
         self.shared.open.fetch_sub(1, Ordering::SeqCst);
     }

@@ -509,7 +509,11 @@ impl<S> Net<S> {
     fn peer_closed(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
         if let Some(connection) = self.connection_mut(id) {
             connection.peer_closed = true;
-            self.close_if_finished(id, service);
+            if connection.state == State::Waiting && service.waits_for_others(id) {
+                self.close(id, service);
+            } else {
+                self.close_if_finished(id, service);
+            }
         }
     }
 

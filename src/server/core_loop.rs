@@ -113,8 +113,9 @@ impl Core {
         eviction::review(&mut self.engine);
         let mut is_busy = self.net.receive(&mut self.engine);
         is_busy |= self.receive_messages();
-        is_busy |= crate::timers::fire(self);
+        is_busy |= crate::waiting::end_overdue(self);
         is_busy |= self.go_on_with_scripts();
+        is_busy |= self.end_pause_in_time();
         is_busy |= self.pump();
         self.begin_moves();
         is_busy |= self.send_messages();
@@ -145,10 +146,9 @@ impl Core {
         } else {
             self.next_cron
         };
-        let next = match self.engine.timers.first() {
-            Some(first) => first.min(next_cron),
-            None => next_cron,
-        };
+        let (timers, pause) = (&self.engine.timers, &self.engine.pause);
+        let deadlines = [timers.first(), pause.until()].into_iter().flatten();
+        let next = deadlines.fold(next_cron, Monotonic::min);
         let nanos = next.nanos_since(now);
         let until = Duration::from_nanos(nanos.max(1));
         let mesh = &self.mesh;
@@ -175,6 +175,8 @@ impl Core {
     /// Does what this turn has left to do on this core, until nothing is left.
     fn pump(&mut self) -> bool {
         let mut is_busy = false;
+        // What died or was evicted since, for those who wait for it.
+        self.engine.host.serve_if_ready();
         while self.engine.has_local_work() {
             is_busy = true;
             for (to, message) in std::mem::take(&mut self.engine.host.outbox) {
@@ -246,7 +248,10 @@ impl Core {
             }
             CoreMessage::JobDone(number, part) => self.take_part(from, number, part),
             CoreMessage::Adopt(moving) => {
-                self.net.adopt(*moving);
+                let mut moving = *moving;
+                self.engine.note_pause(&mut moving.session);
+                self.net.adopt(moving);
+                self.engine.shared.moves.end();
             }
             CoreMessage::Monitor(line) => self.show_monitors(&line),
             CoreMessage::Script(sent) => self.take_script(from, sent),
@@ -283,7 +288,11 @@ impl Core {
                 let args = || request.args.args();
                 self.account(origin, CommandIndex(request.tag), args, nanos, &reply);
             }
-            Message::Scheduled { .. } | Message::HopDone { .. } => {
+            Message::Scheduled { .. }
+            | Message::HopDone { .. }
+            | Message::Offer { .. }
+            | Message::Woken(_)
+            | Message::Forgotten { .. } => {
                 self.engine
                     .transactions
                     .receive(&mut self.engine.host, from, message);
@@ -292,7 +301,11 @@ impl Core {
             | Message::Schedule { .. }
             | Message::Hop { .. }
             | Message::Alone { .. }
-            | Message::Release { .. } => self.engine.host.receive(from, message),
+            | Message::Release { .. }
+            | Message::Wait { .. }
+            | Message::Forget { .. }
+            | Message::Later { .. }
+            | Message::Again { .. } => self.engine.host.receive(from, message),
         }
     }
 
@@ -343,6 +356,12 @@ impl Core {
                 asks_as: Some((db, resp)),
                 ..
             } => control::transaction::ask_for_script(self, tx, (db, resp), &args),
+            Event::Woken {
+                origin,
+                reply,
+                nanos,
+            } => self.end_wait(origin, &reply, nanos),
+            Event::Left { origin, reply } => self.end_wait(origin, &reply, 0),
         }
     }
 
@@ -458,6 +477,7 @@ impl Core {
         while let Some(moving) = self.net.take_detached() {
             let to = moving.session.pin.leader().unwrap_or(self.engine.me);
             self.engine.observed.moved_out += 1;
+            self.engine.shared.moves.begin();
             self.engine
                 .outbound
                 .push_back((to, CoreMessage::Adopt(Box::new(moving))));

@@ -15,7 +15,7 @@ const SWEEP_SLOTS_PER_EFFORT: usize = 4096;
 pub fn run(core: &mut Core) -> Monotonic {
     let now = core.engine.clock;
     let mut has_expiring_keys = false;
-    if core.engine.observed.is_expiring {
+    if core.engine.observed.is_expiring && !core.engine.pause.is_active() {
         let effort = usize::from(core.engine.config.settings().expire_effort);
         let begun = runtime::clock::monotonic();
         let swept = core
@@ -34,7 +34,6 @@ pub fn run(core: &mut Core) -> Monotonic {
         .sample(now, bytes.received_bytes, bytes.sent_bytes);
     review_monitors(core);
     review_memory(core);
-    crate::timers::drop_left(core);
     close_idle_clients(core, now);
     close_slow_readers(core, now);
     let hz = u64::from(core.engine.config.settings().hz.max(1));

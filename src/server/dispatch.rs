@@ -1,6 +1,6 @@
 //! The gates of a request, in their fixed order, and the way it takes behind them.
 //!
-//! known -> words -> debug allowed -> logged in -> allowed in MULTI -> memory -> queue for MULTI
+//! known -> words -> debug allowed -> logged in -> not paused -> allowed in MULTI -> memory -> queue for MULTI
 //! -> run. A request that a gate refuses has changed nothing; inside MULTI it spoils the EXEC.
 //! An EXEC that a gate refuses ends its MULTI.
 //!
@@ -35,8 +35,9 @@ use crate::engine::{CoreMessage, Engine, Hint, origin_of};
 use crate::eviction;
 use crate::gather::Asker;
 use crate::observe::slow_log;
-use crate::session::{Replies, Session};
+use crate::session::Session;
 use crate::table::{Command, Known, Run};
+use crate::timers::Due;
 
 impl Service for Engine {
     type Session = Session;
@@ -73,7 +74,13 @@ impl Service for Engine {
         served
     }
 
-    fn closed(&mut self, _id: SocketId, session: Session) {
+    fn waits_for_others(&self, id: SocketId) -> bool {
+        self.timers.waits(id.to_bits()) || self.pause.holds(id)
+    }
+
+    fn closed(&mut self, id: SocketId, session: Session) {
+        self.abandon_wait(id);
+        self.pause.forget(id);
         self.dismiss(session);
     }
 }
@@ -111,8 +118,9 @@ impl Engine {
                 }
                 Then::GoOn => {}
                 then @ (Then::Wait | Then::Close) => {
+                    let is_taken = !self.pause.holds(id);
                     return Served {
-                        taken: index + 1,
+                        taken: index + usize::from(is_taken),
                         then,
                     };
                 }
@@ -199,12 +207,12 @@ impl Engine {
             return self.reject(connection, command, debug::REFUSED);
         }
         if connection.session.special
-            && let Some(then) = self.special(connection, command, args)
+            && let Some(then) = self.special(id, connection, command, args)
         {
             return then;
         }
         match command.run {
-            Run::Shard(shard_command) => {
+            Run::Shard(shard_command) | Run::Waiting(shard_command, _) => {
                 let flags = command.declaration.flags;
                 if flags.has(Flags::DENY_OOM) && self.is_out_of_memory() {
                     return self.reject(connection, command, OUT_OF_MEMORY);
@@ -224,6 +232,9 @@ impl Engine {
                     first_hash: hint.hash,
                     tag: command.index.0,
                 };
+                if let Run::Waiting(_, form) = command.run {
+                    return self.run_or_wait(id, connection, command, request, form);
+                }
                 self.run_on_shards(id, connection, command, request, hint.shard)
             }
             Run::Control(run) => {
@@ -276,6 +287,7 @@ impl Engine {
     /// Serves a client that is out of the ordinary. Returns what to do if the request ends here.
     fn special(
         &mut self,
+        id: SocketId,
         connection: &mut Connection<Session>,
         command: &Command,
         args: Args<'_>,
@@ -285,7 +297,10 @@ impl Engine {
         if !session.authenticated && !flags.has(Flags::NO_AUTH) {
             return Some(self.reject(connection, command, "NOAUTH Authentication required."));
         }
-        let multi = session.multi.as_ref()?;
+        if session.is_gated && self.is_postponed(id, &mut connection.session, command) {
+            return Some(Then::Wait);
+        }
+        let multi = connection.session.multi.as_ref()?;
         if control::transaction::ends_multi(command.full_name) {
             let needs_memory = command.full_name == "exec" && multi.needs_memory();
             return (needs_memory && self.is_out_of_memory())
@@ -317,15 +332,17 @@ impl Engine {
             && !multi.is_spoiled
         {
             let queued = match command.run {
-                Run::Shard(shard_command) => Queued::Shard(OwnedRequest::new(Request {
-                    command: shard_command,
-                    db: session.db,
-                    resp: session.resp,
-                    touch: !session.no_touch,
-                    args,
-                    first_hash: None,
-                    tag: command.index.0,
-                })),
+                Run::Shard(shard_command) | Run::Waiting(shard_command, _) => {
+                    Queued::Shard(OwnedRequest::new(Request {
+                        command: shard_command,
+                        db: session.db,
+                        resp: session.resp,
+                        touch: !session.no_touch,
+                        args,
+                        first_hash: None,
+                        tag: command.index.0,
+                    }))
+                }
                 Run::Control(_) => Queued::Control {
                     args: PackedArgs::from_args(args),
                     sees_data: control::transaction::sees_data(command.full_name),
@@ -441,7 +458,7 @@ impl Engine {
     }
 
     #[inline]
-    fn run_on_shards(
+    pub(crate) fn run_on_shards(
         &mut self,
         id: SocketId,
         connection: &mut Connection<Session>,
@@ -591,6 +608,14 @@ impl Engine {
         request: Request<'_>,
         shards: &[ShardId],
     ) -> Then {
+        let claims = self.claims(request, shards);
+        self.note_running(id, command, request.args, 0);
+        let program = program_of(self.surroundings(), request);
+        self.begin(id, connection, claims, program)
+    }
+
+    /// Returns what a request claims on `shards`, or on all if these are none.
+    pub(crate) fn claims(&self, request: Request<'_>, shards: &[ShardId]) -> Vec<(ShardId, Claim)> {
         let shards: Vec<ShardId> = if shards.is_empty() {
             self.map.shards().collect()
         } else {
@@ -603,13 +628,10 @@ impl Engine {
         let shard = &self.host.shard;
         add_claim(shard, request.command, request.db, request.args, &mut all);
         // Each shard claims the keys of all: cheaper than to split, and no harm where they are not.
-        let claims = shards
+        shards
             .into_iter()
             .map(|shard| (shard, all.clone()))
-            .collect();
-        self.note_running(id, command, request.args, 0);
-        let program = program_of(self.surroundings(), request);
-        self.begin(id, connection, claims, program)
+            .collect()
     }
 
     /// Begins a transaction for a connection, which then waits.
@@ -714,6 +736,11 @@ impl Engine {
                 self.write(connection, |reply| reply.raw(out));
                 Then::Close
             }
+            // Who sends no more is not there to wait.
+            Answer::Later(_, reply) if connection.is_closing() => {
+                self.write(connection, |out| out.raw(reply));
+                Then::GoOn
+            }
             Answer::Later(duration, reply) => {
                 let place = connection.output.defer();
                 let origin = origin_of(id, place, is_dropped(&connection.session));
@@ -721,7 +748,7 @@ impl Engine {
                     let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
                     Monotonic(self.clock.0.saturating_add(nanos))
                 });
-                self.timers.add(deadline, origin, reply.into());
+                self.timers.add(deadline, origin, Due::Reply(reply.into()));
                 Then::Wait
             }
             Answer::Gather(gather) => {
@@ -792,10 +819,7 @@ const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemo
 #[inline]
 #[must_use]
 pub fn is_dropped(session: &Session) -> bool {
-    match session.replies {
-        Replies::On | Replies::SkipNext => false,
-        Replies::Off | Replies::SkipThis => true,
-    }
+    session.drops_reply()
 }
 
 /// Writes the error for a command that does not exist. It repeats the first words, as Redis does: up

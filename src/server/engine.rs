@@ -27,7 +27,9 @@ use crate::control::monitor::ShownLater;
 use crate::core_loop::Core;
 use crate::eviction::ShardMemory;
 use crate::gather::{Asker, Gather, Gathers};
+use crate::moves::Moves;
 use crate::observe::Observed;
+use crate::pause::Pause;
 use crate::running::Running;
 use crate::scripts::forward::{Guests, Sent};
 use crate::scripts::local::LocalScripts;
@@ -83,6 +85,8 @@ pub struct Shared {
     pub client_count: AtomicUsize,
     /// Last client id given.
     pub client_ids: AtomicU64,
+    /// Connections on their way between cores.
+    pub moves: Moves,
     /// Clients of all cores that listen to `MONITOR`.
     pub monitor_count: AtomicUsize,
     /// Entries of the slow logs of all cores so far; the next gets this number.
@@ -145,8 +149,10 @@ pub struct Engine {
     pub observed: Observed,
     /// Questions to all cores that this core waits for.
     pub gathers: Gathers,
-    /// Replies that come when a time is over.
+    /// Clients that wait for others.
     pub timers: Timers,
+    /// CLIENT PAUSE.
+    pub(crate) pause: Pause,
     /// Transactions of clients whose commands `MONITOR` will show when they have run.
     pub shown_later: Vec<ShownLater>,
     /// Scripts on this core.
@@ -220,6 +226,7 @@ impl Engine {
             config_number: 0,
             gathers: Gathers::default(),
             timers: Timers::default(),
+            pause: Pause::default(),
             shown_later: Vec::new(),
             scripts: Rc::new(LocalScripts::new(shared.table, Arc::clone(&shared.scripts))),
             guests: Guests::default(),
@@ -347,12 +354,10 @@ impl Engine {
             ..About::default()
         };
         let is_open = settings.password.is_none();
-        Ok(Session::new(
-            self.shared.next_client(),
-            about,
-            is_open,
-            self.clock,
-        ))
+        let client = self.shared.next_client();
+        let mut session = Session::new(client, about, is_open, self.clock);
+        self.note_pause(&mut session);
+        Ok(session)
     }
 
     /// Takes leave of a client.

@@ -6,7 +6,7 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
-//! [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
+//! [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, `pause`, [`moves`], [`config`], [`layer_options`].
 
 pub mod command_index;
 pub mod config;
@@ -19,7 +19,9 @@ pub mod eviction;
 pub mod gather;
 pub mod layer_options;
 pub mod logging;
+pub mod moves;
 pub mod observe;
+mod pause;
 pub mod running;
 pub mod scripts;
 pub mod session;
@@ -29,3 +31,4 @@ pub mod startup;
 pub mod table;
 pub mod timers;
 pub mod version;
+mod waiting;

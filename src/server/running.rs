@@ -28,6 +28,8 @@ pub struct Running {
     nanos: u64,
     /// The commands on shards of a MULTI.
     inner: Vec<Inner>,
+    /// Its call is counted already.
+    is_counted: bool,
 }
 
 /// A command on shards between MULTI and EXEC.
@@ -47,8 +49,19 @@ impl Engine {
             words: self.words_for_slow_log(command, args),
             nanos,
             inner: Vec::new(),
+            is_counted: false,
         };
         self.running.insert(id.to_bits(), running);
+    }
+
+    /// As [`Engine::note_running`], for a command that may wait for its keys: as in Redis its call
+    /// counts from now on.
+    pub fn note_waiting(&mut self, id: SocketId, command: &Command, args: Args<'_>) {
+        self.note_running(id, command, args, 0);
+        if let Some(running) = self.running.get_mut(&id.to_bits()) {
+            running.is_counted = true;
+            self.observed.note_call(command.index);
+        }
     }
 
     /// Remembers the commands that the EXEC which connection `id` waits for is going to run.
@@ -106,6 +119,9 @@ impl Core {
             }
         }
         let nanos = running.nanos + nanos;
+        if running.is_counted {
+            self.engine.observed.take_call_back(running.command.index);
+        }
         self.account_one(origin, &running.command, nanos, running.words, reply);
     }
 

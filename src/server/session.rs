@@ -32,6 +32,8 @@ pub struct Session {
     pub replies: Replies,
     /// Receives every command (`MONITOR`).
     pub is_monitor: bool,
+    /// A pause may hold its requests up (`CLIENT PAUSE`).
+    pub is_gated: bool,
     /// Its buffers are not counted against `maxmemory-clients`.
     pub no_evict: bool,
     /// Its reads do not count as accesses.
@@ -169,6 +171,7 @@ impl Session {
             watched: Vec::new(),
             replies: Replies::On,
             is_monitor: false,
+            is_gated: false,
             no_evict: false,
             no_touch: false,
             pin: Pin::default(),
@@ -193,12 +196,23 @@ impl Session {
         }
     }
 
+    /// Returns whether the reply to the present request is dropped.
+    #[inline]
+    #[must_use]
+    pub fn drops_reply(&self) -> bool {
+        match self.replies {
+            Replies::On | Replies::SkipNext => false,
+            Replies::Off | Replies::SkipThis => true,
+        }
+    }
+
     /// Notes whether the fast path may serve this client; to be called after each change.
     pub fn review(&mut self) {
         self.special = !self.authenticated
             || self.multi.is_some()
             || self.replies != Replies::On
-            || self.is_monitor;
+            || self.is_monitor
+            || self.is_gated;
     }
 }
 

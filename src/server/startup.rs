@@ -335,6 +335,7 @@ pub fn shared(config: &Config, shard_count: u16, table: &'static CommandTable) -
         tx_ids: TxIds::default(),
         client_count: AtomicUsize::new(0),
         client_ids: AtomicU64::new(0),
+        moves: crate::moves::Moves::default(),
         monitor_count: AtomicUsize::new(0),
         slow_numbers: Arc::default(),
         startup_bytes: AtomicUsize::new(0),

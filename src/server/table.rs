@@ -2,6 +2,7 @@
 
 use base::cast::{u64_from, usize_from};
 use commands::spec::{BeginSearch, Declaration, FindKeys, Flags, KeySpec, ShardCommand, Spread};
+use commands::wait_form::WaitForm;
 use protocol::args::Args;
 
 use crate::command_index::CommandIndex;
@@ -38,6 +39,8 @@ impl std::fmt::Debug for Command {
 pub enum Run {
     /// On shards.
     Shard(&'static ShardCommand),
+    /// On shards, and it may wait for its keys.
+    Waiting(&'static ShardCommand, &'static WaitForm),
     /// By the coordinator.
     Control(ControlRun),
 }
@@ -73,7 +76,11 @@ impl CommandTable {
             slots: (0..SLOTS).map(|_| None).collect(),
         };
         for command in commands::all() {
-            table.add(&command.declaration, Run::Shard(command), renames);
+            let run = match command.wait {
+                Some(form) => Run::Waiting(command, form),
+                None => Run::Shard(command),
+            };
+            table.add(&command.declaration, run, renames);
         }
         for command in control::all() {
             table.add(command.declaration, Run::Control(command.run), renames);

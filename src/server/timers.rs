@@ -1,131 +1,107 @@
-//! Replies that come when a time is over: what `WAIT` waits for while nobody can acknowledge.
+//! Clients that wait for others, with or without a limit: for keys, or for replicas that could
+//! acknowledge (`WAIT`).
 //!
-//! The core loop looks at the list once per turn, and never sleeps beyond the first deadline.
+//! The core loop looks at the first deadline once per turn, and never sleeps beyond it.
 //!
 //! Invariants
-//! - A reply is given once; an entry whose client has left is dropped by the next housekeeping.
-//! - A client stands here at most once, since its connection waits meanwhile.
+//! - A client stands here at most once, since its connection waits meanwhile, and no longer than that.
 //!
-//! Lives on each core, for the clients of that core. A client cannot move while it waits.
+//! Lives on each core, for the clients of that core. A client cannot move while it waits. What happens
+//! when its time is over: [`crate::waiting`].
+
+use std::collections::BTreeSet;
 
 use base::clock::Monotonic;
-use coordinator::message::Origin;
+use base::hash::Map;
+use coordinator::message::{Origin, WaiterNumber};
 
-use crate::core_loop::Core;
-use crate::engine::read_origin;
+/// What is to happen when a time is over.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Due {
+    /// This is the reply.
+    Reply(Vec<u8>),
+    /// A request waits no longer for its keys; this is its reply then.
+    Wait(WaiterNumber, Vec<u8>),
+}
 
-/// A reply that is to come.
 #[derive(Debug)]
 struct Timer {
     /// When; none for never.
     deadline: Option<Monotonic>,
     origin: Origin,
-    reply: Vec<u8>,
+    due: Due,
 }
 
-/// The replies of one core that are to come.
-///
-/// A plain list: as long as the clients that wait, and looked at as a whole only when the first
-/// deadline is over or a client comes or leaves.
+/// The clients of one core that wait for others.
 #[derive(Debug, Default)]
 pub struct Timers {
-    timers: Vec<Timer>,
-    first: Option<Monotonic>,
+    timers: Map<u64, Timer>,
+    /// Deadlines and connections.
+    deadlines: BTreeSet<(Monotonic, u64)>,
 }
 
 impl Timers {
-    /// Gives `reply` to `origin` at `deadline`, or never.
-    pub fn add(&mut self, deadline: Option<Monotonic>, origin: Origin, reply: Vec<u8>) {
-        self.timers.push(Timer {
+    /// Notes that the client of `origin` waits until `deadline`, or for ever. O(log clients).
+    pub fn add(&mut self, deadline: Option<Monotonic>, origin: Origin, due: Due) {
+        if let Some(deadline) = deadline {
+            self.deadlines.insert((deadline, origin.connection));
+        }
+        let timer = Timer {
             deadline,
             origin,
-            reply,
-        });
-        self.review();
+            due,
+        };
+        self.timers.insert(origin.connection, timer);
+    }
+
+    /// Takes a client out; nothing if it does not wait. O(log clients).
+    pub fn remove(&mut self, connection: u64) -> Option<(Origin, Due)> {
+        if self.timers.is_empty() {
+            return None;
+        }
+        let timer = self.timers.remove(&connection)?;
+        if let Some(deadline) = timer.deadline {
+            self.deadlines.remove(&(deadline, connection));
+        }
+        Some((timer.origin, timer.due))
     }
 
     /// Returns the first deadline.
     #[inline]
     #[must_use]
     pub fn first(&self) -> Option<Monotonic> {
-        self.first
+        self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    /// Returns how many replies are to come.
+    /// Returns how many clients wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.timers.len()
     }
 
-    /// Returns whether none is to come.
+    /// Returns whether nobody waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.timers.is_empty()
     }
 
-    /// Returns whether a connection waits here. O(clients that wait).
+    /// Returns how many clients do not wait for ever.
+    #[must_use]
+    pub fn timed_len(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    /// Returns whether a connection waits here.
     #[must_use]
     pub fn waits(&self, connection: u64) -> bool {
-        self.timers
-            .iter()
-            .any(|timer| timer.origin.connection == connection)
+        self.timers.contains_key(&connection)
     }
 
-    /// Takes the replies whose time is over, in the order of their deadlines.
-    pub fn take_due(&mut self, now: Monotonic) -> Vec<(Origin, Vec<u8>)> {
-        if self.first.is_none_or(|first| first > now) {
-            return Vec::new();
-        }
-        let is_due = |timer: &mut Timer| timer.deadline.is_some_and(|deadline| deadline <= now);
-        let mut due: Vec<Timer> = self.timers.extract_if(.., is_due).collect();
-        due.sort_by_key(|timer| timer.deadline);
-        self.review();
-        due.into_iter()
-            .map(|timer| (timer.origin, timer.reply))
-            .collect()
-    }
-
-    /// Drops the entries of connections that `is_here` denies.
-    fn keep(&mut self, mut is_here: impl FnMut(Origin) -> bool) {
-        self.timers.retain(|timer| is_here(timer.origin));
-        self.review();
-    }
-
-    fn review(&mut self) {
-        self.first = self.timers.iter().filter_map(|timer| timer.deadline).min();
-    }
-}
-
-/// Gives the replies whose time is over. Returns whether there was any.
-pub(crate) fn fire(core: &mut Core) -> bool {
-    let due = core.engine.timers.take_due(core.engine.clock);
-    let is_busy = !due.is_empty();
-    for (origin, reply) in due {
-        core.fill_and_resume(origin, &reply);
-    }
-    is_busy
-}
-
-/// Closes the connections of clients that have left while they waited, and forgets their replies.
-pub(crate) fn drop_left(core: &mut Core) {
-    if core.engine.timers.is_empty() {
-        return;
-    }
-    let mut left = Vec::new();
-    let Core { engine, net, .. } = core;
-    engine.timers.keep(|origin| {
-        let (id, ..) = read_origin(origin);
-        match net.connection_mut(id) {
-            Some(connection) if connection.is_closing() => {
-                left.push(id);
-                false
-            }
-            Some(_) => true,
-            None => false,
-        }
-    });
-    for id in left {
-        net.close(id, engine);
+    /// Returns the connections whose time is over, in the order of their deadlines.
+    #[must_use]
+    pub fn due(&self, now: Monotonic) -> Vec<u64> {
+        let due = self.deadlines.iter().take_while(|(at, _)| *at <= now);
+        due.map(|(_, connection)| *connection).collect()
     }
 }
 
@@ -141,19 +117,22 @@ mod tests {
     }
 
     #[test]
-    fn replies_come_in_the_order_of_their_deadlines() {
+    fn clients_are_due_in_the_order_of_their_deadlines() {
         let mut timers = Timers::default();
-        timers.add(Some(Monotonic(30)), origin(3), b"3".into());
-        timers.add(Some(Monotonic(10)), origin(1), b"1".into());
-        timers.add(None, origin(9), b"9".into());
-        timers.add(Some(Monotonic(20)), origin(2), b"2".into());
+        let due = |name: &[u8]| Due::Reply(name.into());
+        timers.add(Some(Monotonic(30)), origin(3), due(b"3"));
+        timers.add(Some(Monotonic(10)), origin(1), due(b"1"));
+        timers.add(None, origin(9), due(b"9"));
+        timers.add(Some(Monotonic(20)), origin(2), due(b"2"));
         assert_eq!(timers.first(), Some(Monotonic(10)));
-        assert!(timers.take_due(Monotonic(9)).is_empty());
-        let due: Vec<_> = timers.take_due(Monotonic(20));
-        assert_eq!(due, [(origin(1), b"1".into()), (origin(2), b"2".into())]);
-        assert_eq!(timers.first(), Some(Monotonic(30)));
+        assert!(timers.due(Monotonic(9)).is_empty());
+        assert_eq!(timers.due(Monotonic(20)), [1, 2]);
+        assert_eq!((timers.len(), timers.timed_len()), (4, 3));
+        assert_eq!(timers.remove(1), Some((origin(1), due(b"1"))));
+        assert_eq!(timers.remove(1), None);
         assert!(timers.waits(9) && !timers.waits(1));
-        timers.keep(|origin| origin.connection != 3);
+        timers.remove(2);
+        timers.remove(3);
         assert_eq!((timers.first(), timers.len()), (None, 1));
     }
 }

@@ -189,7 +189,7 @@ impl Shard {
         let key: Box<[u8]> = entry.key().into();
         let key = self.key(&key);
         self.common.stats.evicted_keys += 1;
-        self.common.watches.touch(db, key.bytes);
+        self.common.touch(db, key.bytes);
         let mut handle = self.db(db);
         handle.remove_at(place);
         handle.event(EventClass::EVICTED, "evicted", key);

@@ -79,6 +79,7 @@ impl Shard {
             let Common {
                 now,
                 watches,
+                waiters,
                 lazy_free,
                 wanted_events,
                 events,
@@ -91,6 +92,7 @@ impl Shard {
                 }
                 dead += 1;
                 watches.touch(db, entry.key());
+                waiters.note(db, entry.key());
                 if wanted_events.meets(EventClass::EXPIRED) {
                     events.push(KeyEvent::expired(db, entry.key()));
                 }

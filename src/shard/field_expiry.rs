@@ -68,7 +68,7 @@ impl Db<'_> {
         self.common.stats.expired_subkeys += cast::u64_from(removed);
         let entry = self.dict.entry(place);
         let (key, after): (Box<[u8]>, _) = (entry.key().into(), entry.next_expiry());
-        self.common.watches.touch(self.index, &key);
+        self.common.touch(self.index, &key);
         self.push_event(EventClass::HASH, "hexpired", &key);
         if alive {
             self.dict.reschedule(&key, before, after);

@@ -587,6 +587,7 @@ impl Db<'_> {
         self.common
             .watches
             .touch_where(self.index, |key| dict.find(hasher.hash(key), key).is_some());
+        self.common.waiters.note_all(self.index);
         let old = self.dict.take_all();
         let len = old.len();
         self.common.lazy_free.dict(old);
@@ -636,9 +637,7 @@ impl Db<'_> {
 
     fn expire(&mut self, place: Place) {
         self.common.stats.expired_keys += 1;
-        self.common
-            .watches
-            .touch(self.index, self.dict.entry(place).key());
+        self.common.touch(self.index, self.dict.entry(place).key());
         if self.common.wanted_events.meets(EventClass::EXPIRED) {
             let key = self.dict.entry(place).key();
             self.common.events.push(KeyEvent::expired(self.index, key));
@@ -669,7 +668,7 @@ impl Db<'_> {
 
     fn changed(&mut self, key: Key<'_>) {
         self.common.stats.dirty += 1;
-        self.common.watches.touch(self.index, key.bytes);
+        self.common.touch(self.index, key.bytes);
     }
 
     fn put(&mut self, key: Key<'_>, place: Option<Place>, new: NewEntry<'_>) {

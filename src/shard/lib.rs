@@ -14,7 +14,7 @@
 //! a piece of it, [`entry`] is the
 //! layout of one key, `access` notes its use, [`expiry`] removes
 //! the dead ([`field_expiry`] those in hashes), [`eviction`] what there is no room for, `lazy_free` gives large values
-//! back in steps, [`watches`] serves WATCH,
+//! back in steps, [`watches`] serves WATCH, [`waiters`] those who wait for keys,
 //! [`memory`] counts bytes, [`digest`] compares data sets, [`effects`] counts what happened. Apart
 //! from all of them, [`locks`] orders the transactions that touch several shards.
 //!
@@ -40,6 +40,7 @@ mod segment;
 mod slab;
 pub mod strings;
 pub mod values;
+pub mod waiters;
 mod watches;
 
 use base::clock::UnixMillis;
@@ -56,6 +57,7 @@ use crate::expiry::SweepPosition;
 use crate::keyspace::Db;
 use crate::lazy_free::LazyFree;
 use crate::memory::Ledger;
+use crate::waiters::Waiters;
 use crate::watches::Watches;
 
 /// What a shard is made with, and may be told anew.
@@ -114,6 +116,7 @@ pub(crate) struct Common {
     pub(crate) hasher: KeyHasher,
     pub(crate) random: Random,
     pub(crate) watches: Watches,
+    pub(crate) waiters: Waiters,
     pub(crate) stats: Stats,
     /// The classes of events that are kept.
     pub(crate) wanted_events: EventClass,
@@ -131,6 +134,13 @@ impl Common {
         } else {
             self.note
         }
+    }
+
+    /// Notes a change of a key for those who watch it and those who wait for it.
+    #[inline]
+    pub(crate) fn touch(&mut self, db: DbIndex, key: &[u8]) {
+        self.watches.touch(db, key);
+        self.waiters.note(db, key);
     }
 }
 
@@ -169,6 +179,7 @@ impl Shard {
                 hasher,
                 random: Random::new(seed),
                 watches: Watches::default(),
+                waiters: Waiters::default(),
                 stats: Stats::default(),
                 wanted_events: options.events,
                 events: Vec::new(),
@@ -281,6 +292,8 @@ impl Shard {
                 first.find(hash, key).is_some() || second.find(hash, key).is_some()
             });
         }
+        self.common.waiters.note_all(one);
+        self.common.waiters.note_all(other);
         self.databases.swap(one.index(), other.index());
         self.common.stats.dirty += 1;
     }
@@ -304,6 +317,18 @@ impl Shard {
         let hashed = self.key(key);
         self.db(db).contains(hashed);
         self.common.watches.version(db, key)
+    }
+
+    /// Returns who waits at which keys.
+    #[inline]
+    #[must_use]
+    pub fn waiters(&self) -> &Waiters {
+        &self.common.waiters
+    }
+
+    /// Returns who waits at which keys, for change.
+    pub fn waiters_mut(&mut self) -> &mut Waiters {
+        &mut self.common.waiters
     }
 
     /// Returns what happened to keys since the last call, in order; only the classes of

@@ -253,6 +253,7 @@ impl Db<'_> {
         if change.is_watched() {
             self.common.watches.touch(self.index, key.bytes);
         }
+        self.common.waiters.note(self.index, key.bytes);
         if let Some((class, name)) = change.event {
             self.event(class.without_marks(), name, key);
         }

@@ -1,7 +1,8 @@
 //! CLIENT: what a client says of itself and what becomes of its replies.
 //!
-//! Not here: the lines of `CLIENT LIST` ([`super::client_list`]) and `CLIENT KILL`
-//! ([`super::client_kill`]).
+//! Not here: the lines of `CLIENT LIST` ([`super::client_list`]), `CLIENT KILL`
+//! ([`super::client_kill`]), `CLIENT UNBLOCK` ([`super::client_unblock`]), `CLIENT PAUSE`
+//! ([`super::client_pause`]).
 
 use commands::error::shown;
 use commands::spec::CommandError;
@@ -9,7 +10,10 @@ use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::{Reply, Resp};
 
 use super::declarations::connection as declared;
-use super::{Answer, ControlCommand, ControlContext, client_kill, client_list, command};
+use super::{
+    Answer, ControlCommand, ControlContext, client_kill, client_list, client_pause, client_unblock,
+    command,
+};
 use crate::session::Replies;
 
 pub(super) const COMMANDS: &[ControlCommand] = &[ControlCommand {
@@ -39,6 +43,12 @@ fn client(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Co
         return Ok(client_list::info(context));
     } else if is("LIST") {
         return client_list::list(context, args);
+    } else if is("PAUSE") {
+        return client_pause::pause(context, args);
+    } else if is("UNPAUSE") {
+        return Ok(client_pause::unpause());
+    } else if is("UNBLOCK") {
+        return client_unblock::unblock(args);
     } else if is("KILL") {
         return client_kill::kill(context, args);
     } else if is("NO-EVICT") {

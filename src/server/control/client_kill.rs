@@ -14,7 +14,9 @@ use runtime::socket_ring::SocketId;
 use super::client::{ClientKind, reply_with};
 use super::{Answer, ControlContext};
 use crate::core_loop::Core;
+use crate::engine::Shared;
 use crate::gather::{Finished, Gather};
+use crate::moves::QUESTIONS_MAX;
 use crate::session::Session;
 
 /// Which connections are meant: those that fit all filters.
@@ -63,16 +65,57 @@ pub(super) fn kill(
             }
         }
     };
-    let resp = context.session().resp;
-    let asker = context.id;
-    Ok(Answer::Gather(Gather::all(
-        move |core| close_matching(core, &filter, me),
-        move |core, parts| finish(core, &parts, asker, resp, is_old_form),
-    )))
+    let killing = Killing {
+        filter,
+        asker: me,
+        connection: context.id,
+        resp: context.session().resp,
+        is_old_form,
+        killed: Killed::default(),
+        questions: QUESTIONS_MAX,
+    };
+    Ok(Answer::Gather(gather(&context.engine.shared, killing)))
 }
 
-/// What one core has closed.
+/// A CLIENT KILL under way.
+struct Killing {
+    filter: Filter,
+    /// Who asks.
+    asker: ClientId,
+    connection: SocketId,
+    resp: Resp,
+    is_old_form: bool,
+    /// What was closed by questions before.
+    killed: Killed,
+    /// How often may still be asked.
+    questions: u32,
+}
+
+/// Has all cores close theirs; again if a client was between two of them.
+fn gather(shared: &Shared, mut killing: Killing) -> Gather {
+    let before = shared.moves.read();
+    let (filter, asker) = (killing.filter.clone(), killing.asker);
+    Gather::all(
+        move |core| close_matching(core, &filter, asker),
+        move |core, parts: Vec<Killed>| {
+            for part in parts {
+                killing.killed.count += part.count;
+                killing.killed.is_asker |= part.is_asker;
+            }
+            killing.questions -= 1;
+            let shared = &core.engine.shared;
+            if killing.questions > 0 && !before.is_still_at(shared.moves.read()) {
+                return Finished::More(gather(shared, killing));
+            }
+            finish(core, &killing)
+        },
+    )
+}
+
+/// What was closed.
+#[derive(Clone, Copy, Debug, Default)]
 struct Killed {
+    /// Without the client that asked.
     count: usize,
     /// The client that asked lives there and is meant too; it is not closed yet.
     is_asker: bool,
@@ -95,26 +138,24 @@ fn close_matching(core: &mut Core, filter: &Filter, asker: ClientId) -> Killed {
         }
     }
     Killed {
-        count: meant.len(),
+        count: meant.len() - usize::from(is_asker),
         is_asker,
     }
 }
 
-fn finish(
-    core: &mut Core,
-    parts: &[Killed],
-    asker: SocketId,
-    resp: Resp,
-    is_old_form: bool,
-) -> Finished {
-    let count: usize = parts.iter().map(|part| part.count).sum();
-    if parts.iter().any(|part| part.is_asker) {
-        core.net.close_after_output(asker);
+fn finish(core: &mut Core, killing: &Killing) -> Finished {
+    let Killed { count, is_asker } = killing.killed;
+    if is_asker {
+        core.net.close_after_output(killing.connection);
     }
-    Finished::Reply(reply_with(resp, |reply| match (is_old_form, count) {
-        (true, 0) => reply.error("ERR No such client"),
-        (true, _) => reply.ok(),
-        (false, count) => reply.integer(base::cast::i64_from(count)),
+    let count = count + usize::from(is_asker);
+    let is_old_form = killing.is_old_form;
+    Finished::Reply(reply_with(killing.resp, |reply| {
+        match (is_old_form, count) {
+            (true, 0) => reply.error("ERR No such client"),
+            (true, _) => reply.ok(),
+            (false, count) => reply.integer(base::cast::i64_from(count)),
+        }
     }))
 }
 

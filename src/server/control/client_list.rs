@@ -18,6 +18,7 @@ use base::ids::{ClientId, ShardId};
 use base::number::parse_i64;
 use commands::spec::CommandError;
 use coordinator::message::Watched;
+use net::Service;
 use net::connection::Connection;
 use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::Resp;
@@ -25,7 +26,9 @@ use protocol::reply::Resp;
 use super::client::{ClientKind, reply_with};
 use super::{Answer, ControlContext};
 use crate::core_loop::Core;
+use crate::engine::Shared;
 use crate::gather::{Finished, Gather};
+use crate::moves::QUESTIONS_MAX;
 use crate::session::{Executing, Session};
 
 /// What a line says beyond what the connection knows.
@@ -66,13 +69,16 @@ pub(super) fn list(
     args: Args<'_>,
 ) -> Result<Answer, CommandError> {
     let resp = context.session().resp;
+    let shared = &context.engine.shared;
     let Some(option) = args.get(2) else {
-        return Ok(gather(None, resp));
+        return Ok(Answer::Gather(gather(shared, None, resp, QUESTIONS_MAX)));
     };
     if equals_ignore_case(option, "TYPE") && args.len() == 4 {
         return Ok(match ClientKind::parse(args.word(3)) {
-            Ok(ClientKind::Normal) => gather(None, resp),
-            Ok(ClientKind::Absent) => gather(Some(Vec::new()), resp),
+            Ok(ClientKind::Normal) => Answer::Gather(gather(shared, None, resp, QUESTIONS_MAX)),
+            Ok(ClientKind::Absent) => {
+                Answer::Gather(gather(shared, Some(Vec::new()), resp, QUESTIONS_MAX))
+            }
             Err(text) => {
                 context.reply().error(&text);
                 Answer::Now
@@ -88,16 +94,24 @@ pub(super) fn list(
         }
         ids.sort_unstable();
         ids.dedup();
-        return Ok(gather(Some(ids), resp));
+        let asked = gather(shared, Some(ids), resp, QUESTIONS_MAX);
+        return Ok(Answer::Gather(asked));
     }
     Err(CommandError::Syntax)
 }
 
-/// Asks all cores for the lines of `ids`, sorted, or of everybody.
-fn gather(ids: Option<Vec<ClientId>>, resp: Resp) -> Answer {
-    Answer::Gather(Gather::all(
+/// Asks all cores for the lines of `ids`, sorted, or of everybody; up to `questions` times if a client
+/// was between two cores.
+fn gather(shared: &Shared, ids: Option<Vec<ClientId>>, resp: Resp, questions: u32) -> Gather {
+    let before = shared.moves.read();
+    let wanted = ids.clone();
+    Gather::all(
         move |core| lines(core, ids.as_deref()),
-        move |_, parts| {
+        move |core, parts| {
+            let shared = &core.engine.shared;
+            if questions > 1 && !before.is_still_at(shared.moves.read()) {
+                return Finished::More(gather(shared, wanted, resp, questions - 1));
+            }
             let mut lines: Vec<Line> = parts.into_iter().flatten().collect();
             lines.sort_unstable_by_key(|line| line.client);
             // A client that moved between two answers may stand in both.
@@ -108,7 +122,7 @@ fn gather(ids: Option<Vec<ClientId>>, resp: Resp) -> Answer {
                 Finished::Reply(joined(&lines, resp))
             }
         },
-    ))
+    )
 }
 
 fn joined(lines: &[Line], resp: Resp) -> Vec<u8> {
@@ -165,7 +179,7 @@ fn lines(core: &Core, ids: Option<&[ClientId]>) -> Vec<Line> {
             let around = Surroundings {
                 now,
                 shard: core.engine.me,
-                is_blocked: core.engine.timers.waits(id.to_bits()),
+                is_blocked: core.engine.waits_for_others(id),
             };
             line(connection, &around)
         })

@@ -9,6 +9,8 @@
 pub(crate) mod client;
 mod client_kill;
 mod client_list;
+mod client_pause;
+mod client_unblock;
 pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod config;

@@ -267,7 +267,7 @@ fn answer(
             };
             run(&mut context, args)
         }
-        Some(Run::Shard(_)) | None => Err(CommandError::Syntax),
+        Some(Run::Shard(_) | Run::Waiting(..)) | None => Err(CommandError::Syntax),
     };
     match answer {
         Ok(Answer::Gather(gather)) => {

@@ -177,6 +177,17 @@ impl Observed {
         }
     }
 
+    /// Counts a run of a command before it is over.
+    pub fn note_call(&mut self, command: CommandIndex) {
+        self.commands[command.index()].calls += 1;
+    }
+
+    /// Undoes [`Self::note_call`], to count the run as a whole.
+    pub fn take_call_back(&mut self, command: CommandIndex) {
+        let calls = &mut self.commands[command.index()].calls;
+        *calls = calls.saturating_sub(1);
+    }
+
     /// Counts `runs` runs of a command, at least one, that took `nanos` together.
     #[inline]
     pub fn note_time(&mut self, command: CommandIndex, runs: u32, nanos: u64) {

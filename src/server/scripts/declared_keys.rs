@@ -534,7 +534,9 @@ const UNKNOWN: &[u8] = b"\x01";
 /// Returns whether a command that declares no keys works on none.
 fn is_without_keys(command: &Command) -> bool {
     match command.run {
-        Run::Shard(shard_command) => shard_command.spread == Spread::OneShard,
+        Run::Shard(shard_command) | Run::Waiting(shard_command, _) => {
+            shard_command.spread == Spread::OneShard
+        }
         Run::Control(_) => !sees_data(command.full_name),
     }
 }
@@ -542,7 +544,9 @@ fn is_without_keys(command: &Command) -> bool {
 /// Returns whether a command may read keys that its words only describe.
 fn reads_others(command: &Command) -> bool {
     match command.run {
-        Run::Shard(shard_command) => shard_command.spread == Spread::Plan(Plan::Sort),
+        Run::Shard(shard_command) | Run::Waiting(shard_command, _) => {
+            shard_command.spread == Spread::Plan(Plan::Sort)
+        }
         Run::Control(_) => true,
     }
 }

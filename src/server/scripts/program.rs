@@ -257,7 +257,11 @@ impl ScriptProgram {
                     last: false,
                 }
             }
-            other @ (Step::Ask(_) | Step::Again | Step::Pause | Step::Watching { .. }) => {
+            other @ (Step::Ask(_)
+            | Step::Again
+            | Step::Pause
+            | Step::Watching { .. }
+            | Step::Waiting) => {
                 unreachable!("a command on shards goes by hops: {other:?}")
             }
         }
@@ -365,7 +369,9 @@ impl ScriptProgram {
             }
         }
         match command.run {
-            Run::Shard(shard_command) => Ok((command, Some(shard_command))),
+            Run::Shard(shard_command) | Run::Waiting(shard_command, _) => {
+                Ok((command, Some(shard_command)))
+            }
             Run::Control(_) => Ok((command, None)),
         }
     }

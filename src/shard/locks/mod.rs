@@ -250,6 +250,16 @@ impl LockTable {
                 .any(|&(fingerprint, mode)| self.conflicts(fingerprint, mode))
     }
 
+    /// Returns whether a transaction that uses the key has started and not ended: what it has changed
+    /// is not yet for others to see. O(claims on the key + claims on the whole shard).
+    #[must_use]
+    pub fn is_in_use(&self, fingerprint: u64) -> bool {
+        let has_started = |tx: &TxId| self.transactions[tx].started;
+        let by_key = self.queues.get(&fingerprint);
+        by_key.is_some_and(|queue| queue.iter().any(|place| has_started(&place.tx)))
+            || self.wholes.iter().any(has_started)
+    }
+
     /// Returns whether `tx` has a claim here and no conflicting smaller id is before it.
     #[must_use]
     pub fn is_granted(&self, tx: TxId) -> bool {

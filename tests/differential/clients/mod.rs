@@ -6,6 +6,7 @@
 //! A: SUBSCRIBE news       sends, and reads the replies: one, or one for each channel
 //! A:2 UNSUBSCRIBE         sends, and reads so many replies
 //! A> BLPOP list 0         sends only
+//! A| BLPOP list 0         sends, and waits until the server shows that A waits for others
 //! A< 2                    reads so many replies
 //! A? 2                    reads so many pushes
 //! A~ PING                 sends again and again, until it is refused
@@ -18,7 +19,9 @@
 //!
 //! Here are the runner and small scripts; those of a feature stand beside, and call [`assert_agree`].
 
+mod pausing;
 mod scripts;
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -39,6 +42,8 @@ enum Action {
     Ask(usize),
     /// Sends.
     Send,
+    /// Sends, and goes on when the client waits for others.
+    Block,
     /// Reads so many replies.
     Replies(usize),
     /// Reads so many pushes.
@@ -80,6 +85,7 @@ impl Step {
             ':' if number.is_empty() => Action::Ask(reply_count(&words)),
             ':' => Action::Ask(count_of(number)),
             '>' => Action::Send,
+            '|' => Action::Block,
             '<' => Action::Replies(count_of(rest)),
             '?' => Action::Pushes(count_of(rest)),
             '~' => Action::UntilRefused,
@@ -201,6 +207,10 @@ fn play(server: &Server, steps: &[Step], resp: u8) -> Vec<Vec<Vec<u8>>> {
                 given.extend((0..count).map(|_| peer.reply()));
             }
             Action::Send => send(peer),
+            Action::Block => {
+                send(peer);
+                await_blocked(&mut control, &peer.id);
+            }
             Action::Replies(count) => given.extend((0..count).map(|_| peer.reply())),
             Action::Pushes(count) => given.extend((0..count).map(|_| peer.push())),
             Action::UntilRefused => {
@@ -236,6 +246,27 @@ fn play(server: &Server, steps: &[Step], resp: u8) -> Vec<Vec<Vec<u8>>> {
         connected(&mut control) <= 1
     });
     all
+}
+
+/// Goes on when a client is shown as one that waits, and all cores know of it.
+fn await_blocked(control: &mut Client, id: &str) {
+    let is_blocked = crate::support::wait::wait_until(crate::support::client::REPLY_LIMIT, || {
+        let protocol::value::Value::Bulk(line) = control.request(&["CLIENT", "LIST", "ID", id])
+        else {
+            panic!("CLIENT LIST is a text");
+        };
+        let line = String::from_utf8_lossy(&line);
+        let flags = line.split(" flags=").nth(1).unwrap_or_default();
+        flags
+            .split(' ')
+            .next()
+            .is_some_and(|flags| flags.contains('b'))
+    });
+    assert!(is_blocked, "client {id} waits");
+    // It joins its queues in three rounds of messages; each question is one.
+    for _ in 0..4 {
+        control.line("CLIENT LIST");
+    }
 }
 
 fn connected(control: &mut Client) -> usize {

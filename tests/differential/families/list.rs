@@ -26,6 +26,13 @@ pub(super) const FAMILY: Family = Family {
         (12, "LMPOP 1 <key> (LEFT|RIGHT) [COUNT <pops>]"),
         (6, "LMPOP 2 <key> <key> (LEFT|RIGHT) [COUNT <pops>]"),
         (3, "LMPOP <pops> <key>+ (LEFT|RIGHT) [COUNT <pops>]"),
+        (4, "(BLPOP|BRPOP) <key> [<key>] <patience>"),
+        (3, "BLMOVE <key> <key> (LEFT|RIGHT) (LEFT|RIGHT) <patience>"),
+        (2, "BRPOPLPUSH <key> <key> <patience>"),
+        (
+            3,
+            "BLMPOP <patience> 2 <key> <key> (LEFT|RIGHT) [COUNT <pops>]",
+        ),
         (6, "DEBUG (OBJECT|DIGEST-VALUE) <key>"),
     ],
     words,
@@ -80,6 +87,8 @@ fn words(kind: &str) -> Option<&'static [&'static str]> {
             "9223372036854775808",
             "abc",
         ],
+        // Nobody comes to help: who waits does so until his time is over.
+        "patience" => &["0.001", "0.002", "1e-3", "-1", "x", "inf"],
         "removals" => &[
             "0",
             "1",

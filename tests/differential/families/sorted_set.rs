@@ -78,10 +78,16 @@ pub(super) const FAMILY: Family = Family {
             "(ZUNIONSTORE|ZINTERSTORE|ZDIFFSTORE) <key> 3 <key> <key> <key>",
         ),
         (4, "ZDIFFSTORE <key> 2 <key> <key>"),
+        (4, "(BZPOPMIN|BZPOPMAX) <key> [<key>] <z-patience>"),
+        (
+            4,
+            "BZMPOP <z-patience> 2 <key> <key> (MIN|MAX) [COUNT <rank>]",
+        ),
         (4, "OBJECT ENCODING <key>"),
     ],
     words: |kind| {
         Some(match kind {
+            "z-patience" => &["0.001", "0.002", "1e-3", "-1", "x", "inf"],
             "score" => &[
                 "1",
                 "2",

@@ -29,7 +29,10 @@ pub(super) const FAMILY: Family = Family {
             6,
             "XSETID <x-key> <x-id> [ENTRIESADDED <x-count>] [MAXDELETEDID <x-id>]",
         ),
-        (10, "XREAD [COUNT <x-count>] STREAMS <x-key> <read-id>"),
+        (
+            10,
+            "XREAD [COUNT <x-count>] [BLOCK 1] STREAMS <x-key> <read-id>",
+        ),
         (
             10,
             "XREAD [COUNT <x-count>] STREAMS <x-key> <x-key> <read-id> <read-id>",

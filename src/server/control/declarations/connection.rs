@@ -3,8 +3,8 @@
 //! Source of the facts: `COMMAND INFO` and `COMMAND DOCS` of Redis 7.0.15, and the documentation of
 //! 7.2 where `since` says so. The sentences are ours.
 //!
-//! Not here: `CLIENT CACHING`, `GETREDIR`, `TRACKING`, `TRACKINGINFO` (client-side caching) and
-//! `PAUSE`, `UNPAUSE`, `UNBLOCK`: the server has none of them.
+//! Not here: `CLIENT CACHING`, `GETREDIR`, `TRACKING`, `TRACKINGINFO` (client-side caching): the
+//! server has none of them.
 
 use commands::spec::{Argument, Arity, Category, Declaration, Docs, Flags};
 
@@ -140,6 +140,9 @@ pub(crate) const CLIENT: Declaration = Declaration::new("client", Arity::AtLeast
         CLIENT_NO_EVICT,
         CLIENT_NO_TOUCH,
         CLIENT_REPLY,
+        CLIENT_UNBLOCK,
+        CLIENT_PAUSE,
+        CLIENT_UNPAUSE,
         CLIENT_HELP,
     ]);
 
@@ -364,6 +367,66 @@ pub(crate) const CLIENT_REPLY: Declaration = Declaration::new("reply", Arity::Ex
             ],
         )]),
     );
+
+/// `CLIENT PAUSE timeout [WRITE|ALL]`
+pub(crate) const CLIENT_PAUSE: Declaration = Declaration::new("pause", Arity::AtLeast(3), OPERATOR)
+    .categories(&[Category::Connection])
+    .docs(
+        Docs::new(
+            "connection",
+            "2.9.50",
+            "Holds up writes, or all requests, of all clients for some time.",
+            "O(C), C the number of connections",
+        )
+        .history(&[("6.2.0", "`WRITE` holds up writes only.")])
+        .arguments(&[
+            Argument::integer("timeout"),
+            Argument::one_of(
+                "mode",
+                &[
+                    Argument::token("write", "WRITE"),
+                    Argument::token("all", "ALL"),
+                ],
+            )
+            .since("6.2.0")
+            .optional(),
+        ]),
+    );
+
+/// `CLIENT UNPAUSE`
+pub(crate) const CLIENT_UNPAUSE: Declaration =
+    Declaration::new("unpause", Arity::Exactly(2), OPERATOR)
+        .categories(&[Category::Connection])
+        .docs(Docs::new(
+            "connection",
+            "6.2.0",
+            "Ends CLIENT PAUSE; what was held up runs.",
+            "O(C), C the number of connections",
+        ));
+
+/// `CLIENT UNBLOCK client-id [TIMEOUT|ERROR]`
+pub(crate) const CLIENT_UNBLOCK: Declaration =
+    Declaration::new("unblock", Arity::AtLeast(3), OPERATOR)
+        .categories(&[Category::Connection])
+        .docs(
+            Docs::new(
+                "connection",
+                "5.0.0",
+                "Ends the waiting of a client, as if its time were over or with an error.",
+                "O(log N), N the number of clients that wait with a limit",
+            )
+            .arguments(&[
+                Argument::integer("client-id"),
+                Argument::one_of(
+                    "timeout_error",
+                    &[
+                        Argument::token("timeout", "TIMEOUT"),
+                        Argument::token("error", "ERROR"),
+                    ],
+                )
+                .optional(),
+            ]),
+        );
 
 /// `CLIENT HELP`
 pub(crate) const CLIENT_HELP: Declaration = Declaration::new("help", Arity::Exactly(2), ANY_TIME)

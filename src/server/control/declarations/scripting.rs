@@ -57,23 +57,25 @@ const fn docs(since: &'static str, summary: &'static str, cost: &'static str) ->
 const COST_OF_PROGRAM: &str = "That of the commands it runs, and of the program itself";
 
 /// `EVAL script numkeys [key ...] [arg ...]`
-pub(crate) const EVAL: Declaration = Declaration::new("eval", Arity::AtLeast(3), RUNS)
-    .categories(SCRIPTING)
-    .keys(&[WRITTEN_KEYS.with_notes(WORST_CASE)])
-    .docs(docs("2.6.0", "Runs a script in Lua.", COST_OF_PROGRAM).arguments(SCRIPT_ARGUMENTS));
+pub(crate) const EVAL: Declaration =
+    Declaration::new("eval", Arity::AtLeast(3), RUNS.and(Flags::MAY_REPLICATE))
+        .categories(SCRIPTING)
+        .keys(&[WRITTEN_KEYS.with_notes(WORST_CASE)])
+        .docs(docs("2.6.0", "Runs a script in Lua.", COST_OF_PROGRAM).arguments(SCRIPT_ARGUMENTS));
 
 /// `EVALSHA sha1 numkeys [key ...] [arg ...]`
-pub(crate) const EVALSHA: Declaration = Declaration::new("evalsha", Arity::AtLeast(3), RUNS)
-    .categories(SCRIPTING)
-    .keys(&[WRITTEN_KEYS])
-    .docs(
-        docs(
-            "2.6.0",
-            "Runs a script that is kept, named by its SHA1.",
-            COST_OF_PROGRAM,
-        )
-        .arguments(SHA_ARGUMENTS),
-    );
+pub(crate) const EVALSHA: Declaration =
+    Declaration::new("evalsha", Arity::AtLeast(3), RUNS.and(Flags::MAY_REPLICATE))
+        .categories(SCRIPTING)
+        .keys(&[WRITTEN_KEYS])
+        .docs(
+            docs(
+                "2.6.0",
+                "Runs a script that is kept, named by its SHA1.",
+                COST_OF_PROGRAM,
+            )
+            .arguments(SHA_ARGUMENTS),
+        );
 
 /// `EVAL_RO script numkeys [key ...] [arg ...]`
 pub(crate) const EVAL_RO: Declaration =
@@ -104,13 +106,14 @@ pub(crate) const EVALSHA_RO: Declaration =
         );
 
 /// `FCALL function numkeys [key ...] [arg ...]`
-pub(crate) const FCALL: Declaration = Declaration::new("fcall", Arity::AtLeast(3), RUNS)
-    .categories(SCRIPTING)
-    .keys(&[WRITTEN_KEYS.with_notes(WORST_CASE)])
-    .docs(
-        docs("7.0.0", "Runs a function of a library.", COST_OF_PROGRAM)
-            .arguments(FUNCTION_ARGUMENTS),
-    );
+pub(crate) const FCALL: Declaration =
+    Declaration::new("fcall", Arity::AtLeast(3), RUNS.and(Flags::MAY_REPLICATE))
+        .categories(SCRIPTING)
+        .keys(&[WRITTEN_KEYS.with_notes(WORST_CASE)])
+        .docs(
+            docs("7.0.0", "Runs a function of a library.", COST_OF_PROGRAM)
+                .arguments(FUNCTION_ARGUMENTS),
+        );
 
 /// `FCALL_RO function numkeys [key ...] [arg ...]`
 pub(crate) const FCALL_RO: Declaration =

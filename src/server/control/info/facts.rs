@@ -64,6 +64,9 @@ pub(crate) struct ClientFacts {
     pub(crate) output_bytes_max: u64,
     /// Clients with keys under WATCH.
     pub(crate) watching: u64,
+    /// Clients that wait for others, and those of them that do not wait for ever.
+    pub(crate) blocked: u64,
+    pub(crate) timed: u64,
 }
 
 /// The scripts and functions of a core.
@@ -207,7 +210,11 @@ fn databases(core: &mut Core) -> Vec<DatabaseFacts> {
 const CONNECTION_BYTES: usize = size_of::<Connection<Session>>() + size_of::<About>();
 
 fn clients(core: &Core) -> ClientFacts {
-    let mut facts = ClientFacts::default();
+    let mut facts = ClientFacts {
+        blocked: u64_from(core.engine.timers.len() + core.engine.pause.held_count()),
+        timed: u64_from(core.engine.timers.timed_len()),
+        ..ClientFacts::default()
+    };
     for (_, connection) in core.net.iter() {
         let bytes = CONNECTION_BYTES + connection.buffer_bytes();
         let input = u64_from(connection.unserved_bytes());

@@ -100,10 +100,12 @@ pub(super) fn clients(core: &Core, facts: &Facts, lines: &mut Lines) {
     let output = facts.max(|core| core.clients.output_bytes_max);
     lines.field("client_recent_max_input_buffer", input);
     lines.field("client_recent_max_output_buffer", output);
-    lines.zeros(&["blocked_clients", "tracking_clients", "pubsub_clients"]);
+    lines.field("blocked_clients", facts.sum(|core| core.clients.blocked));
+    lines.zeros(&["tracking_clients", "pubsub_clients"]);
     let watching = facts.sum(|core| core.clients.watching);
     lines.field("watching_clients", watching);
-    lines.zeros(&["clients_in_timeout_table"]);
+    let timed = facts.sum(|core| core.clients.timed);
+    lines.field("clients_in_timeout_table", timed);
 }
 
 /// Writes `persistence`: nothing is ever saved, and nothing was loaded.

@@ -1,5 +1,7 @@
 //! A core's receiving side: its shard, the claims on it, and what waits for them.
 
+mod waiters;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,6 +14,7 @@ use commands::parts;
 use commands::run;
 use commands::sort;
 use commands::spec::{Context, Flags, Plan, ShardCommand, Spread};
+use commands::wait_form::Waiting;
 use protocol::args::Args;
 use protocol::reply::Reply;
 use runtime::clock::monotonic;
@@ -20,14 +23,15 @@ use shard::Shard;
 use shard::loan::Loan;
 use shard::locks::{Claim, LockTable, Mode, Scheduled};
 
+use self::waiters::WaitingRequests;
 use crate::message::{
     Envelope, LateReply, Message, Operation, Origin, Outcome, OwnedRequest, Request, SortStep,
-    Watched,
+    WaiterNumber, Watched,
 };
 
 /// No claims are kept and every hop runs at once: a build that is wrong on purpose, so that the
 /// checkers of atomicity can show that they find it. Never for use.
-const BYPASS: bool = cfg!(feature = "bypass-scheduler");
+pub(crate) const BYPASS: bool = cfg!(feature = "bypass-scheduler");
 
 /// Hands out transaction ids; shared by all cores of a node.
 #[derive(Clone, Debug, Default)]
@@ -51,15 +55,16 @@ pub struct Host {
     /// Counts so far.
     pub counters: Counters,
     me: ShardId,
-    ids: TxIds,
-    locks: LockTable,
+    pub(crate) ids: TxIds,
+    pub(crate) locks: LockTable,
     parked: Map<TxId, Parked>,
+    pub(crate) waiting: WaitingRequests,
     /// The largest id of a transaction over several shards that has left here. One that comes later
     /// with a smaller id might stand before that one elsewhere, so it has to come back with a new id.
     passed: TxId,
     /// The id of the request that was parked last.
     last_parked: TxId,
-    random: Random,
+    pub(crate) random: Random,
 }
 
 /// Counts of what happened at a shard.
@@ -98,6 +103,12 @@ enum Parked {
         operations: Vec<Operation>,
         last: bool,
     },
+    /// A request for this shard alone that may wait for its keys.
+    Wait {
+        from: ShardId,
+        waiter: WaiterNumber,
+        request: Box<OwnedRequest>,
+    },
 }
 
 impl Host {
@@ -113,6 +124,7 @@ impl Host {
             ids,
             locks: LockTable::default(),
             parked: Map::default(),
+            waiting: WaitingRequests::default(),
             passed: TxId(0),
             last_parked: TxId(0),
             random: Random::new(seed.0 ^ seed.1),
@@ -128,6 +140,7 @@ impl Host {
     #[inline]
     pub fn run(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
         run_on(&mut self.shard, &mut self.random, request, out);
+        self.serve_if_ready();
     }
 
     /// Returns whether a request may run now, before all that waits here.
@@ -288,14 +301,27 @@ impl Host {
                 operations,
             } => self.alone(from, tx, claim, operations),
             Message::Release { tx } => self.release(tx),
+            Message::Wait { waiter, request } => self.wait(from, waiter, request),
+            Message::Forget {
+                waiter,
+                is_answered,
+            } => self.forget(from, waiter, is_answered),
+            Message::Later { tx, waiter } => {
+                self.put_off(from, waiter);
+                self.release(tx);
+            }
+            Message::Again { waiter } => self.want_again(from, waiter),
             Message::Replies(_)
             | Message::LateReply(_)
             | Message::Scheduled { .. }
-            | Message::HopDone { .. } => unreachable!("answers go to the coordinator"),
+            | Message::HopDone { .. }
+            | Message::Offer { .. }
+            | Message::Woken(_)
+            | Message::Forgotten { .. } => unreachable!("answers go to the coordinator"),
         }
     }
 
-    fn send(&mut self, to: ShardId, message: Message) {
+    pub(crate) fn send(&mut self, to: ShardId, message: Message) {
         self.outbox.push((to, message));
     }
 
@@ -310,6 +336,7 @@ impl Host {
             let may_run = self.may_run(&request);
             if may_run {
                 run_on(&mut self.shard, &mut self.random, &request, &mut replies);
+                self.serve_if_ready();
             } else {
                 self.park(from, envelope.entries()[index].origin, request);
             }
@@ -369,13 +396,14 @@ impl Host {
                 Parked::Single { from, origin, .. } => {
                     *id > tx && (*from, origin.connection) == asker
                 }
-                Parked::Alone { .. } | Parked::Hop { .. } => false,
+                Parked::Alone { .. } | Parked::Hop { .. } | Parked::Wait { .. } => false,
             })
     }
 
     fn alone(&mut self, from: ShardId, tx: TxId, claim: Claim, operations: Vec<Operation>) {
         if BYPASS || self.locks.is_empty() || !self.locks.claim_conflicts(&claim) {
             self.answer_hop(from, tx, operations);
+            self.serve_if_ready();
         } else {
             self.counters.parked += 1;
             let id = self.ids.next();
@@ -402,12 +430,13 @@ impl Host {
     }
 
     fn release(&mut self, tx: TxId) {
-        if BYPASS || self.is_released_early(tx) {
+        if self.is_released_early(tx) {
             return;
         }
-        self.parked.remove(&tx);
         let mut granted = Vec::new();
+        self.parked.remove(&tx);
         self.leave(tx, &mut granted);
+        self.serve_if_ready();
         if faults::is_on(Fault::WakeLost) {
             granted.clear();
         }
@@ -416,8 +445,40 @@ impl Host {
 
     /// Ends the claim of a transaction over several shards.
     fn leave(&mut self, tx: TxId, granted: &mut Vec<TxId>) {
-        self.passed = self.passed.max(tx);
-        self.locks.release(tx, granted);
+        self.end_offer(tx);
+        if !BYPASS {
+            self.passed = self.passed.max(tx);
+            self.locks.release(tx, granted);
+        }
+    }
+
+    /// Claims keys under a new id, which is larger than all others: it cannot be refused. Returns
+    /// the id.
+    pub(crate) fn claim_next(&mut self, claim: Claim) -> TxId {
+        let id = self.ids.next();
+        if !BYPASS {
+            let scheduled = self.locks.schedule(id, claim);
+            debug_assert!(scheduled != Scheduled::Refused, "this id is the largest");
+        }
+        id
+    }
+
+    /// Keeps a request that may wait until its keys are free.
+    pub(crate) fn park_wait(
+        &mut self,
+        from: ShardId,
+        waiter: WaiterNumber,
+        request: Box<OwnedRequest>,
+    ) {
+        self.counters.parked += 1;
+        let claim = self.claim_of(&request.as_request());
+        let id = self.ids.next();
+        let parked = Parked::Wait {
+            from,
+            waiter,
+            request,
+        };
+        self.schedule_here(id, claim, parked);
     }
 
     /// Runs what became free, in the order of ids; each that ends may free others.
@@ -434,6 +495,15 @@ impl Host {
                 }) => {
                     self.locks.start(tx);
                     self.run_single(from, origin, request);
+                    self.locks.release(tx, &mut granted);
+                }
+                Some(Parked::Wait {
+                    from,
+                    waiter,
+                    request,
+                }) => {
+                    self.locks.start(tx);
+                    self.run_parked_wait(from, waiter, &request);
                     self.locks.release(tx, &mut granted);
                 }
                 Some(Parked::Alone {
@@ -459,6 +529,7 @@ impl Host {
                 // Granted before its hop came: the hop will find it so.
                 None => {}
             }
+            self.serve_if_ready();
         }
     }
 
@@ -484,7 +555,7 @@ impl Host {
     /// Runs the operations of a hop and tells core `to` what they gave and how long they took.
     fn answer_hop(&mut self, to: ShardId, tx: TxId, operations: Vec<Operation>) {
         let started = monotonic();
-        let outcomes = self.run_operations(operations, started);
+        let outcomes = self.run_operations(to, operations, started);
         let nanos = monotonic().nanos_since(started);
         let message = Message::HopDone {
             tx,
@@ -494,12 +565,17 @@ impl Host {
         self.send(to, message);
     }
 
-    fn run_operations(&mut self, operations: Vec<Operation>, begun: Monotonic) -> Vec<Outcome> {
+    fn run_operations(
+        &mut self,
+        from: ShardId,
+        operations: Vec<Operation>,
+        begun: Monotonic,
+    ) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(operations.len());
         let mut started = begun;
         for operation in operations {
             let is_check = matches!(operation, Operation::CheckWatches(_));
-            let outcome = self.run_operation(operation, &mut started);
+            let outcome = self.run_operation(from, operation, &mut started);
             let is_changed = is_check && matches!(outcome, Outcome::Integer(0));
             outcomes.push(outcome);
             if is_changed {
@@ -509,12 +585,14 @@ impl Host {
         outcomes
     }
 
-    fn run_operation(&mut self, operation: Operation, started: &mut Monotonic) -> Outcome {
+    fn run_operation(
+        &mut self,
+        from: ShardId,
+        operation: Operation,
+        started: &mut Monotonic,
+    ) -> Outcome {
         match operation {
-            Operation::Run(request) => {
-                let (bytes, nanos, _) = self.run_timed(&request, Loans::default(), started);
-                Outcome::Reply { bytes, nanos }
-            }
+            Operation::Run(request) => self.run_command(&request, started),
             Operation::Lend {
                 db,
                 key,
@@ -524,15 +602,20 @@ impl Host {
                 let key = self.shard.key(&key);
                 Outcome::Lent(Box::new(self.shard.db(db).lend(key, read, touch)))
             }
-            Operation::RunWith { request, loans } => {
-                let loans = Loans::foreign(loans);
-                let (bytes, nanos, loans) = self.run_timed(&request, loans, started);
-                Outcome::ReplyWith {
-                    bytes,
-                    nanos,
-                    loans,
-                }
+            Operation::RunWith {
+                request,
+                loans,
+                waiting,
+            } => self.run_with_loans(&request, loans, waiting, started),
+            Operation::Await {
+                waiter,
+                request,
+                words,
+            } => {
+                self.join_queues((from, waiter), &request, words.into_iter(), false);
+                Outcome::Done
             }
+            Operation::Wake { waiter, key } => self.run_wake(from, waiter, &key, started),
             Operation::Settle { db, loan } => {
                 run::settle(&mut self.shard, db, *loan);
                 Outcome::Done
@@ -577,6 +660,46 @@ impl Host {
         }
     }
 
+    fn run_command(&mut self, request: &OwnedRequest, started: &mut Monotonic) -> Outcome {
+        let ran = self.run_timed(request, Loans::default(), Waiting::Never, started);
+        Outcome::Reply {
+            bytes: ran.bytes,
+            nanos: ran.nanos,
+        }
+    }
+
+    fn run_with_loans(
+        &mut self,
+        request: &OwnedRequest,
+        loans: Vec<Loan>,
+        waiting: Waiting,
+        started: &mut Monotonic,
+    ) -> Outcome {
+        let ran = self.run_timed(request, Loans::foreign(loans), waiting, started);
+        Outcome::ReplyWith {
+            bytes: ran.bytes,
+            nanos: ran.nanos,
+            loans: ran.loans,
+            waits: ran.waits,
+        }
+    }
+
+    fn run_wake(
+        &mut self,
+        from: ShardId,
+        waiter: WaiterNumber,
+        key: &[u8],
+        started: &mut Monotonic,
+    ) -> Outcome {
+        let Some(bytes) = self.wake_offered((from, waiter), key) else {
+            return Outcome::Done;
+        };
+        let ended = monotonic();
+        let nanos = ended.nanos_since(*started);
+        *started = ended;
+        Outcome::Reply { bytes, nanos }
+    }
+
     fn run_sort_step(&mut self, step: SortStep) -> Outcome {
         match step {
             SortStep::Elements {
@@ -604,21 +727,48 @@ impl Host {
         }
     }
 
-    /// Runs a request as a step of a hop; returns its reply, its time since `started`, which moves on,
-    /// and the loans that go back to other shards.
+    /// Runs a request as a step of a hop; its time is that since `started`, which moves on.
     fn run_timed(
         &mut self,
         request: &OwnedRequest,
         loans: Loans,
+        waiting: Waiting,
         started: &mut Monotonic,
-    ) -> (Vec<u8>, u64, Vec<Loan>) {
+    ) -> Ran {
         let mut bytes = Vec::new();
         let (shard, random) = (&mut self.shard, &mut self.random);
-        let loans = run_with(shard, random, request.as_request(), loans, &mut bytes);
+        let mut context = context_of(shard, random, &request.as_request(), loans, &mut bytes);
+        context.waiting = waiting;
+        run::run(request.command, &mut context, request.args.args());
+        let loans = run::end(&mut context);
+        let waits = context.waiting == Waiting::Wanted;
         let ended = monotonic();
         let nanos = ended.nanos_since(*started);
         *started = ended;
-        (bytes, nanos, loans)
+        Ran {
+            bytes,
+            nanos,
+            loans,
+            waits,
+        }
+    }
+
+    /// Runs a request of which all keys lie here and that may wait; nothing if it wants to.
+    pub(crate) fn run_waiting(
+        &mut self,
+        request: Request<'_>,
+        waiting: Waiting,
+    ) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let loans = Loans::default();
+        let (shard, random) = (&mut self.shard, &mut self.random);
+        let mut context = context_of(shard, random, &request, loans, &mut bytes);
+        context.waiting = waiting;
+        run::run(request.command, &mut context, request.args);
+        let foreign = run::end(&mut context);
+        debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
+        let waits = context.waiting == Waiting::Wanted;
+        (!waits).then_some(bytes)
     }
 
     /// Ends the watches and returns whether all keys are as they were.
@@ -637,11 +787,28 @@ impl Host {
         self.me
     }
 
+    /// Returns whether something waits for a claim here, or is on offer, since before id `limit` was
+    /// drawn. O(what waits).
+    #[must_use]
+    pub fn has_work_before(&self, limit: TxId) -> bool {
+        self.parked.keys().any(|tx| *tx < limit) || self.waiting.has_offer_before(limit)
+    }
+
     /// Returns how many transactions and requests wait or hold claims here.
     #[must_use]
     pub fn claims(&self) -> usize {
         self.locks.len()
     }
+}
+
+/// What came of a request as a step of a hop.
+struct Ran {
+    bytes: Vec<u8>,
+    nanos: u64,
+    /// The loans that go back to other shards.
+    loans: Vec<Loan>,
+    /// It asks to wait.
+    waits: bool,
 }
 
 /// Adds what a request claims on `shard` to `claim`: its keys, or the whole shard if it works on the
@@ -703,19 +870,6 @@ fn run_on(shard: &mut Shard, random: &mut Random, request: &Request<'_>, out: &m
     }
 }
 
-/// Runs a request with values that other shards have lent for it, and returns those.
-fn run_with(
-    shard: &mut Shard,
-    random: &mut Random,
-    request: Request<'_>,
-    loans: Loans,
-    out: &mut Vec<u8>,
-) -> Vec<Loan> {
-    let mut context = context_of(shard, random, &request, loans, out);
-    run::run(request.command, &mut context, request.args);
-    run::end(&mut context)
-}
-
 #[inline]
 fn context_of<'a>(
     shard: &'a mut Shard,
@@ -737,5 +891,6 @@ fn context_of<'a>(
         touch: request.touch,
         first_hash: request.first_hash,
         loans,
+        waiting: Waiting::Never,
     }
 }

@@ -6,6 +6,8 @@
 //! ```
 //! A transaction on one shard that needs one hop goes as [`Message::Alone`], without the first round.
 
+mod waits;
+
 use base::hash::Map;
 use base::ids::{DbIndex, ShardId, TxId};
 use protocol::args::PackedArgs;
@@ -13,8 +15,9 @@ use protocol::reply::Resp;
 use runtime::faults::{self, Fault};
 use shard::locks::Claim;
 
+use self::waits::Waits;
 use crate::host::{Host, TxIds};
-use crate::message::{Message, Operation, Origin, Outcome, Watched};
+use crate::message::{Message, Operation, Origin, Outcome, WaiterNumber, Watched};
 use crate::step::{HopOutcome, Program, Step};
 
 /// The transactions that this core coordinates.
@@ -25,9 +28,10 @@ pub struct Transactions {
     /// Counts so far.
     pub counters: Counters,
     ids: TxIds,
-    active: Map<TxId, Transaction>,
+    pub(crate) active: Map<TxId, Transaction>,
     /// Those that go on in the next turn.
     paused: Vec<TxId>,
+    pub(crate) waits: Waits,
 }
 
 /// Counts of transactions that this core coordinated.
@@ -64,6 +68,22 @@ pub enum Event {
         /// How long shards have run for it, added up.
         nanos: u64,
     },
+    /// A request that could wait for its keys is answered.
+    Woken {
+        /// Where the reply belongs.
+        origin: Origin,
+        /// The reply.
+        reply: Vec<u8>,
+        /// How long shards have run for it, added up.
+        nanos: u64,
+    },
+    /// A request waits no more, as [`Transactions::end_wait`] has asked.
+    Left {
+        /// Where the reply belongs.
+        origin: Origin,
+        /// The reply that was asked for.
+        reply: Vec<u8>,
+    },
     /// A MULTI needs the reply to a command of the coordinator.
     Ask {
         /// The transaction.
@@ -81,23 +101,27 @@ pub enum Event {
 type Gave = (Vec<Outcome>, u64);
 
 #[derive(Debug)]
-struct Transaction {
-    origin: Origin,
-    program: Box<dyn Program>,
-    claims: Vec<(ShardId, Claim)>,
+pub(crate) struct Transaction {
+    pub(crate) origin: Origin,
+    pub(crate) program: Box<dyn Program>,
+    pub(crate) claims: Vec<(ShardId, Claim)>,
     /// The first step, while it waits for the shards to accept.
-    first: Option<Step>,
-    phase: Phase,
+    pub(crate) first: Option<Step>,
+    pub(crate) phase: Phase,
     /// The shards of the hop under way, and what they gave.
     hop: Vec<(ShardId, Option<Gave>)>,
     /// How long shards have run for it.
     nanos: u64,
     /// The shards that hold a claim.
-    holders: Vec<ShardId>,
+    pub(crate) holders: Vec<ShardId>,
+    /// The request that waits for its keys, or may begin to, and whether a shard has offered a key.
+    pub(crate) waiter: Option<(WaiterNumber, bool)>,
+    /// How many transactions its core had begun with it; stays when it comes back with a new id.
+    pub(crate) serial: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(crate) enum Phase {
     Scheduling { awaited: usize, refused: bool },
     Running { awaited: usize },
 }
@@ -112,6 +136,7 @@ impl Transactions {
             ids,
             active: Map::default(),
             paused: Vec::new(),
+            waits: Waits::default(),
         }
     }
 
@@ -119,6 +144,13 @@ impl Transactions {
     #[must_use]
     pub fn len(&self) -> usize {
         self.active.len()
+    }
+
+    /// Returns whether one of the first `count` transactions that this core has begun is under way.
+    /// O(transactions).
+    #[must_use]
+    pub fn has_begun_before(&self, count: u64) -> bool {
+        self.active.values().any(|it| it.serial <= count)
     }
 
     /// Returns whether no transaction is under way.
@@ -133,21 +165,16 @@ impl Transactions {
         host: &mut Host,
         origin: Origin,
         claims: Vec<(ShardId, Claim)>,
-        mut program: Box<dyn Program>,
+        program: Box<dyn Program>,
     ) {
+        self.begin_transaction(host, Transaction::new(origin, claims, program));
+    }
+
+    pub(crate) fn begin_transaction(&mut self, host: &mut Host, mut transaction: Transaction) {
         self.counters.begun += 1;
+        transaction.serial = self.counters.begun;
         let tx = self.ids.next();
-        let first = program.step(Vec::new());
-        let mut transaction = Transaction {
-            origin,
-            program,
-            claims,
-            first: None,
-            phase: Phase::Running { awaited: 0 },
-            hop: Vec::new(),
-            nanos: 0,
-            holders: Vec::new(),
-        };
+        let first = transaction.program.step(Vec::new());
         match first {
             Step::Hop {
                 operations,
@@ -165,7 +192,8 @@ impl Transactions {
             | Step::Again
             | Step::Pause
             | Step::Done { .. }
-            | Step::Watching { .. } => {
+            | Step::Watching { .. }
+            | Step::Waiting => {
                 self.active.insert(tx, transaction);
                 self.follow(host, tx, first);
             }
@@ -184,21 +212,12 @@ impl Transactions {
     ) {
         self.counters.begun += 1;
         let tx = self.ids.next();
-        let mut holders = Vec::new();
+        let mut transaction = Transaction::new(origin, Vec::new(), program);
+        transaction.serial = self.counters.begun;
         if let Some(claim) = claim {
             host.claim_running(tx, claim);
-            holders.push(host.me());
+            transaction.holders.push(host.me());
         }
-        let transaction = Transaction {
-            origin,
-            program,
-            claims: Vec::new(),
-            first: None,
-            phase: Phase::Running { awaited: 0 },
-            hop: Vec::new(),
-            nanos: 0,
-            holders,
-        };
         self.active.insert(tx, transaction);
         self.follow(host, tx, step);
     }
@@ -236,13 +255,20 @@ impl Transactions {
                 outcomes,
                 nanos,
             } => self.hop_done(host, from, tx, (outcomes, nanos)),
+            Message::Offer { waiter, tx, key } => self.offered(host, from, waiter, tx, key),
+            Message::Woken(woken) => self.woken(*woken),
+            Message::Forgotten { waiter } => self.forgotten(waiter),
             Message::Requests(_)
             | Message::Replies(_)
             | Message::LateReply(_)
             | Message::Schedule { .. }
             | Message::Hop { .. }
             | Message::Alone { .. }
-            | Message::Release { .. } => unreachable!("only answers come to the coordinator"),
+            | Message::Release { .. }
+            | Message::Wait { .. }
+            | Message::Forget { .. }
+            | Message::Later { .. }
+            | Message::Again { .. } => unreachable!("only answers come to the coordinator"),
         }
     }
 
@@ -264,7 +290,14 @@ impl Transactions {
             return;
         }
         if *refused {
-            self.retry(host, tx);
+            match transaction.waiter {
+                // The shard that has offered the key will do so again.
+                Some((waiter, true)) => {
+                    self.end(host, tx);
+                    self.unanswered(host, waiter);
+                }
+                Some((_, false)) | None => self.retry(host, tx),
+            }
         } else if let Some(first) = transaction.first.take() {
             transaction.phase = Phase::Running { awaited: 0 };
             self.follow(host, tx, first);
@@ -346,7 +379,7 @@ impl Transactions {
         }
     }
 
-    fn follow(&mut self, host: &mut Host, tx: TxId, mut step: Step) {
+    pub(crate) fn follow(&mut self, host: &mut Host, tx: TxId, mut step: Step) {
         let Some(transaction) = self.active.get_mut(&tx) else {
             return;
         };
@@ -376,7 +409,12 @@ impl Transactions {
             }
             Step::Done { reply } => {
                 let (nanos, spent) = (transaction.nanos, transaction.program.spent());
+                let waiter = transaction.waiter;
                 self.end(host, tx);
+                if let Some((waiter, _)) = waiter {
+                    self.answered(host, waiter, reply, nanos);
+                    return;
+                }
                 self.events.push(Event::Done {
                     origin,
                     reply,
@@ -393,6 +431,13 @@ impl Transactions {
                     nanos,
                 });
             }
+            Step::Waiting => {
+                let waiter = transaction.waiter;
+                self.end(host, tx);
+                if let Some((waiter, _)) = waiter {
+                    self.unanswered(host, waiter);
+                }
+            }
         }
     }
 
@@ -404,7 +449,26 @@ impl Transactions {
 }
 
 impl Transaction {
-    fn schedule(&mut self, host: &mut Host, tx: TxId) {
+    pub(crate) fn new(
+        origin: Origin,
+        claims: Vec<(ShardId, Claim)>,
+        program: Box<dyn Program>,
+    ) -> Self {
+        Self {
+            origin,
+            program,
+            claims,
+            first: None,
+            phase: Phase::Running { awaited: 0 },
+            hop: Vec::new(),
+            nanos: 0,
+            holders: Vec::new(),
+            waiter: None,
+            serial: 0,
+        }
+    }
+
+    pub(crate) fn schedule(&mut self, host: &mut Host, tx: TxId) {
         self.phase = Phase::Scheduling {
             awaited: self.claims.len(),
             refused: false,

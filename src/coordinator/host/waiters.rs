@@ -1,0 +1,406 @@
+//! Requests that wait at keys of this shard, and who is served when a key has changed.
+//!
+//! ```text
+//! all keys here:      Wait ------> nothing there: into the queues ... key changed: run ---> Woken
+//! several shards:     a hop -----> into the queues of each ... key changed: claim ---> Offer
+//! ```
+//! Keys that have changed are served at the end of the command, or of the whole transaction: the
+//! waiters at a key in the order of their arrival, as long as there is something for them. A request
+//! whose keys all lie here runs at once, as a part of what has changed the key. For one that waits
+//! elsewhere too, or moves an element to another shard, the key is claimed and offered to the
+//! coordinator, which runs the request under this claim, or declines. It answers at once, so that the
+//! claim waits for nobody but claims before it; so no circle of waiting can form.
+//!
+//! Invariants
+//! - Nobody waits at a key that has something for him, unless the key is in use by a transaction, or
+//!   is on offer to somebody before him.
+//! - While a key is on offer nobody behind is served.
+//! - A request of several shards runs only if its coordinator says so, and that says so to one shard
+//!   at a time.
+//!
+//! Not here: the coordinator's side (`transaction::waits`), the queues (`shard::waiters`).
+
+use base::hash::{Map, Set};
+use base::ids::{DbIndex, ShardId, TxId};
+use commands::spec::ShardCommand;
+use commands::wait_form::{WaitForm, Waiting};
+use protocol::args::PackedArgs;
+use protocol::reply::Resp;
+use runtime::clock::monotonic;
+use shard::locks::Claim;
+use shard::waiters::{Awaited, Place, Ticket};
+
+use crate::host::{BYPASS, Host, add_claim, fingerprint};
+use crate::message::{Message, OwnedRequest, Request, WaiterNumber, Woken};
+
+/// A request that waits: its coordinator, and the name it has there.
+pub(crate) type Name = (ShardId, WaiterNumber);
+
+/// All requests that wait at one shard.
+#[derive(Debug, Default)]
+pub(crate) struct WaitingRequests {
+    waiters: Map<Ticket, Waiter>,
+    tickets: Map<Name, Ticket>,
+    /// Keys on offer, by the transaction that claims them.
+    offers: Map<TxId, (Place, Ticket)>,
+    /// The same keys.
+    offered: Set<Place>,
+    /// Requests that are parked behind a claim and may wait; whether they are to be forgotten.
+    parked: Map<Name, bool>,
+}
+
+impl WaitingRequests {
+    /// Returns whether a key is on offer under an id below `limit`.
+    pub(crate) fn has_offer_before(&self, limit: TxId) -> bool {
+        self.offers.keys().any(|tx| *tx < limit)
+    }
+}
+
+/// A request that waits here.
+struct Waiter {
+    name: Name,
+    command: &'static ShardCommand,
+    form: &'static WaitForm,
+    db: DbIndex,
+    resp: Resp,
+    touch: bool,
+    tag: u16,
+    /// The keys of this shard, each once, with the request that runs when it is ready.
+    keys: Vec<(Box<[u8]>, PackedArgs)>,
+    /// It waits nowhere else and needs no other shard.
+    is_alone: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    /// A key of this shard is on offer to it.
+    Offered,
+    /// Its coordinator looks at the offer of another shard.
+    PutOff,
+}
+
+impl std::fmt::Debug for Waiter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Waiter")
+            .field("name", &self.name)
+            .field("command", &self.command.declaration.name)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Waiter {
+    fn request(&self, index: usize) -> Request<'_> {
+        Request {
+            command: self.command,
+            db: self.db,
+            resp: self.resp,
+            touch: self.touch,
+            args: self.keys[index].1.args(),
+            first_hash: None,
+            tag: self.tag,
+        }
+    }
+
+    fn index_of(&self, key: &[u8]) -> Option<usize> {
+        self.keys.iter().position(|(at, _)| **at == *key)
+    }
+}
+
+impl Host {
+    /// Takes a request of which all keys lie here and that may wait.
+    pub(crate) fn wait(&mut self, from: ShardId, waiter: WaiterNumber, request: Box<OwnedRequest>) {
+        self.counters.remote_requests += u64::from(from != self.me());
+        if self.may_run(&request.as_request()) {
+            self.answer_or_keep(from, waiter, &request);
+            self.serve_if_ready();
+        } else {
+            self.waiting.parked.insert((from, waiter), false);
+            self.park_wait(from, waiter, request);
+        }
+    }
+
+    /// Runs a request that was parked, unless it was forgotten meanwhile.
+    pub(crate) fn run_parked_wait(
+        &mut self,
+        from: ShardId,
+        waiter: WaiterNumber,
+        request: &OwnedRequest,
+    ) {
+        if self.waiting.parked.remove(&(from, waiter)) == Some(true) {
+            self.send(from, Message::Forgotten { waiter });
+        } else {
+            self.answer_or_keep(from, waiter, request);
+        }
+    }
+
+    fn answer_or_keep(&mut self, from: ShardId, waiter: WaiterNumber, request: &OwnedRequest) {
+        let started = monotonic();
+        if let Some(reply) = self.run_waiting(request.as_request(), Waiting::Possible) {
+            let nanos = monotonic().nanos_since(started);
+            self.answer((from, waiter), reply, nanos);
+        } else {
+            let form = request.command.wait.expect(ASKS_TO_WAIT);
+            let words = (form.keys)(request.args.args());
+            self.join_queues((from, waiter), request, words, true);
+        }
+    }
+
+    fn answer(&mut self, (to, waiter): Name, reply: Vec<u8>, nanos: u64) {
+        let woken = Woken {
+            waiter,
+            reply,
+            nanos,
+        };
+        self.send(to, Message::Woken(Box::new(woken)));
+    }
+
+    /// Puts a request into the queues at the keys that `words` of it are.
+    pub(crate) fn join_queues(
+        &mut self,
+        name: Name,
+        request: &OwnedRequest,
+        words: impl Iterator<Item = usize>,
+        is_alone: bool,
+    ) {
+        let form = request.command.wait.expect(ASKS_TO_WAIT);
+        let (db, args) = (request.db, request.args.args());
+        let ticket = self.shard.waiters_mut().draw();
+        let mut keys: Vec<(Box<[u8]>, PackedArgs)> = Vec::new();
+        for word in words {
+            let key = args.word(word);
+            // With the same key twice the first counts.
+            let waiters = self.shard.waiters_mut();
+            if waiters.join(db, key, form.awaited, ticket) {
+                let narrowed = (form.narrow)(&mut self.shard, db, args, word);
+                keys.push((key.into(), narrowed));
+            }
+        }
+        let waiter = Waiter {
+            name,
+            command: request.command,
+            form,
+            db,
+            resp: request.resp,
+            touch: request.touch,
+            tag: request.tag,
+            keys,
+            is_alone,
+            state: State::Waiting,
+        };
+        self.waiting.waiters.insert(ticket, waiter);
+        self.waiting.tickets.insert(name, ticket);
+    }
+
+    /// Ends the waiting of a request, if it still waits.
+    pub(crate) fn forget(&mut self, from: ShardId, waiter: WaiterNumber, is_answered: bool) {
+        if let Some(is_forgotten) = self.waiting.parked.get_mut(&(from, waiter)) {
+            // It answers when its turn comes.
+            *is_forgotten = true;
+            return;
+        }
+        if let Some(&ticket) = self.waiting.tickets.get(&(from, waiter)) {
+            self.remove(ticket);
+        }
+        if is_answered {
+            self.send(from, Message::Forgotten { waiter });
+        }
+    }
+
+    fn remove(&mut self, ticket: Ticket) {
+        let Some(waiter) = self.waiting.waiters.remove(&ticket) else {
+            return;
+        };
+        self.waiting.tickets.remove(&waiter.name);
+        for (key, _) in &waiter.keys {
+            let waiters = self.shard.waiters_mut();
+            waiters.leave(waiter.db, key, waiter.form.awaited, ticket);
+        }
+    }
+
+    /// Offers nothing to a request until it wants to hear of it.
+    pub(crate) fn put_off(&mut self, from: ShardId, waiter: WaiterNumber) {
+        if let Some(ticket) = self.waiting.tickets.get(&(from, waiter))
+            && let Some(waiter) = self.waiting.waiters.get_mut(ticket)
+        {
+            waiter.state = State::PutOff;
+        }
+    }
+
+    /// Offers keys to a request again.
+    pub(crate) fn want_again(&mut self, from: ShardId, waiter: WaiterNumber) {
+        if let Some(&ticket) = self.waiting.tickets.get(&(from, waiter)) {
+            self.look_again(ticket, State::PutOff);
+            self.serve_if_ready();
+        }
+    }
+
+    /// Lets a request that is in `state` be served again, and looks at its keys.
+    fn look_again(&mut self, ticket: Ticket, state: State) {
+        let Some(waiter) = self.waiting.waiters.get_mut(&ticket) else {
+            return;
+        };
+        if waiter.state == state {
+            waiter.state = State::Waiting;
+            for (key, _) in &waiter.keys {
+                self.shard.waiters_mut().note(waiter.db, key);
+            }
+        }
+    }
+
+    /// Notes that a transaction has left: if it was for a key on offer, others may have it now.
+    pub(crate) fn end_offer(&mut self, tx: TxId) {
+        if let Some((place, ticket)) = self.waiting.offers.remove(&tx) {
+            self.waiting.offered.remove(&place);
+            self.look_again(ticket, State::Offered);
+            self.shard.waiters_mut().note(place.0, &place.1);
+        }
+    }
+
+    /// Serves those who wait for keys that have changed. To be called when a command or a transaction
+    /// is over. Costs one test if there is no such key.
+    #[inline]
+    pub fn serve_if_ready(&mut self) {
+        if self.shard.waiters().has_ready() {
+            self.serve_ready();
+        }
+    }
+
+    #[cold]
+    fn serve_ready(&mut self) {
+        let mut later = Vec::new();
+        // What serves one may make another key ready.
+        while self.shard.waiters().has_ready() {
+            for place in self.shard.waiters_mut().take_ready() {
+                // The end of an offer looks at the key again.
+                if self.waiting.offered.contains(&place) {
+                    continue;
+                }
+                let hash = self.shard.key(&place.1).hash;
+                if !BYPASS && self.locks.is_in_use(fingerprint(place.0, hash)) {
+                    later.push(place);
+                } else {
+                    self.serve_key(&place);
+                }
+            }
+        }
+        for (db, key) in later {
+            self.shard.waiters_mut().note(db, &key);
+        }
+    }
+
+    /// Serves those who wait at one key.
+    fn serve_key(&mut self, place: &Place) {
+        for awaited in Awaited::ALL {
+            let mut after = None;
+            while let Some(ticket) = self.shard.waiters().next(place.0, &place.1, awaited, after) {
+                after = Some(ticket);
+                match self.serve_one(place, ticket) {
+                    Served::Answered | Served::Skipped => {}
+                    // What there is not for one is there for nobody behind him; entries of streams
+                    // are another matter.
+                    Served::Nothing => {
+                        if matches!(awaited, Awaited::List | Awaited::SortedSet) {
+                            break;
+                        }
+                    }
+                    Served::Offered => return,
+                }
+            }
+        }
+    }
+
+    fn serve_one(&mut self, place: &Place, ticket: Ticket) -> Served {
+        let (db, key) = (place.0, &*place.1);
+        let Some(waiter) = self.waiting.waiters.get(&ticket) else {
+            return Served::Skipped;
+        };
+        let Some(index) = waiter.index_of(key) else {
+            return Served::Skipped;
+        };
+        if waiter.state != State::Waiting {
+            return Served::Skipped;
+        }
+        let request = waiter.request(index);
+        if !(waiter.form.is_ready)(&mut self.shard, db, key, request.args) {
+            return Served::Nothing;
+        }
+        let mut claim = Claim::default();
+        add_claim(&self.shard, request.command, db, request.args, &mut claim);
+        // A second key, to which an element is moved, may be claimed by others.
+        let is_free = BYPASS || claim.keys.len() == 1 || !self.locks.claim_conflicts(&claim);
+        if !waiter.is_alone || !is_free {
+            self.offer(place.clone(), ticket, claim);
+            return Served::Offered;
+        }
+        let name = waiter.name;
+        let started = monotonic();
+        match self.wake(ticket, index) {
+            Some(reply) => {
+                let nanos = monotonic().nanos_since(started);
+                self.answer(name, reply, nanos);
+                Served::Answered
+            }
+            None => Served::Nothing,
+        }
+    }
+
+    fn offer(&mut self, place: Place, ticket: Ticket, claim: Claim) {
+        let Some(waiter) = self.waiting.waiters.get_mut(&ticket) else {
+            return;
+        };
+        waiter.state = State::Offered;
+        let (to, number) = waiter.name;
+        let tx = self.claim_next(claim);
+        let key = place.1.clone();
+        self.waiting.offers.insert(tx, (place.clone(), ticket));
+        self.waiting.offered.insert(place);
+        let offer = Message::Offer {
+            waiter: number,
+            tx,
+            key,
+        };
+        self.send(to, offer);
+    }
+
+    /// Runs a request for a key that was offered to it. Nothing if there is nothing after all.
+    pub(crate) fn wake_offered(&mut self, name: Name, key: &[u8]) -> Option<Vec<u8>> {
+        let ticket = *self.waiting.tickets.get(&name)?;
+        let index = self.waiting.waiters.get(&ticket)?.index_of(key)?;
+        self.wake(ticket, index)
+    }
+
+    /// Runs a request for one of its keys. If that gives a reply it waits no more.
+    fn wake(&mut self, ticket: Ticket, index: usize) -> Option<Vec<u8>> {
+        let waiter = self.waiting.waiters.remove(&ticket)?;
+        let reply = self.run_waiting(waiter.request(index), Waiting::Again);
+        self.waiting.waiters.insert(ticket, waiter);
+        if reply.is_some() {
+            self.remove(ticket);
+        }
+        reply
+    }
+
+    /// Returns how many requests wait here for keys.
+    #[must_use]
+    pub fn waiting_count(&self) -> usize {
+        self.waiting.waiters.len()
+    }
+}
+
+/// What became of a waiter at a key that has changed.
+enum Served {
+    /// It is answered.
+    Answered,
+    /// The key is on offer to it.
+    Offered,
+    /// There is nothing for it.
+    Nothing,
+    /// It is not its time.
+    Skipped,
+}
+
+const ASKS_TO_WAIT: &str = "only a command with a form to wait asks to wait";

@@ -1,0 +1,317 @@
+//! Requests that wait for their keys, on a node of several cores in one thread: messages in any order
+//! that the lanes allow. No element is lost or taken twice, and nobody waits at a key that has
+//! something.
+
+use std::collections::BTreeMap;
+
+use base::ids::DbIndex;
+use protocol::value::Value;
+use types::Kind;
+
+use crate::host::add_claim;
+use crate::message::{OwnedRequest, WaiterNumber};
+use crate::route::{Route, route};
+use crate::tests::{CLIENTS, CORES, Node, bytes, request};
+use shard::locks::Claim;
+
+const KEYS: [&str; 6] = ["k:0", "k:1", "k:2", "k:3", "k:4", "k:5"];
+
+fn seeds(count: u64) -> Vec<u64> {
+    let given = std::env::var("SEED").ok().and_then(|it| it.parse().ok());
+    given.map_or_else(|| (1..=count).collect(), |seed| vec![seed])
+}
+
+impl Node {
+    fn wait(&mut self, client: usize, words: &[&str]) -> WaiterNumber {
+        let core = Self::core_of(client);
+        let request = request(words);
+        let around = self.around();
+        let origin = Self::origin(client);
+        let (transactions, host) = (&mut self.coordinators[core], &mut self.hosts[core]);
+        let waiter = match route(self.map, request.command, request.args.args()) {
+            Route::One(shard) => transactions.wait_on_one(host, origin, shard, request),
+            Route::Several(shards) => {
+                let claims = claims(host, &request, &shards);
+                transactions.wait_on_several(host, origin, claims, around, request)
+            }
+            Route::Anywhere | Route::Cursor => unreachable!("these commands have keys"),
+        };
+        self.flush(core);
+        waiter
+    }
+
+    fn end_wait(&mut self, client: usize, waiter: WaiterNumber) {
+        let core = Self::core_of(client);
+        let reply = b"*-1\r\n".to_vec();
+        self.coordinators[core].end_wait(&mut self.hosts[core], waiter, reply);
+        self.flush(core);
+    }
+
+    fn drain(&mut self) {
+        while self.deliver() {}
+    }
+
+    fn holds_list(&mut self, key: &str) -> bool {
+        let shard = &mut self.hosts[self.map.shard_of_key(key.as_bytes()).index()].shard;
+        let key = shard.key(key.as_bytes());
+        let mut db = shard.db(DbIndex(0));
+        db.peek(key).is_some_and(|entry| entry.kind() == Kind::List)
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.is_idle()
+            && self.hosts.iter().all(|host| host.waiting_count() == 0)
+            && self
+                .hosts
+                .iter()
+                .all(|host| host.shard.waiters().is_empty())
+            && self.coordinators.iter().all(|it| it.waits.len() == 0)
+    }
+}
+
+fn claims(
+    host: &crate::host::Host,
+    request: &OwnedRequest,
+    shards: &[base::ids::ShardId],
+) -> Vec<(base::ids::ShardId, Claim)> {
+    let mut claim = Claim::default();
+    let args = request.args.args();
+    add_claim(&host.shard, request.command, request.db, args, &mut claim);
+    let shards = shards.iter();
+    shards.map(|shard| (*shard, claim.clone())).collect()
+}
+
+/// A client's request.
+#[derive(Clone, Debug)]
+enum Doing {
+    Nothing,
+    /// Pushes or moves; what comes back is not looked at.
+    Writing,
+    /// Takes elements; these are its keys.
+    Taking(Option<WaiterNumber>, Vec<&'static str>),
+}
+
+struct World {
+    node: Node,
+    doing: Vec<Doing>,
+    pushed: u64,
+    taken: BTreeMap<u64, u32>,
+    woken: u64,
+}
+
+impl World {
+    fn draw_key(&mut self) -> &'static str {
+        KEYS[self.node.random.index(KEYS.len())]
+    }
+
+    fn element(&mut self) -> String {
+        self.pushed += 1;
+        self.pushed.to_string()
+    }
+
+    fn start(&mut self, client: usize) {
+        let (one, other) = (self.draw_key(), self.draw_key());
+        self.doing[client] = match self.node.random.below(10) {
+            0..=2 => {
+                let (first, second) = (self.element(), self.element());
+                let mut words = vec!["rpush", one, &first];
+                if self.node.random.below(2) == 0 {
+                    words.push(&second);
+                } else {
+                    self.pushed -= 1;
+                }
+                self.node.begin(client, &request(&words));
+                Doing::Writing
+            }
+            3 => {
+                let pushes = [one, other].map(|key| {
+                    let element = self.element();
+                    request(&["lpush", key, &element])
+                });
+                self.node.exec(client, Vec::new(), pushes.into());
+                Doing::Writing
+            }
+            4 => {
+                self.node
+                    .begin(client, &request(&["lmove", one, other, "left", "right"]));
+                Doing::Writing
+            }
+            5 => {
+                // Takes an element without waiting.
+                self.node
+                    .begin(client, &request(&["lmpop", "2", one, other, "left"]));
+                Doing::Taking(None, Vec::new())
+            }
+            6 => {
+                let waiter = self
+                    .node
+                    .wait(client, &["blmove", one, other, "left", "left", "0"]);
+                Doing::Taking(Some(waiter), vec![one])
+            }
+            7 => {
+                let waiter = self.node.wait(client, &["blpop", one, "0"]);
+                Doing::Taking(Some(waiter), vec![one])
+            }
+            _ => {
+                let third = self.draw_key();
+                let waiter = self.node.wait(client, &["blpop", one, other, third, "0"]);
+                Doing::Taking(Some(waiter), vec![one, other, third])
+            }
+        };
+    }
+
+    /// Takes the replies that have come.
+    fn collect(&mut self) {
+        for client in 0..CLIENTS {
+            let Some(reply) = self.node.replies[client].take() else {
+                continue;
+            };
+            let doing = std::mem::replace(&mut self.doing[client], Doing::Nothing);
+            let Doing::Taking(waiter, _) = doing else {
+                continue;
+            };
+            // A move answers with a string; its element is in a list still.
+            if let Value::Array(words) = bytes(reply) {
+                self.woken += u64::from(waiter.is_some());
+                for word in words.iter().skip(1) {
+                    self.note_taken(word);
+                }
+            }
+        }
+    }
+
+    fn note_taken(&mut self, value: &Value) {
+        match value {
+            Value::Bulk(digits) => {
+                let number = std::str::from_utf8(digits).unwrap().parse().unwrap();
+                *self.taken.entry(number).or_default() += 1;
+            }
+            Value::Array(values) => values.iter().for_each(|value| self.note_taken(value)),
+            other => panic!("no element: {other:?}"),
+        }
+    }
+
+    /// With no message under way nobody waits at a list.
+    fn check_rest(&mut self, seed: u64) {
+        for client in 0..CLIENTS {
+            if let Doing::Taking(Some(_), keys) = self.doing[client].clone() {
+                for key in keys {
+                    let is_there = self.node.holds_list(key);
+                    assert!(!is_there, "SEED={seed}: client {client} waits at {key}");
+                }
+            }
+        }
+    }
+
+    fn end_all(&mut self) {
+        for client in 0..CLIENTS {
+            if let Doing::Taking(Some(waiter), _) = self.doing[client] {
+                self.node.end_wait(client, waiter);
+            }
+        }
+        self.node.drain();
+        self.collect();
+    }
+
+    fn check_elements(&mut self, seed: u64) {
+        for key in KEYS {
+            self.node.begin(0, &request(&["lrange", key, "0", "-1"]));
+            self.node.drain();
+            let reply = self.node.replies[0].take().unwrap();
+            self.note_taken(&bytes(reply));
+        }
+        for number in 1..=self.pushed {
+            let count = self.taken.get(&number).copied().unwrap_or(0);
+            assert_eq!(count, 1, "SEED={seed}: element {number}");
+        }
+    }
+}
+
+#[test]
+fn no_element_is_lost_or_taken_twice_and_nobody_waits_in_vain() {
+    let mut woken = 0;
+    for seed in seeds(400) {
+        let mut world = World {
+            node: Node::new(seed),
+            doing: vec![Doing::Nothing; CLIENTS],
+            pushed: 0,
+            taken: BTreeMap::new(),
+            woken: 0,
+        };
+        for step in 0..400 {
+            let client = world.node.random.index(CLIENTS);
+            match (world.doing[client].clone(), world.node.random.below(8)) {
+                (Doing::Nothing, 0..=2) => world.start(client),
+                (Doing::Taking(Some(waiter), _), 0) => world.node.end_wait(client, waiter),
+                _ => {
+                    world.node.deliver();
+                }
+            }
+            world.collect();
+            if step % 50 == 49 {
+                world.node.drain();
+                world.collect();
+                world.check_rest(seed);
+            }
+        }
+        world.node.drain();
+        world.collect();
+        world.check_rest(seed);
+        world.end_all();
+        world.check_elements(seed);
+        assert!(
+            world.node.is_at_rest(),
+            "SEED={seed}: something is left behind"
+        );
+        woken += world.woken;
+    }
+    assert!(woken > 0, "somebody was woken");
+}
+
+/// One step after the other, so that there is one right answer: who came first.
+#[test]
+fn who_came_first_is_served_first_on_whatever_core() {
+    for seed in seeds(100) {
+        let mut node = Node::new(seed);
+        // In the order of their arrival.
+        let mut waiting: Vec<(usize, Vec<&str>)> = Vec::new();
+        for number in 0..200 {
+            let client = node.random.index(CLIENTS);
+            let is_waiting = waiting.iter().any(|(other, _)| *other == client);
+            let key = KEYS[node.random.index(KEYS.len())];
+            if is_waiting || node.random.below(3) == 0 {
+                let element = number.to_string();
+                let pusher = (0..CLIENTS).find(|it| waiting.iter().all(|(other, _)| other != it));
+                let Some(pusher) = pusher else {
+                    // Nobody is left to push.
+                    break;
+                };
+                let has_waiter = waiting.iter().any(|(_, keys)| keys.contains(&key));
+                if !has_waiter {
+                    continue;
+                }
+                node.begin(pusher, &request(&["rpush", key, &element]));
+                node.drain();
+                node.replies[pusher] = None;
+                let first = waiting.iter().position(|(_, keys)| keys.contains(&key));
+                let (first, _) = waiting.remove(first.unwrap());
+                let reply = node.replies[first].take();
+                let reply = bytes(reply.unwrap_or_else(|| panic!("SEED={seed}: {first} waits")));
+                let expected = [key, &element].map(|word| Value::Bulk(word.as_bytes().to_vec()));
+                assert_eq!(reply, Value::Array(expected.into()), "SEED={seed}");
+                assert!(node.replies.iter().all(Option::is_none), "SEED={seed}");
+            } else {
+                let more = KEYS[node.random.index(KEYS.len())];
+                let keys = if node.random.below(2) == 0 {
+                    vec![key]
+                } else {
+                    vec![key, more]
+                };
+                node.wait(client, &[&["blpop"], keys.as_slice(), &["0"]].concat());
+                node.drain();
+                waiting.push((client, keys));
+            }
+        }
+    }
+    assert!(usize::from(CORES) < CLIENTS, "cores share clients");
+}
