@@ -40,11 +40,22 @@ pub(super) const NEVER_SUCCEEDS: &[(&str, &str)] = &[
     ("config|rewrite", "there is no file"),
     ("debug", "its declaration tells no subcommands"),
     ("discard", "there is no MULTI"),
+    ("evalsha", NO_PROGRAM),
+    ("evalsha_ro", NO_PROGRAM),
     ("exec", "there is no MULTI"),
+    ("fcall", NO_PROGRAM),
+    ("fcall_ro", NO_PROGRAM),
+    ("function|delete", NO_PROGRAM),
+    ("function|kill", "nothing runs"),
+    ("function|load", "no probe is a library"),
+    ("function|restore", "no probe is a payload of libraries"),
     ("latency|graph", "nothing was slow"),
     ("readonly", NO_CLUSTER),
     ("readwrite", NO_CLUSTER),
+    ("script|kill", "nothing runs"),
 ];
+
+const NO_PROGRAM: &str = "nothing was loaded that it could run";
 
 const NO_CLUSTER: &str = "the servers are no nodes of a cluster";
 
