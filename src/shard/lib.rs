@@ -56,6 +56,7 @@ use crate::expiry::SweepPosition;
 use crate::keyspace::Db;
 use crate::lazy_free::LazyFree;
 use crate::memory::Ledger;
+use crate::values::Unpacked;
 use crate::watches::Watches;
 
 /// What a shard is made with, and may be told anew.
@@ -120,6 +121,7 @@ pub(crate) struct Common {
     /// Events nobody has taken yet.
     pub(crate) events: Vec<KeyEvent>,
     pub(crate) lazy_free: LazyFree,
+    pub(crate) unpacked: Unpacked,
 }
 
 /// All data of one core. See the head of this file.
@@ -161,6 +163,7 @@ impl Shard {
                 wanted_events: options.events,
                 events: Vec::new(),
                 lazy_free: LazyFree::default(),
+                unpacked: Unpacked::default(),
             },
             sweep_position: SweepPosition::default(),
             eviction_pool: EvictionPool::default(),
