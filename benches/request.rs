@@ -2,7 +2,7 @@
 //! apart from that what it costs to parse it.
 //!
 //! `cargo bench --bench request` prints nanoseconds per request, median of rounds;
-//! `request --once N` serves N parsed batches of GET for an instruction counter. Of two runs with
+//! `request --once N [SET]` serves N parsed batches of GET, or SET, for an instruction counter. Of two runs with
 //! different N the difference is that of the GETs alone:
 //! `valgrind --tool=callgrind --toggle-collect='*Bench::serve*' .../request --once 2000`.
 
@@ -189,7 +189,13 @@ fn main() {
             .and_then(|text| text.parse().ok())
             .unwrap_or(1000);
         fill(&mut bench, 10_000);
-        for batch in &batches(count, 10_000, "GET", None, 1) {
+        let sets = args.get(at + 2).is_some_and(|word| word == "SET");
+        let (command, value) = if sets {
+            ("SET", Some("abcdefghijklmnop"))
+        } else {
+            ("GET", None)
+        };
+        for batch in &batches(count, 10_000, command, value, 1) {
             black_box(bench.serve(batch));
         }
         println!("{} requests", count * BATCH);
