@@ -172,7 +172,7 @@ fn keys_in_use_stay_under_lru() {
         let touched = client.line(&format!("TOUCH key:{number}"));
         assert_eq!(touched, Value::Integer(1), "all fit");
     }
-    for number in 5000..7500 {
+    for number in 5000..9000 {
         client.ok(&format!("SET key:{number} {value}"));
     }
     let used = count(&mut client, 0..1000);

@@ -98,7 +98,7 @@ pub(crate) fn check_type(context: &mut Context<'_>, args: Args<'_>) -> Result<()
     let key = context.first_key(args);
     let mut db = context.shard.db(context.db);
     if let Some(entry) = db.peek(key) {
-        entry.typed::<Hash>()?;
+        entry.check::<Hash>()?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use base::clock::UnixMillis;
 use protocol::args::{Args, equals_ignore_case};
 use shard::Shard;
 use shard::effects::EventClass;
-use shard::entry::{EntryRef, ValueRef};
+use shard::entry::ValueRef;
 use shard::values::Recency;
 use types::rdb::{self, Object, Refused, Surroundings};
 
@@ -34,15 +34,17 @@ fn dump(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let now = context.now;
     let key = context.shard.key(args.word(1));
     match context.shard.db(context.db).lookup(key, context.touch) {
-        Some(entry) => context.reply.bulk(&rdb::dump(object_of(entry), now)),
+        Some(entry) => context
+            .reply
+            .bulk(&rdb::dump(object_of(&entry.value()), now)),
         None => context.reply.null(),
     }
     Ok(())
 }
 
 /// Returns the value of a key as it is written.
-pub(crate) fn object_of(entry: EntryRef<'_>) -> Object<'_> {
-    match entry.value() {
+pub(crate) fn object_of<'a>(value: &'a ValueRef<'_>) -> Object<'a> {
+    match value {
         ValueRef::String(bytes) => Object::String(bytes),
         ValueRef::Other(value) => Object::Value(value),
     }

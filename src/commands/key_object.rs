@@ -134,7 +134,7 @@ pub fn debug_object(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Result<String
          lru_seconds_idle:{idle}{}",
         entry.key().as_ptr(),
         entry.encoding_name(),
-        rdb::object_bytes(key_dump::object_of(entry), now),
+        rdb::object_bytes(key_dump::object_of(&entry.value()), now),
         nodes_of_list(entry, list_listpack_size),
     ))
 }

@@ -112,5 +112,5 @@ fn with_stream<R>(
     let key = shard.key(key);
     let mut db = shard.db(db);
     let entry = db.peek(key)?;
-    entry.typed::<Stream>().ok().map(look)
+    entry.typed::<Stream>().ok().map(|stream| look(&stream))
 }

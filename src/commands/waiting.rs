@@ -89,7 +89,7 @@ pub(crate) fn holds<T: Typed>(shard: &mut Shard, db: DbIndex, key: &[u8]) -> boo
     shard
         .db(db)
         .peek(key)
-        .is_some_and(|entry| entry.typed::<T>().is_ok())
+        .is_some_and(|entry| entry.check::<T>().is_ok())
 }
 
 /// Requests of the form `command key... timeout`: keys, and the request for one of them.

@@ -29,9 +29,14 @@ pub fn run(core: &mut Core) -> Monotonic {
         has_expiring_keys = swept.volatile > 0 || swept.more || swept.fields.waiting;
     }
     let bytes = core.net.counters;
-    core.engine
+    let is_second = core
+        .engine
         .observed
         .sample(now, bytes.received_bytes, bytes.sent_bytes);
+    if is_second {
+        // The allocator gives memory back some time after it was freed, but only when it is called.
+        runtime::memory::purge();
+    }
     review_monitors(core);
     review_memory(core);
     close_idle_clients(core, now);
@@ -48,7 +53,8 @@ fn review_monitors(core: &mut Core) {
 
 /// Takes notice of how much memory is used, and makes room where that is too much.
 pub fn review_memory(core: &mut Core) {
-    let used = runtime::memory::allocated_bytes();
+    eviction::publish(&core.engine);
+    let used = eviction::used_bytes(&core.engine.shared);
     core.engine.observed.note_memory(used);
     core.engine.observed.has_memory_limit = core.engine.config.settings().memory_bytes_max > 0;
     eviction::review(&mut core.engine);

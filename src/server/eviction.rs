@@ -1,6 +1,7 @@
 //! Keeping within `maxmemory`: when to evict, and how much on which core.
 //!
-//! The limit is one for the node, and so is the memory that counts: what all threads have allocated.
+//! The limit is one for the node, and so is the memory that counts ([`used_bytes`]): what all threads have
+//! allocated, without what the shards hold of it to put further keys in.
 //! What is too much is shared out among the shards by the bytes they hold, so that keys go about as if
 //! there were one shard: keys are spread by their hash. A core evicts its share at the beginning of a
 //! turn and before a write that it serves ([`make_room`]), and tells cores that may be asleep to do
@@ -17,7 +18,7 @@ use base::cast::u64_from;
 use base::clock::Monotonic;
 
 use crate::core_loop::Core;
-use crate::engine::Engine;
+use crate::engine::{Engine, Shared};
 use crate::gather::{Asker, Finished, Gather, Whom};
 use crate::observe::latency::EVICTION_CYCLE;
 
@@ -35,6 +36,8 @@ const ASK_NANOS_MIN: u64 = 1_000_000;
 pub struct ShardMemory {
     /// Bytes of the keys that the policy lets go, about, as of its last turn.
     evictable_bytes: AtomicU64,
+    /// Bytes it has allocated for entries and tables, but that hold none, as of then.
+    unused_bytes: AtomicU64,
 }
 
 impl ShardMemory {
@@ -43,6 +46,7 @@ impl ShardMemory {
     pub fn new() -> Self {
         Self {
             evictable_bytes: AtomicU64::new(0),
+            unused_bytes: AtomicU64::new(0),
         }
     }
 }
@@ -81,8 +85,21 @@ fn keep_within(engine: &mut Engine) {
     }
 }
 
-/// Tells the other cores how much this one could evict.
-fn publish(engine: &Engine) {
+/// Returns the bytes that are used: allocated by any thread, but for what the shards hold unused.
+///
+/// The shards tell of the latter in each turn, without `maxmemory` ten times a second. Cost: a load for
+/// each thread that ever was and for each shard.
+#[must_use]
+pub fn used_bytes(shared: &Shared) -> u64 {
+    let unused = shared.shard_memory.iter();
+    let unused: u64 = unused
+        .map(|shard| shard.unused_bytes.load(Ordering::Relaxed))
+        .sum();
+    u64_from(runtime::memory::allocated_bytes()).saturating_sub(unused)
+}
+
+/// Tells the other cores how much this one could evict, and what it holds unused.
+pub fn publish(engine: &Engine) {
     let policy = engine.config.settings().memory_policy;
     let memory = engine.host.shard.memory();
     let keys = match policy {
@@ -91,12 +108,16 @@ fn publish(engine: &Engine) {
         None => 0,
     };
     // By their number: what each holds is not counted apart.
-    let bytes = u128::from(u64_from(memory.total_bytes())) * u128::from(u64_from(keys))
+    let held = memory.total_bytes() - memory.unused_bytes;
+    let bytes = u128::from(u64_from(held)) * u128::from(u64_from(keys))
         / u128::from(u64_from(memory.keys.max(1)));
     let me = usize::from(engine.me.0);
     engine.shared.shard_memory[me]
         .evictable_bytes
         .store(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+    engine.shared.shard_memory[me]
+        .unused_bytes
+        .store(u64_from(memory.unused_bytes), Ordering::Relaxed);
 }
 
 /// Returns about how much all shards together could evict, in bytes.
@@ -111,7 +132,7 @@ fn evictable_bytes(engine: &Engine) -> u64 {
 /// Returns how much more than the limit is used, in bytes.
 fn excess(engine: &Engine) -> Option<u64> {
     let limit = engine.config.settings().memory_bytes_max;
-    let used = u64_from(runtime::memory::allocated_bytes());
+    let used = used_bytes(&engine.shared);
     (limit > 0 && used > limit).then(|| used - limit)
 }
 
@@ -141,11 +162,11 @@ fn evict_share(engine: &mut Engine, excess: u64) {
             break;
         };
         evicted += u64_from(bytes);
+        publish(engine);
         if runtime::clock::monotonic().nanos_since(begun) > budget {
             break;
         }
     }
-    publish(engine);
     let nanos = runtime::clock::monotonic().nanos_since(begun);
     engine.observed.latency.note(EVICTION_CYCLE, nanos);
 }

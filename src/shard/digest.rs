@@ -68,7 +68,7 @@ fn mix_value(digest: &mut Digest, entry: EntryRef<'_>) {
             mix(digest, &STRING_TYPE.to_be_bytes());
             mix(digest, bytes);
         }
-        ValueRef::Other(value) => match value {
+        ValueRef::Other(value) => match &*value {
             types::Value::String(bytes) => mix(digest, bytes),
             types::Value::List(list) => {
                 mix(digest, &LIST_TYPE.to_be_bytes());

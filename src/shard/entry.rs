@@ -8,9 +8,12 @@
 //! ```
 //!
 //! The header, from its lowest bit: access (24 bits: seconds or a frequency, see `access`), flags
-//! (8), key length (8, if not `LONG_KEY`), value length (24, if not `APART`). The block is always as
-//! long as [`Heap`] would round its parts up to, so a value may change its length in place as long as
-//! the rounded length stays the same.
+//! (5), shape (3, if not `APART`), key length (8, if not `LONG_KEY`), value length (24, if not
+//! `APART`). The block is always as long as [`Heap`] would round its parts up to, so a value may change
+//! its length in place as long as the rounded length stays the same.
+//!
+//! What lies beside the key is a string, shape 0, or the bytes of a small value of another type, whose
+//! [`Shape`] has the number. To work on such a value it is unpacked (see `values`).
 //!
 //! Invariants
 //! - An [`Entry`] is the only owner of its block, of the boxed value that hangs on it, and is given
@@ -26,20 +29,26 @@
 )]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use base::cast;
 use base::clock::UnixMillis;
-use types::Value;
 use types::memory::allocated_bytes;
+use types::packed::{Packed, Shape};
 use types::string::{self, Origin};
+use types::{Kind, Value};
 
 use crate::access;
 use crate::slab::{BLOCK_BYTES_MAX, Blocks, Slabs};
 
-/// Longer values are kept apart from their keys, in bytes.
+/// Longer strings are kept apart from their keys, in bytes.
 pub(crate) const INLINE_VALUE_BYTES_MAX: usize = 4096;
+
+/// Key and packed value share a block if it has at most this many bytes. Larger ones gain little, and
+/// copying them for each change would begin to cost.
+const PACKED_BLOCK_BYTES_MAX: usize = BLOCK_BYTES_MAX;
 
 const HEADER_BYTES: usize = 8;
 const WORD_BYTES: usize = 8;
@@ -51,6 +60,9 @@ const APART: u8 = 1 << 1;
 const LONG_KEY: u8 = 1 << 2;
 const COMPUTED: u8 = 1 << 3;
 const EDITED: u8 = 1 << 4;
+const SHAPE_MASK: u8 = 0b111 << SHAPE_BIT;
+
+const SHAPE_BIT: u32 = 5;
 
 /// The flags that say nothing of what lies where.
 const PLAIN_FLAGS: u8 = COMPUTED | EDITED;
@@ -71,15 +83,28 @@ const _: () = assert!(
 pub(crate) enum NewValue<'a> {
     /// A string of at most [`INLINE_VALUE_BYTES_MAX`] bytes.
     Inline(&'a [u8]),
+    /// A small value of another type, of at most as many bytes.
+    Packed(Packed<'a>),
     /// Anything else.
     Apart(Box<Value>),
 }
 
-impl NewValue<'_> {
+impl<'a> NewValue<'a> {
+    /// Returns the value as it lies beside a key, if it is small enough for that.
+    pub(crate) fn beside(value: &'a Value, key_len: usize, expires: bool) -> Option<Self> {
+        if let Value::String(bytes) = value {
+            return (bytes.len() <= INLINE_VALUE_BYTES_MAX).then_some(Self::Inline(bytes));
+        }
+        let packed = value.packed()?;
+        let size = packed_block_bytes(packed, key_len, expires);
+        (size <= PACKED_BLOCK_BYTES_MAX).then_some(Self::Packed(packed))
+    }
+
     /// Returns when the first field of a hash dies. O(1).
     pub(crate) fn next_expiry(&self) -> Option<UnixMillis> {
         match self {
-            Self::Inline(_) => None,
+            // Hashes with such fields are not packed.
+            Self::Inline(_) | Self::Packed(_) => None,
             Self::Apart(value) => value.next_expiry(),
         }
     }
@@ -123,6 +148,22 @@ impl Header {
     fn with(self, flag: u8, on: bool) -> Self {
         let bit = u64::from(flag) << FLAGS_SHIFT;
         Self(if on { self.0 | bit } else { self.0 & !bit })
+    }
+
+    /// Tells whether the value is a string beside the key.
+    fn is_string_beside(self) -> bool {
+        self.0 & (u64::from(APART | SHAPE_MASK) << FLAGS_SHIFT) == 0
+    }
+
+    fn shape(self) -> Option<Shape> {
+        let number = self.0 >> (FLAGS_SHIFT + SHAPE_BIT) & 0b111;
+        Shape::from_number(u8::try_from(number).expect("3 bits"))
+    }
+
+    fn with_shape(self, shape: Option<Shape>) -> Self {
+        let number = shape.map_or(0, Shape::number);
+        let rest = self.0 & !(u64::from(SHAPE_MASK) << FLAGS_SHIFT);
+        Self(rest | u64::from(number) << (FLAGS_SHIFT + SHAPE_BIT))
     }
 
     fn with_access(self, access: u32) -> Self {
@@ -182,12 +223,23 @@ pub struct EntryRef<'a> {
 }
 
 /// What an entry holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum ValueRef<'a> {
     /// The bytes of a string.
     String(&'a [u8]),
-    /// A value of another type.
-    Other(&'a Value),
+    /// A value of another type: itself, or what was made of one that lies packed beside its key.
+    Other(Cow<'a, Value>),
+}
+
+impl ValueRef<'_> {
+    /// Returns the value, a copy if it was not made for this.
+    #[must_use]
+    pub fn into_owned(self) -> Value {
+        match self {
+            Self::String(bytes) => Value::String(bytes.to_vec()),
+            Self::Other(value) => value.into_owned(),
+        }
+    }
 }
 
 /// A command met a key of another type.
@@ -238,7 +290,27 @@ impl<'a> EntryRef<'a> {
         }
     }
 
-    fn apart(self) -> Option<&'a Value> {
+    /// Returns the bytes that lie beside the key. Not for entries with a value apart.
+    fn beside(self, header: Header) -> &'a [u8] {
+        let start = header.key_offset() + self.key_len();
+        self.slice(start, header.inline_value_len())
+    }
+
+    /// Returns the value, if it lies packed beside the key.
+    #[inline]
+    pub(crate) fn packed(self) -> Option<Packed<'a>> {
+        let header = self.header();
+        if header.is_string_beside() || header.has(APART) {
+            return None;
+        }
+        let shape = header.shape()?;
+        let bytes = self.beside(header);
+        Some(Packed { shape, bytes })
+    }
+
+    /// Returns the value, if it lies apart.
+    #[inline]
+    pub(crate) fn apart(self) -> Option<&'a Value> {
         let header = self.header();
         if !header.has(APART) {
             return None;
@@ -290,17 +362,15 @@ impl<'a> EntryRef<'a> {
             .then(|| self.slice(start, header.inline_value_len()))
     }
 
-    /// Returns the value.
+    /// Returns the value. O(bytes), and an allocation, if it lies packed beside its key; where that
+    /// matters, [`crate::keyspace::Db::read`] needs none.
     #[must_use]
     pub fn value(self) -> ValueRef<'a> {
-        match self.apart() {
-            Some(Value::String(bytes)) => ValueRef::String(bytes),
-            Some(value) => ValueRef::Other(value),
-            None => {
-                let header = self.header();
-                let start = header.key_offset() + self.key_len();
-                ValueRef::String(self.slice(start, header.inline_value_len()))
-            }
+        match (self.apart(), self.packed()) {
+            (Some(Value::String(bytes)), _) => ValueRef::String(bytes),
+            (Some(value), _) => ValueRef::Other(Cow::Borrowed(value)),
+            (None, Some(packed)) => ValueRef::Other(Cow::Owned(packed.unpack(Vec::new()))),
+            (None, None) => ValueRef::String(self.beside(self.header())),
         }
     }
 
@@ -310,10 +380,29 @@ impl<'a> EntryRef<'a> {
     ///
     /// [`WrongType`] if the value is no string.
     pub fn string(self) -> Result<&'a [u8], WrongType> {
-        match self.value() {
-            ValueRef::String(bytes) => Ok(bytes),
-            ValueRef::Other(_) => Err(WrongType),
+        let header = self.header();
+        if header.is_string_beside() {
+            return Ok(self.beside(header));
         }
+        match self.apart() {
+            Some(Value::String(bytes)) => Ok(bytes),
+            Some(_) | None => Err(WrongType),
+        }
+    }
+
+    /// Returns the type of the value.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        match (self.header().shape(), self.apart()) {
+            (_, Some(value)) => value.kind(),
+            (Some(shape), None) => shape.kind(),
+            (None, None) => Kind::String,
+        }
+    }
+
+    /// Tells whether the value is on loan.
+    pub(crate) fn is_lent(self) -> bool {
+        matches!(self.apart(), Some(Value::Lent(_)))
     }
 
     /// Returns the moment from which the key is dead, if it has one.
@@ -356,10 +445,7 @@ impl<'a> EntryRef<'a> {
     /// Returns the type as the command TYPE names it.
     #[must_use]
     pub fn type_name(self) -> &'static str {
-        match self.value() {
-            ValueRef::String(_) => "string",
-            ValueRef::Other(value) => value.type_name(),
-        }
+        self.kind().name()
     }
 
     /// Returns the encoding as OBJECT ENCODING of Redis 7.0 names it.
@@ -468,30 +554,38 @@ impl Entry {
     /// number; and notes how they came about.
     pub(crate) fn inline_bytes_mut(&mut self, origin: Origin) -> Option<&mut [u8]> {
         let header = self.as_ref().header();
-        if header.has(APART) {
+        if !header.is_string_beside() {
             return None;
         }
         self.set_header(header.with_origin(origin));
+        Some(self.beside_mut(header))
+    }
+
+    /// Returns the bytes beside the key. Not for entries with a value apart.
+    #[inline]
+    fn beside_mut(&mut self, header: Header) -> &mut [u8] {
         let start = header.key_offset() + self.as_ref().key_len();
         // SAFETY: the header announces the value at this place.
         let start = unsafe { self.block.add(start) };
         // SAFETY: as above; `self` is borrowed exclusively for as long as the slice lives.
-        Some(unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), header.inline_value_len()) })
+        unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), header.inline_value_len()) }
     }
 
-    /// Replaces a value that lies beside its key by `bytes`, if the block has room and would not be
-    /// made smaller by its allocator. Returns whether it did.
-    pub(crate) fn replace_inline(&mut self, bytes: &[u8], origin: Origin) -> bool {
+    /// Tells whether the block has room for `len` bytes beside the key, and would not be made smaller
+    /// by its allocator. Not for entries with a value apart.
+    #[inline]
+    fn fits_beside(&self, header: Header, len: usize) -> bool {
         let entry = self.as_ref();
-        let header = entry.header();
-        if header.has(APART) {
-            return false;
-        }
         let start = header.key_offset() + entry.key_len();
-        let fits = bytes.len() == header.inline_value_len()
-            || bytes.len() <= INLINE_VALUE_BYTES_MAX
-                && Heap::rounded(start + bytes.len()) == entry.block_bytes();
-        if !fits {
+        len == header.inline_value_len()
+            || len <= INLINE_VALUE_BYTES_MAX && Heap::rounded(start + len) == entry.block_bytes()
+    }
+
+    /// Replaces a string that lies beside its key by `bytes`, if the block has the right size.
+    /// Returns whether it did.
+    pub(crate) fn replace_inline(&mut self, bytes: &[u8], origin: Origin) -> bool {
+        let header = self.as_ref().header();
+        if !header.is_string_beside() || !self.fits_beside(header, bytes.len()) {
             return false;
         }
         self.set_header(header.with_value_len(bytes.len()));
@@ -499,6 +593,21 @@ impl Entry {
             .inline_bytes_mut(origin)
             .expect("the value lies beside its key");
         place.copy_from_slice(bytes);
+        true
+    }
+
+    /// Replaces what lies beside the key by a packed value, if the block has the right size. Returns
+    /// whether it did.
+    pub(crate) fn replace_packed(&mut self, packed: Packed<'_>) -> bool {
+        let header = self.as_ref().header();
+        if header.has(APART) || !self.fits_beside(header, packed.bytes.len()) {
+            return false;
+        }
+        let header = header
+            .with_value_len(packed.bytes.len())
+            .with_shape(Some(packed.shape));
+        self.set_header(header);
+        self.beside_mut(header).copy_from_slice(packed.bytes);
         true
     }
 
@@ -584,9 +693,10 @@ impl Heap {
     /// Makes an entry.
     pub(crate) fn create(&mut self, new: NewEntry<'_>) -> Entry {
         let key_len = new.key.len();
-        let (inline, apart): (&[u8], _) = match new.value {
-            NewValue::Inline(bytes) => (bytes, None),
-            NewValue::Apart(value) => (&[], Some(value)),
+        let (inline, shape, apart): (&[u8], _, _) = match new.value {
+            NewValue::Inline(bytes) => (bytes, None, None),
+            NewValue::Packed(packed) => (packed.bytes, Some(packed.shape), None),
+            NewValue::Apart(value) => (&[], None, Some(value)),
         };
         assert!(
             inline.len() <= INLINE_VALUE_BYTES_MAX,
@@ -603,6 +713,7 @@ impl Heap {
         .with(LONG_KEY, long_key)
         .with_access(new.access)
         .with_origin(new.origin)
+        .with_shape(shape)
         .with_value_len(inline.len());
         let start = header.key_offset();
         let size = Self::rounded(start + key_len + inline.len());
@@ -637,10 +748,10 @@ impl Heap {
             self.resized(apart_bytes(value), apart_bytes(&Value::String(Vec::new())));
         }
         let entry = old.as_ref();
-        let value = match (apart, entry.value()) {
+        let value = match (apart, entry.packed()) {
             (Some(value), _) => NewValue::Apart(value),
-            (None, ValueRef::String(bytes)) => NewValue::Inline(bytes),
-            (None, ValueRef::Other(_)) => NewValue::Inline(&[]),
+            (None, Some(packed)) => NewValue::Packed(packed),
+            (None, None) => NewValue::Inline(entry.beside(entry.header())),
         };
         let (key, access, origin) = (entry.key(), entry.access(), entry.origin());
         self.create(NewEntry {
@@ -698,6 +809,12 @@ fn pointer(address: u64) -> NonNull<u8> {
 /// Returns the bytes allocated for a value that lies apart.
 pub(crate) fn apart_bytes(value: &Value) -> usize {
     allocated_bytes(size_of::<Value>()) + value.allocated_bytes(allocated_bytes)
+}
+
+/// Returns the bytes that a packed value needs in one block with its key.
+pub(crate) fn packed_block_bytes(packed: Packed<'_>, key_len: usize, expires: bool) -> usize {
+    let words = 1 + usize::from(expires) + usize::from(key_len > SHORT_KEY_BYTES_MAX);
+    words * WORD_BYTES + key_len + packed.bytes.len()
 }
 
 /// Copies `bytes` into a block that is being made; the caller has computed its length from the same

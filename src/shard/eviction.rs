@@ -12,7 +12,7 @@ use base::ids::DbIndex;
 
 use crate::dict::Place;
 use crate::effects::EventClass;
-use crate::entry::{EntryRef, ValueRef};
+use crate::entry::EntryRef;
 use crate::{Shard, access};
 
 /// Candidates that are kept between draws.
@@ -199,5 +199,5 @@ impl Shard {
 
 /// Returns whether an entry may be evicted: a value on loan comes back in a moment.
 fn may_go(entry: EntryRef<'_>) -> bool {
-    !matches!(entry.value(), ValueRef::Other(types::Value::Lent(_)))
+    !entry.is_lent()
 }

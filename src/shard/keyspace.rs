@@ -19,7 +19,7 @@ use types::string::{self, Origin};
 use crate::dict::{Dict, Place};
 use crate::digest::{self, Digest};
 use crate::effects::{EventClass, KeyEvent};
-use crate::entry::{EntryRef, INLINE_VALUE_BYTES_MAX, NewEntry, NewValue, ValueRef, WrongType};
+use crate::entry::{EntryRef, INLINE_VALUE_BYTES_MAX, NewEntry, NewValue, WrongType};
 use crate::memory::Ledger;
 use crate::{Common, Key};
 
@@ -100,6 +100,13 @@ impl Db<'_> {
     /// `touch`.
     #[inline]
     pub fn lookup(&mut self, key: Key<'_>, touch: bool) -> Option<EntryRef<'_>> {
+        let place = self.find_to_read(key, touch)?;
+        Some(self.dict.entry(place))
+    }
+
+    /// As [`Db::lookup`], but returns where the key is.
+    #[inline]
+    pub(crate) fn find_to_read(&mut self, key: Key<'_>, touch: bool) -> Option<Place> {
         let Some(place) = self.live(key) else {
             self.note_miss(key);
             return None;
@@ -108,7 +115,7 @@ impl Db<'_> {
         if touch {
             self.note_access(place);
         }
-        Some(self.dict.entry(place))
+        Some(place)
     }
 
     fn note_miss(&mut self, key: Key<'_>) {
@@ -399,14 +406,9 @@ impl Db<'_> {
         self.changed(key);
         let entry = self.dict.entry(place);
         let (expire_at, access, origin) = (entry.expire_at(), entry.access(), entry.origin());
-        let inline = match entry.value() {
-            ValueRef::String(bytes) if bytes.len() <= INLINE_VALUE_BYTES_MAX => bytes.to_vec(),
-            ValueRef::String(_) | ValueRef::Other(_) => Vec::new(),
-        };
-        let value = match self.dict.remove(place) {
-            Some(value) => *value,
-            None => Value::String(inline),
-        };
+        let beside = (!entry.is_apart()).then(|| entry.value().into_owned());
+        let apart = self.dict.remove(place);
+        let value = beside.or_else(|| apart.map(|value| *value))?;
         Some(Detached {
             value,
             expire_at,
@@ -434,13 +436,9 @@ impl Db<'_> {
             access,
             origin,
         } = detached;
-        let inline;
-        let value = match value {
-            Value::String(bytes) if bytes.len() <= INLINE_VALUE_BYTES_MAX => {
-                inline = bytes;
-                NewValue::Inline(&inline)
-            }
-            value => NewValue::Apart(Box::new(value)),
+        let value = match NewValue::beside(&value, key.bytes.len(), expire_at.is_some()) {
+            Some(beside) => beside,
+            None => NewValue::Apart(Box::new(value)),
         };
         self.put(
             key,
@@ -467,10 +465,7 @@ impl Db<'_> {
     /// Returns a copy of the value with all that belongs to it.
     pub fn copy_of(&mut self, key: Key<'_>) -> Option<Detached> {
         let entry = self.peek(key)?;
-        let value = match entry.value() {
-            ValueRef::String(bytes) => Value::String(bytes.to_vec()),
-            ValueRef::Other(value) => value.clone(),
-        };
+        let value = entry.value().into_owned();
         let (expire_at, access, origin) = (entry.expire_at(), entry.access(), entry.origin());
         Some(Detached {
             value,

@@ -57,6 +57,7 @@ use crate::expiry::SweepPosition;
 use crate::keyspace::Db;
 use crate::lazy_free::LazyFree;
 use crate::memory::Ledger;
+use crate::values::Unpacked;
 use crate::waiters::Waiters;
 use crate::watches::Watches;
 
@@ -123,6 +124,7 @@ pub(crate) struct Common {
     /// Events nobody has taken yet.
     pub(crate) events: Vec<KeyEvent>,
     pub(crate) lazy_free: LazyFree,
+    pub(crate) unpacked: Unpacked,
 }
 
 impl Common {
@@ -184,6 +186,7 @@ impl Shard {
                 wanted_events: options.events,
                 events: Vec::new(),
                 lazy_free: LazyFree::default(),
+                unpacked: Unpacked::default(),
             },
             sweep_position: SweepPosition::default(),
             eviction_pool: EvictionPool::default(),

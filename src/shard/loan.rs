@@ -2,7 +2,7 @@
 //!
 //! A handler cannot borrow two values of one shard at the same time, and a value of another shard not
 //! at all. So it takes them out: [`Db::lend`] moves the value out of its entry and leaves
-//! [`Value::Lent`] in its place, [`Db::settle`] puts it back with what has become of it. Between two
+//! [`Value::Lent`] in its place, or copies a small one that lies beside its key; [`Db::settle`] puts it back with what has become of it. Between two
 //! shards the same loan travels in messages; a large value moves as a pointer, nothing is copied.
 //!
 //! Invariants
@@ -19,10 +19,10 @@ use types::{Typed, Value};
 
 use crate::Key;
 use crate::effects::{Change, EventClass};
-use crate::entry::{ValueRef, WrongType, apart_bytes};
+use crate::entry::{WrongType, apart_bytes};
 use crate::keyspace::{Db, Detached};
 
-/// The value of one key, taken out. A short string is a copy.
+/// The value of one key, taken out; one that lies beside its key is copied.
 #[derive(Debug)]
 pub struct Loan {
     /// The key.
@@ -176,10 +176,9 @@ impl Db<'_> {
             heap.resized(before, apart_bytes(value));
             Some(taken)
         });
-        loan.value = apart.or_else(|| match self.dict.entry(place).value() {
-            ValueRef::String(bytes) => Some(Value::String(bytes.to_vec())),
-            ValueRef::Other(_) => None,
-        });
+        // What lies beside its key is a copy.
+        let copy = || self.dict.entry(place).value().into_owned();
+        loan.value = Some(apart.unwrap_or_else(copy));
         loan
     }
 
@@ -245,10 +244,7 @@ impl Db<'_> {
         if let Some(place) = self.live(key)
             && self.dict.entry(place).expire_at() == detached.expire_at
             && !matches!(detached.value, Value::String(_))
-            && matches!(
-                self.dict.entry(place).value(),
-                ValueRef::Other(Value::Lent(_))
-            )
+            && self.dict.entry(place).is_lent()
         {
             self.put_back(key, detached.value);
             return;

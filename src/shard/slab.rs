@@ -36,13 +36,10 @@ pub(crate) const BLOCK_BYTES_MAX: usize = 512;
 const BLOCK_STEP: usize = 8;
 const HEADER_BYTES: usize = 64;
 
-/// Sizes of regions in slabs, powers of two, of which one is lost to alignment: an almost empty shard
-/// shall stay small, and 4 MiB hold two huge pages.
-const REGION_SLABS_MIN: usize = 4;
-const REGION_SLABS_MAX: usize = 64;
-
-/// A new region has about one in this many of the slabs there are, which bounds what lies idle.
-const REGION_SHARE: usize = 8;
+/// Sizes of the first, the second and all further regions in slabs, of which one is lost to alignment:
+/// an almost empty shard shall stay small. 4 MiB hold two huge pages, and what is not touched of them
+/// costs nothing else.
+const REGION_SLABS: [usize; 3] = [4, 16, 64];
 
 /// What the general allocator may add to a region without exceeding whole slabs.
 const REGION_SLACK_BYTES: usize = 4096;
@@ -98,11 +95,18 @@ pub(crate) struct Slabs {
     regions: Vec<Region>,
     free: Vec<NonNull<u8>>,
     taken: usize,
+    region_bytes: usize,
 }
 
 impl Slabs {
+    /// Returns the bytes of all regions, whether their slabs are taken or free. O(1).
+    pub(crate) fn bytes(&self) -> usize {
+        self.region_bytes
+    }
+
     /// Returns the bytes of all slabs that are taken.
-    pub(crate) fn taken_bytes(&self) -> usize {
+    #[cfg(test)]
+    fn taken_bytes(&self) -> usize {
         self.taken * SLAB_BYTES
     }
 
@@ -129,6 +133,7 @@ impl Slabs {
         if region.free == region.slabs && self.free.len() >= region.slabs + SPARE_SLABS {
             let region = self.regions.remove(at);
             self.free.retain(|&slab| !region.holds(slab));
+            self.region_bytes -= region.layout.size();
             release(&region);
         }
     }
@@ -139,13 +144,14 @@ impl Slabs {
         let Some(region) = self.regions.pop() else {
             return false;
         };
+        self.region_bytes -= region.layout.size();
         release(&region);
         true
     }
 
     fn add_region(&mut self) {
-        let wanted = (self.taken / REGION_SHARE).next_power_of_two();
-        let region = Region::new(wanted.clamp(REGION_SLABS_MIN, REGION_SLABS_MAX));
+        let region = Region::new(REGION_SLABS[self.regions.len().min(REGION_SLABS.len() - 1)]);
+        self.region_bytes += region.layout.size();
         for index in (0..region.slabs).rev() {
             // SAFETY: inside the region.
             self.free

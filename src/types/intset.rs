@@ -34,12 +34,14 @@ const HEADER_BYTES: usize = 8;
 /// The bytes of an intset without integers: width 2, length 0.
 const EMPTY: [u8; HEADER_BYTES] = [2, 0, 0, 0, 0, 0, 0, 0];
 
+/// Allocations up to this size do not shrink by themselves.
+const KEPT_CAPACITY_MAX: usize = 1024;
+
 /// A sorted set of integers in one allocation. See the module for its form. A new one has no
 /// memory.
 #[derive(Clone, Debug, Default)]
 pub struct Intset {
-    /// Exactly as long as it has to be: two words in a set, and what rounding leaves, the allocator
-    /// gives back without moving anything.
+    /// Two words in a set. Behind the last integer there may be bytes without meaning.
     bytes: Box<[u8]>,
 }
 
@@ -81,13 +83,56 @@ impl Intset {
         Ok(intset)
     }
 
+    /// Makes an empty intset in this memory, whatever it holds.
+    #[must_use]
+    pub(crate) fn empty_in(mut memory: Vec<u8>) -> Self {
+        memory.clear();
+        if memory.capacity() < HEADER_BYTES {
+            return Self::default();
+        }
+        memory.extend_from_slice(&EMPTY);
+        Self::of_trusted(memory)
+    }
+
+    /// Wraps the bytes of an intset as [`Intset::as_bytes`] gave them.
+    #[must_use]
+    pub(crate) fn of_trusted(mut bytes: Vec<u8>) -> Self {
+        debug_assert!(
+            Self::from_bytes(bytes.clone()).is_ok(),
+            "the bytes are of an intset"
+        );
+        // Nothing is allocated if the capacity is used up.
+        bytes.resize(bytes.capacity(), 0);
+        Self {
+            bytes: bytes.into(),
+        }
+    }
+
+    /// Returns the memory, with its contents.
+    #[must_use]
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        self.bytes.into_vec()
+    }
+
+    /// Bytes that have a meaning: 0, or the header and all integers.
+    #[inline]
+    fn used_bytes(&self) -> usize {
+        match self.bytes.first_chunk() {
+            Some(&[width, _, _, _, a, b, c, d]) => {
+                let count = cast::usize_from_u32(u32::from_le_bytes([a, b, c, d]));
+                HEADER_BYTES + count * usize::from(width)
+            }
+            None => 0,
+        }
+    }
+
     /// Returns all bytes, header included, as DUMP writes them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         if self.bytes.is_empty() {
             &EMPTY
         } else {
-            &self.bytes
+            &self.bytes[..self.used_bytes()]
         }
     }
 
@@ -214,7 +259,9 @@ impl Intset {
 
     #[inline]
     fn integers(&self) -> &[u8] {
-        self.bytes.get(HEADER_BYTES..).unwrap_or_default()
+        self.bytes
+            .get(HEADER_BYTES..self.used_bytes())
+            .unwrap_or_default()
     }
 
     /// Bytes of each integer: 2, 4 or 8.
@@ -239,12 +286,19 @@ impl Intset {
         if self.bytes.is_empty() {
             return EMPTY.to_vec();
         }
-        mem::take(&mut self.bytes).into_vec()
+        let used = self.used_bytes();
+        let mut bytes = mem::take(&mut self.bytes).into_vec();
+        bytes.truncate(used);
+        bytes
     }
 
-    /// Puts the bytes of `count` integers back.
+    /// Puts the bytes of `count` integers back. Memory of more than 1 KiB that is half empty shrinks.
     fn put(&mut self, mut bytes: Vec<u8>, count: usize) {
         bytes[4..HEADER_BYTES].copy_from_slice(&cast::u32_from(count).to_le_bytes());
+        if bytes.capacity() > KEPT_CAPACITY_MAX.max(2 * bytes.len()) {
+            bytes.shrink_to_fit();
+        }
+        bytes.resize(bytes.capacity(), 0);
         self.bytes = bytes.into();
     }
 }
@@ -371,7 +425,8 @@ mod tests {
             model.retain(|value| value % 3 == 0);
             assert!(intset.iter().eq(model.iter().copied()));
             assert_eq!(intset.len(), model.len());
-            assert_eq!(intset.allocated_len(), intset.as_bytes().len());
+            let len = intset.as_bytes().len();
+            assert!(intset.allocated_len() >= len && intset.allocated_len() <= 1024.max(2 * len));
         }
     }
 

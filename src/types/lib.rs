@@ -23,6 +23,7 @@ pub mod limits;
 pub mod list;
 pub mod listpack;
 pub mod memory;
+pub mod packed;
 pub mod rdb;
 pub mod schedule;
 pub mod set;
@@ -36,7 +37,9 @@ pub use crate::limits::Limits;
 use base::clock::UnixMillis;
 
 use crate::hash::Hash;
+use crate::intset::Intset;
 use crate::list::List;
+use crate::listpack::Listpack;
 use crate::set::Set;
 use crate::sorted_set::SortedSet;
 use crate::stream::Stream;
@@ -90,6 +93,12 @@ impl Kind {
 
 /// What every type but strings offers to the shard.
 pub trait Typed: Sized {
+    /// The type.
+    const KIND: Kind;
+
+    /// Makes a value without contents, in `memory` if it begins as one piece of bytes.
+    fn empty_in(memory: Vec<u8>) -> Self;
+
     /// Returns the value if it has this type.
     fn of(value: &Value) -> Option<&Self>;
 
@@ -108,8 +117,15 @@ pub trait Typed: Sized {
 
 /// Implements [`Typed`] for a type whose values vanish when they are empty, or never.
 macro_rules! typed {
-    ($type:ident, $void:expr) => {
+    ($type:ident, $void:expr, $empty:expr) => {
         impl Typed for $type {
+            const KIND: Kind = Kind::$type;
+
+            fn empty_in(memory: Vec<u8>) -> Self {
+                let empty: fn(Vec<u8>) -> Self = $empty;
+                empty(memory)
+            }
+
             fn of(value: &Value) -> Option<&Self> {
                 match value {
                     Value::$type(inner) => Some(inner),
@@ -143,12 +159,20 @@ macro_rules! typed {
     };
 }
 
-typed!(List, List::is_empty);
-typed!(Set, Set::is_empty);
-typed!(Hash, Hash::is_empty);
-typed!(SortedSet, SortedSet::is_empty);
+typed!(List, List::is_empty, |memory| List::of_listpack(
+    Listpack::empty_in(memory)
+));
+typed!(Set, Set::is_empty, |memory| Set::from_intset(
+    Intset::empty_in(memory)
+));
+typed!(Hash, Hash::is_empty, |memory| Hash::of_listpack(
+    Listpack::empty_in(memory)
+));
+typed!(SortedSet, SortedSet::is_empty, |memory| {
+    SortedSet::of_listpack(Listpack::empty_in(memory))
+});
 // A stream without entries still has its last id and its groups.
-typed!(Stream, |_| false);
+typed!(Stream, |_| false, |_| Self::default());
 
 impl Value {
     /// Returns the type.

@@ -109,7 +109,7 @@ pub fn elements(
     let mut db = shard.db(db);
     match db.lookup(key, touch).map(EntryRef::value) {
         None => take(None, order),
-        Some(ValueRef::Other(value)) => take(Some(value), order),
+        Some(ValueRef::Other(value)) => take(Some(&value), order),
         Some(ValueRef::String(_)) => Err(CommandError::WrongType),
     }
 }
@@ -197,8 +197,10 @@ pub fn look_up(
         let value = db.lookup(key, touch)?.value();
         match (value, field) {
             (ValueRef::String(bytes), None) => Some(bytes.into()),
-            (ValueRef::Other(Value::String(bytes)), None) => Some(bytes.as_slice().into()),
-            (ValueRef::Other(Value::Hash(hash)), Some(field)) => hash.get(field, now).map(text_of),
+            (ValueRef::Other(value), Some(field)) => match &*value {
+                Value::Hash(hash) => hash.get(field, now).map(text_of),
+                _ => None,
+            },
             (ValueRef::String(_) | ValueRef::Other(_), _) => None,
         }
     });

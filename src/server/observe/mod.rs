@@ -63,7 +63,7 @@ pub struct Observed {
     /// Dead keys are swept (`DEBUG SET-ACTIVE-EXPIRE`).
     pub is_expiring: bool,
     /// Most bytes ever allocated, as seen by the rounds of housekeeping.
-    pub peak_bytes: usize,
+    pub peak_bytes: u64,
     /// Connections accepted here.
     pub accepted: u64,
     /// Connections turned away.
@@ -250,15 +250,16 @@ impl Observed {
     }
 
     /// Takes notice of how much is allocated.
-    pub fn note_memory(&mut self, bytes: usize) {
+    pub fn note_memory(&mut self, bytes: u64) {
         self.peak_bytes = self.peak_bytes.max(bytes);
     }
 
-    /// Updates the rates, at most once a second. The bytes are those of the sockets so far.
-    pub fn sample(&mut self, now: Monotonic, received_bytes: u64, sent_bytes: u64) {
+    /// Updates the rates, at most once a second; returns whether it did. The bytes are those of the
+    /// sockets so far.
+    pub fn sample(&mut self, now: Monotonic, received_bytes: u64, sent_bytes: u64) -> bool {
         let nanos = now.nanos_since(self.rate.at);
         if nanos < 1_000_000_000 {
-            return;
+            return false;
         }
         let calls = self.calls();
         let rate = |count: u64, before: u64| {
@@ -277,6 +278,7 @@ impl Observed {
             received_bytes,
             sent_bytes,
         };
+        true
     }
 
     /// Returns the rates over the last whole second or so; 0 if that is long ago.

@@ -220,7 +220,7 @@ impl Dict {
             unused_bytes: self
                 .heap
                 .slabs
-                .taken_bytes()
+                .bytes()
                 .saturating_sub(self.heap.small_bytes() + self.segment_bytes),
         }
     }

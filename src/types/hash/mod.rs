@@ -115,11 +115,27 @@ impl Hash {
     }
 
     /// Returns the listpack of fields and values in turns, if the encoding is `listpack`.
+    #[inline]
     #[must_use]
     pub fn as_listpack(&self) -> Option<&Listpack> {
         match &self.form {
             Form::Packed(packed) if !packed.expires() => Some(packed.listpack()),
             Form::Packed(_) | Form::Table(_) => None,
+        }
+    }
+
+    /// Wraps a listpack that [`Hash::as_listpack`] gave, or an empty one.
+    pub(crate) fn of_listpack(pairs: Listpack) -> Self {
+        Self {
+            form: Form::Packed(Packed::of_pairs(pairs)),
+        }
+    }
+
+    /// Returns the memory of a listpack, with its contents.
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        match self.form {
+            Form::Packed(packed) => packed.into_listpack().into_memory(),
+            Form::Table(_) => Vec::new(),
         }
     }
 

@@ -53,6 +53,10 @@ impl Packed {
         &self.listpack
     }
 
+    pub(super) fn into_listpack(self) -> Listpack {
+        self.listpack
+    }
+
     /// Returns whether some field expires.
     pub(super) fn expires(&self) -> bool {
         self.expires

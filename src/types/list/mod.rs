@@ -96,6 +96,30 @@ impl List {
         Self::default()
     }
 
+    /// Makes a short list of a listpack.
+    pub(crate) fn of_listpack(listpack: Listpack) -> Self {
+        Self {
+            form: Form::Short(listpack),
+        }
+    }
+
+    /// Returns the listpack of a short list.
+    #[inline]
+    pub(crate) fn as_listpack(&self) -> Option<&Listpack> {
+        match &self.form {
+            Form::Short(listpack) => Some(listpack),
+            Form::Long(_) => None,
+        }
+    }
+
+    /// Returns the memory of a short list, with its contents.
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        match self.form {
+            Form::Short(listpack) => listpack.into_memory(),
+            Form::Long(_) => Vec::new(),
+        }
+    }
+
     /// Returns the number of elements. O(1) below 65535 elements in one node, otherwise O(nodes).
     #[inline]
     #[must_use]

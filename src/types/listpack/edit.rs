@@ -3,7 +3,8 @@
 //!
 //! Allocation: one, of a size that allocators have anyway (four sizes for each power of two), so
 //! growing costs no memory that rounding would not have cost. It shrinks when more than half of it
-//! would be unused.
+//! would be unused, unless it is small: small listpacks lie packed beside keys, and what is changed
+//! is a copy in memory that is used again.
 
 use super::encoding::{END, Encoded};
 use super::{COUNT_UNKNOWN, EMPTY_BYTES, Element, HEADER_BYTES, Listpack, Position};
@@ -13,6 +14,9 @@ use base::cast;
 
 /// Smallest allocation, and smallest step between two sizes of allocations.
 const CAPACITY_STEP: usize = 16;
+
+/// Allocations up to this size do not shrink by themselves.
+const KEPT_CAPACITY_MAX: usize = 1024;
 
 impl Listpack {
     /// Makes an empty listpack.
@@ -24,13 +28,34 @@ impl Listpack {
     /// Makes an empty listpack with room for `bytes` in all, at least the 7 of an empty one.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        let mut listpack = Self {
-            bytes: Vec::with_capacity(capacity_for(bytes)),
-        };
-        listpack.bytes.resize(HEADER_BYTES, 0);
-        listpack.bytes.push(END);
+        Self::empty_in(Vec::with_capacity(capacity_for(bytes)))
+    }
+
+    /// Makes an empty listpack in this memory, whatever it holds.
+    #[must_use]
+    pub(crate) fn empty_in(mut memory: Vec<u8>) -> Self {
+        memory.clear();
+        memory.resize(HEADER_BYTES, 0);
+        memory.push(END);
+        let mut listpack = Self { bytes: memory };
         listpack.write_total();
         listpack
+    }
+
+    /// Wraps the bytes of a listpack as [`Listpack::as_bytes`] gave them.
+    #[must_use]
+    pub(crate) fn of_trusted(bytes: Vec<u8>) -> Self {
+        debug_assert_eq!(
+            Self::from_bytes(bytes.clone()).map(|it| it.bytes),
+            Ok(bytes.clone())
+        );
+        Self { bytes }
+    }
+
+    /// Returns the memory, with its contents.
+    #[must_use]
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// Adds an element behind the last. O(1) but for growing.
@@ -193,7 +218,8 @@ impl Listpack {
         } else if inserted < removed {
             self.bytes.copy_within(at + removed..len, at + inserted);
             self.bytes.truncate(len - (removed - inserted));
-            if self.bytes.capacity() > 2 * capacity_for(self.bytes.len()) {
+            let capacity = self.bytes.capacity();
+            if capacity > KEPT_CAPACITY_MAX && capacity > 2 * capacity_for(self.bytes.len()) {
                 self.shrink();
             }
             self.write_total();

@@ -94,7 +94,33 @@ impl Set {
         }
     }
 
+    /// Wraps a listpack in which no member is twice.
+    pub(crate) fn of_listpack(members: Listpack) -> Self {
+        Self {
+            form: Form::Packed(members),
+        }
+    }
+
+    /// Returns the listpack, if the set has this form.
+    #[inline]
+    pub(crate) fn as_listpack(&self) -> Option<&Listpack> {
+        match &self.form {
+            Form::Packed(listpack) => Some(listpack),
+            Form::Integers(_) | Form::Table(_) => None,
+        }
+    }
+
+    /// Returns the memory of an intset or a listpack, with its contents.
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        match self.form {
+            Form::Integers(intset) => intset.into_memory(),
+            Form::Packed(listpack) => listpack.into_memory(),
+            Form::Table(_) => Vec::new(),
+        }
+    }
+
     /// Returns the intset, if the set has this form.
+    #[inline]
     #[must_use]
     pub fn as_intset(&self) -> Option<&Intset> {
         match &self.form {
@@ -253,9 +279,14 @@ impl Set {
 
     /// Leaves the intset for what will hold `more` further members of up to `len` bytes.
     fn leave_intset(&mut self, rules: &Rules, more: usize, len: usize) {
-        let Form::Integers(intset) = &self.form else {
+        let Form::Integers(intset) = &mut self.form else {
             return;
         };
+        if intset.is_empty() && rules.allow_listpack(more, len) {
+            let memory = std::mem::take(intset).into_memory();
+            self.form = Form::Packed(Listpack::empty_in(memory));
+            return;
+        }
         // Of integers, the longest are at the ends.
         let ends = [
             intset.get(0),

@@ -365,7 +365,8 @@ fn bytes_are_counted_as_the_set_changes() {
             assert!(set.remove(Element::Integer(number)));
         }
         let left = set.allocated_bytes(allocated_bytes);
-        assert!(left * 2 < full, "{}: {left} of {full}", form_name(&set));
+        let is_less = left * 2 < full || left <= 1024;
+        assert!(is_less, "{}: {left} of {full}", form_name(&set));
         assert_eq!(format!("{set:?}"), r#"{"199"}"#);
     }
 }

@@ -138,7 +138,23 @@ impl SortedSet {
         Some(set)
     }
 
+    /// Wraps a listpack that [`SortedSet::as_listpack`] gave, or an empty one.
+    pub(crate) fn of_listpack(pairs: Listpack) -> Self {
+        Self {
+            form: Form::Packed(pairs),
+        }
+    }
+
+    /// Returns the memory of a listpack, with its contents.
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        match self.form {
+            Form::Packed(listpack) => listpack.into_memory(),
+            Form::Indexed(_) => Vec::new(),
+        }
+    }
+
     /// Returns the listpack of a small set, as DUMP has it.
+    #[inline]
     #[must_use]
     pub fn as_listpack(&self) -> Option<&Listpack> {
         match &self.form {

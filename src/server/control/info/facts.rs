@@ -111,7 +111,7 @@ pub(crate) struct CoreFacts {
     pub(crate) moved_out: u64,
     pub(crate) sent_requests: u64,
     pub(crate) sweep_nanos: u64,
-    pub(crate) peak_bytes: usize,
+    pub(crate) peak_bytes: u64,
     /// Processor time of the core's thread.
     pub(crate) cpu: CpuTime,
 }

@@ -35,8 +35,8 @@ pub(crate) struct MemoryFigures {
 impl MemoryFigures {
     /// Takes the figures of this moment.
     pub(crate) fn take(core: &Core, facts: &Facts) -> Self {
-        let used = u64_from(runtime::memory::allocated_bytes());
-        let peak = facts.max(|core| u64_from(core.peak_bytes));
+        let used = crate::eviction::used_bytes(&core.engine.shared);
+        let peak = facts.max(|core| core.peak_bytes);
         Self {
             used,
             peak: peak.max(used),
