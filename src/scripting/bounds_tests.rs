@@ -4,7 +4,7 @@ use base::random::Random;
 use protocol::args::PackedArgs;
 use protocol::reply::Resp;
 
-use crate::running::{KILLED_SCRIPT, Resume, Running, Step};
+use crate::running::{KILLED, Resume, Running, Step};
 use crate::scripts::{Environment, Limits, Scripting};
 
 /// Starts `source` with `words` as ARGV.
@@ -234,7 +234,7 @@ fn check_killed(source: &str) {
             other => panic!("{source}: {other:?}"),
         };
     }
-    let Step::Done(reply) = running.resume(Resume::Kill(KILLED_SCRIPT)) else {
+    let Step::Done(reply) = running.resume(Resume::Kill(KILLED)) else {
         panic!("a killed script is done: {source}");
     };
     let reply = String::from_utf8_lossy(&reply).into_owned();
@@ -275,7 +275,7 @@ fn killed_script_runs_no_more_commands() {
                   redis.call('set', 'k', 'after') return 'over'";
     let mut running = start(&mut scripting, source, &[]);
     assert!(matches!(running.resume(Resume::Begin), Step::Call { .. }));
-    let Step::Done(reply) = running.resume(Resume::Kill(KILLED_SCRIPT)) else {
+    let Step::Done(reply) = running.resume(Resume::Kill(KILLED)) else {
         panic!("no further command is asked for");
     };
     assert!(

@@ -85,7 +85,7 @@ fn killed_script_cannot_catch_its_end() {
     let mut running = start(&mut scripting, source, "", "");
     assert!(matches!(running.resume(Resume::Begin), Step::Tick));
     assert!(matches!(running.resume(Resume::Continue), Step::Tick));
-    let Step::Done(reply) = running.resume(Resume::Kill(crate::running::KILLED_SCRIPT)) else {
+    let Step::Done(reply) = running.resume(Resume::Kill(crate::running::KILLED)) else {
         panic!("a killed script is done");
     };
     let reply = String::from_utf8(reply).unwrap();
