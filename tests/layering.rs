@@ -67,6 +67,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[(
         "engine",
         "eviction",
         "gather",
+        "pubsub",
         "running",
         "table",
         "timers",

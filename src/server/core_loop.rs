@@ -110,10 +110,12 @@ impl Core {
     /// Runs one turn. Returns whether there was anything to do.
     fn turn(&mut self) -> bool {
         self.engine.begin_turn();
+        let has_waiting_messages = self.engine.pubsub.begin_turn();
         eviction::review(&mut self.engine);
-        let mut is_busy = self.net.receive(&mut self.engine);
+        let mut is_busy = self.net.receive(&mut self.engine) || has_waiting_messages;
         is_busy |= self.receive_messages();
         is_busy |= crate::timers::fire(self);
+        is_busy |= self.release_held();
         is_busy |= self.pump();
         self.begin_moves();
         is_busy |= self.send_messages();
@@ -160,7 +162,8 @@ impl Core {
         }
     }
 
-    fn receive_messages(&mut self) -> bool {
+    /// Takes what other cores have sent. Returns whether there was anything.
+    pub(crate) fn receive_messages(&mut self) -> bool {
         let mut count = 0;
         while count < MESSAGES_PER_TURN_MAX
             && let Some((from, message)) = self.mesh.receive()
@@ -176,6 +179,8 @@ impl Core {
         let mut is_busy = false;
         while self.engine.has_local_work() {
             is_busy = true;
+            // Before the replies that lie in the outbox: who gets one finds its events delivered.
+            self.run_wishes();
             for (to, message) in std::mem::take(&mut self.engine.host.outbox) {
                 if to == self.engine.me {
                     self.take_shard_message(to, message);
@@ -207,10 +212,13 @@ impl Core {
             }
             let lane = match &message {
                 CoreMessage::Shard(message) if !message.is_reply() => Lane::Request,
-                CoreMessage::Job(..) | CoreMessage::Adopt(_) | CoreMessage::Monitor(_) => {
-                    Lane::Request
+                CoreMessage::Job(..)
+                | CoreMessage::Adopt(_)
+                | CoreMessage::Monitor(_)
+                | CoreMessage::Publish(_) => Lane::Request,
+                CoreMessage::Shard(_) | CoreMessage::JobDone(..) | CoreMessage::Published(_) => {
+                    Lane::Reply
                 }
-                CoreMessage::Shard(_) | CoreMessage::JobDone(..) => Lane::Reply,
             };
             is_busy = true;
             // Behind a message that found its lane full, the others of the lane wait too: messages
@@ -245,6 +253,8 @@ impl Core {
                 self.net.adopt(*moving);
             }
             CoreMessage::Monitor(line) => self.show_monitors(&line),
+            CoreMessage::Publish(forwards) => self.take_forwards(from, forwards),
+            CoreMessage::Published(counts) => self.take_counts(counts),
         }
     }
 

@@ -24,7 +24,7 @@ use net::requests::Requests;
 use net::turn::{OUTPUT_PAUSE_BYTES, PENDING_REPLIES_MAX};
 use net::{Served, Service, Then};
 use protocol::args::{Args, PackedArgs};
-use protocol::reply::Reply;
+use protocol::reply::{Reply, Resp};
 use runtime::socket::Socket;
 use runtime::socket_ring::{ListenerId, SocketId};
 use shard::locks::Claim;
@@ -72,7 +72,8 @@ impl Service for Engine {
         served
     }
 
-    fn closed(&mut self, _id: SocketId, session: Session) {
+    fn closed(&mut self, id: SocketId, mut session: Session) {
+        self.end_subscriptions(id, &mut session);
         self.dismiss(session);
     }
 }
@@ -235,6 +236,13 @@ impl Engine {
         let session = &connection.session;
         if !session.authenticated && !flags.has(Flags::NO_AUTH) {
             return Some(self.reject(connection, command, "NOAUTH Authentication required."));
+        }
+        if session.is_subscriber()
+            && session.resp == Resp::V2
+            && !control::pubsub::is_for_subscribers(command)
+        {
+            let text = control::pubsub::refusal(command.full_name);
+            return Some(self.reject(connection, command, &text));
         }
         let multi = session.multi.as_ref()?;
         if control::transaction::ends_multi(command.full_name) {
@@ -640,6 +648,10 @@ impl Engine {
                 Then::GoOn
             }
             Answer::Silence => Then::GoOn,
+            Answer::PubSub(act) => {
+                let is_dropped = is_dropped(&connection.session);
+                self.note_act(id, connection, act, is_dropped)
+            }
             Answer::Close => {
                 self.write(connection, |reply| reply.raw(out));
                 Then::Close

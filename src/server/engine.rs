@@ -27,6 +27,7 @@ use crate::core_loop::Core;
 use crate::eviction::ShardMemory;
 use crate::gather::{Asker, Gather, Gathers};
 use crate::observe::Observed;
+use crate::pubsub::wishes::{Forward, Presence, PubSub};
 use crate::running::Running;
 use crate::session::{About, Session};
 use crate::table::CommandTable;
@@ -50,6 +51,10 @@ pub enum CoreMessage {
     Adopt(Box<Moving<Session>>),
     /// Bytes for every client here that listens to `MONITOR`.
     Monitor(Bytes),
+    /// Messages for those who listen here.
+    Publish(Vec<Forward>),
+    /// How many clients messages have reached, by the number that the sender has given each.
+    Published(Vec<(u64, usize)>),
 }
 
 impl std::fmt::Debug for CoreMessage {
@@ -60,6 +65,8 @@ impl std::fmt::Debug for CoreMessage {
             Self::JobDone(..) => "JobDone",
             Self::Adopt(_) => "Adopt",
             Self::Monitor(_) => "Monitor",
+            Self::Publish(_) => "Publish",
+            Self::Published(_) => "Published",
         })
     }
 }
@@ -75,6 +82,8 @@ pub struct Shared {
     pub client_ids: AtomicU64,
     /// Clients of all cores that listen to `MONITOR`.
     pub monitor_count: AtomicUsize,
+    /// By core: how much its clients listen to.
+    pub presence: Presence,
     /// Entries of the slow logs of all cores so far; the next gets this number.
     pub slow_numbers: Arc<AtomicU64>,
     /// Bytes that were allocated when the last core was ready.
@@ -137,6 +146,8 @@ pub struct Engine {
     pub timers: Timers,
     /// Transactions of clients whose commands `MONITOR` will show when they have run.
     pub shown_later: Vec<ShownLater>,
+    /// Channels.
+    pub pubsub: PubSub,
     /// Chance.
     pub random: Random,
     /// Messages for other cores, in order per core.
@@ -206,6 +217,7 @@ impl Engine {
             gathers: Gathers::default(),
             timers: Timers::default(),
             shown_later: Vec::new(),
+            pubsub: PubSub::default(),
             random: Random::new(seed.0 ^ seed.1),
             outbound: VecDeque::new(),
             now: UnixMillis::default(),
@@ -364,7 +376,10 @@ impl Engine {
     /// Returns whether a turn has left something that this core itself has to do.
     #[must_use]
     pub fn has_local_work(&self) -> bool {
-        !self.host.outbox.is_empty() || !self.transactions.events.is_empty()
+        !self.host.outbox.is_empty()
+            || !self.transactions.events.is_empty()
+            || self.pubsub.has_work()
+            || self.host.shard.has_events()
     }
 }
 

@@ -6,7 +6,7 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
-//! [`table`], [`control`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
+//! [`subscriptions`], [`pubsub`], [`table`], [`control`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
 
 pub mod command_index;
 pub mod config;
@@ -20,9 +20,11 @@ pub mod gather;
 pub mod layer_options;
 pub mod logging;
 pub mod observe;
+pub mod pubsub;
 pub mod running;
 pub mod session;
 pub mod startup;
+pub mod subscriptions;
 pub mod table;
 pub mod timers;
 pub mod version;

@@ -9,6 +9,8 @@ use coordinator::exec::Queued;
 use coordinator::message::Watched;
 use protocol::reply::Resp;
 
+use crate::subscriptions::Subscriptions;
+
 /// One client's state. It travels with the connection from core to core.
 #[derive(Debug)]
 pub struct Session {
@@ -30,6 +32,10 @@ pub struct Session {
     pub watched: Vec<Watched>,
     /// What becomes of replies.
     pub replies: Replies,
+    /// What it listens to; none if that is nothing.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// Its PUBLISH whose replies are awaited.
+    pub publishing: usize,
     /// Receives every command (`MONITOR`).
     pub is_monitor: bool,
     /// Its buffers are not counted against `maxmemory-clients`.
@@ -167,6 +173,8 @@ impl Session {
             executing: None,
             watched: Vec::new(),
             replies: Replies::On,
+            subscriptions: None,
+            publishing: 0,
             is_monitor: false,
             no_evict: false,
             no_touch: false,
@@ -197,7 +205,14 @@ impl Session {
         self.special = !self.authenticated
             || self.multi.is_some()
             || self.replies != Replies::On
-            || self.is_monitor;
+            || self.is_monitor
+            || self.is_subscriber();
+    }
+
+    /// Returns whether it listens to a channel or a pattern.
+    #[must_use]
+    pub fn is_subscriber(&self) -> bool {
+        self.subscriptions.is_some()
     }
 }
 

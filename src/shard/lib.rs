@@ -286,6 +286,13 @@ impl Shard {
         self.common.watches.version(db, key)
     }
 
+    /// Returns whether [`Shard::take_events`] has any.
+    #[inline]
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        !self.common.events.is_empty()
+    }
+
     /// Returns what happened to keys since the last call, in order; only the classes of
     /// [`Options::events`].
     pub fn take_events(&mut self) -> Vec<KeyEvent> {

@@ -27,6 +27,7 @@ use super::{Answer, ControlContext};
 use crate::core_loop::Core;
 use crate::gather::{Finished, Gather};
 use crate::session::{Executing, Session};
+use crate::subscriptions::Kind;
 
 /// What a line says beyond what the connection knows.
 struct Surroundings {
@@ -67,12 +68,11 @@ pub(super) fn list(
 ) -> Result<Answer, CommandError> {
     let resp = context.session().resp;
     let Some(option) = args.get(2) else {
-        return Ok(gather(None, resp));
+        return Ok(gather(Wanted::All, resp));
     };
     if equals_ignore_case(option, "TYPE") && args.len() == 4 {
         return Ok(match ClientKind::parse(args.word(3)) {
-            Ok(ClientKind::Normal) => gather(None, resp),
-            Ok(ClientKind::Absent) => gather(Some(Vec::new()), resp),
+            Ok(kind) => gather(Wanted::Kind(kind), resp),
             Err(text) => {
                 context.reply().error(&text);
                 Answer::Now
@@ -88,15 +88,35 @@ pub(super) fn list(
         }
         ids.sort_unstable();
         ids.dedup();
-        return Ok(gather(Some(ids), resp));
+        return Ok(gather(Wanted::Ids(ids), resp));
     }
     Err(CommandError::Syntax)
 }
 
-/// Asks all cores for the lines of `ids`, sorted, or of everybody.
-fn gather(ids: Option<Vec<ClientId>>, resp: Resp) -> Answer {
+/// Whose lines are asked for.
+#[derive(Clone, Debug)]
+enum Wanted {
+    All,
+    /// Those of clients of a kind.
+    Kind(ClientKind),
+    /// Those of these clients, sorted.
+    Ids(Vec<ClientId>),
+}
+
+impl Wanted {
+    fn has(&self, session: &Session) -> bool {
+        match self {
+            Self::All => true,
+            Self::Kind(kind) => *kind == ClientKind::of(session),
+            Self::Ids(ids) => ids.binary_search(&session.client).is_ok(),
+        }
+    }
+}
+
+/// Asks all cores for the lines of those who are wanted.
+fn gather(wanted: Wanted, resp: Resp) -> Answer {
     Answer::Gather(Gather::all(
-        move |core| lines(core, ids.as_deref()),
+        move |core| lines(core, &wanted),
         move |_, parts| {
             let mut lines: Vec<Line> = parts.into_iter().flatten().collect();
             lines.sort_unstable_by_key(|line| line.client);
@@ -155,11 +175,10 @@ fn changed(core: &mut Core, watched: &[(ClientId, Watched)]) -> Vec<ClientId> {
     clients
 }
 
-fn lines(core: &Core, ids: Option<&[ClientId]>) -> Vec<Line> {
+fn lines(core: &Core, wanted: &Wanted) -> Vec<Line> {
     let now = runtime::clock::monotonic();
-    let shown = core.net.iter().filter(|(_, connection)| {
-        ids.is_none_or(|ids| ids.binary_search(&connection.session.client).is_ok())
-    });
+    let shown = core.net.iter();
+    let shown = shown.filter(|(_, connection)| wanted.has(&connection.session));
     shown
         .map(|(id, connection)| {
             let around = Surroundings {
@@ -199,6 +218,10 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> Line {
         + connection.buffer_bytes()
         + connection.partial_word_bytes()
         + queued_bytes;
+    let listens_to = |kind| {
+        let subscriptions = session.subscriptions.as_ref();
+        subscriptions.map_or(0, |subscriptions| subscriptions.count(kind))
+    };
     let flags = flags(connection, around.is_blocked);
     let mut text = format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags=",
@@ -212,12 +235,15 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> Line {
     );
     let flags_at = text.len();
     let rest = format!(
-        "{} db={} sub=0 psub=0 ssub=0 multi={queued} qbuf={} qbuf-free={} argv-mem={} \
+        "{} db={} sub={} psub={} ssub={} multi={queued} qbuf={} qbuf-free={} argv-mem={} \
          multi-mem={queued_bytes} rbs={} rbp={} obl={} oll={held_count} omem={held_bytes} \
          tot-mem={total} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={} \
          shard={}\n",
         if flags.is_empty() { "N" } else { &flags },
         session.db.0,
+        listens_to(Kind::Channel),
+        listens_to(Kind::Pattern),
+        listens_to(Kind::Shard),
         connection.unserved_bytes(),
         connection.input_room_bytes(),
         connection.partial_word_bytes(),
@@ -248,7 +274,7 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> Line {
 }
 
 /// The flags that stand before `d`.
-const BEFORE_DIRTY: &[char] = &['O', 'x', 'b'];
+const BEFORE_DIRTY: &[char] = &['O', 'P', 'x', 'b'];
 
 /// Returns the letters that Redis shows for the states that exist here, in its order, but `d`; for
 /// none of them it shows `N`.
@@ -256,6 +282,7 @@ fn flags(connection: &Connection<Session>, is_blocked: bool) -> String {
     let session = &connection.session;
     [
         ('O', session.is_monitor),
+        ('P', session.is_subscriber()),
         ('x', session.multi.is_some() || session.executing.is_some()),
         ('b', is_blocked),
         ('c', connection.is_closing()),

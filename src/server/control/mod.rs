@@ -20,6 +20,7 @@ pub(crate) mod latency;
 mod lolwut;
 pub(crate) mod memory;
 pub(crate) mod monitor;
+pub(crate) mod pubsub;
 pub(crate) mod server;
 pub(crate) mod slowlog;
 pub(crate) mod transaction;
@@ -37,6 +38,7 @@ use shard::locks::Claim;
 
 use crate::engine::Engine;
 use crate::gather::Gather;
+use crate::pubsub::wishes::Act;
 use crate::running::Inner;
 use crate::session::Session;
 
@@ -71,6 +73,8 @@ pub enum Answer {
     Now,
     /// Not at all.
     Silence,
+    /// With what comes of an act on channels.
+    PubSub(Act),
     /// With what is in [`ControlContext::out`]; then the connection is closed.
     Close,
     /// With these bytes when so much time is over, or never.
@@ -114,6 +118,7 @@ pub fn all() -> impl Iterator<Item = &'static ControlCommand> {
         debug::COMMANDS,
         lolwut::COMMANDS,
         monitor::COMMANDS,
+        pubsub::COMMANDS,
         transaction::COMMANDS,
         info::COMMANDS,
         slowlog::COMMANDS,

@@ -53,7 +53,10 @@ pub(crate) fn ends_multi(full_name: &str) -> bool {
 #[must_use]
 pub(crate) fn sees_data(full_name: &str) -> bool {
     let container = full_name.split('|').next();
-    container.is_some_and(|name| ["debug", "info", "memory"].contains(&name))
+    container.is_some_and(|name| {
+        // Among changes and the events that tell of them, a message keeps its place too.
+        ["debug", "info", "memory", "publish", "spublish"].contains(&name)
+    })
 }
 
 fn multi(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
@@ -214,6 +217,17 @@ pub(crate) fn ask(core: &mut Core, tx: TxId, origin: Origin, args: &PackedArgs) 
                 engine.observed.count(command.index, nanos, &[]);
             }
             return engine.ask(Asker::Transaction(tx), gather);
+        }
+        Ok(Answer::PubSub(act)) => {
+            if let Some(command) = command {
+                let nanos = runtime::clock::monotonic().nanos_since(begun);
+                engine.observed.count(command.index, nanos, &[]);
+            }
+            if let Some(reply) = core.act_now(origin, Asker::Transaction(tx), act) {
+                let engine = &mut core.engine;
+                engine.transactions.answer(&mut engine.host, tx, reply);
+            }
+            return;
         }
         Ok(Answer::Now | Answer::Close) => {}
         Ok(Answer::Silence | Answer::Later(..) | Answer::Transaction(..) | Answer::Exec(..)) => {

@@ -8,6 +8,7 @@
 //! A> BLPOP list 0         sends only
 //! A< 2                    reads so many replies
 //! A? 2                    reads so many pushes
+//! A?                      reads as many pushes as Redis has sent by now
 //! A.                      closes the connection
 //! ```
 //! The word `{id:B}` stands for the number of client B. Replies and pushes are told apart by what they
@@ -17,8 +18,12 @@
 //!
 //! Here are the runner and small scripts; those of a feature stand beside, and call [`assert_agree`].
 
+mod events;
+mod pubsub;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::time::Duration;
 
 use super::SHARDS;
 use super::rules::{agree, rule_for};
@@ -29,6 +34,9 @@ use crate::support::server::Server;
 /// Rounds of each script, since chance decides which core serves a connection.
 const ROUNDS: u32 = 2;
 
+/// How long a reply or a push may take: beyond it the script goes on without.
+const PUSH_LIMIT: Duration = Duration::from_secs(5);
+
 /// What a client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
@@ -38,8 +46,8 @@ enum Action {
     Send,
     /// Reads so many replies.
     Replies(usize),
-    /// Reads so many pushes.
-    Pushes(usize),
+    /// Reads so many pushes; without a number those that the reference has sent by now.
+    Pushes(Option<usize>),
     /// Closes the connection.
     Close,
 }
@@ -76,7 +84,7 @@ impl Step {
             ':' => Action::Ask(count_of(number)),
             '>' => Action::Send,
             '<' => Action::Replies(count_of(rest)),
-            '?' => Action::Pushes(count_of(rest)),
+            '?' => Action::Pushes(rest.trim().parse().ok()),
             '.' => Action::Close,
             _ => panic!("no step: {line}"),
         };
@@ -121,6 +129,7 @@ fn is_push(frame: &[u8]) -> bool {
 impl Peer {
     fn connect(server: &Server, resp: u8) -> Self {
         let mut client = server.client();
+        client.set_limit(Some(PUSH_LIMIT)).unwrap();
         if resp == 3 {
             client.request(&["HELLO", "3"]);
         }
@@ -145,6 +154,13 @@ impl Peer {
         }
     }
 
+    /// Takes the pushes that have come before the reply to a request which is sent now.
+    fn pushes_so_far(&mut self) -> VecDeque<Vec<u8>> {
+        drop(self.client.send(&["PING"]));
+        self.reply();
+        std::mem::take(&mut self.pushes)
+    }
+
     fn push(&mut self) -> Vec<u8> {
         if let Some(push) = self.pushes.pop_front() {
             return push;
@@ -167,13 +183,16 @@ fn shown_error(error: &io::Error) -> Vec<u8> {
     }
 }
 
-/// Runs a script on one server; returns what each step gave, and at the end what nobody had read.
-fn play(server: &Server, steps: &[Step], resp: u8) -> Vec<Vec<Vec<u8>>> {
+/// What each step gave, and at the end what nobody had read.
+type Given = Vec<Vec<Vec<u8>>>;
+
+/// Runs a script on one server. `reference` is what it gave on the reference, unless this is that one.
+fn play(server: &Server, steps: &[Step], resp: u8, reference: Option<&Given>) -> Given {
     let mut control = server.client();
     control.ok("FLUSHALL");
     let mut peers = BTreeMap::<char, Peer>::new();
     let mut all = Vec::new();
-    for step in steps {
+    for (index, step) in steps.iter().enumerate() {
         let words: Vec<Vec<u8>> = step
             .words
             .iter()
@@ -194,7 +213,10 @@ fn play(server: &Server, steps: &[Step], resp: u8) -> Vec<Vec<Vec<u8>>> {
             }
             Action::Send => send(peer),
             Action::Replies(count) => given.extend((0..count).map(|_| peer.reply())),
-            Action::Pushes(count) => given.extend((0..count).map(|_| peer.push())),
+            Action::Pushes(count) => match count.or(reference.map(|it| it[index].len())) {
+                Some(count) => given.extend((0..count).map(|_| peer.push())),
+                None => given.extend(peer.pushes_so_far()),
+            },
             Action::Close => {
                 peers.remove(&step.client);
                 // The server has noticed when it does not list the client any more.
@@ -210,11 +232,7 @@ fn play(server: &Server, steps: &[Step], resp: u8) -> Vec<Vec<Vec<u8>>> {
     for _ in 0..3 {
         control.line("CLIENT LIST");
     }
-    let rest = peers.values_mut().flat_map(|peer| {
-        drop(peer.client.send(&["PING"]));
-        peer.reply();
-        std::mem::take(&mut peer.pushes)
-    });
+    let rest = peers.values_mut().flat_map(Peer::pushes_so_far);
     all.push(rest.collect());
     drop(peers);
     // The next script begins when nobody of this one is left.
@@ -244,11 +262,7 @@ fn with_id(word: &[u8], peers: &BTreeMap<char, Peer>) -> Vec<u8> {
 }
 
 /// Returns the first difference between what two servers gave.
-fn difference(
-    steps: &[Step],
-    expected: &[Vec<Vec<u8>>],
-    actual: &[Vec<Vec<u8>>],
-) -> Option<String> {
+fn difference(steps: &[Step], expected: &Given, actual: &Given) -> Option<String> {
     let shown = |frames: &[Vec<u8>]| {
         let frames = frames.iter().map(|frame| frame.escape_ascii().to_string());
         frames.collect::<Vec<_>>().join("\n            ")
@@ -287,10 +301,15 @@ pub(super) fn assert_agree(scripts: &[(&str, &str)], resps: &[u8], flags: &[&str
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let steps: Vec<Step> = lines.map(Step::parse).collect();
         for &resp in resps {
-            let expected = play(&redis, &steps, resp);
+            let expected = play(&redis, &steps, resp, None);
+            let is_stuck = |frame: &Vec<u8>| frame.starts_with(b"-nothing comes");
+            assert!(
+                !expected.iter().flatten().any(is_stuck),
+                "{name}: Redis is silent"
+            );
             for server in &servers {
                 for _ in 0..ROUNDS {
-                    let actual = play(server, &steps, resp);
+                    let actual = play(server, &steps, resp, Some(&expected));
                     if let Some(report) = difference(&steps, &expected, &actual) {
                         failures += 1;
                         eprintln!("{name}, RESP{resp}, {}:\n{report}", server.name);

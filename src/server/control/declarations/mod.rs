@@ -16,6 +16,7 @@
 pub(crate) mod cluster;
 pub(crate) mod connection;
 pub(crate) mod diagnostics;
+pub(crate) mod pubsub;
 pub(crate) mod server;
 pub(crate) mod transaction;
 
@@ -68,6 +69,15 @@ pub(crate) const ALL: &[&Declaration] = &[
     &transaction::DISCARD,
     &transaction::WATCH,
     &transaction::UNWATCH,
+    &pubsub::SUBSCRIBE,
+    &pubsub::UNSUBSCRIBE,
+    &pubsub::PSUBSCRIBE,
+    &pubsub::PUNSUBSCRIBE,
+    &pubsub::SSUBSCRIBE,
+    &pubsub::SUNSUBSCRIBE,
+    &pubsub::PUBLISH,
+    &pubsub::SPUBLISH,
+    &pubsub::PUBSUB,
     &cluster::CLUSTER,
     &cluster::READONLY,
     &cluster::READWRITE,

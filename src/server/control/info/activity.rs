@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use super::facts::{CoreFacts, Facts};
 use super::lines::{Lines, quotient};
 use crate::core_loop::Core;
+use crate::subscriptions::Kind;
 use crate::table::Command;
 
 /// Writes `stats`.
@@ -21,10 +22,14 @@ pub(super) fn stats(_core: &Core, facts: &Facts, lines: &mut Lines) {
     expiry(facts, lines);
     lines.field("keyspace_hits", facts.sum(|it| it.stats.hits));
     lines.field("keyspace_misses", facts.sum(|it| it.stats.misses));
+    for (name, kind) in [
+        ("pubsub_channels", Kind::Channel),
+        ("pubsub_patterns", Kind::Pattern),
+        ("pubsubshard_channels", Kind::Shard),
+    ] {
+        lines.field(name, facts.listened_names(kind));
+    }
     lines.zeros(&[
-        "pubsub_channels",
-        "pubsub_patterns",
-        "pubsubshard_channels",
         "latest_fork_usec",
         "total_forks",
         "migrate_cached_sockets",

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use base::cast::u64_from;
+use base::hash::Set;
 use base::ids::{DbIndex, ShardId};
 use hdrhistogram::Histogram;
 use net::connection::Connection;
@@ -19,6 +20,7 @@ use shard::memory::Ledger;
 use crate::core_loop::Core;
 use crate::observe::PerSecond;
 use crate::session::{About, Session};
+use crate::subscriptions::Kind;
 
 /// Whether times per command are collected: they are large, and few ask for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub(crate) struct ClientFacts {
     pub(crate) output_bytes_max: u64,
     /// Clients with keys under WATCH.
     pub(crate) watching: u64,
+    /// Clients that listen to channels.
+    pub(crate) listening: u64,
 }
 
 /// What one core knows of itself.
@@ -92,6 +96,8 @@ pub(crate) struct CoreFacts {
     pub(crate) sent_requests: u64,
     pub(crate) sweep_nanos: u64,
     pub(crate) peak_bytes: usize,
+    /// Hashes of the names that clients here listen to, by kind.
+    pub(crate) names: [Vec<u64>; 3],
     /// Processor time of the core's thread.
     pub(crate) cpu: CpuTime,
 }
@@ -142,6 +148,7 @@ impl CoreFacts {
             sent_requests: observed.sent_requests,
             sweep_nanos: observed.sweep_nanos,
             peak_bytes: observed.peak_bytes,
+            names: KINDS.map(|kind| name_hashes(core, kind)),
             cpu: runtime::memory::thread_cpu(),
         }
     }
@@ -173,6 +180,15 @@ fn databases(core: &mut Core) -> Vec<DatabaseFacts> {
     databases
 }
 
+/// What can be listened to.
+const KINDS: [Kind; 3] = [Kind::Channel, Kind::Pattern, Kind::Shard];
+
+fn name_hashes(core: &Core, kind: Kind) -> Vec<u64> {
+    let shard = &core.engine.host.shard;
+    let names = core.engine.pubsub.listeners.names(kind);
+    names.map(|name| shard.key(name).hash).collect()
+}
+
 /// What a connection and its session take beside the buffers.
 const CONNECTION_BYTES: usize = size_of::<Connection<Session>>() + size_of::<About>();
 
@@ -187,6 +203,7 @@ fn clients(core: &Core) -> ClientFacts {
         facts.input_bytes_max = facts.input_bytes_max.max(input);
         facts.output_bytes_max = facts.output_bytes_max.max(output);
         facts.watching += u64::from(!connection.session.watched.is_empty());
+        facts.listening += u64::from(connection.session.is_subscriber());
     }
     facts
 }
@@ -206,6 +223,14 @@ impl Facts {
     /// Returns the largest of a figure over the cores.
     pub(crate) fn max(&self, figure: impl Fn(&CoreFacts) -> u64) -> u64 {
         self.cores.iter().map(figure).max().unwrap_or(0)
+    }
+
+    /// Returns how many names of a kind are listened to on all cores. A name on several cores counts
+    /// once; cost: O(names).
+    pub(crate) fn listened_names(&self, kind: Kind) -> usize {
+        let index = KINDS.iter().position(|it| *it == kind).unwrap_or(0);
+        let names = self.cores.iter().flat_map(|core| &core.names[index]);
+        names.collect::<Set<_>>().len()
     }
 
     /// Returns the runs of all commands on all cores.

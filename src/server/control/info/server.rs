@@ -100,7 +100,9 @@ pub(super) fn clients(core: &Core, facts: &Facts, lines: &mut Lines) {
     let output = facts.max(|core| core.clients.output_bytes_max);
     lines.field("client_recent_max_input_buffer", input);
     lines.field("client_recent_max_output_buffer", output);
-    lines.zeros(&["blocked_clients", "tracking_clients", "pubsub_clients"]);
+    lines.zeros(&["blocked_clients", "tracking_clients"]);
+    let listening = facts.sum(|core| core.clients.listening);
+    lines.field("pubsub_clients", listening);
     let watching = facts.sum(|core| core.clients.watching);
     lines.field("watching_clients", watching);
     lines.zeros(&["clients_in_timeout_table"]);
