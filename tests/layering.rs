@@ -67,6 +67,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[(
         "engine",
         "eviction",
         "gather",
+        "invalidate",
         "pubsub",
         "running",
         "table",

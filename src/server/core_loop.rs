@@ -180,6 +180,7 @@ impl Core {
         while self.engine.has_local_work() {
             is_busy = true;
             // Before the replies that lie in the outbox: who gets one finds its events delivered.
+            self.engine.tell_changes();
             self.run_wishes();
             for (to, message) in std::mem::take(&mut self.engine.host.outbox) {
                 if to == self.engine.me {
@@ -215,6 +216,7 @@ impl Core {
                 CoreMessage::Job(..)
                 | CoreMessage::Adopt(_)
                 | CoreMessage::Monitor(_)
+                | CoreMessage::Caching(_)
                 | CoreMessage::Publish(_) => Lane::Request,
                 CoreMessage::Shard(_) | CoreMessage::JobDone(..) | CoreMessage::Published(_) => {
                     Lane::Reply
@@ -253,6 +255,7 @@ impl Core {
                 self.net.adopt(*moving);
             }
             CoreMessage::Monitor(line) => self.show_monitors(&line),
+            CoreMessage::Caching(message) => self.take_caching(*message),
             CoreMessage::Publish(forwards) => self.take_forwards(from, forwards),
             CoreMessage::Published(counts) => self.take_counts(counts),
         }

@@ -33,6 +33,7 @@ pub fn run(core: &mut Core) -> Monotonic {
         .observed
         .sample(now, bytes.received_bytes, bytes.sent_bytes);
     review_monitors(core);
+    review_tracking(core);
     review_memory(core);
     crate::timers::drop_left(core);
     close_idle_clients(core, now);
@@ -40,6 +41,15 @@ pub fn run(core: &mut Core) -> Monotonic {
     let hz = u64::from(core.engine.config.settings().hz.max(1));
     core.is_quiet = !has_expiring_keys;
     Monotonic(now.0 + 1_000_000_000 / hz)
+}
+
+/// Ends noting changes that nobody asks for any more.
+fn review_tracking(core: &mut Core) {
+    let count = core.engine.shared.tracking_count.load(Ordering::Acquire);
+    core.engine.host.shard.note_changes(count > 0);
+    if count == 0 {
+        core.engine.caching.readers.clear();
+    }
 }
 
 fn review_monitors(core: &mut Core) {

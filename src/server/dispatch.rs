@@ -74,6 +74,7 @@ impl Service for Engine {
 
     fn closed(&mut self, id: SocketId, mut session: Session) {
         self.end_subscriptions(id, &mut session);
+        self.end_tracking(id, &mut session);
         self.dismiss(session);
     }
 }
@@ -196,10 +197,11 @@ impl Engine {
         {
             return self.reject(connection, command, debug::REFUSED);
         }
-        if connection.session.special
-            && let Some(then) = self.special(connection, command, args)
-        {
-            return then;
+        if connection.session.special {
+            if let Some(then) = self.special(connection, command, args) {
+                return then;
+            }
+            self.track_reads(id, connection, command, args);
         }
         match command.run {
             Run::Shard(shard_command) => {

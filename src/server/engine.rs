@@ -26,6 +26,7 @@ use crate::control::monitor::ShownLater;
 use crate::core_loop::Core;
 use crate::eviction::ShardMemory;
 use crate::gather::{Asker, Gather, Gathers};
+use crate::invalidate::{CacheMessage, Caching};
 use crate::observe::Observed;
 use crate::pubsub::wishes::{Forward, Presence, PubSub};
 use crate::running::Running;
@@ -53,6 +54,8 @@ pub enum CoreMessage {
     Monitor(Bytes),
     /// Messages for those who listen here.
     Publish(Vec<Forward>),
+    /// About client-side caching.
+    Caching(Box<CacheMessage>),
     /// How many clients messages have reached, by the number that the sender has given each.
     Published(Vec<(u64, usize)>),
 }
@@ -66,6 +69,7 @@ impl std::fmt::Debug for CoreMessage {
             Self::Adopt(_) => "Adopt",
             Self::Monitor(_) => "Monitor",
             Self::Publish(_) => "Publish",
+            Self::Caching(_) => "Caching",
             Self::Published(_) => "Published",
         })
     }
@@ -84,6 +88,10 @@ pub struct Shared {
     pub monitor_count: AtomicUsize,
     /// By core: how much its clients listen to.
     pub presence: Presence,
+    /// Clients of all cores with `CLIENT TRACKING ON`.
+    pub tracking_count: AtomicUsize,
+    /// By core: how many of them are told of keys by prefixes.
+    pub broadcasting: Presence,
     /// Entries of the slow logs of all cores so far; the next gets this number.
     pub slow_numbers: Arc<AtomicU64>,
     /// Bytes that were allocated when the last core was ready.
@@ -148,6 +156,8 @@ pub struct Engine {
     pub shown_later: Vec<ShownLater>,
     /// Channels.
     pub pubsub: PubSub,
+    /// Client-side caching.
+    pub caching: Caching,
     /// Chance.
     pub random: Random,
     /// Messages for other cores, in order per core.
@@ -218,6 +228,7 @@ impl Engine {
             timers: Timers::default(),
             shown_later: Vec::new(),
             pubsub: PubSub::default(),
+            caching: Caching::default(),
             random: Random::new(seed.0 ^ seed.1),
             outbound: VecDeque::new(),
             now: UnixMillis::default(),
@@ -380,6 +391,7 @@ impl Engine {
             || !self.transactions.events.is_empty()
             || self.pubsub.has_work()
             || self.host.shard.has_events()
+            || self.host.shard.has_changes()
     }
 }
 

@@ -6,7 +6,7 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
-//! [`subscriptions`], [`pubsub`], [`table`], [`control`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
+//! [`subscriptions`], [`pubsub`], [`tracking`], [`invalidate`], [`table`], [`control`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
 
 pub mod command_index;
 pub mod config;
@@ -17,6 +17,7 @@ pub mod dispatch;
 pub mod engine;
 pub mod eviction;
 pub mod gather;
+pub mod invalidate;
 pub mod layer_options;
 pub mod logging;
 pub mod observe;
@@ -27,4 +28,5 @@ pub mod startup;
 pub mod subscriptions;
 pub mod table;
 pub mod timers;
+pub mod tracking;
 pub mod version;

@@ -10,6 +10,7 @@ use coordinator::message::Watched;
 use protocol::reply::Resp;
 
 use crate::subscriptions::Subscriptions;
+use crate::tracking::Tracking;
 
 /// One client's state. It travels with the connection from core to core.
 #[derive(Debug)]
@@ -34,6 +35,10 @@ pub struct Session {
     pub replies: Replies,
     /// What it listens to; none if that is nothing.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// What it caches, and how it is told of changes.
+    pub tracking: Option<Box<Tracking>>,
+    /// It is told of changes in place of another client.
+    pub is_target: bool,
     /// Its PUBLISH whose replies are awaited.
     pub publishing: usize,
     /// Receives every command (`MONITOR`).
@@ -174,6 +179,8 @@ impl Session {
             watched: Vec::new(),
             replies: Replies::On,
             subscriptions: None,
+            tracking: None,
+            is_target: false,
             publishing: 0,
             is_monitor: false,
             no_evict: false,
@@ -206,7 +213,9 @@ impl Session {
             || self.multi.is_some()
             || self.replies != Replies::On
             || self.is_monitor
-            || self.is_subscriber();
+            || self.is_subscriber()
+            || self.tracking.is_some()
+            || self.is_target;
     }
 
     /// Returns whether it listens to a channel or a pattern.

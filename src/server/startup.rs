@@ -292,6 +292,8 @@ pub fn shared(config: &Config, shard_count: u16) -> Shared {
         client_ids: AtomicU64::new(0),
         monitor_count: AtomicUsize::new(0),
         presence: Presence::new(shard_count),
+        tracking_count: AtomicUsize::new(0),
+        broadcasting: Presence::new(shard_count),
         slow_numbers: Arc::default(),
         startup_bytes: AtomicUsize::new(0),
         started_at: runtime::clock::unix_millis(),

@@ -518,6 +518,7 @@ impl Db<'_> {
         self.common
             .watches
             .touch_where(self.index, |key| dict.find(hasher.hash(key), key).is_some());
+        self.common.watches.note_clear();
         let old = self.dict.take_all();
         let len = old.len();
         self.common.lazy_free.dict(old);

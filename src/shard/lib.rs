@@ -40,7 +40,7 @@ mod segment;
 mod slab;
 pub mod strings;
 pub mod values;
-mod watches;
+pub mod watches;
 
 use base::clock::UnixMillis;
 use base::hash::KeyHasher;
@@ -56,7 +56,7 @@ use crate::expiry::SweepPosition;
 use crate::keyspace::Db;
 use crate::lazy_free::LazyFree;
 use crate::memory::Ledger;
-use crate::watches::Watches;
+use crate::watches::{Changed, Watches};
 
 /// What a shard is made with, and may be told anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,6 +284,23 @@ impl Shard {
         let hashed = self.key(key);
         self.db(db).contains(hashed);
         self.common.watches.version(db, key)
+    }
+
+    /// Begins or ends to note the changes of all keys for [`Shard::take_changes`].
+    pub fn note_changes(&mut self, is_on: bool) {
+        self.common.watches.note_changes(is_on);
+    }
+
+    /// Returns whether [`Shard::take_changes`] has any.
+    #[inline]
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        self.common.watches.has_changes()
+    }
+
+    /// Returns what has changed since the last call, in order; a key may stand there more than once.
+    pub fn take_changes(&mut self) -> Vec<Changed> {
+        std::mem::take(self.common.watches.changes())
     }
 
     /// Returns whether [`Shard::take_events`] has any.

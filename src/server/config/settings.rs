@@ -73,6 +73,8 @@ pub struct Settings {
     pub is_latency_tracked: bool,
     /// Percentiles that INFO latencystats shows.
     pub latency_percentiles: Vec<f64>,
+    /// Keys that the table of client-side caching may hold, on all cores together; 0 for no limit.
+    pub tracked_keys_max: u64,
     /// Events of keys that are published.
     pub notify: Notify,
     /// What is logged.
@@ -229,6 +231,7 @@ impl Settings {
             latency_monitor_ms: 0,
             is_latency_tracked: false,
             latency_percentiles: Vec::new(),
+            tracked_keys_max: 1_000_000,
             notify: Notify::default(),
             log_level: LogLevel::Notice,
             log_format: LogFormat::Text,

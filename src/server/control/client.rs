@@ -9,7 +9,7 @@ use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::{Reply, Resp};
 
 use super::declarations::connection as declared;
-use super::{Answer, ControlCommand, ControlContext, client_kill, client_list, command};
+use super::{Answer, ControlCommand, ControlContext, client_kill, client_list, command, tracking};
 use crate::session::{Replies, Session};
 
 pub(super) const COMMANDS: &[ControlCommand] = &[ControlCommand {
@@ -47,6 +47,14 @@ fn client(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Co
     } else if is("NO-TOUCH") {
         context.session().no_touch = parse_switch(args.word(2))?;
         context.reply().ok();
+    } else if is("TRACKING") {
+        return tracking::tracking(context, args);
+    } else if is("CACHING") {
+        return tracking::caching(context, args.word(2));
+    } else if is("GETREDIR") {
+        tracking::redirection(context);
+    } else if is("TRACKINGINFO") {
+        tracking::info(context);
     } else if is("REPLY") {
         return choose_replies(context, args.word(2));
     } else {

@@ -23,11 +23,12 @@ use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::Resp;
 
 use super::client::{ClientKind, reply_with};
-use super::{Answer, ControlContext};
+use super::{Answer, ControlContext, tracking};
 use crate::core_loop::Core;
 use crate::gather::{Finished, Gather};
 use crate::session::{Executing, Session};
 use crate::subscriptions::Kind;
+use crate::tracking::Mode;
 
 /// What a line says beyond what the connection knows.
 struct Surroundings {
@@ -237,7 +238,7 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> Line {
     let rest = format!(
         "{} db={} sub={} psub={} ssub={} multi={queued} qbuf={} qbuf-free={} argv-mem={} \
          multi-mem={queued_bytes} rbs={} rbp={} obl={} oll={held_count} omem={held_bytes} \
-         tot-mem={total} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={} \
+         tot-mem={total} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={} \
          shard={}\n",
         if flags.is_empty() { "N" } else { &flags },
         session.db.0,
@@ -257,6 +258,7 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> Line {
             session.last_command
         },
         about.user,
+        tracking::redirect_of(session),
         if session.resp == Resp::V3 { 3 } else { 2 },
         about.library_name,
         about.library_version,
@@ -274,17 +276,21 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> Line {
 }
 
 /// The flags that stand before `d`.
-const BEFORE_DIRTY: &[char] = &['O', 'P', 'x', 'b'];
+const BEFORE_DIRTY: &[char] = &['O', 'P', 'x', 'b', 't', 'R', 'B'];
 
 /// Returns the letters that Redis shows for the states that exist here, in its order, but `d`; for
 /// none of them it shows `N`.
 fn flags(connection: &Connection<Session>, is_blocked: bool) -> String {
     let session = &connection.session;
+    let tracking = session.tracking.as_ref();
     [
         ('O', session.is_monitor),
         ('P', session.is_subscriber()),
         ('x', session.multi.is_some() || session.executing.is_some()),
         ('b', is_blocked),
+        ('t', tracking.is_some()),
+        ('R', tracking.is_some_and(|it| it.is_broken)),
+        ('B', tracking.is_some_and(|it| it.mode == Mode::Broadcast)),
         ('c', connection.is_closing()),
         ('U', session.about.is_unix),
         ('e', session.no_evict),

@@ -85,6 +85,8 @@ fn end_subscriptions(context: &mut ControlContext<'_>) {
 fn reset(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
     super::transaction::forget(context);
     end_subscriptions(context);
+    let session = &mut context.connection.session;
+    context.engine.end_tracking(context.id, session);
     if context.session().is_monitor {
         context.engine.end_monitor(&mut context.connection.session);
     }

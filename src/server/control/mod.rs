@@ -23,6 +23,7 @@ pub(crate) mod monitor;
 pub(crate) mod pubsub;
 pub(crate) mod server;
 pub(crate) mod slowlog;
+mod tracking;
 pub(crate) mod transaction;
 
 use std::time::Duration;

@@ -20,6 +20,7 @@
 
 mod events;
 mod pubsub;
+mod tracking;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -163,14 +164,22 @@ impl Peer {
 
     fn push(&mut self) -> Vec<u8> {
         if let Some(push) = self.pushes.pop_front() {
-            return push;
+            return without_id(push);
         }
         match self.client.read_reply() {
-            Ok(frame) if is_push(&frame) => frame,
+            Ok(frame) if is_push(&frame) => without_id(frame),
             Ok(frame) => [b"a reply instead of a push: ", &frame[..]].concat(),
             Err(error) => shown_error(&error),
         }
     }
+}
+
+/// Cuts off the number of a client that has left.
+fn without_id(mut push: Vec<u8>) -> Vec<u8> {
+    const BROKEN: &[u8] = b"tracking-redir-broken\r\n";
+    let place = push.windows(BROKEN.len()).position(|it| it == BROKEN);
+    push.truncate(place.unwrap_or(push.len()));
+    push
 }
 
 /// Two servers end a connection in the same way if both end it.

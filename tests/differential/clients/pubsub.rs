@@ -187,7 +187,10 @@ const SCRIPTS: &[(&str, &str)] = &[
          A> CLIENT REPLY OFF
          A: SUBSCRIBE b
          P: PUBLISH b 1
-         A?",
+         A? 1
+         A:0 UNSUBSCRIBE b
+         A< 1
+         A: CLIENT REPLY ON",
     ),
     (
         "subscribers can be ended by their kind",

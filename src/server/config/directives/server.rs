@@ -587,7 +587,7 @@ pub(super) static OBSERVATION: &[D] = &[
         "tracking-table-max-keys",
         COUNT,
         "1000000",
-        NotYet("client-side caching"),
+        Works(|s, v| s.tracked_keys_max = v.u64()),
         "Keys the table of client-side caching may hold.",
     ),
     D::start(

@@ -40,11 +40,13 @@ pub(super) fn stats(_core: &Core, facts: &Facts, lines: &mut Lines) {
         "active_defrag_key_misses",
         "total_active_defrag_time",
         "current_active_defrag_time",
-        "tracking_total_keys",
-        "tracking_total_items",
-        "tracking_total_prefixes",
-        "unexpected_error_replies",
     ]);
+    let keys = facts.sum(|it| u64_from(it.tracked.0));
+    lines.field("tracking_total_keys", keys);
+    let items = facts.sum(|it| u64_from(it.tracked.1));
+    lines.field("tracking_total_items", items);
+    lines.field("tracking_total_prefixes", facts.prefix_count());
+    lines.zeros(&["unexpected_error_replies"]);
     lines.field("total_error_replies", facts.sum(|it| it.error_replies));
     lines.zeros(&["dump_payload_sanitizations"]);
     lines.field("total_reads_processed", facts.sum(|it| it.net.reads));

@@ -5,7 +5,7 @@
 //!
 //! Not here: what a figure is called (`server`, `memory`, `activity`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::cast::u64_from;
 use base::hash::Set;
@@ -66,6 +66,8 @@ pub(crate) struct ClientFacts {
     pub(crate) output_bytes_max: u64,
     /// Clients with keys under WATCH.
     pub(crate) watching: u64,
+    /// Clients that track what they read.
+    pub(crate) tracking: u64,
     /// Clients that listen to channels.
     pub(crate) listening: u64,
 }
@@ -98,6 +100,10 @@ pub(crate) struct CoreFacts {
     pub(crate) peak_bytes: usize,
     /// Hashes of the names that clients here listen to, by kind.
     pub(crate) names: [Vec<u64>; 3],
+    /// Keys that clients have read who cache, and readers of all of these.
+    pub(crate) tracked: (usize, usize),
+    /// Prefixes of which clients here are told.
+    pub(crate) prefixes: Vec<Box<[u8]>>,
     /// Processor time of the core's thread.
     pub(crate) cpu: CpuTime,
 }
@@ -148,6 +154,11 @@ impl CoreFacts {
             sent_requests: observed.sent_requests,
             sweep_nanos: observed.sweep_nanos,
             peak_bytes: observed.peak_bytes,
+            tracked: (
+                core.engine.caching.readers.len(),
+                core.engine.caching.readers.items(),
+            ),
+            prefixes: prefixes(core),
             names: KINDS.map(|kind| name_hashes(core, kind)),
             cpu: runtime::memory::thread_cpu(),
         }
@@ -183,6 +194,14 @@ fn databases(core: &mut Core) -> Vec<DatabaseFacts> {
 /// What can be listened to.
 const KINDS: [Kind; 3] = [Kind::Channel, Kind::Pattern, Kind::Shard];
 
+fn prefixes(core: &Core) -> Vec<Box<[u8]>> {
+    let sessions = core.net.iter().map(|(_, connection)| &connection.session);
+    let tracking = sessions.filter_map(|session| session.tracking.as_ref());
+    tracking
+        .flat_map(|it| it.prefixes.iter().cloned())
+        .collect()
+}
+
 fn name_hashes(core: &Core, kind: Kind) -> Vec<u64> {
     let shard = &core.engine.host.shard;
     let names = core.engine.pubsub.listeners.names(kind);
@@ -203,6 +222,7 @@ fn clients(core: &Core) -> ClientFacts {
         facts.input_bytes_max = facts.input_bytes_max.max(input);
         facts.output_bytes_max = facts.output_bytes_max.max(output);
         facts.watching += u64::from(!connection.session.watched.is_empty());
+        facts.tracking += u64::from(connection.session.tracking.is_some());
         facts.listening += u64::from(connection.session.is_subscriber());
     }
     facts
@@ -231,6 +251,12 @@ impl Facts {
         let index = KINDS.iter().position(|it| *it == kind).unwrap_or(0);
         let names = self.cores.iter().flat_map(|core| &core.names[index]);
         names.collect::<Set<_>>().len()
+    }
+
+    /// Returns how many prefixes clients of all cores are told of.
+    pub(crate) fn prefix_count(&self) -> usize {
+        let prefixes = self.cores.iter().flat_map(|core| &core.prefixes);
+        prefixes.collect::<BTreeSet<_>>().len()
     }
 
     /// Returns the runs of all commands on all cores.

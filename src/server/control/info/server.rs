@@ -100,7 +100,9 @@ pub(super) fn clients(core: &Core, facts: &Facts, lines: &mut Lines) {
     let output = facts.max(|core| core.clients.output_bytes_max);
     lines.field("client_recent_max_input_buffer", input);
     lines.field("client_recent_max_output_buffer", output);
-    lines.zeros(&["blocked_clients", "tracking_clients"]);
+    lines.zeros(&["blocked_clients"]);
+    let tracking = facts.sum(|core| core.clients.tracking);
+    lines.field("tracking_clients", tracking);
     let listening = facts.sum(|core| core.clients.listening);
     lines.field("pubsub_clients", listening);
     let watching = facts.sum(|core| core.clients.watching);
