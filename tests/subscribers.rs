@@ -145,6 +145,49 @@ fn each_message_reaches_each_listener_once_and_in_order() {
 }
 
 #[test]
+fn what_follows_on_a_reply_is_told_behind_it() {
+    const COUNT: usize = 3000;
+    let seed = seed("order of events", 11);
+    let server = Server::trestle(4, &["--notify-keyspace-events", "E$"]);
+    let mut listeners: Vec<Client> = (0..4).map(|_| server.client()).collect();
+    for listener in &mut listeners {
+        listener.line("PSUBSCRIBE *");
+    }
+    thread::scope(|scope| {
+        let readers: Vec<_> = listeners
+            .into_iter()
+            .map(|mut listener| {
+                scope.spawn(move || {
+                    for number in 0..COUNT {
+                        let message = value_of(&listener.read_reply().unwrap());
+                        let Value::Array(words) = message else {
+                            panic!("a message: {message:?}");
+                        };
+                        let payload = Value::Bulk(number.to_string().into_bytes());
+                        assert_eq!(words[3], payload, "{words:?}");
+                    }
+                })
+            })
+            .collect();
+        // Keys and clients are spread over all cores; each step waits for the reply to the one before.
+        let mut random = Random::new(seed);
+        let mut clients: Vec<Client> = (0..8).map(|_| server.client()).collect();
+        for number in 0..COUNT {
+            let client = &mut clients[random.index(8)];
+            let name = number.to_string();
+            if one_in(&mut random, 3) {
+                client.request(&["PUBLISH", "channel", &name]);
+            } else {
+                client.request(&["SET", &name, "x"]);
+            }
+        }
+        for reader in readers {
+            reader.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_listener_that_never_reads_is_closed_and_hurts_nobody() {
     let limit = "pubsub 2mb 1mb 60";
     let server = Server::trestle(2, &["--client-output-buffer-limit", limit]);

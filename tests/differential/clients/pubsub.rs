@@ -54,10 +54,13 @@ const SCRIPTS: &[(&str, &str)] = &[
     ),
     (
         "patterns count beside channels",
-        "A: PSUBSCRIBE n* ?ews
+        // Redis goes through its patterns in an order that changes from run to run.
+        "A: PSUBSCRIBE n* x*
+         B: PSUBSCRIBE ?ews
          A: SUBSCRIBE news
          P: PUBLISH news hey
-         A? 3
+         A? 2
+         B? 1
          P: PUBLISH none hey
          A?
          A: PUNSUBSCRIBE n*
