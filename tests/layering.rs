@@ -20,13 +20,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("runtime", &["base"]),
     ("shard", &["base", "types", "tables"]),
     ("net", &["base", "protocol", "runtime"]),
+    ("scripting", &["base", "protocol"]),
     ("storage", &["base", "types", "tables", "runtime"]),
     (
         "commands",
         &["base", "protocol", "types", "tables", "shard"],
     ),
     ("replication", &["base", "protocol", "runtime", "storage"]),
-    ("scripting", &["base", "protocol", "commands"]),
     (
         "coordinator",
         &["base", "protocol", "types", "shard", "commands", "runtime"],

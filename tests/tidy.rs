@@ -6,7 +6,15 @@ use crate::support::source::{code_of, crates, files_of_crate, is_rust, read, roo
 const LINES_MAX: usize = 1000;
 
 /// Crates without I/O, clock, threads and waiting.
-const PURE: &[&str] = &["base", "protocol", "types", "tables", "shard", "commands"];
+const PURE: &[&str] = &[
+    "base",
+    "protocol",
+    "types",
+    "tables",
+    "shard",
+    "scripting",
+    "commands",
+];
 
 /// What only `runtime` may name.
 const WORLD: &[&str] = &[

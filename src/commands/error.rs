@@ -53,6 +53,8 @@ pub enum CommandError {
     NotOnMap(usize),
     /// One of these options is needed, and no more.
     ExactlyOne(&'static str),
+    /// A text of one command, as in `Text`, and the word at this index behind it.
+    Naming(&'static str, usize),
     /// A text of one command; begins with its error code (`ERR ...`).
     Text(&'static str),
 }
@@ -129,6 +131,10 @@ impl CommandError {
             Self::UnknownClaimOption(index) => {
                 let word = shown(args.get(index).unwrap_or_default());
                 return Cow::Owned(format!("ERR Unrecognized XCLAIM option '{word}'"));
+            }
+            Self::Naming(text, index) => {
+                let word = shown(args.get(index).unwrap_or_default());
+                return Cow::Owned(format!("{text}{word}"));
             }
             Self::Text(text) => text,
         })

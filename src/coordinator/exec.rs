@@ -5,9 +5,10 @@
 //! several shards is a hop or more of its own between them. Commands that work on no shard (`PING`,
 //! `CONFIG GET`) are answered by the coordinator after the last hop, in their order: they neither see
 //! nor change data, so nobody can tell. Those that do look at data (`INFO`, `DEBUG`) are answered
-//! where they stand.
+//! where they stand. A command of the coordinator with a program of its own (`EVAL`) is a [`Part`]; its
+//! claims are among those of the whole.
 
-use base::ids::ShardId;
+use base::ids::{DbIndex, ShardId};
 use commands::spec::Spread;
 use protocol::args::PackedArgs;
 use protocol::reply::{Reply, Resp};
@@ -34,6 +35,20 @@ pub enum Queued {
     },
 }
 
+/// A program that stands for one of the commands.
+#[derive(Debug)]
+pub struct Part {
+    /// The index of the command.
+    pub index: usize,
+    /// What it claims.
+    pub claims: Vec<(ShardId, Claim)>,
+    /// Its steps.
+    pub program: Box<dyn Program>,
+}
+
+/// Names the command that a part asks for in [`Step::Ask`].
+const OF_PART: usize = usize::MAX;
+
 /// What the program waits for.
 #[derive(Debug, PartialEq, Eq)]
 enum Awaited {
@@ -42,8 +57,10 @@ enum Awaited {
     Check,
     /// The replies of commands, as (index of the command, its shard), in the order sent.
     Batch(Vec<(usize, ShardId)>),
-    /// The hop of a command over several shards.
+    /// A step of a command over several shards.
     Part,
+    /// The reply of a command of the coordinator that a part asks for.
+    AnswerToPart,
     /// The reply of a command of the coordinator.
     Answer(usize),
 }
@@ -64,6 +81,8 @@ pub struct Exec {
     /// The commands of the coordinator before this one have been answered or left for the end.
     next_control: usize,
     part: Option<Box<dyn Program>>,
+    /// The programs of commands to come.
+    parts: Vec<Part>,
     awaited: Awaited,
 }
 
@@ -91,8 +110,16 @@ impl Exec {
             next: 0,
             next_control: 0,
             part: None,
+            parts: Vec::new(),
             awaited: Awaited::Nothing,
         }
+    }
+
+    /// Adds programs that stand for some of the queued commands of the coordinator.
+    #[must_use]
+    pub fn with_parts(mut self, parts: Vec<Part>) -> Self {
+        self.parts = parts;
+        self
     }
 
     /// Returns what the transaction claims on each shard it needs. `shard` is any shard: all hash
@@ -105,6 +132,15 @@ impl Exec {
             let hash = shard.key(&watched.key).hash;
             let key = (crate::host::fingerprint(watched.db, hash), Mode::Shared);
             claim_at(&mut claims, at).keys.push(key);
+        }
+        for (at, claim) in self.parts.iter().flat_map(|part| &part.claims) {
+            let all = claim_at(&mut claims, *at);
+            all.keys.extend_from_slice(&claim.keys);
+            all.whole = match (all.whole, claim.whole) {
+                (Some(Mode::Exclusive), _) | (_, Some(Mode::Exclusive)) => Some(Mode::Exclusive),
+                (some, None) | (None, some) => some,
+                (Some(Mode::Shared), Some(Mode::Shared)) => Some(Mode::Shared),
+            };
         }
         for queued in &self.queued {
             let Queued::Shard(request) = queued else {
@@ -173,6 +209,11 @@ impl Exec {
                 let step = part.step(outcomes);
                 self.take_part(step)
             }
+            Awaited::AnswerToPart => {
+                let part = self.part.as_mut().expect("a part is under way");
+                let step = part.step(outcomes);
+                self.take_part(step)
+            }
         }
     }
 
@@ -202,7 +243,11 @@ impl Exec {
         }
     }
 
-    fn take_part(&mut self, step: Step) -> Option<Step> {
+    fn take_part(&mut self, mut step: Step) -> Option<Step> {
+        while matches!(step, Step::Again) {
+            let part = self.part.as_mut().expect("a part is under way");
+            step = part.step(Vec::new());
+        }
         match step {
             Step::Hop { operations, last } => {
                 self.awaited = Awaited::Part;
@@ -215,7 +260,15 @@ impl Exec {
                 self.part = None;
                 None
             }
-            Step::Ask(_) | Step::Watching { .. } => unreachable!("no program of a command asks"),
+            Step::Pause => {
+                self.awaited = Awaited::Part;
+                Some(Step::Pause)
+            }
+            Step::Ask(_) => {
+                self.awaited = Awaited::AnswerToPart;
+                Some(Step::Ask(OF_PART))
+            }
+            Step::Again | Step::Watching { .. } => unreachable!("no part of an EXEC watches"),
         }
     }
 
@@ -270,10 +323,15 @@ impl Exec {
     }
 
     fn begin_part(&mut self) -> Option<Step> {
-        let Some(Queued::Shard(request)) = self.queued.get(self.next) else {
-            return None;
+        let mut part = match self.queued.get(self.next)? {
+            Queued::Shard(request) => program_of(self.around, request.as_request()),
+            Queued::Control { .. } => {
+                let at = self.parts.iter().position(|part| part.index == self.next)?;
+                // It answers for itself, so it is not asked for.
+                self.next_control = self.next_control.max(self.next + 1);
+                self.parts.swap_remove(at).program
+            }
         };
-        let mut part = program_of(self.around, request.as_request());
         let step = part.step(Vec::new());
         self.part = Some(part);
         self.take_part(step)
@@ -336,11 +394,15 @@ impl Program for Exec {
                 return self.ask(self.next).unwrap_or_else(|| self.done());
             }
             if let Some(Queued::Control { .. }) = self.queued.get(self.next) {
-                match self.ask(self.next + 1) {
-                    Some(step) => return step,
-                    None => self.next += 1,
+                let is_part = self.parts.iter().any(|part| part.index == self.next);
+                let end = if is_part { self.next } else { self.next + 1 };
+                if let Some(step) = self.ask(end) {
+                    return step;
                 }
-                continue;
+                if !is_part {
+                    self.next += 1;
+                    continue;
+                }
             }
             if let Some(step) = self.begin_part() {
                 return step;
@@ -349,8 +411,14 @@ impl Program for Exec {
     }
 
     fn answer(&mut self, reply: Vec<u8>) {
-        if let Awaited::Answer(index) = self.awaited {
-            self.replies[index] = reply;
+        match self.awaited {
+            Awaited::Answer(index) => self.replies[index] = reply,
+            Awaited::AnswerToPart => {
+                if let Some(part) = &mut self.part {
+                    part.answer(reply);
+                }
+            }
+            Awaited::Nothing | Awaited::Check | Awaited::Batch(_) | Awaited::Part => {}
         }
     }
 
@@ -358,7 +426,14 @@ impl Program for Exec {
         std::mem::take(&mut self.spent)
     }
 
+    fn asks_as(&self) -> Option<(DbIndex, Resp)> {
+        self.part.as_ref()?.asks_as()
+    }
+
     fn control_args(&self, index: usize) -> Option<&PackedArgs> {
+        if index == OF_PART {
+            return self.part.as_ref()?.control_args(index);
+        }
         match self.queued.get(index) {
             Some(Queued::Control { args, .. }) => Some(args),
             Some(Queued::Shard(_)) | None => None,

@@ -133,6 +133,21 @@ impl Host {
         BYPASS || self.locks.is_empty() || !self.locks.claim_conflicts(&self.claim_of(request))
     }
 
+    /// Returns whether something that claims this may run now, before all that waits here.
+    #[must_use]
+    pub fn is_free(&self, claim: &Claim) -> bool {
+        BYPASS || self.locks.is_empty() || !self.locks.claim_conflicts(claim)
+    }
+
+    /// Claims for a transaction that runs already: nothing else has run since it was found free.
+    pub(crate) fn claim_running(&mut self, tx: TxId, claim: Claim) {
+        if !BYPASS {
+            let scheduled = self.locks.schedule(tx, claim);
+            debug_assert_eq!(scheduled, Scheduled::Granted, "it was free");
+            self.locks.start(tx);
+        }
+    }
+
     /// Returns whether a hop may run now.
     fn is_granted(&self, tx: TxId) -> bool {
         BYPASS || self.locks.is_granted(tx)
@@ -167,6 +182,43 @@ impl Host {
             request: OwnedRequest::new(request),
         };
         self.schedule_here(id, claim, parked);
+    }
+
+    /// Answers all requests for this shard alone that wait with an error, and forgets them.
+    pub fn refuse_waiting(&mut self, text: &str) {
+        let waiting: Vec<TxId> = self
+            .parked
+            .iter()
+            .filter(|(_, parked)| matches!(parked, Parked::Single { .. }))
+            .map(|(id, _)| *id)
+            .collect();
+        let mut granted = Vec::new();
+        for id in waiting {
+            let Some(Parked::Single {
+                from,
+                origin,
+                request,
+            }) = self.parked.remove(&id)
+            else {
+                continue;
+            };
+            self.locks.release(id, &mut granted);
+            let mut reply = Vec::new();
+            Reply {
+                out: &mut reply,
+                resp: request.resp,
+            }
+            .error(text);
+            let late = LateReply {
+                origin,
+                request,
+                reply,
+                nanos: 0,
+            };
+            self.send(from, Message::LateReply(Box::new(late)));
+        }
+        granted.retain(|id| self.parked.contains_key(id));
+        self.run_granted(granted);
     }
 
     /// Takes a new id's claim and keeps what it is for. A new id is larger than all others, so it

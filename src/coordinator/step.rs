@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use base::ids::ShardId;
+use base::ids::{DbIndex, ShardId};
 use commands::spec::CommandError;
 use protocol::args::{Args, PackedArgs};
 use protocol::reply::{Reply, Resp};
@@ -24,7 +24,13 @@ pub enum Step {
         last: bool,
     },
     /// The reply to the queued command of this index, which works on no shard (`PING` in a MULTI).
+    /// Its words are [`Program::control_args`].
     Ask(usize),
+    /// Nothing for anybody else: the next step follows at once. The first step of a program that may
+    /// not begin before its claims are granted.
+    Again,
+    /// The program has used its time and goes on in the next turn.
+    Pause,
     /// The end.
     Done {
         /// The reply.
@@ -61,6 +67,12 @@ pub trait Program: fmt::Debug {
     /// the commands; nothing for other programs. Asked once, at the end.
     fn spent(&mut self) -> Vec<u64> {
         Vec::new()
+    }
+
+    /// Returns the database and the protocol of the command of [`Step::Ask`], if they are not those of
+    /// the client: a script has its own.
+    fn asks_as(&self) -> Option<(DbIndex, Resp)> {
+        None
     }
 
     /// Returns the words of the command of [`Step::Ask`].

@@ -7,8 +7,9 @@
 //! A transaction on one shard that needs one hop goes as [`Message::Alone`], without the first round.
 
 use base::hash::Map;
-use base::ids::{ShardId, TxId};
+use base::ids::{DbIndex, ShardId, TxId};
 use protocol::args::PackedArgs;
+use protocol::reply::Resp;
 use shard::locks::Claim;
 
 use crate::host::{Host, TxIds};
@@ -24,6 +25,8 @@ pub struct Transactions {
     pub counters: Counters,
     ids: TxIds,
     active: Map<TxId, Transaction>,
+    /// Those that go on in the next turn.
+    paused: Vec<TxId>,
 }
 
 /// Counts of transactions that this core coordinated.
@@ -68,6 +71,8 @@ pub enum Event {
         origin: Origin,
         /// The words of the command.
         args: PackedArgs,
+        /// The database and the protocol that count for it, if they are not those of the client.
+        asks_as: Option<(DbIndex, Resp)>,
     },
 }
 
@@ -105,6 +110,7 @@ impl Transactions {
             counters: Counters::default(),
             ids,
             active: Map::default(),
+            paused: Vec::new(),
         }
     }
 
@@ -148,16 +154,52 @@ impl Transactions {
             } if transaction.claims.len() == 1 && operations.len() == 1 => {
                 self.run_alone(host, tx, transaction, operations);
             }
-            Step::Hop { .. } | Step::Ask(_) if !transaction.claims.is_empty() => {
+            Step::Hop { .. } | Step::Ask(_) | Step::Again if !transaction.claims.is_empty() => {
                 transaction.first = Some(first);
                 transaction.schedule(host, tx);
                 self.active.insert(tx, transaction);
             }
-            Step::Hop { .. } | Step::Ask(_) | Step::Done { .. } | Step::Watching { .. } => {
+            Step::Hop { .. }
+            | Step::Ask(_)
+            | Step::Again
+            | Step::Pause
+            | Step::Done { .. }
+            | Step::Watching { .. } => {
                 self.active.insert(tx, transaction);
                 self.follow(host, tx, first);
             }
         }
+    }
+
+    /// Takes over a transaction that has begun at once, on this core's shard, and now wants `step`. What
+    /// it claims there has been free, and nothing else has run since.
+    pub fn adopt(
+        &mut self,
+        host: &mut Host,
+        origin: Origin,
+        claim: Option<Claim>,
+        program: Box<dyn Program>,
+        step: Step,
+    ) {
+        self.counters.begun += 1;
+        let tx = self.ids.next();
+        let mut holders = Vec::new();
+        if let Some(claim) = claim {
+            host.claim_running(tx, claim);
+            holders.push(host.me());
+        }
+        let transaction = Transaction {
+            origin,
+            program,
+            claims: Vec::new(),
+            first: None,
+            phase: Phase::Running { awaited: 0 },
+            hop: Vec::new(),
+            nanos: 0,
+            holders,
+        };
+        self.active.insert(tx, transaction);
+        self.follow(host, tx, step);
     }
 
     fn run_alone(
@@ -286,12 +328,30 @@ impl Transactions {
         self.follow(host, tx, step);
     }
 
-    fn follow(&mut self, host: &mut Host, tx: TxId, step: Step) {
+    /// Returns whether a transaction goes on in the next turn, without waiting for anybody.
+    #[must_use]
+    pub fn has_paused(&self) -> bool {
+        !self.paused.is_empty()
+    }
+
+    /// Goes on with the transactions that have paused in an earlier turn.
+    pub fn go_on(&mut self, host: &mut Host) {
+        for tx in std::mem::take(&mut self.paused) {
+            self.follow(host, tx, Step::Again);
+        }
+    }
+
+    fn follow(&mut self, host: &mut Host, tx: TxId, mut step: Step) {
         let Some(transaction) = self.active.get_mut(&tx) else {
             return;
         };
         let origin = transaction.origin;
+        while matches!(step, Step::Again) {
+            step = transaction.program.step(Vec::new());
+        }
         match step {
+            Step::Again => {}
+            Step::Pause => self.paused.push(tx),
             Step::Hop { operations, last } => {
                 self.counters.hops += 1;
                 transaction.run_hop(host, tx, operations, last);
@@ -301,7 +361,13 @@ impl Transactions {
                 let args = args
                     .map(|args| PackedArgs::from_args(args.args()))
                     .unwrap_or_default();
-                self.events.push(Event::Ask { tx, origin, args });
+                let asks_as = transaction.program.asks_as();
+                self.events.push(Event::Ask {
+                    tx,
+                    origin,
+                    args,
+                    asks_as,
+                });
             }
             Step::Done { reply } => {
                 let (nanos, spent) = (transaction.nanos, transaction.program.spent());

@@ -15,6 +15,7 @@
 
 pub mod clock;
 pub mod executor;
+pub mod facts;
 pub mod file;
 pub mod idle;
 mod kernel_ring;

@@ -116,6 +116,7 @@ impl Core {
         is_busy |= self.receive_messages();
         is_busy |= crate::timers::fire(self);
         is_busy |= self.release_held();
+        is_busy |= self.go_on_with_scripts();
         is_busy |= self.pump();
         self.begin_moves();
         is_busy |= self.send_messages();
@@ -217,10 +218,12 @@ impl Core {
                 | CoreMessage::Adopt(_)
                 | CoreMessage::Monitor(_)
                 | CoreMessage::Caching(_)
-                | CoreMessage::Publish(_) => Lane::Request,
-                CoreMessage::Shard(_) | CoreMessage::JobDone(..) | CoreMessage::Published(_) => {
-                    Lane::Reply
-                }
+                | CoreMessage::Publish(_)
+                | CoreMessage::Script(_) => Lane::Request,
+                CoreMessage::Shard(_)
+                | CoreMessage::JobDone(..)
+                | CoreMessage::Published(_)
+                | CoreMessage::ScriptDone(..) => Lane::Reply,
             };
             is_busy = true;
             // Behind a message that found its lane full, the others of the lane wait too: messages
@@ -258,6 +261,12 @@ impl Core {
             CoreMessage::Caching(message) => self.take_caching(*message),
             CoreMessage::Publish(forwards) => self.take_forwards(from, forwards),
             CoreMessage::Published(counts) => self.take_counts(counts),
+            CoreMessage::Script(sent) => self.take_script(from, sent),
+            CoreMessage::ScriptDone(sent, reply, nanos) => {
+                self.fill(sent.origin, &reply);
+                let args = || sent.words.args();
+                self.account(sent.origin, sent.index, args, nanos, &reply);
+            }
         }
     }
 
@@ -307,6 +316,10 @@ impl Core {
                 nanos,
                 spent,
             } => {
+                self.engine.count_calls();
+                let Some(reply) = self.send_home(origin, reply, nanos) else {
+                    return;
+                };
                 if !self.engine.shown_later.is_empty() {
                     control::monitor::show_exec(self, origin, &reply);
                 }
@@ -330,7 +343,18 @@ impl Core {
                 }
                 self.fill_and_resume(origin, b"+OK\r\n");
             }
-            Event::Ask { tx, origin, args } => control::transaction::ask(self, tx, origin, &args),
+            Event::Ask {
+                tx,
+                origin,
+                args,
+                asks_as: None,
+            } => control::transaction::ask(self, tx, origin, &args),
+            Event::Ask {
+                tx,
+                args,
+                asks_as: Some((db, resp)),
+                ..
+            } => control::transaction::ask_for_script(self, tx, (db, resp), &args),
         }
     }
 

@@ -30,7 +30,7 @@ use runtime::socket_ring::{ListenerId, SocketId};
 use shard::locks::Claim;
 
 use crate::control::{self, Answer, ControlContext, debug};
-use crate::engine::{Engine, Hint, origin_of};
+use crate::engine::{CoreMessage, Engine, Hint, origin_of};
 use crate::eviction;
 use crate::gather::Asker;
 use crate::observe::slow_log;
@@ -208,8 +208,10 @@ impl Engine {
                 if flags.has(Flags::DENY_OOM) && self.is_out_of_memory() {
                     return self.reject(connection, command, OUT_OF_MEMORY);
                 }
-                if self.observed.has_monitors {
-                    self.tell_monitors(&connection.session, command, args);
+                if self.observed.is_attentive
+                    && let Some(then) = self.attend(connection, command, args)
+                {
+                    return then;
                 }
                 let session = &connection.session;
                 let request = Request {
@@ -223,8 +225,32 @@ impl Engine {
                 };
                 self.run_on_shards(id, connection, command, request, hint.shard)
             }
-            Run::Control(run) => self.run_control(id, connection, command, run, args),
+            Run::Control(run) => {
+                if self.observed.is_attentive
+                    && let Some(text) = self.busy_refusal(command)
+                {
+                    return self.reject(connection, command, text);
+                }
+                self.run_control(id, connection, command, run, args)
+            }
         }
+    }
+
+    /// Shows a command on shards to `MONITOR`, or refuses it while a script takes long.
+    #[cold]
+    fn attend(
+        &mut self,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        args: Args<'_>,
+    ) -> Option<Then> {
+        if let Some(text) = self.busy_refusal(command) {
+            return Some(self.reject(connection, command, text));
+        }
+        if self.observed.has_monitors {
+            self.tell_monitors(&connection.session, command, args);
+        }
+        None
     }
 
     /// Serves a client that is out of the ordinary. Returns what to do if the request ends here.
@@ -251,6 +277,9 @@ impl Engine {
             let needs_memory = command.full_name == "exec" && multi.needs_memory();
             return (needs_memory && self.is_out_of_memory())
                 .then(|| self.reject(connection, command, OUT_OF_MEMORY));
+        }
+        if let Some(text) = self.busy_refusal(command) {
+            return Some(self.reject(connection, command, text));
         }
         if flags.has(Flags::NO_MULTI) {
             let text = "ERR Command not allowed inside a transaction";
@@ -608,10 +637,11 @@ impl Engine {
         self.clock = ended;
         if matches!(
             answer,
-            Answer::Gather(_) | Answer::Transaction(..) | Answer::Exec(..)
+            Answer::Gather(_) | Answer::Transaction(..) | Answer::Exec(..) | Answer::Begun(..)
         ) {
             self.note_running(id, command, args, nanos);
-        } else {
+        } else if !matches!(answer, Answer::Elsewhere(..)) {
+            // What runs elsewhere is counted when it comes back.
             self.count_control(connection, command, args, nanos, &out);
         }
         let then = self.take_answer(id, connection, answer, &out);
@@ -676,6 +706,22 @@ impl Engine {
                 self.ask(Asker::Client(origin), gather);
                 Then::Wait
             }
+            Answer::Elsewhere(core, mut sent) => {
+                let place = connection.output.defer();
+                sent.origin = origin_of(id, place, is_dropped(&connection.session));
+                // What the client has sent to that core before comes first.
+                self.flush_envelopes();
+                self.observed.sent_requests += 1;
+                self.outbound.push_back((core, CoreMessage::Script(sent)));
+                Then::GoOn
+            }
+            Answer::Begun(claim, program, step) => {
+                let place = connection.output.defer();
+                let origin = origin_of(id, place, is_dropped(&connection.session));
+                self.transactions
+                    .adopt(&mut self.host, origin, claim, program, step);
+                Then::Wait
+            }
             Answer::Transaction(claims, program) => self.begin(id, connection, claims, program),
             Answer::Exec(claims, program, inner) => {
                 self.note_inner(id, inner);
@@ -684,9 +730,18 @@ impl Engine {
         }
     }
 
+    /// Returns the error of a command that has to wait for the end of a script that takes long.
+    #[cold]
+    fn busy_refusal(&self, command: &Command) -> Option<&'static str> {
+        if command.declaration.flags.has(Flags::ALLOW_BUSY) {
+            return None;
+        }
+        self.shared.scripts.busy.refusal()
+    }
+
     /// Returns whether writes are refused for lack of memory; evicts what may be evicted.
     #[inline]
-    fn is_out_of_memory(&mut self) -> bool {
+    pub(crate) fn is_out_of_memory(&mut self) -> bool {
         self.observed.has_memory_limit && !eviction::make_room(self)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -30,6 +31,9 @@ use crate::invalidate::{CacheMessage, Caching};
 use crate::observe::Observed;
 use crate::pubsub::wishes::{Forward, Presence, PubSub};
 use crate::running::Running;
+use crate::scripts::forward::{Guests, Sent};
+use crate::scripts::local::LocalScripts;
+use crate::scripts::registry::Registry;
 use crate::session::{About, Session};
 use crate::table::CommandTable;
 use crate::timers::Timers;
@@ -58,6 +62,10 @@ pub enum CoreMessage {
     Caching(Box<CacheMessage>),
     /// How many clients messages have reached, by the number that the sender has given each.
     Published(Vec<(u64, usize)>),
+    /// A script to run.
+    Script(Box<Sent>),
+    /// A script that has run, its reply, and how long it took in nanoseconds.
+    ScriptDone(Box<Sent>, Vec<u8>, u64),
 }
 
 impl std::fmt::Debug for CoreMessage {
@@ -71,6 +79,8 @@ impl std::fmt::Debug for CoreMessage {
             Self::Publish(_) => "Publish",
             Self::Caching(_) => "Caching",
             Self::Published(_) => "Published",
+            Self::Script(_) => "Script",
+            Self::ScriptDone(..) => "ScriptDone",
         })
     }
 }
@@ -104,6 +114,8 @@ pub struct Shared {
     pub started: Monotonic,
     /// 40 hexadecimal digits that name this run.
     pub run_id: String,
+    /// Sources of scripts.
+    pub scripts: Arc<Registry>,
     /// All commands.
     pub table: &'static CommandTable,
     /// Ports of the cores, if `shard-ports` is on.
@@ -158,6 +170,10 @@ pub struct Engine {
     pub pubsub: PubSub,
     /// Client-side caching.
     pub caching: Caching,
+    /// Scripts on this core.
+    pub(crate) scripts: Rc<LocalScripts>,
+    /// Scripts of other cores that run here.
+    pub(crate) guests: Guests,
     /// Chance.
     pub random: Random,
     /// Messages for other cores, in order per core.
@@ -221,7 +237,6 @@ impl Engine {
                 Arc::clone(&shared.slow_numbers),
             ),
             host,
-            shared,
             config,
             config_number: 0,
             gathers: Gathers::default(),
@@ -229,6 +244,9 @@ impl Engine {
             shown_later: Vec::new(),
             pubsub: PubSub::default(),
             caching: Caching::default(),
+            scripts: Rc::new(LocalScripts::new(shared.table, Arc::clone(&shared.scripts))),
+            guests: Guests::default(),
+            shared,
             random: Random::new(seed.0 ^ seed.1),
             outbound: VecDeque::new(),
             now: UnixMillis::default(),
@@ -250,6 +268,12 @@ impl Engine {
         self.now = runtime::clock::unix_millis();
         self.host.set_now(self.now);
         self.observed.latency.set_now(self.now);
+        let refusal = self.shared.scripts.busy.refusal();
+        self.observed.is_attentive = self.observed.has_monitors || refusal.is_some();
+        if let Some(text) = refusal {
+            // What waits for the script would wait for as long as it takes.
+            self.host.refuse_waiting(text);
+        }
     }
 
     /// Returns what programs have to know.

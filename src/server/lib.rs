@@ -6,7 +6,8 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
-//! [`subscriptions`], [`pubsub`], [`tracking`], [`invalidate`], [`table`], [`control`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
+//! [`subscriptions`], [`pubsub`], [`tracking`], [`invalidate`], [`table`], [`control`],
+//! [`scripts`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
 
 pub mod command_index;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod logging;
 pub mod observe;
 pub mod pubsub;
 pub mod running;
+pub mod scripts;
 pub mod session;
 pub mod startup;
 pub mod subscriptions;

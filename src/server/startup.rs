@@ -286,6 +286,7 @@ pub fn shared(config: &Config, shard_count: u16) -> Shared {
     let (three, _) = runtime::clock::random_seed();
     let first = config.settings().shard_ports;
     Shared {
+        scripts: Arc::default(),
         shard_memory: (0..shard_count).map(|_| ShardMemory::new()).collect(),
         tx_ids: TxIds::default(),
         client_count: AtomicUsize::new(0),

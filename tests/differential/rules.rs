@@ -73,6 +73,7 @@ pub(super) fn rule_for(words: &[Vec<u8>]) -> Rule {
         ("CONFIG", "GET") | ("HGETALL", _) => Rule::UnorderedPairs,
         ("RANDOMKEY" | "SCAN" | "TIME", _) | ("CLIENT", "ID") => Rule::Shape,
         ("ZRANK" | "ZREVRANK", _) if words.len() > 3 => Rule::Newer,
+        ("FUNCTION", "LIST") => Rule::Unordered,
         ("ZRANDMEMBER" | "ZSCAN", _) => Rule::Shape,
         ("SORT" | "SORT_RO", key)
             if key.starts_with("SORT:SET:") && !words_have(words, "STORE") =>

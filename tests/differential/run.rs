@@ -66,6 +66,8 @@ impl Target {
             }
         }
         self.clients[0].try_request(&["FLUSHALL"])?;
+        self.clients[0].try_request(&["SCRIPT", "FLUSH"])?;
+        self.clients[0].try_request(&["FUNCTION", "FLUSH"])?;
         Ok(())
     }
 

@@ -67,6 +67,8 @@ pub struct Settings {
     pub slowlog_slower_than_us: i64,
     /// Entries the slow log keeps.
     pub slowlog_entries_max: u64,
+    /// Milliseconds that a script may run before everybody else is told that the server is busy.
+    pub busy_reply_ms: u64,
     /// Milliseconds from which an event is in LATENCY; 0 switches it off.
     pub latency_monitor_ms: u64,
     /// Keeps a histogram of the time of every command.
@@ -228,6 +230,7 @@ impl Settings {
             hz: 1,
             slowlog_slower_than_us: -1,
             slowlog_entries_max: 0,
+            busy_reply_ms: 5000,
             latency_monitor_ms: 0,
             is_latency_tracked: false,
             latency_percentiles: Vec::new(),

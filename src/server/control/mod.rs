@@ -15,12 +15,14 @@ pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod debug;
 pub(crate) mod declarations;
+mod function;
 pub(crate) mod info;
 pub(crate) mod latency;
 mod lolwut;
 pub(crate) mod memory;
 pub(crate) mod monitor;
 pub(crate) mod pubsub;
+mod script;
 pub(crate) mod server;
 pub(crate) mod slowlog;
 mod tracking;
@@ -30,7 +32,7 @@ use std::time::Duration;
 
 use base::ids::ShardId;
 use commands::spec::{CommandError, Declaration};
-use coordinator::step::Program;
+use coordinator::step::{Program, Step};
 use net::connection::Connection;
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -41,6 +43,7 @@ use crate::engine::Engine;
 use crate::gather::Gather;
 use crate::pubsub::wishes::Act;
 use crate::running::Inner;
+use crate::scripts::forward::Sent;
 use crate::session::Session;
 
 /// A command of the control plane.
@@ -84,6 +87,11 @@ pub enum Answer {
     Gather(Gather),
     /// With what comes out of a transaction.
     Transaction(Vec<(ShardId, Claim)>, Box<dyn Program>),
+    /// With what comes out of a program that has begun on this core's shard, under this claim, and now
+    /// wants this step.
+    Begun(Option<Claim>, Box<dyn Program>, Step),
+    /// With the reply of a script that another core runs.
+    Elsewhere(ShardId, Box<Sent>),
     /// With what comes out of the transaction of an EXEC, which runs the given commands.
     Exec(Vec<(ShardId, Claim)>, Box<dyn Program>, Vec<Inner>),
 }
@@ -121,6 +129,8 @@ pub fn all() -> impl Iterator<Item = &'static ControlCommand> {
         monitor::COMMANDS,
         pubsub::COMMANDS,
         transaction::COMMANDS,
+        script::COMMANDS,
+        function::COMMANDS,
         info::COMMANDS,
         slowlog::COMMANDS,
         latency::COMMANDS,

@@ -54,7 +54,10 @@ fn monitor(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, 
     let shared = &context.engine.shared;
     shared.monitor_count.fetch_add(1, Ordering::Relaxed);
     Ok(Answer::Gather(Gather::all(
-        |core| core.engine.observed.has_monitors = true,
+        |core| {
+            core.engine.observed.has_monitors = true;
+            core.engine.observed.is_attentive = true;
+        },
         |_, _| Finished::Reply(b"+OK\r\n".into()),
     )))
 }
@@ -93,6 +96,18 @@ impl Engine {
             connection,
             requests,
         });
+    }
+
+    /// Shows what a script has called.
+    #[cold]
+    pub(crate) fn show_call(&mut self, db: DbIndex, args: Args<'_>) {
+        if self.shared.table.resolve(args).is_some_and(is_shown) {
+            let about = About {
+                address: "lua".to_owned(),
+                ..About::default()
+            };
+            self.show(&line(&about, db, args));
+        }
     }
 
     fn show(&mut self, line: &[u8]) {

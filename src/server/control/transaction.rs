@@ -1,13 +1,15 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH.
 
-use base::ids::{DbIndex, TxId};
+use base::ids::{ClientId, DbIndex, TxId};
 use commands::spec::CommandError;
-use coordinator::exec::{Exec, Queued};
+use coordinator::exec::{Exec, Part, Queued};
 use coordinator::host::fingerprint;
 use coordinator::message::{Message, Operation, Origin, Watched};
 use coordinator::program::WatchKeys;
+use net::connection::Connection;
 use protocol::args::{Args, PackedArgs, equals_ignore_case};
 use protocol::reply::{Reply, Resp};
+use runtime::socket_ring::SocketId;
 use shard::locks::{Claim, Mode};
 
 use super::declarations::transaction as declared;
@@ -16,7 +18,9 @@ use crate::config::settings::Settings;
 use crate::core_loop::Core;
 use crate::engine::{Engine, read_origin};
 use crate::gather::Asker;
-use crate::session::{Executing, Multi};
+use crate::scripts::program::is_run;
+use crate::scripts::start::{Caller, Wanted};
+use crate::session::{About, Executing, Multi, Session};
 use crate::table::Run;
 
 pub(super) const COMMANDS: &[ControlCommand] = &[
@@ -55,7 +59,10 @@ pub(crate) fn sees_data(full_name: &str) -> bool {
     let container = full_name.split('|').next();
     container.is_some_and(|name| {
         // Among changes and the events that tell of them, a message keeps its place too.
-        ["debug", "info", "memory", "publish", "spublish"].contains(&name)
+        let names = [
+            "debug", "info", "memory", "script", "function", "publish", "spublish",
+        ];
+        names.contains(&name) || is_run(name.as_bytes())
     })
 }
 
@@ -157,11 +164,13 @@ fn exec(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Com
         context.reply().array(0);
         return Ok(Answer::Now);
     }
+    let touch = !context.session().no_touch;
     let engine = &mut *context.engine;
     if engine.observed.has_monitors {
         engine.show_later(context.id.to_bits(), db, &queued);
     }
-    let exec = Exec::new(engine.surroundings(), engine.me, resp, watched, queued);
+    let parts = parts_of(engine, &queued, Caller { db, resp, touch });
+    let exec = Exec::new(engine.surroundings(), engine.me, resp, watched, queued).with_parts(parts);
     let claims = exec.claims(&engine.host.shard);
     Ok(Answer::Exec(claims, Box::new(exec), inner))
 }
@@ -184,17 +193,71 @@ fn settle(settings: &Settings, queued: &mut [Queued], mut db: DbIndex, mut resp:
     }
 }
 
+/// Makes the programs of scripts that stand in a MULTI. Those that cannot be read stay what they are,
+/// and are refused when their turn comes.
+fn parts_of(engine: &mut Engine, queued: &[Queued], mut caller: Caller) -> Vec<Part> {
+    let databases = engine.config.settings().databases;
+    let mut parts = Vec::new();
+    for (index, queued) in queued.iter().enumerate() {
+        let Queued::Control { args, .. } = queued else {
+            continue;
+        };
+        let args = args.args();
+        if args.len() == 2 && equals_ignore_case(args.word(0), "SELECT") {
+            caller.db = connection::parse_db(args.word(1), databases).unwrap_or(caller.db);
+        } else if equals_ignore_case(args.word(0), "HELLO") {
+            let settings = engine.config.settings();
+            caller.resp = connection::hello_protocol(settings, args).unwrap_or(caller.resp);
+        }
+        if !is_run(args.word(0)) {
+            continue;
+        }
+        let Ok(wanted) = Wanted::read(args) else {
+            continue;
+        };
+        let known = engine.foresee(&wanted);
+        let claims = engine.claims_of(&wanted, known, caller.db);
+        parts.push(Part {
+            index,
+            claims,
+            program: engine.program_of_script(&wanted, known, caller),
+        });
+    }
+    parts
+}
+
+/// Runs a command of the coordinator that a script calls, on behalf of a client that is the script.
+pub(crate) fn ask_for_script(core: &mut Core, tx: TxId, of: (DbIndex, Resp), args: &PackedArgs) {
+    let engine = &mut core.engine;
+    let mut session = Session::new(ClientId(0), About::default(), true, engine.clock);
+    (session.db, session.resp) = of;
+    let mut connection = Connection::new(session, true);
+    let origin = Origin {
+        connection: u64::MAX,
+        place: 0,
+    };
+    let (id, ..) = read_origin(origin);
+    answer(engine, tx, (id, &mut connection), args.args());
+}
+
 /// Runs a command of the coordinator that stands in a MULTI.
 pub(crate) fn ask(core: &mut Core, tx: TxId, origin: Origin, args: &PackedArgs) {
     let (id, ..) = read_origin(origin);
-    let mut out = Vec::new();
     let Core { engine, net, .. } = core;
-    let Some(connection) = net.connection_mut(id) else {
+    match net.connection_mut(id) {
+        Some(connection) => answer(engine, tx, (id, connection), args.args()),
         // The client has left; the transaction still has to end.
-        engine.transactions.answer(&mut engine.host, tx, out);
-        return;
-    };
-    let args = args.args();
+        None => engine.transactions.answer(&mut engine.host, tx, Vec::new()),
+    }
+}
+
+fn answer(
+    engine: &mut Engine,
+    tx: TxId,
+    (id, connection): (SocketId, &mut Connection<Session>),
+    args: Args<'_>,
+) {
+    let mut out = Vec::new();
     let begun = runtime::clock::monotonic();
     let command = engine.shared.table.resolve(args).copied();
     let answer = match command.map(|command| command.run) {
@@ -223,14 +286,17 @@ pub(crate) fn ask(core: &mut Core, tx: TxId, origin: Origin, args: &PackedArgs) 
                 let nanos = runtime::clock::monotonic().nanos_since(begun);
                 engine.observed.count(command.index, nanos, &[]);
             }
-            if let Some(reply) = core.act_now(origin, Asker::Transaction(tx), act) {
-                let engine = &mut core.engine;
-                engine.transactions.answer(&mut engine.host, tx, reply);
-            }
-            return;
+            return engine.note_act_of(tx, id, act);
         }
         Ok(Answer::Now | Answer::Close) => {}
-        Ok(Answer::Silence | Answer::Later(..) | Answer::Transaction(..) | Answer::Exec(..)) => {
+        Ok(
+            Answer::Silence
+            | Answer::Later(..)
+            | Answer::Transaction(..)
+            | Answer::Exec(..)
+            | Answer::Begun(..)
+            | Answer::Elsewhere(..),
+        ) => {
             // No command that is allowed in a MULTI answers so.
             Reply {
                 out: &mut out,

@@ -53,6 +53,9 @@ pub struct Observed {
     pub is_tracking: bool,
     /// Somebody listens to `MONITOR`.
     pub has_monitors: bool,
+    /// A request is to be looked at more closely: it is shown to `MONITOR`, or refused while a script
+    /// takes long. Renewed in each turn.
+    pub is_attentive: bool,
     /// `maxmemory` is set, so writes have to ask for room.
     pub has_memory_limit: bool,
     /// When this core last told the others that memory is short.
@@ -130,6 +133,7 @@ impl Observed {
             latency: latency::Events::new(settings.latency_monitor_ms),
             is_tracking: settings.is_latency_tracked,
             has_monitors: false,
+            is_attentive: false,
             eviction_asked_at: Monotonic::default(),
             has_memory_limit: settings.memory_bytes_max > 0,
             is_expiring: true,

@@ -2,11 +2,10 @@
 
 use base::cast::i64_from;
 use base::ids::ShardId;
-use coordinator::message::Origin;
 use runtime::socket_ring::SocketId;
 
 use super::message::{Message, push_frame};
-use super::wishes::{Act, Counting, Forward, Publisher, Wish};
+use super::wishes::{Counting, Forward, Publisher, Wish};
 use crate::core_loop::Core;
 use crate::engine::{CoreMessage, read_origin};
 use crate::gather::Asker;
@@ -24,26 +23,15 @@ impl Core {
                     let reply = self.change_subscriptions(origin, act);
                     self.fill_and_resume(origin, &reply);
                 }
+                Wish::ChangeFor(tx, origin, act) => {
+                    let reply = self.change_subscriptions(origin, act);
+                    let engine = &mut self.engine;
+                    engine.transactions.answer(&mut engine.host, tx, reply);
+                }
                 Wish::Publish(publisher, message) => self.publish(publisher, message),
             }
         }
         self.send_forwards();
-    }
-
-    /// Does at once what a command of a MULTI asks for, behind all that was noted before. The reply to
-    /// a message goes to `asker`, the others are returned.
-    pub(crate) fn act_now(&mut self, origin: Origin, asker: Asker, act: Act) -> Option<Vec<u8>> {
-        self.run_wishes();
-        let Act::Publish(message) = act else {
-            return Some(self.change_subscriptions(origin, act));
-        };
-        let publisher = Publisher {
-            asker,
-            is_waiting: false,
-        };
-        self.publish(publisher, message);
-        self.send_forwards();
-        None
     }
 
     /// Tells a message to all who listen. Cost: O(clients that listen here, patterns here, cores).

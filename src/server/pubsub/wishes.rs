@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::clock::Monotonic;
 use base::hash::Map;
-use base::ids::ShardId;
+use base::ids::{ShardId, TxId};
 use coordinator::message::Origin;
 use net::Then;
 use net::connection::Connection;
@@ -32,6 +32,8 @@ pub enum Act {
 pub(crate) enum Wish {
     /// Changes what a client listens to, who waits for it.
     Change(Origin, Act),
+    /// Changes what a client listens to whose MULTI waits for it.
+    ChangeFor(TxId, Origin, Act),
     /// Tells all who listen.
     Publish(Publisher, Message),
 }
@@ -163,6 +165,28 @@ impl Engine {
         };
         self.pubsub.wishes.push(Wish::Publish(publisher, message));
         Then::GoOn
+    }
+
+    /// Notes what a command of a MULTI or of a script asks for; the transaction gets the reply when that
+    /// is done.
+    pub(crate) fn note_act_of(&mut self, tx: TxId, id: SocketId, act: Act) {
+        self.collect_events();
+        self.pubsub.wishes.push(match act {
+            Act::Publish(message) => {
+                let publisher = Publisher {
+                    asker: Asker::Transaction(tx),
+                    is_waiting: false,
+                };
+                Wish::Publish(publisher, message)
+            }
+            Act::Subscribe(..) | Act::Unsubscribe(..) => {
+                let origin = Origin {
+                    connection: id.to_bits(),
+                    place: 0,
+                };
+                Wish::ChangeFor(tx, origin, act)
+            }
+        });
     }
 
     /// Has a message told to all who listen, in its order among all that this core does for channels.

@@ -25,7 +25,7 @@
 //! - What is written is read back as an equal value.
 //!
 //! In reading order: `payload.rs` (footer), `lzf.rs`, `sink.rs` and `write.rs`, `source.rs` and
-//! `read.rs`, `streams.rs`, `legacy.rs` (older forms).
+//! `read.rs`, `streams.rs`, `legacy.rs` (older forms), and [`libraries`], the payload of FUNCTION DUMP.
 //!
 //! Source: payloads of DUMP of redis-server 7.0.15, the public description of RDB for older forms,
 //! and the release notes of Redis 7.4.
@@ -33,6 +33,7 @@
 //! Not here: files of many keys.
 
 mod legacy;
+pub mod libraries;
 mod lzf;
 mod payload;
 mod read;

@@ -9,6 +9,7 @@
 //! A< 2                    reads so many replies
 //! A? 2                    reads so many pushes
 //! A?                      reads as many pushes as Redis has sent by now
+//! A~ PING                 sends again and again, until it is refused
 //! A.                      closes the connection
 //! ```
 //! The word `{id:B}` stands for the number of client B. Replies and pushes are told apart by what they
@@ -20,6 +21,7 @@
 
 mod events;
 mod pubsub;
+mod scripts;
 mod tracking;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -49,6 +51,8 @@ enum Action {
     Replies(usize),
     /// Reads so many pushes; without a number those that the reference has sent by now.
     Pushes(Option<usize>),
+    /// Sends again and again, until the reply is an error.
+    UntilRefused,
     /// Closes the connection.
     Close,
 }
@@ -86,6 +90,7 @@ impl Step {
             '>' => Action::Send,
             '<' => Action::Replies(count_of(rest)),
             '?' => Action::Pushes(rest.trim().parse().ok()),
+            '~' => Action::UntilRefused,
             '.' => Action::Close,
             _ => panic!("no step: {line}"),
         };
@@ -199,6 +204,8 @@ type Given = Vec<Vec<Vec<u8>>>;
 fn play(server: &Server, steps: &[Step], resp: u8, reference: Option<&Given>) -> Given {
     let mut control = server.client();
     control.ok("FLUSHALL");
+    control.ok("SCRIPT FLUSH");
+    control.ok("FUNCTION FLUSH");
     let mut peers = BTreeMap::<char, Peer>::new();
     let mut all = Vec::new();
     for (index, step) in steps.iter().enumerate() {
@@ -226,6 +233,12 @@ fn play(server: &Server, steps: &[Step], resp: u8, reference: Option<&Given>) ->
                 Some(count) => given.extend((0..count).map(|_| peer.push())),
                 None => given.extend(peer.pushes_so_far()),
             },
+            Action::UntilRefused => {
+                crate::support::wait::wait_until(crate::support::client::REPLY_LIMIT, || {
+                    send(peer);
+                    peer.reply().starts_with(b"-")
+                });
+            }
             Action::Close => {
                 peers.remove(&step.client);
                 // The server has noticed when it does not list the client any more.

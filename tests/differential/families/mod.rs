@@ -9,6 +9,7 @@ mod geo;
 mod hash;
 mod hyperloglog;
 mod list;
+mod script;
 mod set;
 mod sorted_set;
 mod stream;
@@ -31,6 +32,7 @@ pub(super) const FAMILIES: &[Family] = &[
     bitmap::FAMILY,
     hyperloglog::FAMILY,
     geo::FAMILY,
+    script::FAMILY,
     generic::FAMILY,
 ];
 

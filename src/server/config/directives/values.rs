@@ -337,7 +337,7 @@ pub(super) static SCRIPTS: &[D] = &[
         "busy-reply-threshold",
         COUNT,
         "5000",
-        NotYet("scripting"),
+        Works(|s, v| s.busy_reply_ms = v.u64()),
         "Milliseconds a script may run before other clients are told that the server is busy.",
     )
     .alias(&["lua-time-limit"]),

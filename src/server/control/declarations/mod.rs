@@ -17,6 +17,7 @@ pub(crate) mod cluster;
 pub(crate) mod connection;
 pub(crate) mod diagnostics;
 pub(crate) mod pubsub;
+pub(crate) mod scripting;
 pub(crate) mod server;
 pub(crate) mod transaction;
 
@@ -78,6 +79,14 @@ pub(crate) const ALL: &[&Declaration] = &[
     &pubsub::PUBLISH,
     &pubsub::SPUBLISH,
     &pubsub::PUBSUB,
+    &scripting::EVAL,
+    &scripting::EVALSHA,
+    &scripting::EVAL_RO,
+    &scripting::EVALSHA_RO,
+    &scripting::FCALL,
+    &scripting::FCALL_RO,
+    &scripting::SCRIPT,
+    &scripting::FUNCTION,
     &cluster::CLUSTER,
     &cluster::READONLY,
     &cluster::READWRITE,

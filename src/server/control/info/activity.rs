@@ -194,7 +194,9 @@ type Figure = (&'static str, fn(&CoreFacts) -> u64);
 ///
 /// `requests` are runs of commands sent by clients of the core; `remote_sent` those among them that
 /// went to another core, `remote_received` those that came from one, in `envelopes`; `parked` had to
-/// wait for a transaction. `transactions` were begun here, in `hops`, with `retries`. `spins_won` and
+/// wait for a transaction. `transactions` were begun here, in `hops`, with `retries`. Of the scripts and
+/// functions of its clients, `scripts_here` ran here, `scripts_there` on the core of their keys,
+/// `scripts_several` over several cores, `scripts_everywhere` under claims on all. `spins_won` and
 /// `spins_lost` ended with and without work, `ring_waits` and `parks` are sleeps. `moved_out` are
 /// connections that went to the core of their keys.
 const FIGURES: &[Figure] = &[
@@ -209,6 +211,10 @@ const FIGURES: &[Figure] = &[
     ("transactions", |it| it.transactions.begun),
     ("hops", |it| it.transactions.hops),
     ("retries", |it| it.transactions.retries),
+    ("scripts_here", |it| it.scripts.here),
+    ("scripts_there", |it| it.scripts.there),
+    ("scripts_several", |it| it.scripts.several),
+    ("scripts_everywhere", |it| it.scripts.everywhere),
     ("spins_won", |it| it.idle.spins_won),
     ("spins_lost", |it| it.idle.spins_lost),
     ("ring_waits", |it| it.idle.ring_waits),

@@ -72,6 +72,21 @@ pub(crate) struct ClientFacts {
     pub(crate) listening: u64,
 }
 
+/// The scripts and functions of a core.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ScriptFacts {
+    /// Bytes of its interpreters.
+    pub(crate) interpreter_bytes: u64,
+    /// Run with keys of the core only.
+    pub(crate) here: u64,
+    /// Sent to the one core that has their keys.
+    pub(crate) there: u64,
+    /// Run with declared keys on several cores.
+    pub(crate) several: u64,
+    /// Run under claims on all cores.
+    pub(crate) everywhere: u64,
+}
+
 /// What one core knows of itself.
 #[derive(Clone, Debug)]
 pub(crate) struct CoreFacts {
@@ -87,6 +102,8 @@ pub(crate) struct CoreFacts {
     /// Keys that wait to be freed, and that were freed in steps.
     pub(crate) lazy_free: (u64, u64),
     pub(crate) clients: ClientFacts,
+    /// Scripts and functions that ran for clients of the core.
+    pub(crate) scripts: ScriptFacts,
     pub(crate) host: coordinator::host::Counters,
     pub(crate) transactions: coordinator::transaction::Counters,
     pub(crate) net: net::turn::Counters,
@@ -143,6 +160,7 @@ impl CoreFacts {
             ledger: core.engine.host.shard.memory(),
             lazy_free: core.engine.host.shard.lazy_free_counts(),
             clients,
+            scripts: scripts(core),
             host: core.engine.host.counters,
             transactions: core.engine.transactions.counters,
             net: core.net.counters,
@@ -167,6 +185,18 @@ impl CoreFacts {
     /// Returns the runs of all commands.
     pub(crate) fn calls(&self) -> u64 {
         self.commands.iter().map(|command| command.calls).sum()
+    }
+}
+
+fn scripts(core: &Core) -> ScriptFacts {
+    let scripts = &core.engine.scripts;
+    let counts = scripts.counts();
+    ScriptFacts {
+        interpreter_bytes: u64_from(scripts.interpreter_bytes()),
+        here: counts.here.get(),
+        there: counts.there.get(),
+        several: counts.several.get(),
+        everywhere: counts.everywhere.get(),
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) fn section(core: &Core, facts: &Facts, lines: &mut Lines) {
     lines.field("allocator_resident", figures.resident);
     let total = runtime::memory::total_system_memory();
     lines.size("total_system_memory", total);
-    scripts(lines);
+    scripts(core, facts, lines);
     limits(core, lines);
     fragmentation(&figures, lines);
     lines.zeros(&[
@@ -110,20 +110,24 @@ pub(super) fn section(core: &Core, facts: &Facts, lines: &mut Lines) {
     lines.field("lazyfreed_objects", facts.sum(|it| it.lazy_free.1));
 }
 
-/// There are no scripts.
-fn scripts(lines: &mut Lines) {
-    lines.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
-    lines.field("used_memory_lua_human", human(0));
-    lines.zeros(&[
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-        "used_memory_vm_functions",
-    ]);
-    lines.size("used_memory_vm_total", 0);
-    lines.zeros(&["used_memory_functions"]);
-    lines.size("used_memory_scripts", 0);
+/// Scripts and functions share their interpreters, so all of these count as those of scripts.
+fn scripts(core: &Core, facts: &Facts, lines: &mut Lines) {
+    let interpreters = facts.sum(|it| it.scripts.interpreter_bytes);
+    let kept = core.engine.shared.scripts.size();
+    lines.field("used_memory_lua", interpreters);
+    lines.field("used_memory_vm_eval", interpreters);
+    lines.field("used_memory_lua_human", human(interpreters));
+    lines.field("used_memory_scripts_eval", kept.script_bytes);
+    lines.field("number_of_cached_scripts", kept.scripts);
+    lines.field("number_of_functions", kept.functions);
+    lines.field("number_of_libraries", kept.libraries);
+    lines.zeros(&["used_memory_vm_functions"]);
+    lines.size("used_memory_vm_total", interpreters);
+    lines.field("used_memory_functions", kept.library_bytes);
+    lines.size(
+        "used_memory_scripts",
+        kept.script_bytes + kept.library_bytes,
+    );
 }
 
 fn limits(core: &Core, lines: &mut Lines) {

@@ -1,0 +1,327 @@
+//! From the words of a request to a program that may run: what it is, and what it has to claim.
+//!
+//! | keys | runs | claims |
+//! |---|---|---|
+//! | declared, on this core | here, without a message to another core | these keys |
+//! | declared, on one other core | there: one message there, one back | these keys |
+//! | declared, on several cores | here; each command a hop | these keys |
+//! | not all declared | here; each command a hop | all cores as a whole |
+//!
+//! Declared means that the text of the script shows it, see [`super::declared_keys`].
+
+use std::cell::Cell;
+
+use base::hash::Set;
+use base::ids::{DbIndex, ShardId};
+use commands::spec::CommandError;
+use coordinator::host::fingerprint;
+use protocol::args::{Args, PackedArgs, equals_ignore_case};
+use protocol::reply::Resp;
+use scripting::running::Running;
+use scripting::scripts::{Environment, ScriptError, ScriptFlags, Sha};
+use shard::locks::{Claim, Mode};
+
+use super::local::{Facts, LocalScripts};
+use super::program::{Rights, ScriptProgram, Visible, error_reply};
+use crate::engine::Engine;
+
+/// What a request wants to run.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    /// A script that it brings along.
+    Source,
+    /// A script that is kept.
+    Kept,
+    /// A function of a library.
+    Function,
+}
+
+/// A request to run a script or a function.
+pub(crate) struct Wanted<'a> {
+    /// All its words.
+    pub(crate) words: Args<'a>,
+    /// What it is.
+    pub(crate) what: What,
+    /// It may not write, whatever it says of itself.
+    pub(crate) is_read_only: bool,
+    /// Its words that are keys: the first, and how many.
+    pub(crate) key_count: usize,
+}
+
+/// Where the keys of a request begin.
+const FIRST_KEY: usize = 3;
+
+impl<'a> Wanted<'a> {
+    /// Reads a request.
+    ///
+    /// # Errors
+    ///
+    /// If the number of keys is none.
+    pub(crate) fn read(words: Args<'a>) -> Result<Self, CommandError> {
+        let name = words.word(0);
+        let is_named = |names: [&str; 2]| names.iter().any(|it| equals_ignore_case(name, it));
+        let what = if is_named(["EVAL", "EVAL_RO"]) {
+            What::Source
+        } else if is_named(["EVALSHA", "EVALSHA_RO"]) {
+            What::Kept
+        } else {
+            What::Function
+        };
+        let count = base::number::parse_i64(words.word(2)).ok_or(match what {
+            What::Function => CommandError::Text("ERR Bad number of keys provided"),
+            What::Source | What::Kept => CommandError::NotInteger,
+        })?;
+        let Ok(key_count) = usize::try_from(count) else {
+            return Err(CommandError::Text("ERR Number of keys can't be negative"));
+        };
+        if key_count > words.len() - FIRST_KEY {
+            return Err(CommandError::Text(
+                "ERR Number of keys can't be greater than number of args",
+            ));
+        }
+        Ok(Self {
+            words,
+            what,
+            is_read_only: name.len() > 3 && name[name.len() - 3..].eq_ignore_ascii_case(b"_ro"),
+            key_count,
+        })
+    }
+
+    fn keys(&self) -> Args<'a> {
+        self.words.range(FIRST_KEY, self.key_count)
+    }
+
+    fn arguments(&self) -> Args<'a> {
+        self.words.from(FIRST_KEY + self.key_count)
+    }
+}
+
+/// Where a program runs.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// On this core, with these claims.
+    Here(Vec<(ShardId, Claim)>),
+    /// On the one core that has its keys.
+    There(ShardId),
+}
+
+/// Who wants it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    /// The selected database.
+    pub(crate) db: DbIndex,
+    /// The protocol of the reply.
+    pub(crate) resp: Resp,
+    /// Whether reads count as accesses.
+    pub(crate) touch: bool,
+}
+
+/// What is known of a program before it runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    flags: ScriptFlags,
+    is_declared: bool,
+}
+
+impl From<Facts> for Known {
+    fn from(facts: Facts) -> Self {
+        Self {
+            flags: facts.flags,
+            is_declared: facts.is_declared,
+        }
+    }
+}
+
+impl Engine {
+    /// Looks up, and keeps, what a request wants to run.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such thing, or it cannot be compiled.
+    pub(crate) fn look_up(&self, wanted: &Wanted<'_>) -> Result<Known, ScriptError> {
+        look_up(&self.scripts, wanted)
+    }
+
+    /// Returns what is known of a program that is to run later, without keeping anything.
+    pub(crate) fn foresee(&self, wanted: &Wanted<'_>) -> Option<Known> {
+        match wanted.what {
+            What::Source => Some(self.scripts.foresee(wanted.words.word(1)).into()),
+            What::Kept | What::Function => self.look_up(wanted).ok(),
+        }
+    }
+
+    /// Decides where a request runs.
+    pub(crate) fn place_of(&self, wanted: &Wanted<'_>, known: Known, db: DbIndex) -> Place {
+        let claims = self.claims_of(wanted, Some(known), db);
+        match &claims[..] {
+            [(shard, _)] if *shard != self.me => Place::There(*shard),
+            _ => Place::Here(claims),
+        }
+    }
+
+    /// Returns what a request claims, and counts it. Unknown programs are taken for the worst.
+    pub(crate) fn claims_of(
+        &self,
+        wanted: &Wanted<'_>,
+        known: Option<Known>,
+        db: DbIndex,
+    ) -> Vec<(ShardId, Claim)> {
+        let is_read_only = wanted.is_read_only || known.is_some_and(|known| known.flags.no_writes);
+        let mode = if is_read_only {
+            Mode::Shared
+        } else {
+            Mode::Exclusive
+        };
+        let counts = self.scripts.counts();
+        if !known.is_some_and(|known| known.is_declared) {
+            add_one(&counts.everywhere);
+            let whole = Claim {
+                keys: Vec::new(),
+                whole: Some(mode),
+            };
+            let claims = self.map.shards().map(|shard| (shard, whole.clone()));
+            return claims.collect();
+        }
+        let mut claims: Vec<(ShardId, Claim)> = Vec::new();
+        for key in wanted.keys().iter() {
+            let shard = self.map.shard_of_key(key);
+            let claimed = (fingerprint(db, self.host.shard.key(key).hash), mode);
+            match claims.iter_mut().find(|(at, _)| *at == shard) {
+                Some((_, claim)) => claim.keys.push(claimed),
+                None => claims.push((
+                    shard,
+                    Claim {
+                        keys: vec![claimed],
+                        whole: None,
+                    },
+                )),
+            }
+        }
+        add_one(match &claims[..] {
+            [(shard, _)] if *shard != self.me => &counts.there,
+            [] | [_] => &counts.here,
+            [..] => &counts.several,
+        });
+        claims
+    }
+
+    /// Returns what is to be claimed on this core's shard, if it is free and nothing is to be claimed
+    /// elsewhere.
+    #[expect(
+        clippy::option_option,
+        reason = "whether it may begin, and whether it claims anything"
+    )]
+    pub(crate) fn claim_if_free(&self, claims: &[(ShardId, Claim)]) -> Option<Option<Claim>> {
+        match claims {
+            [] => Some(None),
+            [(shard, claim)] if *shard == self.me && self.host.is_free(claim) => {
+                Some(Some(claim.clone()))
+            }
+            [..] => None,
+        }
+    }
+
+    /// Makes the program of a request. It looks its script up again when it begins: in a MULTI, a
+    /// command before it may have brought it.
+    pub(crate) fn program_of_script(
+        &mut self,
+        wanted: &Wanted<'_>,
+        known: Option<Known>,
+        caller: Caller,
+    ) -> Box<ScriptProgram> {
+        let is_out_of_memory = self.is_out_of_memory();
+        self.scripts.calls().set_shown(self.observed.has_monitors);
+        let words = PackedArgs::from_args(wanted.words);
+        let is_bound_to_keys = known.is_some_and(|known| known.is_declared);
+        let function = matches!(wanted.what, What::Function)
+            .then(|| String::from_utf8_lossy(wanted.words.word(1)).into_owned());
+        let visible = Visible {
+            words: words.clone(),
+            function,
+            begun: Cell::new(None),
+            has_written: Cell::new(false),
+            is_killed: Cell::new(false),
+            is_announced: Cell::new(false),
+        };
+        let starter = Box::new(move |local: &LocalScripts| {
+            begin(
+                local,
+                &words,
+                caller.resp,
+                is_out_of_memory,
+                is_bound_to_keys,
+            )
+            .map_err(|error| error_reply(&String::from_utf8_lossy(&error.0), caller.resp))
+        });
+        let around = self.surroundings();
+        let scripts = std::rc::Rc::clone(&self.scripts);
+        let place = (self.me, caller.db, caller.touch);
+        Box::new(ScriptProgram::new(scripts, around, place, visible, starter))
+    }
+}
+
+fn add_one(count: &Cell<u64>) {
+    count.set(count.get() + 1);
+}
+
+fn look_up(local: &LocalScripts, wanted: &Wanted<'_>) -> Result<Known, ScriptError> {
+    let word = wanted.words.word(1);
+    match wanted.what {
+        What::Source => local.load(word).map(|(_, facts)| facts.into()),
+        What::Kept => {
+            let sha = Sha::parse(word).ok_or_else(ScriptError::no_script)?;
+            local.find(sha).map(Known::from)
+        }
+        What::Function => local.find_function(word).map(|flags| Known {
+            flags,
+            is_declared: false,
+        }),
+    }
+}
+
+/// Starts what a request wants.
+fn begin(
+    local: &LocalScripts,
+    words: &PackedArgs,
+    resp: Resp,
+    is_out_of_memory: bool,
+    is_bound_to_keys: bool,
+) -> Result<(Running, Rights), ScriptError> {
+    let refused = |text: &str| ScriptError(text.as_bytes().to_vec());
+    let wanted =
+        Wanted::read(words.args()).map_err(|error| refused(&error.text("eval", words.args())))?;
+    let known = look_up(local, &wanted)?;
+    let flags = known.flags;
+    let has_flags = flags.has_shebang || matches!(wanted.what, What::Function);
+    if has_flags && wanted.is_read_only && !flags.no_writes {
+        return Err(refused(
+            "ERR Can not execute a script with write flag using *_ro command.",
+        ));
+    }
+    if has_flags && is_out_of_memory && !flags.no_writes && !flags.allow_oom {
+        return Err(refused(
+            "OOM command not allowed when used memory > 'maxmemory'.",
+        ));
+    }
+    let environment = Environment { resp };
+    let (keys, arguments) = (wanted.keys(), wanted.arguments());
+    let running = match wanted.what {
+        What::Source => local.start(Sha::of(words.args().word(1)), keys, arguments, environment),
+        What::Kept => {
+            let sha = Sha::parse(words.args().word(1)).ok_or_else(ScriptError::no_script)?;
+            local.start(sha, keys, arguments, environment)
+        }
+        What::Function => local.start_function(words.args().word(1), keys, arguments, environment),
+    }?;
+    let declared: Set<Box<[u8]>> = if is_bound_to_keys {
+        keys.iter().map(Box::from).collect()
+    } else {
+        Set::default()
+    };
+    let rights = Rights {
+        is_read_only: wanted.is_read_only || flags.no_writes,
+        is_out_of_memory: is_out_of_memory && !flags.allow_oom,
+        keys: is_bound_to_keys.then_some(declared),
+    };
+    Ok((running, rights))
+}
