@@ -10,7 +10,8 @@ in turn. Printed are medians over the rounds, their spread, the server's CPU tim
 
 Parts: wire (redis-benchmark as the client), light (loadgen as the client), types (all tests of
 redis-benchmark, with both clients), shards (two shards, all keys local against half of them
-remote), idle (8 shards, 1,000 idle connections).
+remote), idle (8 shards, 1,000 idle connections), pubsub (one publisher, 1,000 subscribers to its
+channel; also with two shards on both processors).
 """
 
 import argparse
@@ -20,6 +21,7 @@ import os
 import platform
 import random
 import re
+import select
 import shutil
 import socket
 import statistics
@@ -266,6 +268,69 @@ def idle():
     server.stop()
 
 
+SUBSCRIBERS, PUBLISH_PIPELINE = 1000, 10
+
+
+def publish_to_all(server, messages):
+    """Publishes `messages` messages to SUBSCRIBERS clients and waits until all have come.
+
+    Returns deliveries per second, and the server's CPU time per delivery in microseconds. This
+    process reads for all subscribers and may be what limits the rate; the CPU time is not.
+    """
+    poll = select.epoll()
+    subscribers = {}
+    for _ in range(SUBSCRIBERS):
+        connection = socket.create_connection(("127.0.0.1", server.port))
+        connection.sendall(b"SUBSCRIBE channel\r\n")
+        told = b"*3\r\n$9\r\nsubscribe\r\n$7\r\nchannel\r\n:1\r\n"
+        assert connection.recv(len(told), socket.MSG_WAITALL) == told
+        connection.setblocking(False)
+        poll.register(connection, select.EPOLLIN)
+        subscribers[connection.fileno()] = connection
+    publisher = socket.create_connection(("127.0.0.1", server.port))
+    request = b"*3\r\n$7\r\nPUBLISH\r\n$7\r\nchannel\r\n$16\r\nabcdefghijklmnop\r\n"
+    reply = b":%d\r\n" % SUBSCRIBERS
+    frame = b"*3\r\n$7\r\nmessage\r\n$7\r\nchannel\r\n$16\r\nabcdefghijklmnop\r\n"
+    missing, buffer = messages * SUBSCRIBERS * len(frame), bytearray(1 << 18)
+    before, begun = server.cpu_seconds(), time.monotonic()
+    for _ in range(messages // PUBLISH_PIPELINE):
+        publisher.sendall(request * PUBLISH_PIPELINE)
+        replies = publisher.recv(len(reply) * PUBLISH_PIPELINE, socket.MSG_WAITALL)
+        assert replies == reply * PUBLISH_PIPELINE, replies
+        for number, _ in poll.poll(0):
+            missing -= subscribers[number].recv_into(buffer)
+    while missing > 0:
+        for number, _ in poll.poll(10):
+            missing -= subscribers[number].recv_into(buffer)
+    seconds, cpu = time.monotonic() - begun, server.cpu_seconds() - before
+    for connection in [publisher, *subscribers.values()]:
+        connection.close()
+    return messages * SUBSCRIBERS / seconds, cpu / (messages * SUBSCRIBERS) * 1e6
+
+
+def pubsub(rounds, scale):
+    messages = max(PUBLISH_PIPELINE, int(2000 * scale) // PUBLISH_PIPELINE * PUBLISH_PIPELINE)
+    servers = [
+        Server("redis", ["redis-server"], SERVER_CPU, free_port()),
+        Server("trestle", [program("trestle"), "--shards", "1"], SERVER_CPU, free_port()),
+        Server("trestle, 2 shards", [program("trestle"), "--shards", "2"], None, free_port()),
+    ]
+    results = {server.name: [] for server in servers}
+    for _ in range(rounds):
+        for server in servers:
+            results[server.name].append(publish_to_all(server, messages))
+    redis = statistics.median(cpu for _, cpu in results["redis"])
+    print(f"pubsub: {messages} messages to {SUBSCRIBERS} subscribers, {rounds} rounds")
+    for name, runs in results.items():
+        rate = statistics.median(rate for rate, _ in runs)
+        times = [cpu for _, cpu in runs]
+        cpu = statistics.median(times)
+        print(f"  {name:18} {rate:10.0f} deliveries/s, {cpu:.3f} us of CPU each "
+              f"({min(times):.3f} to {max(times):.3f}), redis/this {redis / cpu:.2f}")
+    for server in servers:
+        server.stop()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -286,6 +351,8 @@ def main():
         shards(options.rounds, scale)
     if "idle" in parts:
         idle()
+    if "pubsub" in parts:
+        pubsub(options.rounds, scale)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ pub struct Connection<S> {
     pub output: Output,
     /// Whether the client has logged in; before that requests are small.
     pub authenticated: bool,
+    /// Unsent bytes above which it is closed at once, if another limit holds for it than for all; 0 for
+    /// no limit.
+    pub output_bytes_max: Option<usize>,
     /// Bytes received and sent so far.
     pub traffic: Traffic,
     pub(crate) parser: RequestParser,
@@ -87,6 +90,7 @@ impl<S> Connection<S> {
             session,
             output: Output::default(),
             authenticated,
+            output_bytes_max: None,
             traffic: Traffic::default(),
             parser: RequestParser::new(),
             partial_words: Vec::new(),

@@ -559,6 +559,7 @@ impl<S> Net<S> {
             return;
         };
         connection.dirty = false;
+        let limit = connection.output_bytes_max.unwrap_or(limit);
         if limit > 0 && connection.unsent_bytes() > limit {
             self.counters.output_limit_closes += 1;
             self.close(id, service);

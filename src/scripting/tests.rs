@@ -90,7 +90,7 @@ fn killed_script_cannot_catch_its_end() {
     };
     let reply = String::from_utf8(reply).unwrap();
     assert!(
-        reply.starts_with("-ERR Script killed by user with SCRIPT KILL. script: "),
+        reply.starts_with("-ERR Script killed by user with SCRIPT KILL... script: "),
         "{reply}"
     );
     assert_eq!(scripting.running_count(), 0);

@@ -110,10 +110,12 @@ impl Core {
     /// Runs one turn. Returns whether there was anything to do.
     fn turn(&mut self) -> bool {
         self.engine.begin_turn();
+        let has_waiting_messages = self.engine.pubsub.begin_turn();
         eviction::review(&mut self.engine);
-        let mut is_busy = self.net.receive(&mut self.engine);
+        let mut is_busy = self.net.receive(&mut self.engine) || has_waiting_messages;
         is_busy |= self.receive_messages();
         is_busy |= crate::waiting::end_overdue(self);
+        is_busy |= self.release_held();
         is_busy |= self.go_on_with_scripts();
         is_busy |= self.end_pause_in_time();
         is_busy |= self.pump();
@@ -161,7 +163,8 @@ impl Core {
         }
     }
 
-    fn receive_messages(&mut self) -> bool {
+    /// Takes what other cores have sent. Returns whether there was anything.
+    pub(crate) fn receive_messages(&mut self) -> bool {
         let mut count = 0;
         while count < MESSAGES_PER_TURN_MAX
             && let Some((from, message)) = self.mesh.receive()
@@ -179,6 +182,9 @@ impl Core {
         self.engine.host.serve_if_ready();
         while self.engine.has_local_work() {
             is_busy = true;
+            // Before the replies that lie in the outbox: who gets one finds its events delivered.
+            self.engine.tell_changes();
+            self.run_wishes();
             for (to, message) in std::mem::take(&mut self.engine.host.outbox) {
                 if to == self.engine.me {
                     self.take_shard_message(to, message);
@@ -213,10 +219,13 @@ impl Core {
                 CoreMessage::Job(..)
                 | CoreMessage::Adopt(_)
                 | CoreMessage::Monitor(_)
+                | CoreMessage::Caching(_)
+                | CoreMessage::Publish(_)
                 | CoreMessage::Script(_) => Lane::Request,
-                CoreMessage::Shard(_) | CoreMessage::JobDone(..) | CoreMessage::ScriptDone(..) => {
-                    Lane::Reply
-                }
+                CoreMessage::Shard(_)
+                | CoreMessage::JobDone(..)
+                | CoreMessage::Published(_)
+                | CoreMessage::ScriptDone(..) => Lane::Reply,
             };
             is_busy = true;
             // Behind a message that found its lane full, the others of the lane wait too: messages
@@ -254,6 +263,9 @@ impl Core {
                 self.engine.shared.moves.end();
             }
             CoreMessage::Monitor(line) => self.show_monitors(&line),
+            CoreMessage::Caching(message) => self.take_caching(*message),
+            CoreMessage::Publish(forwards) => self.take_forwards(from, forwards),
+            CoreMessage::Published(counts) => self.take_counts(counts),
             CoreMessage::Script(sent) => self.take_script(from, sent),
             CoreMessage::ScriptDone(sent, reply, nanos) => {
                 self.fill(sent.origin, &reply);

@@ -38,12 +38,22 @@ pub fn run(core: &mut Core) -> Monotonic {
         runtime::memory::purge();
     }
     review_monitors(core);
+    review_tracking(core);
     review_memory(core);
     close_idle_clients(core, now);
     close_slow_readers(core, now);
     let hz = u64::from(core.engine.config.settings().hz.max(1));
     core.is_quiet = !has_expiring_keys;
     Monotonic(now.0 + 1_000_000_000 / hz)
+}
+
+/// Ends noting changes that nobody asks for any more.
+fn review_tracking(core: &mut Core) {
+    let count = core.engine.shared.tracking_count.load(Ordering::Acquire);
+    core.engine.host.shard.note_changes(count > 0);
+    if count == 0 {
+        core.engine.caching.readers.clear();
+    }
 }
 
 fn review_monitors(core: &mut Core) {
@@ -73,6 +83,7 @@ fn close_idle_clients(core: &mut Core, now: Monotonic) {
             let session = &connection.session;
             // Who waits for the server is not idle, nor who only listens.
             !session.is_monitor
+                && !session.is_subscriber()
                 && !connection.is_waiting()
                 && now.nanos_since(session.active_at) > limit
         })
@@ -85,13 +96,23 @@ fn close_idle_clients(core: &mut Core, now: Monotonic) {
 
 /// Closes clients whose output has exceeded the soft limit for too long.
 fn close_slow_readers(core: &mut Core, now: Monotonic) {
-    let limit = core.engine.config.settings().output_limits.normal;
-    if limit.soft_bytes == 0 {
+    let limits = core.engine.config.settings().output_limits;
+    if limits.normal.soft_bytes == 0 && core.engine.pubsub.listeners.is_empty() {
         return;
     }
-    let nanos_max = limit.soft_seconds.saturating_mul(1_000_000_000);
     let mut slow = Vec::new();
     for (id, connection) in core.net.iter_mut() {
+        // The directives may have changed since the client began to listen.
+        core.engine.review_listening(connection);
+        let limit = if connection.session.is_subscriber() {
+            limits.pubsub
+        } else {
+            limits.normal
+        };
+        let nanos_max = limit.soft_seconds.saturating_mul(1_000_000_000);
+        if limit.soft_bytes == 0 {
+            continue;
+        }
         if base::cast::u64_from(connection.unsent_bytes()) <= limit.soft_bytes {
             connection.session.over_soft_limit_since = None;
             continue;

@@ -24,7 +24,7 @@ use net::requests::Requests;
 use net::turn::{OUTPUT_PAUSE_BYTES, PENDING_REPLIES_MAX};
 use net::{Served, Service, Then};
 use protocol::args::{Args, PackedArgs};
-use protocol::reply::Reply;
+use protocol::reply::{Reply, Resp};
 use runtime::faults::{self, Fault};
 use runtime::socket::Socket;
 use runtime::socket_ring::{ListenerId, SocketId};
@@ -78,9 +78,11 @@ impl Service for Engine {
         self.timers.waits(id.to_bits()) || self.pause.holds(id)
     }
 
-    fn closed(&mut self, id: SocketId, session: Session) {
+    fn closed(&mut self, id: SocketId, mut session: Session) {
         self.abandon_wait(id);
         self.pause.forget(id);
+        self.end_subscriptions(id, &mut session);
+        self.end_tracking(id, &mut session);
         self.dismiss(session);
     }
 }
@@ -206,10 +208,11 @@ impl Engine {
         {
             return self.reject(connection, command, debug::REFUSED);
         }
-        if connection.session.special
-            && let Some(then) = self.special(id, connection, command, args)
-        {
-            return then;
+        if connection.session.special {
+            if let Some(then) = self.special(id, connection, command, args) {
+                return then;
+            }
+            self.track_reads(id, connection, command, args);
         }
         match command.run {
             Run::Shard(shard_command) | Run::Waiting(shard_command, _) => {
@@ -296,6 +299,13 @@ impl Engine {
         let session = &connection.session;
         if !session.authenticated && !flags.has(Flags::NO_AUTH) {
             return Some(self.reject(connection, command, "NOAUTH Authentication required."));
+        }
+        if session.is_subscriber()
+            && session.resp == Resp::V2
+            && !control::pubsub::is_for_subscribers(command)
+        {
+            let text = control::pubsub::refusal(command.full_name);
+            return Some(self.reject(connection, command, &text));
         }
         if session.is_gated && self.is_postponed(id, &mut connection.session, command) {
             return Some(Then::Wait);
@@ -732,6 +742,10 @@ impl Engine {
                 Then::GoOn
             }
             Answer::Silence => Then::GoOn,
+            Answer::PubSub(act) => {
+                let is_dropped = is_dropped(&connection.session);
+                self.note_act(id, connection, act, is_dropped)
+            }
             Answer::Close => {
                 self.write(connection, |reply| reply.raw(out));
                 Then::Close

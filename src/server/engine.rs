@@ -27,9 +27,11 @@ use crate::control::monitor::ShownLater;
 use crate::core_loop::Core;
 use crate::eviction::ShardMemory;
 use crate::gather::{Asker, Gather, Gathers};
+use crate::invalidate::{CacheMessage, Caching};
 use crate::moves::Moves;
 use crate::observe::Observed;
 use crate::pause::Pause;
+use crate::pubsub::wishes::{Forward, Presence, PubSub};
 use crate::running::Running;
 use crate::scripts::forward::{Guests, Sent};
 use crate::scripts::local::LocalScripts;
@@ -56,6 +58,12 @@ pub enum CoreMessage {
     Adopt(Box<Moving<Session>>),
     /// Bytes for every client here that listens to `MONITOR`.
     Monitor(Bytes),
+    /// Messages for those who listen here.
+    Publish(Vec<Forward>),
+    /// About client-side caching.
+    Caching(Box<CacheMessage>),
+    /// How many clients messages have reached, by the number that the sender has given each.
+    Published(Vec<(u64, usize)>),
     /// A script to run.
     Script(Box<Sent>),
     /// A script that has run, its reply, and how long it took in nanoseconds.
@@ -70,6 +78,9 @@ impl std::fmt::Debug for CoreMessage {
             Self::JobDone(..) => "JobDone",
             Self::Adopt(_) => "Adopt",
             Self::Monitor(_) => "Monitor",
+            Self::Publish(_) => "Publish",
+            Self::Caching(_) => "Caching",
+            Self::Published(_) => "Published",
             Self::Script(_) => "Script",
             Self::ScriptDone(..) => "ScriptDone",
         })
@@ -89,6 +100,12 @@ pub struct Shared {
     pub moves: Moves,
     /// Clients of all cores that listen to `MONITOR`.
     pub monitor_count: AtomicUsize,
+    /// By core: how much its clients listen to.
+    pub presence: Presence,
+    /// Clients of all cores with `CLIENT TRACKING ON`.
+    pub tracking_count: AtomicUsize,
+    /// By core: how many of them are told of keys by prefixes.
+    pub broadcasting: Presence,
     /// Entries of the slow logs of all cores so far; the next gets this number.
     pub slow_numbers: Arc<AtomicU64>,
     /// Bytes that were allocated when the last core was ready.
@@ -155,6 +172,10 @@ pub struct Engine {
     pub(crate) pause: Pause,
     /// Transactions of clients whose commands `MONITOR` will show when they have run.
     pub shown_later: Vec<ShownLater>,
+    /// Channels.
+    pub pubsub: PubSub,
+    /// Client-side caching.
+    pub caching: Caching,
     /// Scripts on this core.
     pub(crate) scripts: Rc<LocalScripts>,
     /// Scripts of other cores that run here.
@@ -228,6 +249,8 @@ impl Engine {
             timers: Timers::default(),
             pause: Pause::default(),
             shown_later: Vec::new(),
+            pubsub: PubSub::default(),
+            caching: Caching::default(),
             scripts: Rc::new(LocalScripts::new(shared.table, Arc::clone(&shared.scripts))),
             guests: Guests::default(),
             shared,
@@ -393,7 +416,11 @@ impl Engine {
     /// Returns whether a turn has left something that this core itself has to do.
     #[must_use]
     pub fn has_local_work(&self) -> bool {
-        !self.host.outbox.is_empty() || !self.transactions.events.is_empty()
+        !self.host.outbox.is_empty()
+            || !self.transactions.events.is_empty()
+            || self.pubsub.has_work()
+            || self.host.shard.has_events()
+            || self.host.shard.has_changes()
     }
 }
 

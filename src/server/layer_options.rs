@@ -27,7 +27,11 @@ pub fn shard(config: &Config, hash_seed: (u64, u64)) -> shard::Options {
         lfu_log_factor: settings.lfu_log_factor,
         lfu_decay_minutes: settings.lfu_decay_minutes,
         limits: settings.limits,
-        events: EventClass::NONE,
+        events: if settings.notify.is_told() {
+            settings.notify.classes
+        } else {
+            EventClass::NONE
+        },
     }
 }
 

@@ -6,7 +6,9 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
-//! [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, `pause`, [`moves`], [`config`], [`layer_options`].
+//! [`subscriptions`], [`pubsub`], [`tracking`], [`invalidate`], [`table`], [`control`],
+//! [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, `pause`, [`moves`], [`config`],
+//! [`layer_options`].
 
 pub mod command_index;
 pub mod config;
@@ -17,18 +19,22 @@ pub mod dispatch;
 pub mod engine;
 pub mod eviction;
 pub mod gather;
+pub mod invalidate;
 pub mod layer_options;
 pub mod logging;
 pub mod moves;
 pub mod observe;
 mod pause;
+pub mod pubsub;
 pub mod running;
 pub mod scripts;
 pub mod session;
 #[cfg(all(test, feature = "simulation"))]
 mod simulation;
 pub mod startup;
+pub mod subscriptions;
 pub mod table;
 pub mod timers;
+pub mod tracking;
 pub mod version;
 mod waiting;

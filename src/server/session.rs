@@ -9,6 +9,9 @@ use coordinator::exec::Queued;
 use coordinator::message::Watched;
 use protocol::reply::Resp;
 
+use crate::subscriptions::Subscriptions;
+use crate::tracking::Tracking;
+
 /// One client's state. It travels with the connection from core to core.
 #[derive(Debug)]
 pub struct Session {
@@ -30,6 +33,14 @@ pub struct Session {
     pub watched: Vec<Watched>,
     /// What becomes of replies.
     pub replies: Replies,
+    /// What it listens to; none if that is nothing.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// What it caches, and how it is told of changes.
+    pub tracking: Option<Box<Tracking>>,
+    /// It is told of changes in place of another client.
+    pub is_target: bool,
+    /// Its PUBLISH whose replies are awaited.
+    pub publishing: usize,
     /// Receives every command (`MONITOR`).
     pub is_monitor: bool,
     /// A pause may hold its requests up (`CLIENT PAUSE`).
@@ -170,6 +181,10 @@ impl Session {
             executing: None,
             watched: Vec::new(),
             replies: Replies::On,
+            subscriptions: None,
+            tracking: None,
+            is_target: false,
+            publishing: 0,
             is_monitor: false,
             is_gated: false,
             no_evict: false,
@@ -212,7 +227,16 @@ impl Session {
             || self.multi.is_some()
             || self.replies != Replies::On
             || self.is_monitor
-            || self.is_gated;
+            || self.is_gated
+            || self.is_subscriber()
+            || self.tracking.is_some()
+            || self.is_target;
+    }
+
+    /// Returns whether it listens to a channel or a pattern.
+    #[must_use]
+    pub fn is_subscriber(&self) -> bool {
+        self.subscriptions.is_some()
     }
 }
 

@@ -24,6 +24,7 @@ use crate::core_loop::Core;
 use crate::engine::{CoreMessage, Engine, Shared};
 use crate::eviction::ShardMemory;
 use crate::layer_options;
+use crate::pubsub::wishes::Presence;
 use crate::table::CommandTable;
 
 /// Why the server does not start: one line with the cause and the remedy.
@@ -337,6 +338,9 @@ pub fn shared(config: &Config, shard_count: u16, table: &'static CommandTable) -
         client_ids: AtomicU64::new(0),
         moves: crate::moves::Moves::default(),
         monitor_count: AtomicUsize::new(0),
+        presence: Presence::new(shard_count),
+        tracking_count: AtomicUsize::new(0),
+        broadcasting: Presence::new(shard_count),
         slow_numbers: Arc::default(),
         startup_bytes: AtomicUsize::new(0),
         started_at: runtime::clock::unix_millis(),

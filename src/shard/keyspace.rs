@@ -583,6 +583,7 @@ impl Db<'_> {
             .watches
             .touch_where(self.index, |key| dict.find(hasher.hash(key), key).is_some());
         self.common.waiters.note_all(self.index);
+        self.common.watches.note_clear();
         let old = self.dict.take_all();
         let len = old.len();
         self.common.lazy_free.dict(old);

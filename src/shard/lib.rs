@@ -41,7 +41,7 @@ mod slab;
 pub mod strings;
 pub mod values;
 pub mod waiters;
-mod watches;
+pub mod watches;
 
 use base::clock::UnixMillis;
 use base::hash::KeyHasher;
@@ -59,7 +59,7 @@ use crate::lazy_free::LazyFree;
 use crate::memory::Ledger;
 use crate::values::Unpacked;
 use crate::waiters::Waiters;
-use crate::watches::Watches;
+use crate::watches::{Changed, Watches};
 
 /// What a shard is made with, and may be told anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -332,6 +332,30 @@ impl Shard {
     /// Returns who waits at which keys, for change.
     pub fn waiters_mut(&mut self) -> &mut Waiters {
         &mut self.common.waiters
+    }
+
+    /// Begins or ends to note the changes of all keys for [`Shard::take_changes`].
+    pub fn note_changes(&mut self, is_on: bool) {
+        self.common.watches.note_changes(is_on);
+    }
+
+    /// Returns whether [`Shard::take_changes`] has any.
+    #[inline]
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        self.common.watches.has_changes()
+    }
+
+    /// Returns what has changed since the last call, in order; a key may stand there more than once.
+    pub fn take_changes(&mut self) -> Vec<Changed> {
+        std::mem::take(self.common.watches.changes())
+    }
+
+    /// Returns whether [`Shard::take_events`] has any.
+    #[inline]
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        !self.common.events.is_empty()
     }
 
     /// Returns what happened to keys since the last call, in order; only the classes of

@@ -1,4 +1,4 @@
-//! Versions of watched keys, for WATCH.
+//! Versions of watched keys, for WATCH; and all changes, for clients that cache.
 //!
 //! A key that somebody watches has a version; every change of the key moves it on. EXEC compares
 //! the version with the one it was given when the watch began. Keys nobody watches cost nothing but
@@ -21,19 +21,54 @@ struct Watch {
     watchers: usize,
 }
 
+/// A change that clients who cache may have to know of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// A key of any database has another value, or none.
+    Key(Box<[u8]>),
+    /// All keys of a database are gone.
+    All,
+}
+
 /// All watched keys of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
     keys: Map<DbIndex, Map<Box<[u8]>, Watch>>,
     watched: usize,
     counter: u64,
+    /// All changes are noted.
+    notes_changes: bool,
+    changes: Vec<Changed>,
 }
 
 impl Watches {
-    /// Tells whether no key is watched at all: the fast way out of every write.
+    /// Tells whether nobody has to know of changes: the fast way out of every write.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.watched == 0
+        self.watched == 0 && !self.notes_changes
+    }
+
+    /// Begins or ends to note all changes.
+    pub(crate) fn note_changes(&mut self, is_on: bool) {
+        self.notes_changes = is_on;
+    }
+
+    /// Returns the changes noted since the last call, in order.
+    pub(crate) fn changes(&mut self) -> &mut Vec<Changed> {
+        &mut self.changes
+    }
+
+    /// Returns whether changes were noted since they were last taken.
+    #[inline]
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// Notes that all keys of a database are gone.
+    pub(crate) fn note_clear(&mut self) {
+        if self.notes_changes && self.changes.last() != Some(&Changed::All) {
+            self.changes.push(Changed::All);
+        }
     }
 
     /// Counts one more watcher of `key` and returns the key's version.
@@ -87,6 +122,9 @@ impl Watches {
     }
 
     fn touch_watched(&mut self, db: DbIndex, key: &[u8]) {
+        if self.notes_changes {
+            self.changes.push(Changed::Key(key.into()));
+        }
         if let Some(watch) = self.keys.get_mut(&db).and_then(|keys| keys.get_mut(key)) {
             self.counter += 1;
             watch.version = self.counter;

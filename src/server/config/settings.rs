@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use shard::effects::EventClass;
 use shard::eviction::EvictionPolicy;
 
 use super::value::{BindAddress, BufferLimit, Value};
@@ -74,6 +75,10 @@ pub struct Settings {
     pub is_latency_tracked: bool,
     /// Percentiles that INFO latencystats shows.
     pub latency_percentiles: Vec<f64>,
+    /// Keys that the table of client-side caching may hold, on all cores together; 0 for no limit.
+    pub tracked_keys_max: u64,
+    /// Events of keys that are published.
+    pub notify: Notify,
     /// What is logged.
     pub log_level: LogLevel,
     /// How a line of the log looks.
@@ -104,6 +109,58 @@ pub struct OutputLimits {
     /// Subscribers.
     pub pubsub: BufferLimit,
 }
+
+/// Which events of keys are published, and how (`notify-keyspace-events`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Notify {
+    /// The classes.
+    pub classes: EventClass,
+    /// `K`: to the channel of the key.
+    pub by_key: bool,
+    /// `E`: to the channel of the event.
+    pub by_event: bool,
+}
+
+impl Notify {
+    /// Reads the letters of the directive; each is one of those it allows.
+    pub(super) fn parse(letters: &str) -> Self {
+        let has = |letter| letters.contains(letter);
+        let mut classes = EventClass::NONE;
+        for (letter, class) in CLASSES {
+            if has(*letter)
+                || has('A') && *class != EventClass::KEY_MISS && *class != EventClass::NEW
+            {
+                classes = classes.and(*class);
+            }
+        }
+        Self {
+            classes,
+            by_key: has('K'),
+            by_event: has('E'),
+        }
+    }
+
+    /// Returns whether any event is told.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.by_key || self.by_event
+    }
+}
+
+/// The letters of the classes. `d`, of types that modules bring, has no event here.
+const CLASSES: &[(char, EventClass)] = &[
+    ('g', EventClass::GENERIC),
+    ('$', EventClass::STRING),
+    ('l', EventClass::LIST),
+    ('s', EventClass::SET),
+    ('h', EventClass::HASH),
+    ('z', EventClass::SORTED_SET),
+    ('x', EventClass::EXPIRED),
+    ('e', EventClass::EVICTED),
+    ('t', EventClass::STREAM),
+    ('m', EventClass::KEY_MISS),
+    ('n', EventClass::NEW),
+];
 
 /// Who may use a command that can harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +234,8 @@ impl Settings {
             latency_monitor_ms: 0,
             is_latency_tracked: false,
             latency_percentiles: Vec::new(),
+            tracked_keys_max: 1_000_000,
+            notify: Notify::default(),
             log_level: LogLevel::Notice,
             log_format: LogFormat::Text,
             log_file: None,

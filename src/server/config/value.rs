@@ -248,7 +248,7 @@ impl Kind {
             Self::ChoiceOrSynonym(choices, synonyms) => choose(word, choices, synonyms),
             Self::Events => match word.chars().find(|c| !"Ag$lshzxeKEtmdn".contains(*c)) {
                 Some(_) => Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into()),
-                None => Ok(Value::Text(word.to_owned())),
+                None => Ok(Value::Text(ordered_events(word))),
             },
             Self::Hostname => {
                 if word
@@ -585,4 +585,16 @@ fn scores(words: &[&str]) -> Result<Value, Complaint> {
         }
     }
     Ok(Value::Scores(scores))
+}
+/// Returns the letters of `notify-keyspace-events` in the order in which Redis shows them, each once, and
+/// `A` for all that it stands for.
+fn ordered_events(letters: &str) -> String {
+    const ALL: &str = "g$lshzxetd";
+    let has = |letter: char| letters.contains(letter);
+    let is_all = has('A') || ALL.chars().all(has);
+    let classes = if is_all { "A" } else { ALL };
+    let shown = classes.chars().chain("nKEm".chars());
+    shown
+        .filter(|letter| is_all && *letter == 'A' || has(*letter))
+        .collect()
 }

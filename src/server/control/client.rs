@@ -12,9 +12,9 @@ use protocol::reply::{Reply, Resp};
 use super::declarations::connection as declared;
 use super::{
     Answer, ControlCommand, ControlContext, client_kill, client_list, client_pause, client_unblock,
-    command,
+    command, tracking,
 };
-use crate::session::Replies;
+use crate::session::{Replies, Session};
 
 pub(super) const COMMANDS: &[ControlCommand] = &[ControlCommand {
     declaration: &declared::CLIENT,
@@ -57,6 +57,14 @@ fn client(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Co
     } else if is("NO-TOUCH") {
         context.session().no_touch = parse_switch(args.word(2))?;
         context.reply().ok();
+    } else if is("TRACKING") {
+        return tracking::tracking(context, args);
+    } else if is("CACHING") {
+        return tracking::caching(context, args.word(2));
+    } else if is("GETREDIR") {
+        tracking::redirection(context);
+    } else if is("TRACKINGINFO") {
+        tracking::info(context);
     } else if is("REPLY") {
         return choose_replies(context, args.word(2));
     } else {
@@ -141,11 +149,22 @@ fn printable(word: &[u8]) -> Option<String> {
 pub(super) enum ClientKind {
     /// Neither of the others; who listens to MONITOR is one of these.
     Normal,
-    /// A kind of which this server has no client: replicas, a primary, subscribers.
+    /// Listens to channels.
+    PubSub,
+    /// A kind of which this server has no client: replicas, a primary.
     Absent,
 }
 
 impl ClientKind {
+    /// Returns the kind of a client.
+    pub(super) fn of(session: &Session) -> Self {
+        if session.is_subscriber() {
+            Self::PubSub
+        } else {
+            Self::Normal
+        }
+    }
+
     /// Reads a kind.
     ///
     /// # Errors
@@ -155,8 +174,10 @@ impl ClientKind {
         let is = |name: &str| equals_ignore_case(word, name);
         if is("NORMAL") {
             Ok(Self::Normal)
-        } else if is("MASTER") || is("REPLICA") || is("SLAVE") || is("PUBSUB") {
+        } else if is("MASTER") || is("REPLICA") || is("SLAVE") {
             Ok(Self::Absent)
+        } else if is("PUBSUB") {
+            Ok(Self::PubSub)
         } else {
             let word = shown(word);
             Err(format!("ERR Unknown client type '{word}'"))

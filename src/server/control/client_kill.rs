@@ -218,7 +218,7 @@ impl Filter {
     fn fits(&self, session: &Session, now: Monotonic) -> bool {
         let about = &session.about;
         self.id.is_none_or(|id| id == session.client)
-            && self.kind.is_none_or(|kind| kind == ClientKind::Normal)
+            && self.kind.is_none_or(|kind| kind == ClientKind::of(session))
             && self.spared != Some(session.client)
             && self.address.as_ref().is_none_or(|it| *it == about.address)
             && self

@@ -24,12 +24,14 @@ use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::Resp;
 
 use super::client::{ClientKind, reply_with};
-use super::{Answer, ControlContext};
+use super::{Answer, ControlContext, tracking};
 use crate::core_loop::Core;
 use crate::engine::Shared;
 use crate::gather::{Finished, Gather};
 use crate::moves::QUESTIONS_MAX;
 use crate::session::{Executing, Session};
+use crate::subscriptions::Kind;
+use crate::tracking::Mode;
 
 /// What a line says beyond what the connection knows.
 struct Surroundings {
@@ -71,14 +73,11 @@ pub(super) fn list(
     let resp = context.session().resp;
     let shared = &context.engine.shared;
     let Some(option) = args.get(2) else {
-        return Ok(Answer::Gather(gather(shared, None, resp, QUESTIONS_MAX)));
+        return Ok(gather(shared, Wanted::All, resp, QUESTIONS_MAX));
     };
     if equals_ignore_case(option, "TYPE") && args.len() == 4 {
         return Ok(match ClientKind::parse(args.word(3)) {
-            Ok(ClientKind::Normal) => Answer::Gather(gather(shared, None, resp, QUESTIONS_MAX)),
-            Ok(ClientKind::Absent) => {
-                Answer::Gather(gather(shared, Some(Vec::new()), resp, QUESTIONS_MAX))
-            }
+            Ok(kind) => gather(shared, Wanted::Kind(kind), resp, QUESTIONS_MAX),
             Err(text) => {
                 context.reply().error(&text);
                 Answer::Now
@@ -94,23 +93,46 @@ pub(super) fn list(
         }
         ids.sort_unstable();
         ids.dedup();
-        let asked = gather(shared, Some(ids), resp, QUESTIONS_MAX);
-        return Ok(Answer::Gather(asked));
+        return Ok(gather(shared, Wanted::Ids(ids), resp, QUESTIONS_MAX));
     }
     Err(CommandError::Syntax)
 }
 
-/// Asks all cores for the lines of `ids`, sorted, or of everybody; up to `questions` times if a client
-/// was between two cores.
-fn gather(shared: &Shared, ids: Option<Vec<ClientId>>, resp: Resp, questions: u32) -> Gather {
+/// Whose lines are asked for.
+#[derive(Clone, Debug)]
+enum Wanted {
+    All,
+    /// Those of clients of a kind.
+    Kind(ClientKind),
+    /// Those of these clients, sorted.
+    Ids(Vec<ClientId>),
+}
+
+impl Wanted {
+    fn has(&self, session: &Session) -> bool {
+        match self {
+            Self::All => true,
+            Self::Kind(kind) => *kind == ClientKind::of(session),
+            Self::Ids(ids) => ids.binary_search(&session.client).is_ok(),
+        }
+    }
+}
+
+fn gather(shared: &Shared, wanted: Wanted, resp: Resp, questions: u32) -> Answer {
+    Answer::Gather(question(shared, wanted, resp, questions))
+}
+
+/// Asks all cores for the lines of those who are wanted; up to `questions` times if a client was between
+/// two cores.
+fn question(shared: &Shared, wanted: Wanted, resp: Resp, questions: u32) -> Gather {
     let before = shared.moves.read();
-    let wanted = ids.clone();
+    let asked = wanted.clone();
     Gather::all(
-        move |core| lines(core, ids.as_deref()),
+        move |core| lines(core, &asked),
         move |core, parts| {
             let shared = &core.engine.shared;
             if questions > 1 && !before.is_still_at(shared.moves.read()) {
-                return Finished::More(gather(shared, wanted, resp, questions - 1));
+                return Finished::More(question(shared, wanted, resp, questions - 1));
             }
             let mut lines: Vec<Line> = parts.into_iter().flatten().collect();
             lines.sort_unstable_by_key(|line| line.client);
@@ -169,11 +191,10 @@ fn changed(core: &mut Core, watched: &[(ClientId, Watched)]) -> Vec<ClientId> {
     clients
 }
 
-fn lines(core: &Core, ids: Option<&[ClientId]>) -> Vec<Line> {
+fn lines(core: &Core, wanted: &Wanted) -> Vec<Line> {
     let now = runtime::clock::monotonic();
-    let shown = core.net.iter().filter(|(_, connection)| {
-        ids.is_none_or(|ids| ids.binary_search(&connection.session.client).is_ok())
-    });
+    let shown = core.net.iter();
+    let shown = shown.filter(|(_, connection)| wanted.has(&connection.session));
     shown
         .map(|(id, connection)| {
             let around = Surroundings {
@@ -213,6 +234,10 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> Line {
         + connection.buffer_bytes()
         + connection.partial_word_bytes()
         + queued_bytes;
+    let listens_to = |kind| {
+        let subscriptions = session.subscriptions.as_ref();
+        subscriptions.map_or(0, |subscriptions| subscriptions.count(kind))
+    };
     let flags = flags(connection, around.is_blocked);
     let mut text = format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags=",
@@ -226,12 +251,15 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> Line {
     );
     let flags_at = text.len();
     let rest = format!(
-        "{} db={} sub=0 psub=0 ssub=0 multi={queued} qbuf={} qbuf-free={} argv-mem={} \
+        "{} db={} sub={} psub={} ssub={} multi={queued} qbuf={} qbuf-free={} argv-mem={} \
          multi-mem={queued_bytes} rbs={} rbp={} obl={} oll={held_count} omem={held_bytes} \
-         tot-mem={total} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={} \
+         tot-mem={total} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={} \
          shard={}\n",
         if flags.is_empty() { "N" } else { &flags },
         session.db.0,
+        listens_to(Kind::Channel),
+        listens_to(Kind::Pattern),
+        listens_to(Kind::Shard),
         connection.unserved_bytes(),
         connection.input_room_bytes(),
         connection.partial_word_bytes(),
@@ -245,6 +273,7 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> Line {
             session.last_command
         },
         about.user,
+        tracking::redirect_of(session),
         if session.resp == Resp::V3 { 3 } else { 2 },
         about.library_name,
         about.library_version,
@@ -262,16 +291,21 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> Line {
 }
 
 /// The flags that stand before `d`.
-const BEFORE_DIRTY: &[char] = &['O', 'x', 'b'];
+const BEFORE_DIRTY: &[char] = &['O', 'P', 'x', 'b', 't', 'R', 'B'];
 
 /// Returns the letters that Redis shows for the states that exist here, in its order, but `d`; for
 /// none of them it shows `N`.
 fn flags(connection: &Connection<Session>, is_blocked: bool) -> String {
     let session = &connection.session;
+    let tracking = session.tracking.as_ref();
     [
         ('O', session.is_monitor),
+        ('P', session.is_subscriber()),
         ('x', session.multi.is_some() || session.executing.is_some()),
         ('b', is_blocked),
+        ('t', tracking.is_some()),
+        ('R', tracking.is_some_and(|it| it.is_broken)),
+        ('B', tracking.is_some_and(|it| it.mode == Mode::Broadcast)),
         ('c', connection.is_closing()),
         ('U', session.about.is_unix),
         ('e', session.no_evict),

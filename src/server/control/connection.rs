@@ -45,6 +45,14 @@ pub(super) const COMMANDS: &[ControlCommand] = &[
 ];
 
 fn ping(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
+    let session = context.session();
+    if session.is_subscriber() && session.resp == Resp::V2 && args.len() < 3 {
+        let mut reply = context.reply();
+        reply.array(2);
+        reply.bulk_text("pong");
+        reply.bulk(args.get(1).unwrap_or_default());
+        return Ok(Answer::Now);
+    }
     match args.len() {
         1 => context.reply().simple("PONG"),
         2 => context.reply().bulk(args.word(1)),
@@ -59,13 +67,26 @@ fn echo(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
 }
 
 fn quit(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
+    end_subscriptions(context);
     context.reply().ok();
     Ok(Answer::Close)
+}
+
+/// Ends what the client listens to.
+fn end_subscriptions(context: &mut ControlContext<'_>) {
+    let connection = &mut *context.connection;
+    context
+        .engine
+        .end_subscriptions(context.id, &mut connection.session);
+    context.engine.review_listening(connection);
 }
 
 /// Makes the connection as new, but for `CLIENT NO-EVICT`, which Redis 7.0 keeps too.
 fn reset(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
     super::transaction::forget(context);
+    end_subscriptions(context);
+    let session = &mut context.connection.session;
+    context.engine.end_tracking(context.id, session);
     if context.session().is_monitor {
         context.engine.end_monitor(&mut context.connection.session);
     }

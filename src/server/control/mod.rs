@@ -23,9 +23,11 @@ pub(crate) mod latency;
 mod lolwut;
 pub(crate) mod memory;
 pub(crate) mod monitor;
+pub(crate) mod pubsub;
 mod script;
 pub(crate) mod server;
 pub(crate) mod slowlog;
+mod tracking;
 pub(crate) mod transaction;
 
 use std::time::Duration;
@@ -41,6 +43,7 @@ use shard::locks::Claim;
 
 use crate::engine::Engine;
 use crate::gather::Gather;
+use crate::pubsub::wishes::Act;
 use crate::running::Inner;
 use crate::scripts::forward::Sent;
 use crate::session::Session;
@@ -76,6 +79,8 @@ pub enum Answer {
     Now,
     /// Not at all.
     Silence,
+    /// With what comes of an act on channels.
+    PubSub(Act),
     /// With what is in [`ControlContext::out`]; then the connection is closed.
     Close,
     /// With these bytes when so much time is over, or never.
@@ -124,6 +129,7 @@ pub fn all() -> impl Iterator<Item = &'static ControlCommand> {
         debug::COMMANDS,
         lolwut::COMMANDS,
         monitor::COMMANDS,
+        pubsub::COMMANDS,
         transaction::COMMANDS,
         script::COMMANDS,
         function::COMMANDS,

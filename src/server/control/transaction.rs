@@ -58,7 +58,11 @@ pub(crate) fn ends_multi(full_name: &str) -> bool {
 pub(crate) fn sees_data(full_name: &str) -> bool {
     let container = full_name.split('|').next();
     container.is_some_and(|name| {
-        ["debug", "info", "memory", "script", "function"].contains(&name) || is_run(name.as_bytes())
+        // Among changes and the events that tell of them, a message keeps its place too.
+        let names = [
+            "debug", "info", "memory", "script", "function", "publish", "spublish",
+        ];
+        names.contains(&name) || is_run(name.as_bytes())
     })
 }
 
@@ -276,6 +280,13 @@ fn answer(
                 engine.observed.count(command.index, nanos, &[]);
             }
             return engine.ask(Asker::Transaction(tx), gather);
+        }
+        Ok(Answer::PubSub(act)) => {
+            if let Some(command) = command {
+                let nanos = runtime::clock::monotonic().nanos_since(begun);
+                engine.observed.count(command.index, nanos, &[]);
+            }
+            return engine.note_act_of(tx, id, act);
         }
         Ok(Answer::Now | Answer::Close) => {}
         Ok(

@@ -17,15 +17,14 @@ use types::packed::Packed;
 use types::string::Origin;
 use types::{Typed, Value};
 
-use crate::{Common, Key};
 use crate::access;
 use crate::dict::{Dict, Place};
 use crate::effects::{Change, EventClass, KeyEvent};
 use crate::entry::{
-    Entry, EntryRef, Heap, NewEntry, NewValue, ValueRef, WrongType, apart_bytes,
-    packed_block_bytes,
+    Entry, EntryRef, Heap, NewEntry, NewValue, ValueRef, WrongType, apart_bytes, packed_block_bytes,
 };
 use crate::keyspace::{Db, Detached, Expiry};
+use crate::{Common, Key};
 
 impl<'a> EntryRef<'a> {
     /// Returns the value as a `T`.

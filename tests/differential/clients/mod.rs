@@ -9,6 +9,7 @@
 //! A| BLPOP list 0         sends, and waits until the server shows that A waits for others
 //! A< 2                    reads so many replies
 //! A? 2                    reads so many pushes
+//! A?                      reads as many pushes as Redis has sent by now
 //! A~ PING                 sends again and again, until it is refused
 //! A.                      closes the connection
 //! ```
@@ -19,12 +20,16 @@
 //!
 //! Here are the runner and small scripts; those of a feature stand beside, and call [`assert_agree`].
 
+mod events;
 mod pausing;
+mod pubsub;
 mod scripts;
+mod tracking;
 mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::time::Duration;
 
 use super::SHARDS;
 use super::rules::{agree, rule_for};
@@ -34,6 +39,9 @@ use crate::support::server::Server;
 
 /// Rounds of each script, since chance decides which core serves a connection.
 const ROUNDS: u32 = 2;
+
+/// How long a reply or a push may take: beyond it the script goes on without.
+const PUSH_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +54,8 @@ enum Action {
     Block,
     /// Reads so many replies.
     Replies(usize),
-    /// Reads so many pushes.
-    Pushes(usize),
+    /// Reads so many pushes; without a number those that the reference has sent by now.
+    Pushes(Option<usize>),
     /// Sends again and again, until the reply is an error.
     UntilRefused,
     /// Closes the connection.
@@ -87,7 +95,7 @@ impl Step {
             '>' => Action::Send,
             '|' => Action::Block,
             '<' => Action::Replies(count_of(rest)),
-            '?' => Action::Pushes(count_of(rest)),
+            '?' => Action::Pushes(rest.trim().parse().ok()),
             '~' => Action::UntilRefused,
             '.' => Action::Close,
             _ => panic!("no step: {line}"),
@@ -133,6 +141,7 @@ fn is_push(frame: &[u8]) -> bool {
 impl Peer {
     fn connect(server: &Server, resp: u8) -> Self {
         let mut client = server.client();
+        client.set_limit(Some(PUSH_LIMIT)).unwrap();
         if resp == 3 {
             client.request(&["HELLO", "3"]);
         }
@@ -157,16 +166,31 @@ impl Peer {
         }
     }
 
+    /// Takes the pushes that have come before the reply to a request which is sent now.
+    fn pushes_so_far(&mut self) -> VecDeque<Vec<u8>> {
+        drop(self.client.send(&["PING"]));
+        self.reply();
+        std::mem::take(&mut self.pushes)
+    }
+
     fn push(&mut self) -> Vec<u8> {
         if let Some(push) = self.pushes.pop_front() {
-            return push;
+            return without_id(push);
         }
         match self.client.read_reply() {
-            Ok(frame) if is_push(&frame) => frame,
+            Ok(frame) if is_push(&frame) => without_id(frame),
             Ok(frame) => [b"a reply instead of a push: ", &frame[..]].concat(),
             Err(error) => shown_error(&error),
         }
     }
+}
+
+/// Cuts off the number of a client that has left.
+fn without_id(mut push: Vec<u8>) -> Vec<u8> {
+    const BROKEN: &[u8] = b"tracking-redir-broken\r\n";
+    let place = push.windows(BROKEN.len()).position(|it| it == BROKEN);
+    push.truncate(place.unwrap_or(push.len()));
+    push
 }
 
 /// Two servers end a connection in the same way if both end it.
@@ -179,15 +203,18 @@ fn shown_error(error: &io::Error) -> Vec<u8> {
     }
 }
 
-/// Runs a script on one server; returns what each step gave, and at the end what nobody had read.
-fn play(server: &Server, steps: &[Step], resp: u8) -> Vec<Vec<Vec<u8>>> {
+/// What each step gave, and at the end what nobody had read.
+type Given = Vec<Vec<Vec<u8>>>;
+
+/// Runs a script on one server. `reference` is what it gave on the reference, unless this is that one.
+fn play(server: &Server, steps: &[Step], resp: u8, reference: Option<&Given>) -> Given {
     let mut control = server.client();
     control.ok("FLUSHALL");
     control.ok("SCRIPT FLUSH");
     control.ok("FUNCTION FLUSH");
     let mut peers = BTreeMap::<char, Peer>::new();
     let mut all = Vec::new();
-    for step in steps {
+    for (index, step) in steps.iter().enumerate() {
         let words: Vec<Vec<u8>> = step
             .words
             .iter()
@@ -212,7 +239,10 @@ fn play(server: &Server, steps: &[Step], resp: u8) -> Vec<Vec<Vec<u8>>> {
                 await_blocked(&mut control, &peer.id);
             }
             Action::Replies(count) => given.extend((0..count).map(|_| peer.reply())),
-            Action::Pushes(count) => given.extend((0..count).map(|_| peer.push())),
+            Action::Pushes(count) => match count.or(reference.map(|it| it[index].len())) {
+                Some(count) => given.extend((0..count).map(|_| peer.push())),
+                None => given.extend(peer.pushes_so_far()),
+            },
             Action::UntilRefused => {
                 crate::support::wait::wait_until(crate::support::client::REPLY_LIMIT, || {
                     send(peer);
@@ -234,11 +264,7 @@ fn play(server: &Server, steps: &[Step], resp: u8) -> Vec<Vec<Vec<u8>>> {
     for _ in 0..3 {
         control.line("CLIENT LIST");
     }
-    let rest = peers.values_mut().flat_map(|peer| {
-        drop(peer.client.send(&["PING"]));
-        peer.reply();
-        std::mem::take(&mut peer.pushes)
-    });
+    let rest = peers.values_mut().flat_map(Peer::pushes_so_far);
     all.push(rest.collect());
     drop(peers);
     // The next script begins when nobody of this one is left.
@@ -289,11 +315,7 @@ fn with_id(word: &[u8], peers: &BTreeMap<char, Peer>) -> Vec<u8> {
 }
 
 /// Returns the first difference between what two servers gave.
-fn difference(
-    steps: &[Step],
-    expected: &[Vec<Vec<u8>>],
-    actual: &[Vec<Vec<u8>>],
-) -> Option<String> {
+fn difference(steps: &[Step], expected: &Given, actual: &Given) -> Option<String> {
     let shown = |frames: &[Vec<u8>]| {
         let frames = frames.iter().map(|frame| frame.escape_ascii().to_string());
         frames.collect::<Vec<_>>().join("\n            ")
@@ -332,10 +354,15 @@ pub(super) fn assert_agree(scripts: &[(&str, &str)], resps: &[u8], flags: &[&str
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let steps: Vec<Step> = lines.map(Step::parse).collect();
         for &resp in resps {
-            let expected = play(&redis, &steps, resp);
+            let expected = play(&redis, &steps, resp, None);
+            let is_stuck = |frame: &Vec<u8>| frame.starts_with(b"-nothing comes");
+            assert!(
+                !expected.iter().flatten().any(is_stuck),
+                "{name}: Redis is silent"
+            );
             for server in &servers {
                 for _ in 0..ROUNDS {
-                    let actual = play(server, &steps, resp);
+                    let actual = play(server, &steps, resp, Some(&expected));
                     if let Some(report) = difference(&steps, &expected, &actual) {
                         failures += 1;
                         eprintln!("{name}, RESP{resp}, {}:\n{report}", server.name);

@@ -3,7 +3,9 @@
 use super::{ACCESS as ACCESS_KIND, COUNT, PORT, SIZE, SIZE_BUFFER, SMALL};
 use crate::config::directive::Directive as D;
 use crate::config::directive::Status::{Dormant, Meaningless, NotYet, Works};
-use crate::config::settings::{Access, LogFormat, LogLevel, addresses, output_limits, path};
+use crate::config::settings::{
+    Access, LogFormat, LogLevel, Notify, addresses, output_limits, path,
+};
 use crate::config::value::{Kind, Value};
 
 pub(super) static NETWORK: &[D] = &[
@@ -578,14 +580,14 @@ pub(super) static OBSERVATION: &[D] = &[
         "notify-keyspace-events",
         Kind::Events,
         "",
-        NotYet("publishing of keyspace events"),
+        Works(|s, v| s.notify = Notify::parse(v.as_text())),
         "Classes of events that are published.",
     ),
     D::live(
         "tracking-table-max-keys",
         COUNT,
         "1000000",
-        NotYet("client-side caching"),
+        Works(|s, v| s.tracked_keys_max = v.u64()),
         "Keys the table of client-side caching may hold.",
     ),
     D::start(

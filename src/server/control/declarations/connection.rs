@@ -2,9 +2,6 @@
 //!
 //! Source of the facts: `COMMAND INFO` and `COMMAND DOCS` of Redis 7.0.15, and the documentation of
 //! 7.2 where `since` says so. The sentences are ours.
-//!
-//! Not here: `CLIENT CACHING`, `GETREDIR`, `TRACKING`, `TRACKINGINFO` (client-side caching): the
-//! server has none of them.
 
 use commands::spec::{Argument, Arity, Category, Declaration, Docs, Flags};
 
@@ -143,6 +140,10 @@ pub(crate) const CLIENT: Declaration = Declaration::new("client", Arity::AtLeast
         CLIENT_UNBLOCK,
         CLIENT_PAUSE,
         CLIENT_UNPAUSE,
+        CLIENT_CACHING,
+        CLIENT_GETREDIR,
+        CLIENT_TRACKING,
+        CLIENT_TRACKINGINFO,
         CLIENT_HELP,
     ]);
 
@@ -367,6 +368,78 @@ pub(crate) const CLIENT_REPLY: Declaration = Declaration::new("reply", Arity::Ex
             ],
         )]),
     );
+
+/// `CLIENT CACHING (YES|NO)`
+pub(crate) const CLIENT_CACHING: Declaration =
+    Declaration::new("caching", Arity::Exactly(3), SESSION)
+        .categories(&[Category::Connection])
+        .docs(
+            Docs::new(
+                "connection",
+                "6.0.0",
+                "Chooses whether the keys that the next command reads are remembered.",
+                "O(1)",
+            )
+            .arguments(&[Argument::one_of(
+                "mode",
+                &[Argument::token("yes", "YES"), Argument::token("no", "NO")],
+            )]),
+        );
+
+/// `CLIENT GETREDIR`
+pub(crate) const CLIENT_GETREDIR: Declaration =
+    Declaration::new("getredir", Arity::Exactly(2), SESSION)
+        .categories(&[Category::Connection])
+        .docs(Docs::new(
+            "connection",
+            "6.0.0",
+            "Answers which client is told of changes in place of this one.",
+            "O(1)",
+        ));
+
+/// `CLIENT TRACKING (ON|OFF) [REDIRECT client-id] [PREFIX prefix ...] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]`
+pub(crate) const CLIENT_TRACKING: Declaration =
+    Declaration::new("tracking", Arity::AtLeast(3), SESSION)
+        .categories(&[Category::Connection])
+        .docs(
+            Docs::new(
+                "connection",
+                "6.0.0",
+                "Begins or ends to tell this connection of changes of keys that it has read.",
+                "O(1), for prefixes O(P), P their number",
+            )
+            .arguments(&[
+                Argument::one_of(
+                    "status",
+                    &[Argument::token("on", "ON"), Argument::token("off", "OFF")],
+                ),
+                Argument::integer("client-id")
+                    .with_token("REDIRECT")
+                    .optional(),
+                Argument {
+                    multiple_token: true,
+                    ..Argument::text("prefix")
+                        .with_token("PREFIX")
+                        .optional()
+                        .multiple()
+                },
+                Argument::token("bcast", "BCAST").optional(),
+                Argument::token("optin", "OPTIN").optional(),
+                Argument::token("optout", "OPTOUT").optional(),
+                Argument::token("noloop", "NOLOOP").optional(),
+            ]),
+        );
+
+/// `CLIENT TRACKINGINFO`
+pub(crate) const CLIENT_TRACKINGINFO: Declaration =
+    Declaration::new("trackinginfo", Arity::Exactly(2), SESSION)
+        .categories(&[Category::Connection])
+        .docs(Docs::new(
+            "connection",
+            "6.2.0",
+            "Answers how this connection is told of changes.",
+            "O(P), P the number of its prefixes",
+        ));
 
 /// `CLIENT PAUSE timeout [WRITE|ALL]`
 pub(crate) const CLIENT_PAUSE: Declaration = Declaration::new("pause", Arity::AtLeast(3), OPERATOR)

@@ -16,6 +16,7 @@
 pub(crate) mod cluster;
 pub(crate) mod connection;
 pub(crate) mod diagnostics;
+pub(crate) mod pubsub;
 pub(crate) mod scripting;
 pub(crate) mod server;
 pub(crate) mod transaction;
@@ -69,6 +70,15 @@ pub(crate) const ALL: &[&Declaration] = &[
     &transaction::DISCARD,
     &transaction::WATCH,
     &transaction::UNWATCH,
+    &pubsub::SUBSCRIBE,
+    &pubsub::UNSUBSCRIBE,
+    &pubsub::PSUBSCRIBE,
+    &pubsub::PUNSUBSCRIBE,
+    &pubsub::SSUBSCRIBE,
+    &pubsub::SUNSUBSCRIBE,
+    &pubsub::PUBLISH,
+    &pubsub::SPUBLISH,
+    &pubsub::PUBSUB,
     &scripting::EVAL,
     &scripting::EVALSHA,
     &scripting::EVAL_RO,

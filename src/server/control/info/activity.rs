@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use super::facts::{CoreFacts, Facts};
 use super::lines::{Lines, quotient};
 use crate::core_loop::Core;
+use crate::subscriptions::Kind;
 use crate::table::Command;
 
 /// Writes `stats`.
@@ -21,10 +22,14 @@ pub(super) fn stats(_core: &Core, facts: &Facts, lines: &mut Lines) {
     expiry(facts, lines);
     lines.field("keyspace_hits", facts.sum(|it| it.stats.hits));
     lines.field("keyspace_misses", facts.sum(|it| it.stats.misses));
+    for (name, kind) in [
+        ("pubsub_channels", Kind::Channel),
+        ("pubsub_patterns", Kind::Pattern),
+        ("pubsubshard_channels", Kind::Shard),
+    ] {
+        lines.field(name, facts.listened_names(kind));
+    }
     lines.zeros(&[
-        "pubsub_channels",
-        "pubsub_patterns",
-        "pubsubshard_channels",
         "latest_fork_usec",
         "total_forks",
         "migrate_cached_sockets",
@@ -35,11 +40,13 @@ pub(super) fn stats(_core: &Core, facts: &Facts, lines: &mut Lines) {
         "active_defrag_key_misses",
         "total_active_defrag_time",
         "current_active_defrag_time",
-        "tracking_total_keys",
-        "tracking_total_items",
-        "tracking_total_prefixes",
-        "unexpected_error_replies",
     ]);
+    let keys = facts.sum(|it| u64_from(it.tracked.0));
+    lines.field("tracking_total_keys", keys);
+    let items = facts.sum(|it| u64_from(it.tracked.1));
+    lines.field("tracking_total_items", items);
+    lines.field("tracking_total_prefixes", facts.prefix_count());
+    lines.zeros(&["unexpected_error_replies"]);
     lines.field("total_error_replies", facts.sum(|it| it.error_replies));
     lines.zeros(&["dump_payload_sanitizations"]);
     lines.field("total_reads_processed", facts.sum(|it| it.net.reads));

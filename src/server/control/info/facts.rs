@@ -5,9 +5,10 @@
 //!
 //! Not here: what a figure is called (`server`, `memory`, `activity`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::cast::u64_from;
+use base::hash::Set;
 use base::ids::{DbIndex, ShardId};
 use hdrhistogram::Histogram;
 use net::connection::Connection;
@@ -19,6 +20,7 @@ use shard::memory::Ledger;
 use crate::core_loop::Core;
 use crate::observe::PerSecond;
 use crate::session::{About, Session};
+use crate::subscriptions::Kind;
 
 /// Whether times per command are collected: they are large, and few ask for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,10 @@ pub(crate) struct ClientFacts {
     /// Clients that wait for others, and those of them that do not wait for ever.
     pub(crate) blocked: u64,
     pub(crate) timed: u64,
+    /// Clients that track what they read.
+    pub(crate) tracking: u64,
+    /// Clients that listen to channels.
+    pub(crate) listening: u64,
 }
 
 /// The scripts and functions of a core.
@@ -112,6 +118,12 @@ pub(crate) struct CoreFacts {
     pub(crate) sent_requests: u64,
     pub(crate) sweep_nanos: u64,
     pub(crate) peak_bytes: u64,
+    /// Hashes of the names that clients here listen to, by kind.
+    pub(crate) names: [Vec<u64>; 3],
+    /// Keys that clients have read who cache, and readers of all of these.
+    pub(crate) tracked: (usize, usize),
+    /// Prefixes of which clients here are told.
+    pub(crate) prefixes: Vec<Box<[u8]>>,
     /// Processor time of the core's thread.
     pub(crate) cpu: CpuTime,
 }
@@ -163,6 +175,12 @@ impl CoreFacts {
             sent_requests: observed.sent_requests,
             sweep_nanos: observed.sweep_nanos,
             peak_bytes: observed.peak_bytes,
+            tracked: (
+                core.engine.caching.readers.len(),
+                core.engine.caching.readers.items(),
+            ),
+            prefixes: prefixes(core),
+            names: KINDS.map(|kind| name_hashes(core, kind)),
             cpu: runtime::memory::thread_cpu(),
         }
     }
@@ -206,6 +224,23 @@ fn databases(core: &mut Core) -> Vec<DatabaseFacts> {
     databases
 }
 
+/// What can be listened to.
+const KINDS: [Kind; 3] = [Kind::Channel, Kind::Pattern, Kind::Shard];
+
+fn prefixes(core: &Core) -> Vec<Box<[u8]>> {
+    let sessions = core.net.iter().map(|(_, connection)| &connection.session);
+    let tracking = sessions.filter_map(|session| session.tracking.as_ref());
+    tracking
+        .flat_map(|it| it.prefixes.iter().cloned())
+        .collect()
+}
+
+fn name_hashes(core: &Core, kind: Kind) -> Vec<u64> {
+    let shard = &core.engine.host.shard;
+    let names = core.engine.pubsub.listeners.names(kind);
+    names.map(|name| shard.key(name).hash).collect()
+}
+
 /// What a connection and its session take beside the buffers.
 const CONNECTION_BYTES: usize = size_of::<Connection<Session>>() + size_of::<About>();
 
@@ -224,6 +259,8 @@ fn clients(core: &Core) -> ClientFacts {
         facts.input_bytes_max = facts.input_bytes_max.max(input);
         facts.output_bytes_max = facts.output_bytes_max.max(output);
         facts.watching += u64::from(!connection.session.watched.is_empty());
+        facts.tracking += u64::from(connection.session.tracking.is_some());
+        facts.listening += u64::from(connection.session.is_subscriber());
     }
     facts
 }
@@ -243,6 +280,20 @@ impl Facts {
     /// Returns the largest of a figure over the cores.
     pub(crate) fn max(&self, figure: impl Fn(&CoreFacts) -> u64) -> u64 {
         self.cores.iter().map(figure).max().unwrap_or(0)
+    }
+
+    /// Returns how many names of a kind are listened to on all cores. A name on several cores counts
+    /// once; cost: O(names).
+    pub(crate) fn listened_names(&self, kind: Kind) -> usize {
+        let index = KINDS.iter().position(|it| *it == kind).unwrap_or(0);
+        let names = self.cores.iter().flat_map(|core| &core.names[index]);
+        names.collect::<Set<_>>().len()
+    }
+
+    /// Returns how many prefixes clients of all cores are told of.
+    pub(crate) fn prefix_count(&self) -> usize {
+        let prefixes = self.cores.iter().flat_map(|core| &core.prefixes);
+        prefixes.collect::<BTreeSet<_>>().len()
     }
 
     /// Returns the runs of all commands on all cores.

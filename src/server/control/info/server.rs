@@ -101,7 +101,10 @@ pub(super) fn clients(core: &Core, facts: &Facts, lines: &mut Lines) {
     lines.field("client_recent_max_input_buffer", input);
     lines.field("client_recent_max_output_buffer", output);
     lines.field("blocked_clients", facts.sum(|core| core.clients.blocked));
-    lines.zeros(&["tracking_clients", "pubsub_clients"]);
+    let tracking = facts.sum(|core| core.clients.tracking);
+    lines.field("tracking_clients", tracking);
+    let listening = facts.sum(|core| core.clients.listening);
+    lines.field("pubsub_clients", listening);
     let watching = facts.sum(|core| core.clients.watching);
     lines.field("watching_clients", watching);
     let timed = facts.sum(|core| core.clients.timed);
