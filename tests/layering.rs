@@ -72,6 +72,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "pause",
             "pubsub",
             "running",
+            "scripts",
             "table",
             "waiting",
         ],

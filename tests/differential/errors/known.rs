@@ -101,20 +101,6 @@ pub(super) const DELIBERATE: &[Difference] = &[
         ours: "",
         reason: "it draws a picture of its own, with sizes of its own",
     },
-    Difference {
-        command: "xread",
-        theirs: "*-1",
-        ours: BLOCK,
-        reason: "no client can wait for a key yet",
-    },
-    Difference {
-        command: "xread",
-        theirs: "_",
-        ours: BLOCK,
-        reason: "no client can wait for a key yet",
-    },
 ];
 
 const STORE: &str = "of several keys behind STORE the last counts; here different ones are refused, since the key decides where the command runs";
-
-const BLOCK: &str = "-ERR there is nothing to read yet";
