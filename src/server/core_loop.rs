@@ -19,6 +19,7 @@ use net::turn::Net;
 use protocol::args::Args;
 use runtime::executor::{CoreContext, yield_if_needed};
 use runtime::idle::Idle;
+use runtime::large_blocks;
 use runtime::mesh::{Lane, MeshEnd};
 use runtime::socket_ring::SocketId;
 
@@ -65,6 +66,9 @@ const MESSAGES_PER_TURN_MAX: usize = 1024;
 /// Elements of removed values that a turn frees: some tens of microseconds.
 const FREE_PER_TURN: usize = 512;
 
+/// Bytes of large blocks that a turn gives back to the system: some tens of microseconds.
+const RELEASED_BYTES_PER_TURN: usize = 512 * 1024;
+
 impl Core {
     /// Creates a core.
     #[must_use]
@@ -92,6 +96,7 @@ impl Core {
 
     /// Runs turns until the server stops.
     pub async fn run(&mut self) {
+        large_blocks::defer_releases();
         while !self.engine.shared.stopping.load(Ordering::Relaxed) {
             let mut is_busy = self.turn();
             if self.engine.me == ShardId(0) && self.reload.swap(false, Ordering::Relaxed) {
@@ -105,6 +110,7 @@ impl Core {
             }
         }
         self.farewell();
+        while large_blocks::release_step(usize::MAX) {}
     }
 
     /// Runs one turn. Returns whether there was anything to do.
@@ -129,6 +135,7 @@ impl Core {
         }
         self.engine.wrote.clear();
         is_busy |= self.engine.host.shard.free_step(FREE_PER_TURN);
+        is_busy |= large_blocks::release_step(RELEASED_BYTES_PER_TURN);
         is_busy |= self.net.send(&mut self.engine);
         if let Err(error) = self.net.exchange() {
             tracing::error!(core = self.engine.me.0, %error, "exchange with the kernel");
