@@ -9,7 +9,7 @@
 //! back what it sent.
 
 use base::ids::DbIndex;
-use protocol::args::Args;
+use protocol::args::{Args, LargeWord};
 use shard::Shard;
 use shard::loan::Loan;
 
@@ -58,6 +58,28 @@ pub fn settle(shard: &mut Shard, db: DbIndex, loan: Loan) {
 pub fn run(command: &ShardCommand, context: &mut Context<'_>, args: Args<'_>) {
     let begun = context.reply.out.len();
     if let Err(error) = (command.run)(context, args) {
+        context.reply.out.truncate(begun);
+        context
+            .reply
+            .error(&error.text(command.declaration.name, args));
+    }
+}
+
+/// As [`run`], for a request of which a long word came by itself. The command takes it.
+///
+/// # Panics
+///
+/// If the command does not take that word by itself; who has received it has asked.
+pub fn run_large(
+    command: &ShardCommand,
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    large: LargeWord,
+) {
+    let taken = command.large.filter(|taken| taken.word == large.index);
+    let taken = taken.expect("the command takes this word by itself");
+    let begun = context.reply.out.len();
+    if let Err(error) = (taken.run)(context, args, large.bytes) {
         context.reply.out.truncate(begun);
         context
             .reply

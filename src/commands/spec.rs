@@ -23,6 +23,17 @@ pub struct ShardCommand {
     pub spread: Spread,
     /// The handler.
     pub run: Run,
+    /// The handler of requests of which a long word came by itself.
+    pub large: Option<LargeRun>,
+}
+
+/// How a command takes a long word that came by itself, to be moved to where it stays.
+#[derive(Clone, Copy)]
+pub struct LargeRun {
+    /// Its index.
+    pub word: usize,
+    /// The handler; the word is empty among its arguments.
+    pub run: fn(&mut Context<'_>, Args<'_>, Vec<u8>) -> Result<(), CommandError>,
 }
 
 impl ShardCommand {
@@ -33,7 +44,19 @@ impl ShardCommand {
             declaration,
             spread,
             run,
+            large: None,
         }
+    }
+
+    /// Lets word `word` come by itself when it is long. Only for commands on one shard.
+    #[must_use]
+    pub const fn taking_large(
+        mut self,
+        word: usize,
+        run: fn(&mut Context<'_>, Args<'_>, Vec<u8>) -> Result<(), CommandError>,
+    ) -> Self {
+        self.large = Some(LargeRun { word, run });
+        self
     }
 }
 

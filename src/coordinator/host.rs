@@ -12,7 +12,7 @@ use commands::parts;
 use commands::run;
 use commands::sort;
 use commands::spec::{Context, Flags, Plan, ShardCommand, Spread};
-use protocol::args::Args;
+use protocol::args::{Args, LargeWord};
 use protocol::reply::Reply;
 use runtime::clock::monotonic;
 use shard::Shard;
@@ -420,7 +420,10 @@ impl Host {
 
     fn run_operation(&mut self, operation: Operation, started: &mut Monotonic) -> Outcome {
         match operation {
-            Operation::Run(request) => {
+            Operation::Run(mut request) => {
+                if let Some(large) = request.large.take() {
+                    return self.run_large(&request, large, started);
+                }
                 let (bytes, nanos, _) = self.run_timed(&request, Loans::default(), started);
                 Outcome::Reply { bytes, nanos }
             }
@@ -528,6 +531,25 @@ impl Host {
         let nanos = ended.nanos_since(*started);
         *started = ended;
         (bytes, nanos, loans)
+    }
+
+    /// Runs a request of which a long word came by itself.
+    fn run_large(
+        &mut self,
+        request: &OwnedRequest,
+        large: LargeWord,
+        started: &mut Monotonic,
+    ) -> Outcome {
+        let mut bytes = Vec::new();
+        let (shard, random) = (&mut self.shard, &mut self.random);
+        let wanted = request.as_request();
+        let mut context = context_of(shard, random, &wanted, Loans::default(), &mut bytes);
+        run::run_large(request.command, &mut context, wanted.args, large);
+        run::end(&mut context);
+        let ended = monotonic();
+        let nanos = ended.nanos_since(*started);
+        *started = ended;
+        Outcome::Reply { bytes, nanos }
     }
 
     /// Ends the watches and returns whether all keys are as they were.

@@ -26,7 +26,7 @@
 //!
 //! In reading order: [`route`] says which shards a request needs, [`message`] what crosses cores,
 //! [`host`] is a core's receiving side, [`program`] the steps of requests over several shards,
-//! [`exec`] those of MULTI/EXEC, [`transaction`] their coordinator.
+//! [`exec`] those of MULTI/EXEC, [`single`] that of a request with a large word, [`transaction`] their coordinator.
 
 pub mod exec;
 pub mod host;
@@ -34,6 +34,7 @@ mod lend;
 pub mod message;
 pub mod program;
 pub mod route;
+pub mod single;
 mod sort;
 pub mod step;
 pub mod transaction;

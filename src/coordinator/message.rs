@@ -6,7 +6,7 @@
 use base::ids::{DbIndex, TxId};
 use commands::sort::{Order, Taken, Text};
 use commands::spec::{CommandError, ShardCommand};
-use protocol::args::{Args, PackedArgs, WordRange};
+use protocol::args::{Args, LargeWord, PackedArgs, WordRange};
 use protocol::reply::Resp;
 use shard::keyspace::Detached;
 use shard::loan::Loan;
@@ -127,6 +127,8 @@ pub struct OwnedRequest {
     pub touch: bool,
     /// All words, the name included.
     pub args: PackedArgs,
+    /// A long word that came by itself.
+    pub large: Option<LargeWord>,
     /// The sender's own number of the command.
     pub tag: u16,
 }
@@ -141,6 +143,7 @@ impl OwnedRequest {
             resp: request.resp,
             touch: request.touch,
             args: PackedArgs::from_args(request.args),
+            large: None,
             tag: request.tag,
         }
     }

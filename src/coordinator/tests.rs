@@ -59,6 +59,7 @@ fn request(words: &[&str]) -> OwnedRequest {
         resp: Resp::V2,
         touch: true,
         args,
+        large: None,
         tag: 0,
     }
 }

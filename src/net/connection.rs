@@ -4,6 +4,7 @@ use protocol::args::WordRange;
 use protocol::request::RequestParser;
 use runtime::socket::Socket;
 
+use crate::large_input::LargeInput;
 use crate::output::Output;
 
 /// A connection on the core where it lives.
@@ -21,6 +22,8 @@ pub struct Connection<S> {
     /// Words of a request that is not complete yet.
     pub(crate) partial_words: Vec<WordRange>,
     pub(crate) input: Vec<u8>,
+    /// A long word that is being received by itself; `input` has the request up to it.
+    pub(crate) large: Option<Box<LargeInput>>,
     pub(crate) state: State,
     /// The peer sends no more; what has come is still served.
     pub(crate) peer_closed: bool,
@@ -91,6 +94,7 @@ impl<S> Connection<S> {
             parser: RequestParser::new(),
             partial_words: Vec::new(),
             input: Vec::new(),
+            large: None,
             state: State::Open,
             peer_closed: false,
             moves_at_rest: false,
@@ -107,13 +111,16 @@ impl<S> Connection<S> {
     /// Returns the bytes received and not served yet.
     #[must_use]
     pub fn unserved_bytes(&self) -> usize {
-        self.input.len()
+        self.input.len() + self.large.as_ref().map_or(0, |large| large.bytes.len())
     }
 
     /// Returns the memory that the input and output buffers take.
     #[must_use]
     pub fn buffer_bytes(&self) -> usize {
-        self.input.capacity() + self.output.capacity_bytes()
+        let large = self.large.as_ref();
+        self.input.capacity()
+            + self.output.capacity_bytes()
+            + large.map_or(0, |large| large.bytes.capacity())
     }
 
     /// Returns the bytes that wait to be sent, those in flight included.
@@ -190,6 +197,7 @@ impl<S> Connection<S> {
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
         self.state == State::Open
+            && self.large.is_none()
             && !self.sending
             && self.output.awaited() == 0
             && self.output.unsent_bytes() == 0

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base::ids::ShardId;
 use base::random::Random;
-use protocol::args::Args;
+use protocol::args::{Args, LargeWord};
 use runtime::executor::{CoreContext, CoreSpec, Cores, start_cores};
 use runtime::idle::{Idle, IdleOptions};
 use runtime::listener::{Listener, TcpOptions, bind_tcp};
@@ -86,6 +86,24 @@ impl Service for Echo {
             taken: requests.len(),
             then: Then::GoOn,
         }
+    }
+
+    fn takes_large_word(&self, _: &Connection<bool>, args: Args<'_>) -> bool {
+        args.len() == 1 && args.word(0) == b"LARGE"
+    }
+
+    fn serve_large(
+        &mut self,
+        _: SocketId,
+        connection: &mut Connection<bool>,
+        args: Args<'_>,
+        large: LargeWord,
+    ) -> Then {
+        assert_eq!(large.index, 1, "the word that was asked for");
+        assert!(args.word(1).is_empty(), "it came by itself");
+        connection.output.push(&large.bytes);
+        connection.output.push(args.get(2).unwrap_or_default());
+        Then::GoOn
     }
 
     fn closed(&mut self, _: SocketId, _: bool) {

@@ -23,7 +23,7 @@ use net::connection::Connection;
 use net::requests::Requests;
 use net::turn::{OUTPUT_PAUSE_BYTES, PENDING_REPLIES_MAX};
 use net::{Served, Service, Then};
-use protocol::args::{Args, PackedArgs};
+use protocol::args::{Args, LargeWord, PackedArgs};
 use protocol::reply::Reply;
 use runtime::socket::Socket;
 use runtime::socket_ring::{ListenerId, SocketId};
@@ -70,6 +70,20 @@ impl Service for Engine {
             self.measure();
         }
         served
+    }
+
+    fn takes_large_word(&self, connection: &Connection<Session>, args: Args<'_>) -> bool {
+        self.takes_large(&connection.session, args)
+    }
+
+    fn serve_large(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        args: Args<'_>,
+        large: LargeWord,
+    ) -> Then {
+        self.run_large(id, connection, args, large)
     }
 
     fn closed(&mut self, _id: SocketId, session: Session) {
@@ -160,6 +174,7 @@ impl Engine {
         }
     }
 
+    #[inline]
     fn serve_one(
         &mut self,
         id: SocketId,
@@ -167,41 +182,13 @@ impl Engine {
         args: Args<'_>,
         hint: Hint,
     ) -> Then {
-        if connection.session.special {
-            connection.session.begin_request();
-        }
-        let table = self.shared.table;
-        let Some(command) = table.find(args.word(0)) else {
-            connection.session.last_command = "";
-            return self.refuse_unknown(connection, args);
+        let command = match self.gates(connection, args) {
+            Ok(command) => command,
+            Err(then) => return then,
         };
-        let command = match command.declaration.resolve(args) {
-            Ok(_) if command.declaration.subcommands.is_empty() => command,
-            Ok(_) => match args.get(1) {
-                Some(word) => table.child_or_self(command, word),
-                None => command,
-            },
-            Err(error) => {
-                return self.refuse_shape(connection, command, error, args);
-            }
-        };
-        if self.unmeasured.count > 0 && self.unmeasured.command != command.index {
-            self.measure();
-        }
-        connection.session.last_command = command.full_name;
-        let flags = command.declaration.flags;
-        if flags.has(Flags::SYSTEM)
-            && !debug::is_allowed(self.config.settings().debug_command, &connection.session)
-        {
-            return self.reject(connection, command, debug::REFUSED);
-        }
-        if connection.session.special
-            && let Some(then) = self.special(connection, command, args)
-        {
-            return then;
-        }
         match command.run {
             Run::Shard(shard_command) => {
+                let flags = command.declaration.flags;
                 if flags.has(Flags::DENY_OOM) && self.is_out_of_memory() {
                     return self.reject(connection, command, OUT_OF_MEMORY);
                 }
@@ -222,6 +209,54 @@ impl Engine {
             }
             Run::Control(run) => self.run_control(id, connection, command, run, args),
         }
+    }
+
+    /// Takes a request through the gates before those of data. Returns its command, or what to do if
+    /// the request ends here.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "on the way of every request; its other caller is cold"
+    )]
+    pub(crate) fn gates(
+        &mut self,
+        connection: &mut Connection<Session>,
+        args: Args<'_>,
+    ) -> Result<&'static Command, Then> {
+        if connection.session.special {
+            connection.session.begin_request();
+        }
+        let table = self.shared.table;
+        let Some(command) = table.find(args.word(0)) else {
+            connection.session.last_command = "";
+            return Err(self.refuse_unknown(connection, args));
+        };
+        let command = match command.declaration.resolve(args) {
+            Ok(_) if command.declaration.subcommands.is_empty() => command,
+            Ok(_) => match args.get(1) {
+                Some(word) => table.child_or_self(command, word),
+                None => command,
+            },
+            Err(error) => {
+                return Err(self.refuse_shape(connection, command, error, args));
+            }
+        };
+        if self.unmeasured.count > 0 && self.unmeasured.command != command.index {
+            self.measure();
+        }
+        connection.session.last_command = command.full_name;
+        let flags = command.declaration.flags;
+        if flags.has(Flags::SYSTEM)
+            && !debug::is_allowed(self.config.settings().debug_command, &connection.session)
+        {
+            return Err(self.reject(connection, command, debug::REFUSED));
+        }
+        if connection.session.special
+            && let Some(then) = self.special(connection, command, args)
+        {
+            return Err(then);
+        }
+        Ok(command)
     }
 
     /// Serves a client that is out of the ordinary. Returns what to do if the request ends here.
@@ -311,7 +346,7 @@ impl Engine {
     }
 
     /// Refuses a command at a gate. Inside MULTI that spoils the EXEC; an EXEC itself is over then.
-    fn reject(
+    pub(crate) fn reject(
         &mut self,
         connection: &mut Connection<Session>,
         command: &Command,
@@ -672,7 +707,7 @@ impl Engine {
 
     /// Returns whether writes are refused for lack of memory; evicts what may be evicted.
     #[inline]
-    fn is_out_of_memory(&mut self) -> bool {
+    pub(crate) fn is_out_of_memory(&mut self) -> bool {
         self.observed.has_memory_limit && !eviction::make_room(self)
     }
 }
@@ -691,7 +726,7 @@ const SERVING_NANOS_MAX: u64 = 500_000;
 const BRIEF_BYTES_MAX: usize = 1024;
 
 /// Error of a write when `maxmemory` is reached.
-const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+pub(crate) const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 
 fn shard_command_is_cursor(command: &ShardCommand) -> bool {
     command.spread == commands::spec::Spread::Cursor

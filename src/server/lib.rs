@@ -5,7 +5,7 @@
 //! shards (crate `commands`, routed by crate `coordinator`) or a command of the control plane
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
-//! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
+//! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`, [`session`],
 //! [`table`], [`control`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
 
 pub mod command_index;
@@ -17,6 +17,7 @@ pub mod dispatch;
 pub mod engine;
 pub mod eviction;
 pub mod gather;
+mod large_requests;
 pub mod layer_options;
 pub mod logging;
 pub mod observe;
