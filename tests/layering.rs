@@ -67,6 +67,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[(
         "engine",
         "eviction",
         "gather",
+        "long_replies",
         "running",
         "table",
         "timers",

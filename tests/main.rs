@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`support`] starts servers and talks to them; [`differential`] compares every
 //! reply with Redis' own; [`atomicity`] looks for commands that other clients see half done;
-//! [`eviction`] fills servers beyond their limit; [`hostile`] sends what no client should; [`layering`] and [`tidy`] read the source tree.
+//! [`eviction`] fills servers beyond their limit; [`hostile`] sends what no client should; [`large`] asks for
+//! and sends many megabytes; [`layering`] and [`tidy`] read the source tree.
 //!
 //! The server under test is the binary of this package, or the program named in `TRESTLE_BIN`.
 //! The reference is the `redis-server` on the path, or the one named in `REDIS_BIN`. Random tests
@@ -24,6 +25,7 @@ mod differential;
 mod dump;
 mod eviction;
 mod hostile;
+mod large;
 mod layering;
 mod support;
 mod tidy;

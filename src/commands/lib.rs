@@ -7,7 +7,7 @@
 //! ([`spec::Declaration::resolve`]) and has made sure that all keys lie on the given shard.
 //!
 //! In reading order: [`spec`] is the contract, [`keys`] finds the keys of a request, [`run`]
-//! calls handlers and lends them values ([`loans`]), [`cursor`]
+//! calls handlers and lends them values ([`loans`]), [`long_reply`] is for replies in steps, [`cursor`]
 //! packs SCAN cursors, [`parts`] holds the steps that one-shard handlers share with plans over
 //! several shards; then one file for each family.
 //!
@@ -40,6 +40,7 @@ pub mod list_index;
 pub mod list_move;
 pub mod list_search;
 pub mod loans;
+pub mod long_reply;
 pub mod parts;
 pub mod run;
 pub mod set;

@@ -11,9 +11,11 @@
 use base::ids::DbIndex;
 use protocol::args::{Args, LargeWord};
 use shard::Shard;
+use shard::entry::ValueRef;
 use shard::loan::Loan;
 
 use crate::loans::LoanId;
+use crate::long_reply::LongReply;
 use crate::spec::{Context, ShardCommand};
 
 impl Context<'_> {
@@ -84,6 +86,29 @@ pub fn run_large(
         context
             .reply
             .error(&error.text(command.declaration.name, args));
+    }
+}
+
+/// Takes the reply that a handler has left to be made in steps.
+pub fn take_later(context: &mut Context<'_>) -> Option<Box<LongReply>> {
+    context.loans.take_later()
+}
+
+/// Makes a reply at once that a handler has left to be made in steps, where there are none.
+pub fn finish_now(context: &mut Context<'_>, args: Args<'_>) {
+    let Some(later) = context.loans.take_later() else {
+        return;
+    };
+    let key = context.first_key(args);
+    match *later {
+        LongReply::Pieces(mut pieces) => while pieces.step(context.reply.out) {},
+        LongReply::Walk(mut walk) => {
+            if let Some(entry) = context.shard.db(context.db).peek(key)
+                && let ValueRef::Other(value) = entry.value()
+            {
+                while walk.step(value, &mut context.reply) {}
+            }
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub struct ShardCommand {
     pub run: Run,
     /// The handler of requests of which a long word came by itself.
     pub large: Option<LargeRun>,
+    /// Whether a long reply may walk over the value of word 1 in steps.
+    pub walks: bool,
 }
 
 /// How a command takes a long word that came by itself, to be moved to where it stays.
@@ -45,7 +47,16 @@ impl ShardCommand {
             spread,
             run,
             large: None,
+            walks: false,
         }
+    }
+
+    /// Lets long replies walk over the value of word 1, the only key, in steps. See
+    /// [`crate::long_reply`].
+    #[must_use]
+    pub const fn walking(mut self) -> Self {
+        self.walks = true;
+        self
     }
 
     /// Lets word `word` come by itself when it is long. Only for commands on one shard.

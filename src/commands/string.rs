@@ -9,11 +9,14 @@ use std::borrow::Cow;
 
 use base::clock::UnixMillis;
 use protocol::args::{Args, equals_ignore_case};
+use protocol::reply::Reply;
 use shard::Key;
 use shard::effects::EventClass;
+use shard::entry::EntryRef;
 use shard::keyspace::Expiry;
 use types::string::Origin;
 
+use crate::long_reply::LONG_STRING_BYTES_MIN;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
@@ -38,15 +41,36 @@ fn get(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
 }
 
 /// Replies with the string of `key` or null, and returns whether the key exists.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "all of GET")]
 fn reply_with_string(context: &mut Context<'_>, key: Key<'_>) -> Result<bool, CommandError> {
     let mut db = context.shard.db(context.db);
     let Some(entry) = db.lookup(key, context.touch) else {
         context.reply.null();
         return Ok(false);
     };
-    context.reply.bulk(entry.string()?);
+    if let Some(bytes) = entry.beside_key() {
+        context.reply.bulk(bytes);
+        return Ok(true);
+    }
+    if let Some(len) = reply_unless_long(entry, &mut context.reply)? {
+        context.reply_with_share(key, 0..len);
+    }
     Ok(true)
+}
+
+/// Replies with a string, or returns its length if it is too long for that.
+#[inline(never)]
+fn reply_unless_long(
+    entry: EntryRef<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Option<usize>, CommandError> {
+    let bytes = entry.string()?;
+    if bytes.len() >= LONG_STRING_BYTES_MIN {
+        return Ok(Some(bytes.len()));
+    }
+    reply.bulk(bytes);
+    Ok(None)
 }
 
 fn set(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
@@ -221,10 +245,14 @@ fn getex(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
         context.reply.null();
         return Ok(());
     };
-    let string = entry.string()?;
+    entry.string()?;
     // The time is looked at only now: a missing key and a wrong type come before a bad time.
     let change = ExpiryChange::of(options.expiry, args, context.now)?;
-    context.reply.bulk(string);
+    let long = reply_unless_long(entry, &mut context.reply)?;
+    if let Some(len) = long {
+        context.reply_with_share(key, 0..len);
+    }
+    let mut db = context.shard.db(context.db);
     match change {
         ExpiryChange::None => {}
         ExpiryChange::Set(at) if at <= context.now => {

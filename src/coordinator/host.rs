@@ -8,6 +8,7 @@ use base::hash::Map;
 use base::ids::{DbIndex, ShardId, TxId};
 use base::random::Random;
 use commands::loans::Loans;
+use commands::long_reply::LongReply;
 use commands::parts;
 use commands::run;
 use commands::sort;
@@ -19,6 +20,7 @@ use shard::Shard;
 use shard::loan::Loan;
 use shard::locks::{Claim, LockTable, Mode, Scheduled};
 
+use crate::long_reply::{GivenWalk, Ran};
 use crate::message::{
     Envelope, LateReply, Message, Operation, Origin, Outcome, OwnedRequest, Request, SortStep,
     Watched,
@@ -50,8 +52,10 @@ pub struct Host {
     /// Counts so far.
     pub counters: Counters,
     me: ShardId,
-    ids: TxIds,
-    locks: LockTable,
+    pub(crate) ids: TxIds,
+    pub(crate) locks: LockTable,
+    /// Values that long replies walk over.
+    pub(crate) walks: Vec<GivenWalk>,
     parked: Map<TxId, Parked>,
     /// The largest id of a transaction over several shards that has left here. One that comes later
     /// with a smaller id might stand before that one elsewhere, so it has to come back with a new id.
@@ -109,6 +113,7 @@ impl Host {
             me,
             ids,
             locks: LockTable::default(),
+            walks: Vec::new(),
             parked: Map::default(),
             passed: TxId(0),
             random: Random::new(seed.0 ^ seed.1),
@@ -120,10 +125,11 @@ impl Host {
         self.shard.set_now(now);
     }
 
-    /// Runs a request, whatever is claimed: the caller has looked at [`Self::may_run`].
+    /// Runs a request, whatever is claimed: the caller has looked at [`Self::may_run`]. Returns its reply
+    /// if that is made in steps, for [`Self::begin_long`]; nothing was written then.
     #[inline]
-    pub fn run(&mut self, request: Request<'_>, out: &mut Vec<u8>) {
-        run_on(&mut self.shard, &mut self.random, request, out);
+    pub fn run(&mut self, request: Request<'_>, out: &mut Vec<u8>) -> Option<Box<LongReply>> {
+        run_on(&mut self.shard, &mut self.random, request, out)
     }
 
     /// Returns whether a request may run now, before all that waits here.
@@ -152,6 +158,12 @@ impl Host {
             request.args,
             &mut claim,
         );
+        if request.command.walks {
+            // The value is away for as long as a long reply walks over it.
+            for (_, mode) in &mut claim.keys {
+                *mode = Mode::Exclusive;
+            }
+        }
         claim
     }
 
@@ -219,14 +231,17 @@ impl Host {
                 operations,
             } => self.alone(from, tx, claim, operations),
             Message::Release { tx } => self.release(tx),
+            Message::Return { tx, db, loan } => self.take_back(tx, db, *loan),
             Message::Replies(_)
             | Message::LateReply(_)
+            | Message::Long(_)
+            | Message::Wanted { .. }
             | Message::Scheduled { .. }
             | Message::HopDone { .. } => unreachable!("answers go to the coordinator"),
         }
     }
 
-    fn send(&mut self, to: ShardId, message: Message) {
+    pub(crate) fn send(&mut self, to: ShardId, message: Message) {
         self.outbox.push((to, message));
     }
 
@@ -238,15 +253,27 @@ impl Host {
         for index in 0..envelope.entries().len() {
             self.counters.remote_requests += 1;
             let request = envelope.request(index);
-            let may_run = self.may_run(&request);
-            if may_run {
-                run_on(&mut self.shard, &mut self.random, request, &mut replies);
+            let origin = envelope.entries()[index].origin;
+            let mut is_late = false;
+            if self.may_run(&request) {
+                let later = run_on(&mut self.shard, &mut self.random, request, &mut replies);
+                if let Some(later) = later {
+                    is_late = true;
+                    let ran = Ran {
+                        to: from,
+                        origin,
+                        request: OwnedRequest::new(request),
+                        started,
+                    };
+                    self.hand_over(ran, *later);
+                }
             } else {
-                self.park(from, envelope.entries()[index].origin, request);
+                is_late = true;
+                self.park(from, origin, request);
             }
             let ended = monotonic();
             let entry = &mut envelope.entries_mut()[index];
-            entry.is_late = !may_run;
+            entry.is_late = is_late;
             entry.nanos = u32::try_from(ended.nanos_since(started)).unwrap_or(u32::MAX);
             entry.reply_end = replies.len();
             started = ended;
@@ -330,7 +357,7 @@ impl Host {
     }
 
     /// Runs what became free, in the order of ids; each that ends may free others.
-    fn run_granted(&mut self, mut granted: Vec<TxId>) {
+    pub(crate) fn run_granted(&mut self, mut granted: Vec<TxId>) {
         let mut next = 0;
         while next < granted.len() {
             let tx = granted[next];
@@ -342,8 +369,9 @@ impl Host {
                     request,
                 }) => {
                     self.locks.start(tx);
-                    self.run_single(from, origin, request);
-                    self.locks.release(tx, &mut granted);
+                    if self.run_single(tx, from, origin, request) {
+                        self.locks.release(tx, &mut granted);
+                    }
                 }
                 Some(Parked::Alone {
                     from,
@@ -371,15 +399,32 @@ impl Host {
         }
     }
 
-    fn run_single(&mut self, from: ShardId, origin: Origin, request: OwnedRequest) {
+    /// Runs a request that has waited. Returns whether its claim ends with it: not if its reply walks
+    /// over the value.
+    fn run_single(
+        &mut self,
+        tx: TxId,
+        from: ShardId,
+        origin: Origin,
+        request: OwnedRequest,
+    ) -> bool {
         let mut reply = Vec::new();
         let started = monotonic();
-        run_on(
+        let later = run_on(
             &mut self.shard,
             &mut self.random,
             request.as_request(),
             &mut reply,
         );
+        if let Some(later) = later {
+            let ran = Ran {
+                to: from,
+                origin,
+                request,
+                started,
+            };
+            return self.hand_over_under(tx, ran, *later);
+        }
         let nanos = monotonic().nanos_since(started);
         let late = LateReply {
             origin,
@@ -388,6 +433,7 @@ impl Host {
             nanos,
         };
         self.send(from, Message::LateReply(Box::new(late)));
+        true
     }
 
     /// Runs the operations of a hop and tells core `to` what they gave and how long they took.
@@ -545,6 +591,7 @@ impl Host {
         let wanted = request.as_request();
         let mut context = context_of(shard, random, &wanted, Loans::default(), &mut bytes);
         run::run_large(request.command, &mut context, wanted.args, large);
+        run::finish_now(&mut context, wanted.args);
         run::end(&mut context);
         let ended = monotonic();
         let nanos = ended.nanos_since(*started);
@@ -622,13 +669,24 @@ pub fn fingerprint(db: DbIndex, hash: u64) -> u64 {
 }
 
 #[inline]
-fn run_on(shard: &mut Shard, random: &mut Random, request: Request<'_>, out: &mut Vec<u8>) {
+fn run_on(
+    shard: &mut Shard,
+    random: &mut Random,
+    request: Request<'_>,
+    out: &mut Vec<u8>,
+) -> Option<Box<LongReply>> {
     let mut context = context_of(shard, random, &request, Loans::default(), out);
     run::run(request.command, &mut context, request.args);
-    if !context.loans.is_empty() {
-        let foreign = run::end(&mut context);
-        debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
+    if context.loans.is_empty() {
+        return None;
     }
+    if BYPASS {
+        run::finish_now(&mut context, request.args);
+    }
+    let later = run::take_later(&mut context);
+    let foreign = run::end(&mut context);
+    debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
+    later
 }
 
 /// Runs a request with values that other shards have lent for it, and returns those.
@@ -641,6 +699,7 @@ fn run_with(
 ) -> Vec<Loan> {
     let mut context = context_of(shard, random, &request, loans, out);
     run::run(request.command, &mut context, request.args);
+    run::finish_now(&mut context, request.args);
     run::end(&mut context)
 }
 

@@ -12,6 +12,8 @@ use shard::keyspace::Detached;
 use shard::loan::Loan;
 use shard::locks::Claim;
 
+use crate::long_reply::Handed;
+
 /// From core to core.
 #[derive(Debug)]
 pub enum Message {
@@ -21,6 +23,22 @@ pub enum Message {
     Replies(Box<Envelope>),
     /// The reply to a request that had to wait for a transaction.
     LateReply(Box<LateReply>),
+    /// A reply that is made in steps, on the core of its connection.
+    Long(Box<Handed>),
+    /// Others wait for the value that a long reply walks over: it is to make haste.
+    Wanted {
+        /// The claim that keeps them waiting.
+        tx: TxId,
+    },
+    /// Gives back the value that a long reply has walked over.
+    Return {
+        /// The claim on its key, which ends.
+        tx: TxId,
+        /// The database.
+        db: DbIndex,
+        /// The value.
+        loan: Box<Loan>,
+    },
     /// Claims keys for a transaction.
     Schedule {
         /// The transaction; its coordinator is the sender.
@@ -76,9 +94,12 @@ impl Message {
         match self {
             Self::Replies(_)
             | Self::LateReply(_)
+            | Self::Long(_)
+            | Self::Wanted { .. }
             | Self::Scheduled { .. }
             | Self::HopDone { .. } => true,
             Self::Requests(_)
+            | Self::Return { .. }
             | Self::Schedule { .. }
             | Self::Hop { .. }
             | Self::Alone { .. }

@@ -88,11 +88,7 @@ impl<S> Pass<'_, S> {
     /// Begins to receive a long word by itself, if the service takes it so. `rest` is its request as far
     /// as it has come; all of it is taken then.
     #[cold]
-    pub(crate) fn begin_large(
-        &mut self,
-        rest: &[u8],
-        service: &mut impl Service<Session = S>,
-    ) -> bool {
+    pub(crate) fn begin_large(&mut self, rest: &[u8], service: &impl Service<Session = S>) -> bool {
         let connection = &mut *self.connection;
         let Some((position, length)) = connection.parser.open_word() else {
             return false;

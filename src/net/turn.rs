@@ -205,6 +205,12 @@ impl<S> Net<S> {
         self.wrote(id);
     }
 
+    /// Closes a connection at once, as more is unsent to it than its limit allows.
+    pub fn close_for_output(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
+        self.counters.output_limit_closes += 1;
+        self.close(id, service);
+    }
+
     /// Closes a connection at once.
     pub fn close(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
         if self.connection_mut(id).is_none() {

@@ -120,9 +120,10 @@ pub fn defer_releases() {
     IS_DEFERRING.set(true);
 }
 
-/// Gives back up to `bytes` bytes, at least one page, of the blocks that this thread has freed. Returns
-/// whether there was anything. Cost: a system call and about a microsecond per 16 KiB; a load if there is
-/// nothing.
+/// Gives back up to `bytes` bytes, at least one page, of the blocks that this thread has freed.
+///
+/// Returns whether there was anything. Cost: a system call and about a microsecond per 16 KiB; a load if
+/// there is nothing.
 #[inline]
 pub fn release_step(bytes: usize) -> bool {
     let Ok(Some(block)) = RELEASED.try_with(Cell::get) else {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use base::clock::Monotonic;
 use base::ids::ShardId;
 use bytes::Bytes;
+use coordinator::long_reply::Handed;
 use coordinator::message::{LateReply, Message, Origin};
 use coordinator::transaction::Event;
 use net::turn::Net;
@@ -31,6 +32,7 @@ use crate::engine::{CoreMessage, Engine, Part, read_origin};
 use crate::eviction;
 use crate::gather::{Asker, Finish, Finished, Gather};
 use crate::layer_options;
+use crate::long_replies;
 use crate::observe::slow_log;
 use crate::session::{Replies, Session};
 
@@ -120,6 +122,9 @@ impl Core {
         let mut is_busy = self.net.receive(&mut self.engine);
         is_busy |= self.receive_messages();
         is_busy |= crate::timers::fire(self);
+        is_busy |= self.pump();
+        is_busy |= long_replies::step(self);
+        self.engine.host.tell_wanted();
         is_busy |= self.pump();
         self.begin_moves();
         is_busy |= self.send_messages();
@@ -280,6 +285,19 @@ impl Core {
                 let args = || request.args.args();
                 self.account(origin, CommandIndex(request.tag), args, nanos, &reply);
             }
+            Message::Long(handed) => {
+                let Handed {
+                    origin,
+                    request,
+                    nanos,
+                    source,
+                } = *handed;
+                let (index, args) = (CommandIndex(request.tag), || request.args.args());
+                self.account(origin, index, args, nanos, &[]);
+                let resp = request.resp;
+                self.engine.long_replies.add(origin, resp, source);
+            }
+            Message::Wanted { tx } => self.engine.long_replies.hasten(tx),
             Message::Scheduled { .. } | Message::HopDone { .. } => {
                 self.engine
                     .transactions
@@ -289,6 +307,7 @@ impl Core {
             | Message::Schedule { .. }
             | Message::Hop { .. }
             | Message::Alone { .. }
+            | Message::Return { .. }
             | Message::Release { .. } => self.engine.host.receive(from, message),
         }
     }

@@ -13,6 +13,7 @@ use base::cast::u64_from;
 use base::clock::Monotonic;
 use base::ids::ShardId;
 use commands::cursor;
+use commands::long_reply::LongReply;
 use commands::spec::{Flags, ShapeError, ShardCommand};
 use coordinator::exec::Queued;
 use coordinator::host::add_claim;
@@ -469,7 +470,9 @@ impl Engine {
             return Then::GoOn;
         }
         let (out, begun) = connection.output.begin();
-        self.host.run(request, out);
+        if let Some(later) = self.host.run(request, out) {
+            return self.reply_later(id, connection, command, &request, *later);
+        }
         let written = connection.output.written(begun);
         self.observed.note_reply(command.index, written);
         self.unmeasured.command = command.index;
@@ -488,6 +491,26 @@ impl Engine {
             connection.output.undo(begun);
         }
         connection.output.end(begun);
+        Then::GoOn
+    }
+
+    /// Begins the long reply of a request that has just run on this core.
+    #[cold]
+    fn reply_later(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        request: &Request<'_>,
+        reply: LongReply,
+    ) -> Then {
+        self.unmeasured.command = command.index;
+        self.unmeasured.count += 1;
+        self.measure_last(connection, command, *request);
+        let place = connection.output.defer();
+        let origin = origin_of(id, place, is_dropped(&connection.session));
+        let source = self.host.begin_long(self.me, request, reply);
+        self.long_replies.add(origin, request.resp, source);
         Then::GoOn
     }
 

@@ -24,7 +24,7 @@ impl Engine {
     /// ordinary, whose requests may be queued or shown.
     #[must_use]
     pub(crate) fn takes_large(&self, session: &Session, args: Args<'_>) -> bool {
-        let Some(command) = self.shared.table.find(args.word(0)) else {
+        let Some(command) = self.shared.table.resolve(args) else {
             return false;
         };
         let Run::Shard(command) = command.run else {

@@ -5,7 +5,7 @@
 //! shards (crate `commands`, routed by crate `coordinator`) or a command of the control plane
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
-//! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`, [`session`],
+//! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`, `long_replies`, [`session`],
 //! [`table`], [`control`], [`observe`], [`cron`], [`timers`], [`config`], [`layer_options`].
 
 pub mod command_index;
@@ -20,6 +20,7 @@ pub mod gather;
 mod large_requests;
 pub mod layer_options;
 pub mod logging;
+mod long_replies;
 pub mod observe;
 pub mod running;
 pub mod session;

@@ -137,7 +137,11 @@ impl CommandTable {
     }
 
     /// Finds a command by its name in any case. Cost: O(length of the name).
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "on the way of every request; its other callers are cold"
+    )]
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<&Command> {
         let sketch = sketch_of(name);

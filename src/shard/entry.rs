@@ -258,6 +258,7 @@ impl<'a> EntryRef<'a> {
     pub fn value(self) -> ValueRef<'a> {
         match self.apart() {
             Some(Value::String(bytes)) => ValueRef::String(bytes),
+            Some(Value::Shared(bytes)) => ValueRef::String(bytes),
             Some(value) => ValueRef::Other(value),
             None => {
                 let header = self.header();
@@ -265,6 +266,17 @@ impl<'a> EntryRef<'a> {
                 ValueRef::String(self.slice(start, header.inline_value_len()))
             }
         }
+    }
+
+    /// Returns the bytes of a string that lies beside its key, as all short ones do.
+    #[must_use]
+    pub fn beside_key(self) -> Option<&'a [u8]> {
+        let header = self.header();
+        if header.has(APART) {
+            return None;
+        }
+        let start = header.key_offset() + self.key_len();
+        Some(self.slice(start, header.inline_value_len()))
     }
 
     /// Returns the bytes of a string.
