@@ -1,7 +1,7 @@
 //! Replies that are too long to be made in one go.
 //!
 //! A handler that finds its reply long writes nothing; it leaves what makes the reply, a step at a time,
-//! while the core serves others in between ([`Context::reply_later`]). There are two kinds.
+//! while the core serves others in between (`Context::reply_later`). There are two kinds.
 //!
 //! - [`Pieces`] of bytes, among them shares of long strings: the bytes stay as they were when the command
 //!   ran, whatever becomes of their keys. Nothing is copied until it is sent.
@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use base::clock::UnixMillis;
 use protocol::reply::{Reply, Resp};
-use shard::Key;
 use types::hash::Hash;
 use types::list::List;
 use types::set::Set;
@@ -29,8 +28,6 @@ use types::sorted_set::SortedSet;
 use types::{Typed, Value};
 
 use crate::counted::write_element;
-use crate::sorted_set_words::write_member;
-use crate::spec::Context;
 
 /// A string from this length on is shared with its reply.
 pub(crate) const LONG_STRING_BYTES_MIN: usize = 256 * 1024;
@@ -155,6 +152,11 @@ pub struct Walk {
 }
 
 impl Walk {
+    /// Begins a walk; `head` is what stands before the elements.
+    pub(crate) fn new(head: Vec<u8>, course: Course) -> Self {
+        Self { head, course }
+    }
+
     /// Adds the next part of the reply; `value` is the one that the walk began with. Returns whether
     /// there is more. Cost: some 500 elements, or the first that passes 64 KB.
     pub fn step(&mut self, value: &Value, reply: &mut Reply<'_>) -> bool {
@@ -228,7 +230,7 @@ fn walk_sorted_set(
         if with_scores && reply.resp == Resp::V3 {
             reply.array(2);
         }
-        write_member(reply, member);
+        member.with_bytes(|bytes| reply.bulk(bytes));
         if with_scores {
             reply.double(score);
         }
@@ -250,33 +252,4 @@ pub(crate) fn is_long(count: usize, len: usize, value_bytes: usize) -> bool {
     count >= LONG_WALK_ELEMENTS_MIN
         || value_bytes >= LONG_WALK_BYTES_MIN
             && value_bytes / len.max(1) * count >= LONG_WALK_BYTES_MIN
-}
-
-impl Context<'_> {
-    /// Leaves the reply to be made in steps. The handler has written nothing and writes nothing more.
-    pub(crate) fn reply_later(&mut self, reply: LongReply) {
-        self.loans.answer_later(reply);
-    }
-
-    /// Leaves the reply to a walk over the value of word 1. `head` writes what stands before its elements.
-    pub(crate) fn walk(&mut self, course: Course, head: impl FnOnce(&mut Reply<'_>)) {
-        let mut bytes = Vec::new();
-        head(&mut Reply::new(&mut bytes, self.reply.resp));
-        self.reply_later(LongReply::Walk(Walk {
-            head: bytes,
-            course,
-        }));
-    }
-
-    /// Replies with a part of a long string, by a share of it; `key` holds it.
-    #[cold]
-    pub(crate) fn reply_with_share(&mut self, key: Key<'_>, part: Range<usize>) {
-        let Some(bytes) = self.shard.db(self.db).share_string(key) else {
-            self.reply.null();
-            return;
-        };
-        let mut pieces = Pieces::default();
-        pieces.bulk(bytes, part);
-        self.reply_later(LongReply::Pieces(pieces));
-    }
 }

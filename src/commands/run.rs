@@ -8,14 +8,17 @@
 //! Errors of handlers need no care: what was borrowed goes back in any case, and the coordinator gets
 //! back what it sent.
 
+use std::ops::Range;
+
 use base::ids::DbIndex;
 use protocol::args::{Args, LargeWord};
-use shard::Shard;
+use protocol::reply::Reply;
 use shard::entry::ValueRef;
 use shard::loan::Loan;
+use shard::{Key, Shard};
 
 use crate::loans::LoanId;
-use crate::long_reply::LongReply;
+use crate::long_reply::{Course, LongReply, Pieces, Walk};
 use crate::spec::{Context, ShardCommand};
 
 impl Context<'_> {
@@ -44,6 +47,32 @@ impl Context<'_> {
         read: bool,
     ) -> Vec<LoanId> {
         keys.map(|key| self.borrow(key, read)).collect()
+    }
+}
+
+impl Context<'_> {
+    /// Leaves the reply to be made in steps. The handler has written nothing and writes nothing more.
+    pub(crate) fn reply_later(&mut self, reply: LongReply) {
+        self.loans.answer_later(reply);
+    }
+
+    /// Leaves the reply to a walk over the value of word 1. `head` writes what stands before its elements.
+    pub(crate) fn walk(&mut self, course: Course, head: impl FnOnce(&mut Reply<'_>)) {
+        let mut bytes = Vec::new();
+        head(&mut Reply::new(&mut bytes, self.reply.resp));
+        self.reply_later(LongReply::Walk(Walk::new(bytes, course)));
+    }
+
+    /// Replies with a part of a long string, by a share of it; `key` holds it.
+    #[cold]
+    pub(crate) fn reply_with_share(&mut self, key: Key<'_>, part: Range<usize>) {
+        let Some(bytes) = self.shard.db(self.db).share_string(key) else {
+            self.reply.null();
+            return;
+        };
+        let mut pieces = Pieces::default();
+        pieces.bulk(bytes, part);
+        self.reply_later(LongReply::Pieces(pieces));
     }
 }
 

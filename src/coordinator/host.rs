@@ -20,7 +20,7 @@ use shard::Shard;
 use shard::loan::Loan;
 use shard::locks::{Claim, LockTable, Mode, Scheduled};
 
-use crate::long_reply::{GivenWalk, Ran};
+use crate::long_reply::GivenWalk;
 use crate::message::{
     Envelope, LateReply, Message, Operation, Origin, Outcome, OwnedRequest, Request, SortStep,
     Watched,
@@ -99,6 +99,15 @@ enum Parked {
         operations: Vec<Operation>,
         last: bool,
     },
+}
+
+/// A request that has just run, for a connection of core `to`.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) to: ShardId,
+    pub(crate) origin: Origin,
+    pub(crate) request: OwnedRequest,
+    pub(crate) started: Monotonic,
 }
 
 impl Host {

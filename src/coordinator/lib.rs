@@ -26,7 +26,7 @@
 //!
 //! In reading order: [`route`] says which shards a request needs, [`message`] what crosses cores,
 //! [`host`] is a core's receiving side, [`program`] the steps of requests over several shards,
-//! [`exec`] those of MULTI/EXEC, [`single`] that of a request with a large word, [`long_reply`] is about replies in steps, [`transaction`] their coordinator.
+//! [`exec`] those of MULTI/EXEC, [`single`] that of a request with a large word, [`long_reply`] and `walks` are about replies in steps, [`transaction`] their coordinator.
 
 pub mod exec;
 pub mod host;
@@ -39,6 +39,7 @@ pub mod single;
 mod sort;
 pub mod step;
 pub mod transaction;
+mod walks;
 
 #[cfg(test)]
 mod tests;

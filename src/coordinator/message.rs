@@ -12,7 +12,7 @@ use shard::keyspace::Detached;
 use shard::loan::Loan;
 use shard::locks::Claim;
 
-use crate::long_reply::Handed;
+use crate::long_reply::Source;
 
 /// From core to core.
 #[derive(Debug)]
@@ -205,6 +205,19 @@ pub struct LateReply {
     pub reply: Vec<u8>,
     /// How long it ran.
     pub nanos: u64,
+}
+
+/// A long reply on its way to the core of its connection.
+#[derive(Debug)]
+pub struct Handed {
+    /// Where it belongs.
+    pub origin: Origin,
+    /// The request, for statistics and the slow log.
+    pub request: OwnedRequest,
+    /// How long the command ran before its first step.
+    pub nanos: u64,
+    /// What makes it.
+    pub source: Source,
 }
 
 /// A key that a client watches, and the version it saw.

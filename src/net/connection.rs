@@ -108,6 +108,25 @@ impl<S> Connection<S> {
         }
     }
 
+    /// Takes received bytes that cannot be served in place. Returns whether there may be something to
+    /// serve now: not if they were a part of a long word.
+    pub(crate) fn take_bytes(&mut self, bytes: &[u8]) -> bool {
+        let Some(large) = &mut self.large else {
+            self.input.extend_from_slice(bytes);
+            return true;
+        };
+        let was_whole = large.is_whole();
+        let rest = large.take(bytes);
+        if !large.is_whole() {
+            return false;
+        }
+        if !was_whole {
+            large.request_bytes = self.parser.skip_open_word(&mut self.partial_words);
+        }
+        self.input.extend_from_slice(rest);
+        true
+    }
+
     /// Returns the bytes received and not served yet.
     #[must_use]
     pub fn unserved_bytes(&self) -> usize {

@@ -15,10 +15,11 @@
 //!
 //! Not here: what a request means (`server`), and how bytes move (`runtime::socket`).
 //!
-//! In reading order: [`output`], [`connection`], [`requests`], [`turn`], `large_input`.
+//! In reading order: [`output`], [`connection`], [`requests`], [`turn`], `large_input`, `large_pass`.
 
 pub mod connection;
 mod large_input;
+mod large_pass;
 pub mod output;
 pub mod requests;
 #[cfg(test)]

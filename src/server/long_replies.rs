@@ -17,8 +17,8 @@
 use std::collections::VecDeque;
 
 use base::ids::TxId;
-use coordinator::long_reply::Source;
-use coordinator::message::Origin;
+use coordinator::long_reply::{Back, Source};
+use coordinator::message::{Message, Origin};
 use protocol::reply::Resp;
 
 use crate::core_loop::Core;
@@ -173,7 +173,9 @@ impl Underway {
     /// Lets go of what makes the reply; a value goes back to its key.
     fn end_source(&mut self, core: &mut Core) {
         if let Some(back) = self.source.take().and_then(Source::end) {
-            core.engine.host.outbox.push(back);
+            let Back { home, tx, db, loan } = back;
+            let message = Message::Return { tx, db, loan };
+            core.engine.host.outbox.push((home, message));
         }
     }
 }
