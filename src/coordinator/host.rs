@@ -137,8 +137,16 @@ impl Host {
     /// Runs a request, whatever is claimed: the caller has looked at [`Self::may_run`]. Returns its reply
     /// if that is made in steps, for [`Self::begin_long`]; nothing was written then.
     #[inline]
+    #[must_use = "a reply that is made in steps is not in `out`"]
     pub fn run(&mut self, request: Request<'_>, out: &mut Vec<u8>) -> Option<Box<LongReply>> {
         run_on(&mut self.shard, &mut self.random, request, out)
+    }
+
+    /// As [`Self::run`], for those who need the whole reply at once, however long it is.
+    pub fn run_whole(&mut self, request: Request<'_>, out: &mut Vec<u8>) {
+        let (shard, random) = (&mut self.shard, &mut self.random);
+        let foreign = run_with(shard, random, request, Loans::default(), out);
+        debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
     }
 
     /// Returns whether a request may run now, before all that waits here.
