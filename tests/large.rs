@@ -442,3 +442,83 @@ fn a_large_argument_that_ends_badly_ends_its_connection_alone() {
     assert_eq!(other.line("EXISTS k"), Value::Integer(0));
     assert_eq!(value_of(b"$-1\r\n"), other.line("GET k"));
 }
+
+#[test]
+fn a_large_argument_that_ends_within_a_pause_is_put_off() {
+    for shards in [1, 3] {
+        let server = Server::trestle(shards, &[]);
+        let mut other = server.client();
+        let mut request = b"*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$700000\r\n".to_vec();
+        request.extend(element(1, 700_000));
+        request.extend(b"\r\n$2\r\nEX\r\n$3\r\n100\r\n*1\r\n$4\r\nPING\r\n");
+        let mut sender = server.client();
+        let Value::Integer(id) = sender.line("CLIENT ID") else {
+            panic!("an id is a number");
+        };
+        sender.send_bytes(&request[..400_000]).unwrap();
+        await_input(&mut other, id, 390_000);
+        other.ok("CLIENT PAUSE 100000 WRITE");
+        sender.send_bytes(&request[400_000..]).unwrap();
+        await_input(&mut other, id, 700_000);
+        assert_eq!(other.line("EXISTS k"), Value::Integer(0), "{}", server.name);
+        other.ok("CLIENT UNPAUSE");
+        assert_eq!(sender.read_reply().unwrap(), b"+OK\r\n", "{}", server.name);
+        assert_eq!(sender.read_reply().unwrap(), b"+PONG\r\n");
+        assert_eq!(other.line("STRLEN k"), Value::Integer(700_000));
+        assert_eq!(other.line("GET k"), Value::Bulk(element(1, 700_000)));
+    }
+}
+
+/// Waits until so many bytes of a client are there and not served.
+fn await_input(other: &mut Client, id: i64, bytes_min: usize) {
+    let is_there = wait_until(LIMIT, || {
+        let Value::Bulk(shown) = other.line(&format!("CLIENT LIST ID {id}")) else {
+            return false;
+        };
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        let bytes = shown.split(' ').find_map(|part| part.strip_prefix("qbuf="));
+        bytes.is_some_and(|bytes| bytes.parse::<usize>().unwrap() >= bytes_min)
+    });
+    assert!(is_there, "{bytes_min} bytes have come");
+}
+
+#[test]
+fn scripts_and_waiters_meet_large_values_whole() {
+    for shards in [1, 3] {
+        let server = Server::trestle(shards, &[]);
+        let (mut other, mut scripted) = (server.client(), server.client());
+        fill_all(&mut other, MANY, 20);
+        for (line, call) in [
+            ("LRANGE list 0 -1", "'LRANGE',KEYS[1],0,-1"),
+            ("SMEMBERS set", "'SMEMBERS',KEYS[1]"),
+            ("HGETALL hash", "'HGETALL',KEYS[1]"),
+            ("ZRANGE zset 0 -1", "'ZRANGE',KEYS[1],0,-1"),
+            ("GET string", "'GET',KEYS[1]"),
+        ] {
+            let script = format!("return redis.call({call})");
+            let key = line.split(' ').nth(1).unwrap();
+            scripted.send(&["EVAL", &script, "1", key]).unwrap();
+            let reply = scripted.read_reply().unwrap();
+            other.send(&line.split(' ').collect::<Vec<_>>()).unwrap();
+            assert!(reply == other.read_reply().unwrap(), "{line}");
+        }
+        other.ok("FLUSHALL");
+        fill_one(&mut other, "list");
+        let mut waiter = server.client();
+        waiter
+            .send_bytes(b"BLMOVE first list LEFT RIGHT 0\r\nBLPOP list 0\r\n")
+            .unwrap();
+        let (mut reader, _) = begin_unread(&server, "LRANGE list 0 -1");
+        assert_eq!(other.line("RPUSH first moved"), Value::Integer(1));
+        assert_eq!(waiter.read_reply().unwrap(), b"$5\r\nmoved\r\n");
+        let reply = waiter.read_reply().unwrap();
+        assert!(
+            reply.starts_with(b"*2\r\n$4\r\nlist\r\n"),
+            "{}",
+            server.name
+        );
+        assert_eq!(other.line("LLEN list"), Value::Integer(40_000));
+        let reply = reader.read_reply().unwrap();
+        assert!(reply.starts_with(b"*40000\r\n"), "as it was before");
+    }
+}

@@ -436,7 +436,8 @@ fn keys_of_a_database_are_freed_in_steps_after_it_is_empty() {
     while shard.free_step(1000) {
         steps += 1;
     }
-    assert!((20..100).contains(&steps), "{steps} steps");
+    // A step ends with the segment that it has begun: up to 504 keys more than it was asked for.
+    assert!((13..100).contains(&steps), "{steps} steps");
     assert_eq!(shard.lazy_free_counts(), (0, 200));
     assert!(!shard.free_step(1000));
     let key = shard.key(b"key:5");

@@ -1,6 +1,6 @@
 //! What a shard does in a hop, one operation after the other.
 //!
-//! Not here: when a hop may run ([`super`]), which hops a request takes (`program`).
+//! Not here: when a hop may run (`host`), which hops a request takes (`program`).
 
 use base::clock::Monotonic;
 use base::ids::ShardId;
