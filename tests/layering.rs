@@ -73,6 +73,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "pause",
             "pubsub",
             "running",
+            "scripts",
             "table",
             "waiting",
         ],

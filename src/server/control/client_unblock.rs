@@ -14,6 +14,9 @@ use crate::gather::{Finished, Gather};
 const UNBLOCKED: &[u8] = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
 
 pub(super) fn unblock(args: Args<'_>) -> Result<Answer, CommandError> {
+    if args.len() > 4 {
+        return Err(CommandError::SubcommandSyntax);
+    }
     let is_error = match args.get(3) {
         None => false,
         Some(word) if equals_ignore_case(word, "TIMEOUT") => false,
