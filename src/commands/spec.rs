@@ -260,7 +260,9 @@ impl Declaration {
     /// Returns whether the command belongs to `category`, by its own word or by its flags.
     #[must_use]
     pub fn is_in(&self, category: Category) -> bool {
-        self.categories.contains(&category) || self.flags.implies(category)
+        // What a script reads, its commands say.
+        let is_own = category == Category::Read && self.categories.contains(&Category::Scripting);
+        self.categories.contains(&category) || self.flags.implies(category) && !is_own
     }
 
     /// Finds the subcommand that the second word names, in any case of letters. O(subcommands).
