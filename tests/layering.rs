@@ -69,6 +69,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "eviction",
             "gather",
             "invalidate",
+            "long_replies",
             "pause",
             "pubsub",
             "running",

@@ -7,7 +7,9 @@ use protocol::reply::Reply;
 use shard::effects::{Change, EventClass};
 use types::hash::{FieldExpiry, Growth, Hash};
 use types::listpack::Element;
+use types::memory::allocated_bytes;
 
+use crate::long_reply::{Course, Shown, is_long};
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
@@ -21,13 +23,13 @@ pub const COMMANDS: &[ShardCommand] = &[
     ShardCommand::new(HSETNX, Spread::OneShard, hsetnx),
     ShardCommand::new(HGET, Spread::OneShard, hget),
     ShardCommand::new(HMGET, Spread::OneShard, hmget),
-    ShardCommand::new(HGETALL, Spread::OneShard, hgetall),
+    ShardCommand::new(HGETALL, Spread::OneShard, hgetall).walking(),
     ShardCommand::new(HDEL, Spread::OneShard, hdel),
     ShardCommand::new(HLEN, Spread::OneShard, hlen),
     ShardCommand::new(HSTRLEN, Spread::OneShard, hstrlen),
     ShardCommand::new(HEXISTS, Spread::OneShard, hexists),
-    ShardCommand::new(HKEYS, Spread::OneShard, hkeys),
-    ShardCommand::new(HVALS, Spread::OneShard, hvals),
+    ShardCommand::new(HKEYS, Spread::OneShard, hkeys).walking(),
+    ShardCommand::new(HVALS, Spread::OneShard, hvals).walking(),
     ShardCommand::new(HINCRBY, Spread::OneShard, hincrby),
     ShardCommand::new(HINCRBYFLOAT, Spread::OneShard, hincrbyfloat),
 ];
@@ -130,8 +132,13 @@ fn hgetall(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
     let (now, key) = (context.now, context.first_key(args));
     let mut db = context.shard.db(context.db);
     let hash = db.read::<Hash>(key, context.touch)?;
+    let len = hash.map_or(0, |hash| hash.len(now));
+    if hash.is_some_and(|hash| is_long_hash(hash, len)) {
+        walk(context, Shown::Pairs, |reply| reply.map(len));
+        return Ok(());
+    }
     let reply = &mut context.reply;
-    reply.map(hash.map_or(0, |hash| hash.len(now)));
+    reply.map(len);
     if let Some(hash) = hash {
         hash.for_each(now, &mut |field, value| {
             reply_element(reply, field);
@@ -142,30 +149,49 @@ fn hgetall(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
 }
 
 fn hkeys(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    list(context, args, |field, _| field)
+    list(context, args, Shown::Fields, |field, _| field)
 }
 
 fn hvals(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    list(context, args, |_, value| value)
+    list(context, args, Shown::Values, |_, value| value)
 }
 
 /// Replies with one element of each pair.
 fn list(
     context: &mut Context<'_>,
     args: Args<'_>,
+    shown: Shown,
     chosen: for<'e> fn(Element<'e>, Element<'e>) -> Element<'e>,
 ) -> Result<(), CommandError> {
     let (now, key) = (context.now, context.first_key(args));
     let mut db = context.shard.db(context.db);
     let hash = db.read::<Hash>(key, context.touch)?;
+    let len = hash.map_or(0, |hash| hash.len(now));
+    if hash.is_some_and(|hash| is_long_hash(hash, len)) {
+        walk(context, shown, |reply| reply.array(len));
+        return Ok(());
+    }
     let reply = &mut context.reply;
-    reply.array(hash.map_or(0, |hash| hash.len(now)));
+    reply.array(len);
     if let Some(hash) = hash {
         hash.for_each(now, &mut |field, value| {
             reply_element(reply, chosen(field, value));
         });
     }
     Ok(())
+}
+
+fn is_long_hash(hash: &Hash, len: usize) -> bool {
+    is_long(len, len, hash.allocated_bytes(allocated_bytes))
+}
+
+fn walk(context: &mut Context<'_>, shown: Shown, head: impl FnOnce(&mut Reply<'_>)) {
+    let course = Course::Hash {
+        cursor: 0,
+        now: context.now,
+        shown,
+    };
+    context.walk(course, head);
 }
 
 fn hlen(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {

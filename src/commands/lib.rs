@@ -7,8 +7,9 @@
 //! ([`spec::Declaration::resolve`]) and has made sure that all keys lie on the given shard.
 //!
 //! In reading order: [`spec`] is the contract, [`keys`] finds the keys of a request, [`run`]
-//! calls handlers and lends them values ([`loans`]), [`waiting`] is how one
-//! waits for its keys, [`cursor`] packs SCAN cursors, [`parts`] holds the steps that one-shard handlers share with plans over
+//! calls handlers and lends them values ([`loans`]), [`long_reply`] is for replies in steps, [`waiting`]
+//! is how one waits for its keys, [`cursor`] packs SCAN cursors, [`parts`] holds the steps that
+//! one-shard handlers share with plans over
 //! several shards; then one file for each family.
 //!
 //! Not here: commands about sessions and the server (`CLIENT`, `CONFIG`, `DEBUG`), looking up a
@@ -41,6 +42,7 @@ pub mod list_move;
 pub mod list_search;
 pub mod list_wait;
 pub mod loans;
+pub mod long_reply;
 pub mod parts;
 pub mod run;
 pub mod set;

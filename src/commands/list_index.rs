@@ -6,8 +6,10 @@ use base::cast::i64_from;
 use protocol::args::Args;
 use shard::effects::{Change, EventClass};
 use types::list::{End, List};
+use types::memory::allocated_bytes;
 
 use crate::list::{node_rule, reply_element};
+use crate::long_reply::{Course, is_long};
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
@@ -18,7 +20,7 @@ use crate::words;
 pub const COMMANDS: &[ShardCommand] = &[
     ShardCommand::new(LINDEX, Spread::OneShard, lindex),
     ShardCommand::new(LSET, Spread::OneShard, lset),
-    ShardCommand::new(LRANGE, Spread::OneShard, lrange),
+    ShardCommand::new(LRANGE, Spread::OneShard, lrange).walking(),
     ShardCommand::new(LTRIM, Spread::OneShard, ltrim),
 ];
 
@@ -70,6 +72,15 @@ fn lrange(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
         return Ok(());
     };
     let range = range_in(list, bounds);
+    if is_long(
+        range.len(),
+        list.len(),
+        list.allocated_bytes(allocated_bytes),
+    ) {
+        let len = range.len();
+        context.walk(Course::List(range), |reply| reply.array(len));
+        return Ok(());
+    }
     context.reply.array(range.len());
     for element in list.iter_from(range.start).take(range.len()) {
         reply_element(&mut context.reply, element);

@@ -5,6 +5,8 @@
 use base::hash::Map;
 use shard::loan::Loan;
 
+use crate::long_reply::LongReply;
+
 /// Beyond this many loans they are found by a map.
 const SEARCHED_MAX: usize = 16;
 
@@ -19,6 +21,8 @@ struct Taken {
     foreign: usize,
     /// Where each key stands, once there are many.
     index: Option<Map<Box<[u8]>, usize>>,
+    /// The reply, if it is made in steps.
+    later: Option<Box<LongReply>>,
 }
 
 /// Names a loan of the request under way.
@@ -33,12 +37,24 @@ impl Loans {
             foreign: list.len(),
             list,
             index: None,
+            later: None,
         };
         taken.extend_index();
         Self(Some(Box::new(taken)))
     }
 
-    /// Returns whether nothing was borrowed.
+    /// Leaves the reply to be made in steps. It stands here because what nearly no request has should
+    /// cost nothing in [`crate::spec::Context`].
+    pub(crate) fn answer_later(&mut self, reply: LongReply) {
+        self.0.get_or_insert_default().later = Some(Box::new(reply));
+    }
+
+    /// Takes the reply that is to be made in steps.
+    pub(crate) fn take_later(&mut self) -> Option<Box<LongReply>> {
+        self.0.as_mut()?.later.take()
+    }
+
+    /// Returns whether nothing was borrowed, and the reply not left for later.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -8,12 +8,17 @@
 //! Errors of handlers need no care: what was borrowed goes back in any case, and the coordinator gets
 //! back what it sent.
 
+use std::ops::Range;
+
 use base::ids::DbIndex;
-use protocol::args::Args;
-use shard::Shard;
+use protocol::args::{Args, LargeWord};
+use protocol::reply::Reply;
+use shard::entry::ValueRef;
 use shard::loan::Loan;
+use shard::{Key, Shard};
 
 use crate::loans::LoanId;
+use crate::long_reply::{Course, LongReply, Pieces, Walk};
 use crate::spec::{Context, ShardCommand};
 
 impl Context<'_> {
@@ -45,6 +50,32 @@ impl Context<'_> {
     }
 }
 
+impl Context<'_> {
+    /// Leaves the reply to be made in steps. The handler has written nothing and writes nothing more.
+    pub(crate) fn reply_later(&mut self, reply: LongReply) {
+        self.loans.answer_later(reply);
+    }
+
+    /// Leaves the reply to a walk over the value of word 1. `head` writes what stands before its elements.
+    pub(crate) fn walk(&mut self, course: Course, head: impl FnOnce(&mut Reply<'_>)) {
+        let mut bytes = Vec::new();
+        head(&mut Reply::new(&mut bytes, self.reply.resp));
+        self.reply_later(LongReply::Walk(Walk::new(bytes, course)));
+    }
+
+    /// Replies with a part of a long string, by a share of it; `key` holds it.
+    #[cold]
+    pub(crate) fn reply_with_share(&mut self, key: Key<'_>, part: Range<usize>) {
+        let Some(bytes) = self.shard.db(self.db).share_string(key) else {
+            self.reply.null();
+            return;
+        };
+        let mut pieces = Pieces::default();
+        pieces.bulk(bytes, part);
+        self.reply_later(LongReply::Pieces(pieces));
+    }
+}
+
 /// Puts a loan back to its key.
 pub fn settle(shard: &mut Shard, db: DbIndex, loan: Loan) {
     let bytes = loan.key.clone();
@@ -62,6 +93,51 @@ pub fn run(command: &ShardCommand, context: &mut Context<'_>, args: Args<'_>) {
         context
             .reply
             .error(&error.text(command.declaration.name, args));
+    }
+}
+
+/// As [`run`], for a request of which a long word came by itself. The command takes it.
+///
+/// # Panics
+///
+/// If the command does not take that word by itself; who has received it has asked.
+pub fn run_large(
+    command: &ShardCommand,
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    large: LargeWord,
+) {
+    let taken = command.large.filter(|taken| taken.word == large.index);
+    let taken = taken.expect("the command takes this word by itself");
+    let begun = context.reply.out.len();
+    if let Err(error) = (taken.run)(context, args, large.bytes) {
+        context.reply.out.truncate(begun);
+        context
+            .reply
+            .error(&error.text(command.declaration.name, args));
+    }
+}
+
+/// Takes the reply that a handler has left to be made in steps.
+pub fn take_later(context: &mut Context<'_>) -> Option<Box<LongReply>> {
+    context.loans.take_later()
+}
+
+/// Makes a reply at once that a handler has left to be made in steps, where there are none.
+pub fn finish_now(context: &mut Context<'_>, args: Args<'_>) {
+    let Some(later) = context.loans.take_later() else {
+        return;
+    };
+    let key = context.first_key(args);
+    match *later {
+        LongReply::Pieces(mut pieces) => while pieces.step(context.reply.out) {},
+        LongReply::Walk(mut walk) => {
+            if let Some(entry) = context.shard.db(context.db).peek(key)
+                && let ValueRef::Other(value) = entry.value()
+            {
+                while walk.step(&value, &mut context.reply) {}
+            }
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 use base::cast;
 use protocol::args::Args;
 use shard::effects::{Change, EventClass};
+use types::memory::allocated_bytes;
 use types::set::{Rules, Set};
 
 use crate::counted::write_element;
+use crate::long_reply::{Course, is_long};
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
     ShardCommand, Spread,
@@ -18,7 +20,7 @@ pub const COMMANDS: &[ShardCommand] = &[
     ShardCommand::new(SCARD, Spread::OneShard, scard),
     ShardCommand::new(SISMEMBER, Spread::OneShard, sismember),
     ShardCommand::new(SMISMEMBER, Spread::OneShard, smismember),
-    ShardCommand::new(SMEMBERS, Spread::OneShard, smembers),
+    ShardCommand::new(SMEMBERS, Spread::OneShard, smembers).walking(),
     ShardCommand::new(SMOVE, Spread::Plan(Plan::Lend), smove),
 ];
 
@@ -89,7 +91,14 @@ fn smembers(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
     let key = context.first_key(args);
     let mut db = context.shard.db(context.db);
     let set = db.read::<Set>(key, context.touch)?;
-    context.reply.set(set.map_or(0, Set::len));
+    let len = set.map_or(0, Set::len);
+    if let Some(set) = set
+        && is_long(len, len, set.allocated_bytes(allocated_bytes))
+    {
+        context.walk(Course::Set(0), |reply| reply.set(len));
+        return Ok(());
+    }
+    context.reply.set(len);
     for member in set.into_iter().flatten() {
         write_element(&mut context.reply, member);
     }

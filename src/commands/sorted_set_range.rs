@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use protocol::args::{Args, equals_ignore_case};
 use shard::effects::{Change, EventClass};
+use types::memory::allocated_bytes;
 use types::sorted_set::SortedSet;
 use types::sorted_set::range::{LexRange, ScoreRange};
 
+use crate::long_reply::{Course, is_long};
 use crate::sorted_set_algebra::store_result;
-use crate::sorted_set_words::{lex_range, rules, score_range, write_pairs};
+use crate::sorted_set_words::{lex_range, rules, score_range, write_pairs, write_pairs_line};
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
     ShardCommand, Spread,
@@ -17,12 +19,12 @@ use crate::words;
 
 /// The commands of this family.
 pub const COMMANDS: &[ShardCommand] = &[
-    ShardCommand::new(ZRANGE, Spread::OneShard, zrange),
-    ShardCommand::new(ZREVRANGE, Spread::OneShard, zrevrange),
-    ShardCommand::new(ZRANGEBYSCORE, Spread::OneShard, zrangebyscore),
-    ShardCommand::new(ZREVRANGEBYSCORE, Spread::OneShard, zrevrangebyscore),
-    ShardCommand::new(ZRANGEBYLEX, Spread::OneShard, zrangebylex),
-    ShardCommand::new(ZREVRANGEBYLEX, Spread::OneShard, zrevrangebylex),
+    ShardCommand::new(ZRANGE, Spread::OneShard, zrange).walking(),
+    ShardCommand::new(ZREVRANGE, Spread::OneShard, zrevrange).walking(),
+    ShardCommand::new(ZRANGEBYSCORE, Spread::OneShard, zrangebyscore).walking(),
+    ShardCommand::new(ZREVRANGEBYSCORE, Spread::OneShard, zrevrangebyscore).walking(),
+    ShardCommand::new(ZRANGEBYLEX, Spread::OneShard, zrangebylex).walking(),
+    ShardCommand::new(ZREVRANGEBYLEX, Spread::OneShard, zrevrangebylex).walking(),
     ShardCommand::new(ZRANGESTORE, Spread::Plan(Plan::Lend), zrangestore),
     ShardCommand::new(ZREMRANGEBYRANK, Spread::OneShard, zremrangebyrank),
     ShardCommand::new(ZREMRANGEBYSCORE, Spread::OneShard, zremrangebyscore),
@@ -180,12 +182,28 @@ fn show(context: &mut Context<'_>, args: Args<'_>, fixed: Fixed) -> Result<(), C
     let mut db = context.shard.db(context.db);
     match db.read::<SortedSet>(key, context.touch)? {
         Some(set) => {
-            let pairs = set.pairs(query.ranks(set), query.is_reverse);
+            let ranks = query.ranks(set);
+            if is_long(ranks.len(), set.len(), set.allocated_bytes(allocated_bytes)) {
+                walk(context, ranks, (query.is_reverse, query.with_scores));
+                return Ok(());
+            }
+            let pairs = set.pairs(ranks, query.is_reverse);
             write_pairs(&mut context.reply, pairs, query.with_scores);
         }
         None => context.reply.array(0),
     }
     Ok(())
+}
+
+/// Leaves the reply to a walk, with the line that [`write_pairs`] begins with.
+fn walk(context: &mut Context<'_>, ranks: Range<usize>, (is_reverse, with_scores): (bool, bool)) {
+    let count = ranks.len();
+    let course = Course::SortedSet {
+        ranks,
+        is_reverse,
+        with_scores,
+    };
+    context.walk(course, |reply| write_pairs_line(reply, count, with_scores));
 }
 
 fn zrange(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {

@@ -78,17 +78,21 @@ pub(crate) fn write_member(reply: &mut Reply<'_>, member: Element<'_>) {
     member.with_bytes(|bytes| reply.bulk(bytes));
 }
 
+/// Writes the line before `count` members.
+pub(crate) fn write_pairs_line(reply: &mut Reply<'_>, count: usize, with_scores: bool) {
+    match (with_scores, reply.resp) {
+        (true, Resp::V2) => reply.array(count * 2),
+        (true, Resp::V3) | (false, _) => reply.array(count),
+    }
+}
+
 /// Writes members, with their scores if wanted: in RESP3 as pairs, in RESP2 one after the other.
 pub(crate) fn write_pairs<'a>(
     reply: &mut Reply<'_>,
     pairs: impl ExactSizeIterator<Item = Pair<'a>>,
     with_scores: bool,
 ) {
-    let count = pairs.len();
-    match (with_scores, reply.resp) {
-        (true, Resp::V2) => reply.array(count * 2),
-        (true, Resp::V3) | (false, _) => reply.array(count),
-    }
+    write_pairs_line(reply, pairs.len(), with_scores);
     for (member, score) in pairs {
         if with_scores && reply.resp == Resp::V3 {
             reply.array(2);

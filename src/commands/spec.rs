@@ -26,6 +26,19 @@ pub struct ShardCommand {
     pub run: Run,
     /// How it waits for its keys, if it does.
     pub wait: Option<&'static WaitForm>,
+    /// The handler of requests of which a long word came by itself.
+    pub large: Option<LargeRun>,
+    /// Whether a long reply may walk over the value of word 1 in steps.
+    pub walks: bool,
+}
+
+/// How a command takes a long word that came by itself, to be moved to where it stays.
+#[derive(Clone, Copy)]
+pub struct LargeRun {
+    /// Its index.
+    pub word: usize,
+    /// The handler; the word is empty among its arguments.
+    pub run: fn(&mut Context<'_>, Args<'_>, Vec<u8>) -> Result<(), CommandError>,
 }
 
 impl ShardCommand {
@@ -37,6 +50,8 @@ impl ShardCommand {
             spread,
             run,
             wait: None,
+            large: None,
+            walks: false,
         }
     }
 
@@ -44,6 +59,25 @@ impl ShardCommand {
     #[must_use]
     pub const fn waiting(mut self, form: &'static WaitForm) -> Self {
         self.wait = Some(form);
+        self
+    }
+
+    /// Lets long replies walk over the value of word 1, the only key, in steps. See
+    /// [`crate::long_reply`].
+    #[must_use]
+    pub const fn walking(mut self) -> Self {
+        self.walks = true;
+        self
+    }
+
+    /// Lets word `word` come by itself when it is long. Only for commands on one shard.
+    #[must_use]
+    pub const fn taking_large(
+        mut self,
+        word: usize,
+        run: fn(&mut Context<'_>, Args<'_>, Vec<u8>) -> Result<(), CommandError>,
+    ) -> Self {
+        self.large = Some(LargeRun { word, run });
         self
     }
 }

@@ -5,12 +5,18 @@
 //! Not here: parts of strings (`string_range`), numbers in strings (`string_number`), several keys
 //! (`string_many`).
 
+use std::borrow::Cow;
+
 use base::clock::UnixMillis;
 use protocol::args::{Args, equals_ignore_case};
+use protocol::reply::Reply;
 use shard::Key;
 use shard::effects::EventClass;
+use shard::entry::EntryRef;
 use shard::keyspace::{Expiry, Plain};
+use types::string::Origin;
 
+use crate::long_reply::LONG_STRING_BYTES_MIN;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
@@ -20,11 +26,11 @@ use crate::words::TimeForm;
 /// The commands of this family.
 pub const COMMANDS: &[ShardCommand] = &[
     ShardCommand::new(GET, Spread::OneShard, get),
-    ShardCommand::new(SET, Spread::OneShard, set),
-    ShardCommand::new(SETEX, Spread::OneShard, setex),
-    ShardCommand::new(PSETEX, Spread::OneShard, psetex),
-    ShardCommand::new(SETNX, Spread::OneShard, setnx),
-    ShardCommand::new(GETSET, Spread::OneShard, getset),
+    ShardCommand::new(SET, Spread::OneShard, set).taking_large(2, set_large),
+    ShardCommand::new(SETEX, Spread::OneShard, setex).taking_large(3, setex_large),
+    ShardCommand::new(PSETEX, Spread::OneShard, psetex).taking_large(3, psetex_large),
+    ShardCommand::new(SETNX, Spread::OneShard, setnx).taking_large(2, setnx_large),
+    ShardCommand::new(GETSET, Spread::OneShard, getset).taking_large(2, getset_large),
     ShardCommand::new(GETDEL, Spread::OneShard, getdel),
     ShardCommand::new(GETEX, Spread::OneShard, getex),
 ];
@@ -50,13 +56,33 @@ fn reply_with_string(context: &mut Context<'_>, key: Key<'_>) -> Result<bool, Co
         context.reply.null();
         return Ok(false);
     };
-    context.reply.bulk(entry.string()?);
+    if let Some(bytes) = entry.beside_key() {
+        context.reply.bulk(bytes);
+        return Ok(true);
+    }
+    if let Some(len) = reply_unless_long(entry, &mut context.reply)? {
+        context.reply_with_share(key, 0..len);
+    }
     Ok(true)
+}
+
+/// Replies with a string, or returns its length if it is too long for that.
+#[inline(never)]
+fn reply_unless_long(
+    entry: EntryRef<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Option<usize>, CommandError> {
+    let bytes = entry.string()?;
+    if bytes.len() >= LONG_STRING_BYTES_MIN {
+        return Ok(Some(bytes.len()));
+    }
+    reply.bulk(bytes);
+    Ok(None)
 }
 
 fn set(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if args.len() > 3 {
-        return set_with_options(context, args);
+        return set_with_options(context, args, Cow::Borrowed(args.word(2)));
     }
     let key = context.first_key(args);
     let mut db = context.shard.db(context.db);
@@ -66,8 +92,20 @@ fn set(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+fn set_large(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    value: Vec<u8>,
+) -> Result<(), CommandError> {
+    set_with_options(context, args, Cow::Owned(value))
+}
+
 #[inline(never)]
-fn set_with_options(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+fn set_with_options(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    value: Cow<'_, [u8]>,
+) -> Result<(), CommandError> {
     let options = Options::parse(args, 3, Command::Set)?;
     let expiry = match options.expiry {
         ExpiryOption::None | ExpiryOption::Persist => Expiry::Clear,
@@ -88,7 +126,7 @@ fn set_with_options(context: &mut Context<'_>, args: Args<'_>) -> Result<(), Com
         Some(Condition::IfExists) => !exists,
     };
     if !refused {
-        store(context, key, args.word(2), expiry);
+        store(context, key, value, expiry);
     }
     match (options.get, refused) {
         (true, _) => {}
@@ -99,9 +137,12 @@ fn set_with_options(context: &mut Context<'_>, args: Args<'_>) -> Result<(), Com
 }
 
 /// Stores a string and tells of it, and of its expiry if it has a new one.
-fn store(context: &mut Context<'_>, key: Key<'_>, value: &[u8], expiry: Expiry) {
+fn store(context: &mut Context<'_>, key: Key<'_>, value: Cow<'_, [u8]>, expiry: Expiry) {
     let mut db = context.shard.db(context.db);
-    db.set_string(key, value, expiry);
+    match value {
+        Cow::Borrowed(value) => db.set_string(key, value, expiry),
+        Cow::Owned(value) => db.set_string_owned(key, value, expiry, Origin::Stored),
+    }
     db.event(EventClass::STRING, "set", key);
     if matches!(expiry, Expiry::At(_)) {
         db.event(EventClass::GENERIC, "expire", key);
@@ -109,39 +150,87 @@ fn store(context: &mut Context<'_>, key: Key<'_>, value: &[u8], expiry: Expiry) 
 }
 
 fn setex(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    set_with_time(context, args, TimeForm::Seconds)
+    let value = Cow::Borrowed(args.word(3));
+    set_with_time(context, args, value, TimeForm::Seconds)
+}
+
+fn setex_large(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    value: Vec<u8>,
+) -> Result<(), CommandError> {
+    set_with_time(context, args, Cow::Owned(value), TimeForm::Seconds)
 }
 
 fn psetex(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    set_with_time(context, args, TimeForm::Millis)
+    let value = Cow::Borrowed(args.word(3));
+    set_with_time(context, args, value, TimeForm::Millis)
+}
+
+fn psetex_large(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    value: Vec<u8>,
+) -> Result<(), CommandError> {
+    set_with_time(context, args, Cow::Owned(value), TimeForm::Millis)
 }
 
 fn set_with_time(
     context: &mut Context<'_>,
     args: Args<'_>,
+    value: Cow<'_, [u8]>,
     form: TimeForm,
 ) -> Result<(), CommandError> {
     let at = form.positive_point(args.word(2), context.now)?;
     let key = context.first_key(args);
-    store(context, key, args.word(3), Expiry::At(at));
+    store(context, key, value, Expiry::At(at));
     context.reply.ok();
     Ok(())
 }
 
 fn setnx(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let key = context.first_key(args);
-    let exists = context.shard.db(context.db).contains(key);
-    if !exists {
-        store(context, key, args.word(2), Expiry::Clear);
-    }
-    context.reply.integer(i64::from(!exists));
+    set_if_missing(context, args, Cow::Borrowed(args.word(2)));
     Ok(())
 }
 
+fn setnx_large(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    value: Vec<u8>,
+) -> Result<(), CommandError> {
+    set_if_missing(context, args, Cow::Owned(value));
+    Ok(())
+}
+
+fn set_if_missing(context: &mut Context<'_>, args: Args<'_>, value: Cow<'_, [u8]>) {
+    let key = context.first_key(args);
+    let exists = context.shard.db(context.db).contains(key);
+    if !exists {
+        store(context, key, value, Expiry::Clear);
+    }
+    context.reply.integer(i64::from(!exists));
+}
+
 fn getset(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    exchange(context, args, Cow::Borrowed(args.word(2)))
+}
+
+fn getset_large(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    value: Vec<u8>,
+) -> Result<(), CommandError> {
+    exchange(context, args, Cow::Owned(value))
+}
+
+fn exchange(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    value: Cow<'_, [u8]>,
+) -> Result<(), CommandError> {
     reply_with_string(context, context.first_key(args))?;
     let key = context.first_key(args);
-    store(context, key, args.word(2), Expiry::Clear);
+    store(context, key, value, Expiry::Clear);
     Ok(())
 }
 
@@ -163,10 +252,14 @@ fn getex(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
         context.reply.null();
         return Ok(());
     };
-    let string = entry.string()?;
+    entry.string()?;
     // The time is looked at only now: a missing key and a wrong type come before a bad time.
     let change = ExpiryChange::of(options.expiry, args, context.now)?;
-    context.reply.bulk(string);
+    let long = reply_unless_long(entry, &mut context.reply)?;
+    if let Some(len) = long {
+        context.reply_with_share(key, 0..len);
+    }
+    let mut db = context.shard.db(context.db);
     match change {
         ExpiryChange::None => {}
         ExpiryChange::Set(at) if at <= context.now => {

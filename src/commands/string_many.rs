@@ -4,6 +4,7 @@ use protocol::args::Args;
 use shard::effects::EventClass;
 use shard::keyspace::Expiry;
 
+use crate::long_reply::{LONG_STRING_BYTES_MIN, LongReply, Pieces};
 use crate::parts;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, Join, KeySpec,
@@ -33,15 +34,28 @@ pub const COMMANDS: &[ShardCommand] = &[
 
 fn mget(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let keys = args.from(1);
+    let begun = context.reply.out.len();
+    let mut pieces = Pieces::default();
     context.reply.array(keys.len());
     for word in keys.iter() {
         let key = context.shard.key(word);
         let mut db = context.shard.db(context.db);
         // A key of another type counts as missing.
         match db.lookup(key, context.touch).map(|entry| entry.string()) {
-            Some(Ok(string)) => context.reply.bulk(string),
+            Some(Ok(string)) if string.len() < LONG_STRING_BYTES_MIN => context.reply.bulk(string),
+            Some(Ok(string)) => {
+                let len = string.len();
+                if let Some(share) = db.share_string(key) {
+                    pieces.bytes(context.reply.out.split_off(begun));
+                    pieces.bulk(share, 0..len);
+                }
+            }
             Some(Err(_)) | None => context.reply.null(),
         }
+    }
+    if !pieces.is_empty() {
+        pieces.bytes(context.reply.out.split_off(begun));
+        context.reply_later(LongReply::Pieces(pieces));
     }
     Ok(())
 }

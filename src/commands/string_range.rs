@@ -1,10 +1,13 @@
 //! Parts of strings: appending, overwriting, reading a range, measuring.
 
+use std::ops::Range;
+
 use base::cast::{i64_from, u64_from};
 use protocol::args::Args;
 use shard::effects::EventClass;
 use shard::keyspace::Expiry;
 
+use crate::long_reply::LONG_STRING_BYTES_MIN;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
@@ -90,22 +93,30 @@ fn getrange(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
     let start = words::integer_or_refuse(args.word(2))?;
     let end = words::integer_or_refuse(args.word(3))?;
     let key = context.first_key(args);
-    match context.shard.db(context.db).lookup(key, context.touch) {
-        Some(entry) => context.reply.bulk(range(entry.string()?, start, end)),
-        None => context.reply.bulk(b""),
+    let mut db = context.shard.db(context.db);
+    let Some(entry) = db.lookup(key, context.touch) else {
+        context.reply.bulk(b"");
+        return Ok(());
+    };
+    let string = entry.string()?;
+    let part = range(string.len(), start, end);
+    if part.len() < LONG_STRING_BYTES_MIN {
+        context.reply.bulk(&string[part]);
+    } else {
+        context.reply_with_share(key, part);
     }
     Ok(())
 }
 
-/// Returns the bytes from index `start` to index `end` inclusive. Negative indexes count from the
+/// Returns where the bytes lie from index `start` to index `end` inclusive. Negative indexes count from the
 /// end, and what lies outside is cut off.
-fn range(string: &[u8], start: i64, end: i64) -> &[u8] {
+fn range(len: usize, start: i64, end: i64) -> Range<usize> {
     // Both before the start and in the wrong order stay empty, even where cutting off would make
     // them meet.
     if start < 0 && end < 0 && start > end {
-        return b"";
+        return 0..0;
     }
-    let len = i64_from(string.len());
+    let len = i64_from(len);
     let place = |index: i64| {
         if index < 0 {
             index.saturating_add(len).max(0)
@@ -115,8 +126,8 @@ fn range(string: &[u8], start: i64, end: i64) -> &[u8] {
     };
     let (start, end) = (place(start), place(end).min(len - 1));
     match (usize::try_from(start), usize::try_from(end)) {
-        (Ok(start), Ok(end)) => string.get(start..=end).unwrap_or_default(),
-        (Ok(_) | Err(_), _) => b"",
+        (Ok(start), Ok(end)) if start <= end => start..end + 1,
+        (Ok(_) | Err(_), _) => 0..0,
     }
 }
 

@@ -18,7 +18,7 @@
 //!   accepted, it runs in one or more hops; each shard runs a hop when every smaller
 //!   conflicting id has left, and releases the claim with the last hop.
 //! - Waits go from larger ids to smaller ones only, so there is no deadlock. Nothing waits for a
-//!   socket while it holds a claim: replies are built in memory.
+//!   socket while somebody waits for its claim: replies are built in memory, long ones in steps.
 //!
 //! Messages from one core to another arrive in the order they were sent, so a connection's requests
 //! to one key keep their order; `server` starts nothing behind a request over several shards until
@@ -26,18 +26,22 @@
 //!
 //! In reading order: [`route`] says which shards a request needs, [`message`] what crosses cores,
 //! [`host`] is a core's receiving side, [`program`] the steps of requests over several shards,
-//! [`exec`] those of MULTI/EXEC, [`transaction`] their coordinator; `host::waiters` and
+//! [`exec`] those of MULTI/EXEC, [`single`] that of a request with a large word, [`transaction`] their
+//! coordinator; [`long_reply`] and `walks` are about replies in steps; `host::waiters` and
 //! `transaction::waits` are the two sides of requests that wait for their keys.
 
 pub mod exec;
 pub mod host;
 mod lend;
+pub mod long_reply;
 pub mod message;
 pub mod program;
 pub mod route;
+pub mod single;
 mod sort;
 pub mod step;
 pub mod transaction;
+mod walks;
 
 #[cfg(test)]
 mod tests;

@@ -7,11 +7,13 @@ use base::ids::{DbIndex, TxId};
 use commands::sort::{Order, Taken, Text};
 use commands::spec::{CommandError, ShardCommand};
 use commands::wait_form::Waiting;
-use protocol::args::{Args, PackedArgs, WordRange};
+use protocol::args::{Args, LargeWord, PackedArgs, WordRange};
 use protocol::reply::Resp;
 use shard::keyspace::Detached;
 use shard::loan::Loan;
 use shard::locks::Claim;
+
+use crate::long_reply::Source;
 
 /// From core to core.
 #[derive(Debug)]
@@ -22,6 +24,22 @@ pub enum Message {
     Replies(Box<Envelope>),
     /// The reply to a request that had to wait for a transaction.
     LateReply(Box<LateReply>),
+    /// A reply that is made in steps, on the core of its connection.
+    Long(Box<Handed>),
+    /// Others wait for the value that a long reply walks over: it is to make haste.
+    Wanted {
+        /// The claim that keeps them waiting.
+        tx: TxId,
+    },
+    /// Gives back the value that a long reply has walked over.
+    Return {
+        /// The claim on its key, which ends.
+        tx: TxId,
+        /// The database.
+        db: DbIndex,
+        /// The value.
+        loan: Box<Loan>,
+    },
     /// Claims keys for a transaction.
     Schedule {
         /// The transaction; its coordinator is the sender.
@@ -124,12 +142,15 @@ impl Message {
         match self {
             Self::Replies(_)
             | Self::LateReply(_)
+            | Self::Long(_)
+            | Self::Wanted { .. }
             | Self::Scheduled { .. }
             | Self::HopDone { .. }
             | Self::Offer { .. }
             | Self::Woken(_)
             | Self::Forgotten { .. } => true,
             Self::Requests(_)
+            | Self::Return { .. }
             | Self::Schedule { .. }
             | Self::Hop { .. }
             | Self::Alone { .. }
@@ -197,6 +218,8 @@ pub struct OwnedRequest {
     pub touch: bool,
     /// All words, the name included.
     pub args: PackedArgs,
+    /// A long word that came by itself.
+    pub large: Option<LargeWord>,
     /// The sender's own number of the command.
     pub tag: u16,
 }
@@ -211,6 +234,7 @@ impl OwnedRequest {
             resp: request.resp,
             touch: request.touch,
             args: PackedArgs::from_args(request.args),
+            large: None,
             tag: request.tag,
         }
     }
@@ -251,6 +275,19 @@ pub struct LateReply {
     pub reply: Vec<u8>,
     /// How long it ran.
     pub nanos: u64,
+}
+
+/// A long reply on its way to the core of its connection.
+#[derive(Debug)]
+pub struct Handed {
+    /// Where it belongs.
+    pub origin: Origin,
+    /// The request, for statistics and the slow log.
+    pub request: OwnedRequest,
+    /// How long the command ran before its first step.
+    pub nanos: u64,
+    /// What makes it.
+    pub source: Source,
 }
 
 /// A key that a client watches, and the version it saw.

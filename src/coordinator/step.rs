@@ -140,6 +140,7 @@ impl Base {
             resp: self.request.resp,
             touch: self.request.touch,
             args,
+            large: None,
             tag: self.request.tag,
         }
     }

@@ -59,6 +59,7 @@ pub(crate) fn request(words: &[&str]) -> OwnedRequest {
         resp: Resp::V2,
         touch: true,
         args,
+        large: None,
         tag: 0,
     }
 }
@@ -114,7 +115,7 @@ impl Node {
             Route::One(shard) if shard.index() == core => {
                 if self.hosts[core].may_run(&as_request) {
                     let mut out = Vec::new();
-                    self.hosts[core].run(&as_request, &mut out);
+                    self.hosts[core].run_whole(&as_request, &mut out);
                     self.replies[client] = Some(Reply::Bytes(out));
                 } else {
                     self.hosts[core].park(shard, Self::origin(client), as_request);

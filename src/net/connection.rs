@@ -4,6 +4,7 @@ use protocol::args::WordRange;
 use protocol::request::RequestParser;
 use runtime::socket::Socket;
 
+use crate::large_input::LargeInput;
 use crate::output::Output;
 
 /// A connection on the core where it lives.
@@ -24,6 +25,8 @@ pub struct Connection<S> {
     /// Words of a request that is not complete yet.
     pub(crate) partial_words: Vec<WordRange>,
     pub(crate) input: Vec<u8>,
+    /// A long word that is being received by itself; `input` has the request up to it.
+    pub(crate) large: Option<Box<LargeInput>>,
     pub(crate) state: State,
     /// The peer sends no more; what has come is still served.
     pub(crate) peer_closed: bool,
@@ -95,6 +98,7 @@ impl<S> Connection<S> {
             parser: RequestParser::new(),
             partial_words: Vec::new(),
             input: Vec::new(),
+            large: None,
             state: State::Open,
             peer_closed: false,
             moves_at_rest: false,
@@ -108,16 +112,38 @@ impl<S> Connection<S> {
         }
     }
 
+    /// Takes received bytes that cannot be served in place. Returns whether there may be something to
+    /// serve now: not if they were a part of a long word.
+    pub(crate) fn take_bytes(&mut self, bytes: &[u8]) -> bool {
+        let Some(large) = &mut self.large else {
+            self.input.extend_from_slice(bytes);
+            return true;
+        };
+        let was_whole = large.is_whole();
+        let rest = large.take(bytes);
+        if !large.is_whole() {
+            return false;
+        }
+        if !was_whole {
+            large.request_bytes = self.parser.skip_open_word(&mut self.partial_words);
+        }
+        self.input.extend_from_slice(rest);
+        true
+    }
+
     /// Returns the bytes received and not served yet.
     #[must_use]
     pub fn unserved_bytes(&self) -> usize {
-        self.input.len()
+        self.input.len() + self.large.as_ref().map_or(0, |large| large.bytes.len())
     }
 
     /// Returns the memory that the input and output buffers take.
     #[must_use]
     pub fn buffer_bytes(&self) -> usize {
-        self.input.capacity() + self.output.capacity_bytes()
+        let large = self.large.as_ref();
+        self.input.capacity()
+            + self.output.capacity_bytes()
+            + large.map_or(0, |large| large.bytes.capacity())
     }
 
     /// Returns the bytes that wait to be sent, those in flight included.
@@ -194,6 +220,7 @@ impl<S> Connection<S> {
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
         self.state == State::Open
+            && self.large.is_none()
             && !self.sending
             && self.output.awaited() == 0
             && self.output.unsent_bytes() == 0

@@ -15,9 +15,11 @@
 //!
 //! Not here: what a request means (`server`), and how bytes move (`runtime::socket`).
 //!
-//! In reading order: [`output`], [`connection`], [`requests`], [`turn`].
+//! In reading order: [`output`], [`connection`], [`requests`], [`turn`], `large_input`, `large_pass`.
 
 pub mod connection;
+mod large_input;
+mod large_pass;
 pub mod output;
 pub mod requests;
 #[cfg(test)]
@@ -26,6 +28,7 @@ pub mod turn;
 
 use std::io;
 
+use protocol::args::{Args, LargeWord};
 use runtime::socket::Socket;
 use runtime::socket_ring::{ListenerId, SocketId};
 
@@ -63,6 +66,19 @@ pub trait Service {
     /// Returns whether a connection in [`Then::Wait`] waits for what other clients do: then it is closed
     /// as soon as its peer sends no more.
     fn waits_for_others(&self, id: SocketId) -> bool;
+
+    /// Returns whether the next word of a request may come by itself, to [`Service::serve_large`]: it is
+    /// long, and `args` are the words before it.
+    fn takes_large_word(&self, connection: &Connection<Self::Session>, args: Args<'_>) -> bool;
+
+    /// Serves a request of which a long word came by itself.
+    fn serve_large(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Self::Session>,
+        args: Args<'_>,
+        large: LargeWord,
+    ) -> Then;
 
     /// Takes notice that a connection is gone. Replies to it that are still to come are dropped.
     fn closed(&mut self, id: SocketId, session: Self::Session);

@@ -161,6 +161,13 @@ impl Output {
         }
     }
 
+    /// Returns the buffer to append the next part of an awaited reply to, if all replies before it are
+    /// there. When all its parts are, [`Self::fill`] ends it with nothing.
+    pub fn begin_part(&mut self, place: Place) -> Option<&mut Vec<u8>> {
+        let is_next = place.0 == self.first_place && !self.plan.is_empty();
+        is_next.then_some(&mut self.ready)
+    }
+
     /// Returns how many replies may be awaited at once, so that all of them together are expected to
     /// take at most `bytes`: at least 1, at most `count_max`. A reply's size is known only when it has
     /// come, so this goes by those before it.
@@ -305,6 +312,31 @@ mod tests {
         assert_eq!(output.awaited(), 0);
         write(&mut output, b"8");
         assert_eq!(output.take_ready(Vec::new()), b"8");
+    }
+
+    #[test]
+    fn a_reply_may_come_in_parts_once_it_is_next() {
+        let mut output = Output::default();
+        write(&mut output, b"1");
+        let second = output.defer();
+        let third = output.defer();
+        write(&mut output, b"4");
+        assert!(output.begin_part(third).is_none(), "another one is before");
+        output
+            .begin_part(second)
+            .unwrap()
+            .extend_from_slice(b"2 and");
+        assert_eq!(output.take_ready(Vec::new()), b"12 and");
+        output
+            .begin_part(second)
+            .unwrap()
+            .extend_from_slice(b" so on");
+        output.fill(second, b"");
+        assert!(output.begin_part(second).is_none(), "it is complete");
+        output.begin_part(third).unwrap().extend_from_slice(b"3");
+        output.fill(third, b"");
+        assert_eq!(output.take_ready(Vec::new()), b" so on34");
+        assert!(output.begin_part(third).is_none(), "nothing is awaited");
     }
 
     #[test]

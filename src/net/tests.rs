@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base::ids::ShardId;
 use base::random::Random;
-use protocol::args::Args;
+use protocol::args::{Args, LargeWord};
 use runtime::executor::{CoreContext, CoreSpec, Cores, start_cores};
 use runtime::idle::{Idle, IdleOptions};
 use runtime::listener::{Listener, TcpOptions, bind_tcp};
@@ -92,6 +92,24 @@ impl Service for Echo {
         false
     }
 
+    fn takes_large_word(&self, _: &Connection<bool>, args: Args<'_>) -> bool {
+        args.len() == 1 && args.word(0) == b"LARGE"
+    }
+
+    fn serve_large(
+        &mut self,
+        _: SocketId,
+        connection: &mut Connection<bool>,
+        args: Args<'_>,
+        large: LargeWord,
+    ) -> Then {
+        assert_eq!(large.index, 1, "the word that was asked for");
+        assert!(args.word(1).is_empty(), "it came by itself");
+        connection.output.push(&large.bytes);
+        connection.output.push(args.get(2).unwrap_or_default());
+        Then::GoOn
+    }
+
     fn closed(&mut self, _: SocketId, _: bool) {
         self.shared.open.fetch_sub(1, Ordering::SeqCst);
     }
@@ -108,6 +126,12 @@ impl Echo {
         let resumes = match args.word(0) {
             b"NOW" => {
                 connection.output.push(&reply);
+                return Then::GoOn;
+            }
+            // All of it had come before it was its turn.
+            b"LARGE" => {
+                connection.output.push(&reply);
+                connection.output.push(args.get(2).unwrap_or_default());
                 return Then::GoOn;
             }
             b"SLOW" => {
@@ -508,5 +532,49 @@ fn a_connection_that_moves_loses_and_reorders_nothing() {
     drop(stream);
     let moves = server.shared.moves.load(Ordering::SeqCst) - before;
     assert!(moves > 10, "only {moves} moves");
+    server.stop();
+}
+
+#[test]
+fn long_words_come_by_themselves_however_they_are_split() {
+    let seed = std::env::var("SEED").map_or(4, |text| text.parse().unwrap());
+    println!("SEED={seed}");
+    let mut random = Random::new(seed);
+    let server = Server::start(Options::default());
+    let mut stream = server.connect();
+    let (mut sent, mut expected) = (Vec::new(), String::new());
+    for round in 0..6_usize {
+        let text = "0123456789".repeat(30_000 + round * 10_000 + random.index(100));
+        sent.extend(format!("*3\r\n$5\r\nLARGE\r\n${}\r\n{text}\r\n", text.len()).bytes());
+        sent.extend(format!("$3\r\n<{round}>\r\n").bytes());
+        expected.push_str(&format!("{text}<{round}>"));
+        if round % 2 == 0 {
+            // A last word, and one of a request that does not take it by itself.
+            sent.extend(format!("*2\r\n$5\r\nLARGE\r\n${}\r\n{text}\r\n", text.len()).bytes());
+            sent.extend(request("NOW", &text));
+            expected.push_str(&text);
+            expected.push_str(&text);
+        }
+        let (more, replies) = conversation(&MIXED, 20);
+        sent.extend(more);
+        expected.push_str(&replies);
+    }
+    for most in [sent.len(), 300_000, 5_000] {
+        let mut writer = stream.try_clone().unwrap();
+        let mut rest = sent.clone();
+        let mut pieces = Vec::new();
+        while !rest.is_empty() {
+            let count = (1 + random.index(most)).min(rest.len());
+            pieces.push(rest.drain(..count).collect::<Vec<u8>>());
+        }
+        let work = move || pieces.iter().for_each(|it| writer.write_all(it).unwrap());
+        let writing = Builder::new().spawn(work).unwrap();
+        assert!(
+            read_exactly(&mut stream, expected.len()) == expected,
+            "pieces of up to {most} bytes"
+        );
+        writing.join().unwrap();
+    }
+    drop(stream);
     server.stop();
 }

@@ -14,6 +14,7 @@ use runtime::socket::Socket;
 use runtime::socket_ring::{ListenerId, Received, RingEvent, SocketId, SocketRing};
 
 use crate::connection::{Connection, Moving, State};
+use crate::large_input::LARGE_WORD_BYTES_MIN;
 use crate::requests::{Requests, Span};
 use crate::{Service, Then};
 
@@ -204,6 +205,12 @@ impl<S> Net<S> {
         self.wrote(id);
     }
 
+    /// Closes a connection at once, as more is unsent to it than its limit allows.
+    pub fn close_for_output(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
+        self.counters.output_limit_closes += 1;
+        self.close(id, service);
+    }
+
     /// Closes a connection at once.
     pub fn close(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
         if self.connection_mut(id).is_none() {
@@ -348,12 +355,15 @@ impl<S> Net<S> {
                 counters: &mut self.counters,
             };
             let served = pass.run(bytes, service);
+            // If a long word follows, the head of its request is there already, and nothing is left.
             connection.input.extend_from_slice(&bytes[served..]);
             self.after_serving(id);
         } else if connection.state != State::Closing {
-            connection.input.extend_from_slice(bytes);
+            let is_servable = connection.take_bytes(bytes);
             self.limit_input(id, service);
-            self.queue_if_open(id);
+            if is_servable {
+                self.queue_if_open(id);
+            }
         }
     }
 
@@ -384,7 +394,17 @@ impl<S> Net<S> {
             counters: &mut self.counters,
         };
         pass.connection.left_over = false;
-        let served = pass.run(&input, service);
+        pass.review_large(&mut input, service);
+        let served = if pass.connection.large.is_some() {
+            pass.run_large(&input, service)
+        } else {
+            pass.run(&input, service)
+        };
+        if !pass.connection.input.is_empty() {
+            // A long word has begun: the head of its request is all that stays.
+            self.after_serving(id);
+            return;
+        }
         if served == input.len() && input.capacity() > BUFFER_KEPT_BYTES {
             input = Vec::new();
         } else {
@@ -405,7 +425,7 @@ impl<S> Net<S> {
         let is_full = connection.unsent_bytes() > options.output_pause_bytes
             || connection.awaits_enough(options.output_pause_bytes, options.pending_replies_max);
         let is_backlogged =
-            connection.state == State::Waiting && connection.input.len() > BACKLOG_PAUSE_BYTES;
+            connection.state == State::Waiting && connection.unserved_bytes() > BACKLOG_PAUSE_BYTES;
         if (is_full || is_backlogged) && !connection.paused && connection.state != State::Closing {
             connection.paused = true;
             self.ring.pause_receive(id);
@@ -441,13 +461,13 @@ impl<S> Net<S> {
         let Some(connection) = self.connection_mut(id) else {
             return;
         };
-        if connection.input.len() > limit {
+        if connection.unserved_bytes() > limit {
             self.counters.input_limit_closes += 1;
             self.close(id, service);
             return;
         }
         let is_waiting = connection.state == State::Waiting || connection.paused;
-        if is_waiting && connection.input.len() > BACKLOG_PAUSE_BYTES && !connection.paused {
+        if is_waiting && connection.unserved_bytes() > BACKLOG_PAUSE_BYTES && !connection.paused {
             connection.paused = true;
             self.ring.pause_receive(id);
         }
@@ -611,9 +631,9 @@ impl<S> Net<S> {
 const BACKLOG_PAUSE_BYTES: usize = 256 * 1024;
 
 /// One pass over the input of one connection.
-struct Pass<'a, S> {
-    id: SocketId,
-    connection: &'a mut Connection<S>,
+pub(crate) struct Pass<'a, S> {
+    pub(crate) id: SocketId,
+    pub(crate) connection: &'a mut Connection<S>,
     words: &'a mut Vec<WordRange>,
     request_words: &'a mut Vec<WordRange>,
     spans: &'a mut Vec<Span>,
@@ -623,7 +643,7 @@ struct Pass<'a, S> {
 
 impl<S> Pass<'_, S> {
     /// Serves `input` from its front and returns how many bytes are done with.
-    fn run(&mut self, input: &[u8], service: &mut impl Service<Session = S>) -> usize {
+    pub(crate) fn run(&mut self, input: &[u8], service: &mut impl Service<Session = S>) -> usize {
         let mut done = 0;
         loop {
             let rest = &input[done..];
@@ -668,6 +688,10 @@ impl<S> Pass<'_, S> {
             match end {
                 ParseEnd::More => {}
                 ParseEnd::Dry => return done,
+                ParseEnd::Large => {
+                    let is_taken = self.begin_large(&input[done..], service);
+                    return if is_taken { input.len() } else { done };
+                }
                 ParseEnd::Broken(text) => {
                     self.refuse(&text);
                     return input.len();
@@ -676,7 +700,7 @@ impl<S> Pass<'_, S> {
         }
     }
 
-    fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.connection.unsent_bytes() > self.options.output_pause_bytes
             || self.connection.awaits_enough(
                 self.options.output_pause_bytes,
@@ -691,12 +715,16 @@ impl<S> Pass<'_, S> {
         self.connection.partial_words.clear();
     }
 
-    /// Parses requests from the front of `input` into `words` and `spans`.
-    fn parse(&mut self, input: &[u8]) -> Parsed {
-        let limits = RequestLimits {
+    pub(crate) fn limits(&self) -> RequestLimits {
+        RequestLimits {
             bulk_bytes_max: self.options.bulk_bytes_max,
             authenticated: self.connection.authenticated,
-        };
+        }
+    }
+
+    /// Parses requests from the front of `input` into `words` and `spans`.
+    fn parse(&mut self, input: &[u8]) -> Parsed {
+        let limits = self.limits();
         self.words.clear();
         self.spans.clear();
         self.request_words.clear();
@@ -734,8 +762,15 @@ impl<S> Pass<'_, S> {
                         end: ParseEnd::More,
                     };
                 }
-                Ok(Progress::Incomplete { .. }) => {
+                Ok(Progress::Incomplete { missing }) => {
                     self.connection.partial_words.append(self.request_words);
+                    if missing >= LARGE_WORD_BYTES_MIN {
+                        return Parsed {
+                            consumed: start,
+                            unquoted: None,
+                            end: ParseEnd::Large,
+                        };
+                    }
                     break;
                 }
                 Err(error) => {
@@ -771,7 +806,7 @@ impl<S> Pass<'_, S> {
         }
     }
 
-    fn refuse(&mut self, text: &str) {
+    pub(crate) fn refuse(&mut self, text: &str) {
         self.counters.protocol_errors += 1;
         let (buffer, begun) = self.connection.output.begin();
         buffer.extend_from_slice(b"-ERR ");
@@ -797,6 +832,8 @@ enum ParseEnd {
     More,
     /// No whole request follows.
     Dry,
+    /// The beginning of a request with a long word follows.
+    Large,
     /// Bad bytes follow; this is what the client is told.
     Broken(String),
 }

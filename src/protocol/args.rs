@@ -3,6 +3,9 @@
 //! Invariants
 //! - A [`WordRange`] is relative to the first byte of its request, and lies inside it.
 //!
+//! A word of many megabytes may come apart from the others ([`LargeWord`]), so that it can be moved where
+//! it is to stay.
+//!
 //! Not here: finding the words (`request`), what they mean (`commands`).
 
 use std::ops::Index;
@@ -185,6 +188,16 @@ impl PackedArgs {
     pub const fn allocated_bytes(&self) -> usize {
         self.bytes.capacity() + self.words.capacity() * size_of::<WordRange>()
     }
+}
+
+/// A long word of a request that was received by itself, not among the others: an empty word stands in
+/// its place.
+#[derive(Debug)]
+pub struct LargeWord {
+    /// Its index.
+    pub index: usize,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
 }
 
 /// Whether `word` is `upper` in any case. `upper` is ASCII capitals, digits or signs.

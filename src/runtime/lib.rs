@@ -10,8 +10,9 @@
 //! start where the program could not run, [`executor`] runs one future per core. On a core,
 //! [`socket_ring`] moves the bytes of all sockets, made by [`listener`] and described by [`socket`];
 //! [`idle`] decides how a core without work sleeps, [`waker`] ends that sleep, and [`mesh`] carries
-//! messages between cores over the rings of [`spsc`]. [`memory`], [`signals`] and [`mod@file`] do what
-//! their names say; [`faults`] are what a simulation may have done wrong on purpose.
+//! messages between cores over the rings of [`spsc`]. [`large_blocks`] gives memory back in steps;
+//! [`memory`], [`signals`] and [`mod@file`] do what their names say; [`faults`] are what a simulation
+//! may have done wrong on purpose.
 //!
 //! Not here: what the bytes mean (`protocol`, `net`) and what is done with them.
 
@@ -26,6 +27,7 @@ pub mod file;
 pub mod idle;
 #[cfg(not(feature = "simulation"))]
 mod kernel_ring;
+pub mod large_blocks;
 #[cfg(not(feature = "simulation"))]
 pub mod listener;
 pub mod memory;

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use mimalloc::MiMalloc;
 
+use crate::large_blocks::{self, LARGE_BYTES_MIN, PAGE_BYTES};
 use crate::spsc::Padded;
 
 /// Threads with a cell of their own; later ones share the last cell and pay for an atomic addition.
@@ -35,16 +36,28 @@ thread_local! {
     static CELL: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// mimalloc, with a count of the bytes handed out. Make it the global allocator of the program.
+/// mimalloc and, for blocks of megabytes, mappings ([`crate::large_blocks`]), with a count of the bytes
+/// handed out. Make it the global allocator of the program.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CountingAllocator;
 
-// SAFETY: every call is passed on unchanged to an allocator; counting allocates nothing.
+/// Returns whether an allocation is a mapping of its own.
+#[inline]
+fn is_large(size: usize, alignment: usize) -> bool {
+    size >= LARGE_BYTES_MIN && alignment <= PAGE_BYTES
+}
+
+// SAFETY: who serves a block follows from its layout alone, so every call for it goes to the same one
+// of two allocators, unchanged; counting allocates nothing.
 unsafe impl GlobalAlloc for CountingAllocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are those that this call asks for.
-        let start = unsafe { MiMalloc.alloc(layout) };
+        let start = if is_large(layout.size(), layout.align()) {
+            large_blocks::map(layout.size())
+        } else {
+            // SAFETY: the caller's promises are those that this call asks for.
+            unsafe { MiMalloc.alloc(layout) }
+        };
         if !start.is_null() {
             count(signed(layout.size()));
         }
@@ -53,8 +66,12 @@ unsafe impl GlobalAlloc for CountingAllocator {
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are those that this call asks for.
-        let start = unsafe { MiMalloc.alloc_zeroed(layout) };
+        let start = if is_large(layout.size(), layout.align()) {
+            large_blocks::map(layout.size())
+        } else {
+            // SAFETY: the caller's promises are those that this call asks for.
+            unsafe { MiMalloc.alloc_zeroed(layout) }
+        };
         if !start.is_null() {
             count(signed(layout.size()));
         }
@@ -63,13 +80,22 @@ unsafe impl GlobalAlloc for CountingAllocator {
 
     #[inline]
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are those that this call asks for.
-        unsafe { MiMalloc.dealloc(start, layout) };
+        if is_large(layout.size(), layout.align()) {
+            // SAFETY: by its layout the block is a mapping, and the caller gives it up.
+            unsafe { large_blocks::release(start, layout.size()) };
+        } else {
+            // SAFETY: the caller's promises are those that this call asks for.
+            unsafe { MiMalloc.dealloc(start, layout) };
+        }
         count(-signed(layout.size()));
     }
 
     #[inline]
     unsafe fn realloc(&self, start: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if is_large(layout.size().max(new_size), layout.align()) {
+            // SAFETY: the caller's promises are those that this call asks for.
+            return unsafe { realloc_large(start, layout, new_size) };
+        }
         // SAFETY: the caller's promises are those that this call asks for.
         let moved = unsafe { MiMalloc.realloc(start, layout, new_size) };
         if !moved.is_null() {
@@ -77,6 +103,36 @@ unsafe impl GlobalAlloc for CountingAllocator {
         }
         moved
     }
+}
+
+/// [`GlobalAlloc::realloc`] where the block is a mapping before or after.
+///
+/// # Safety
+///
+/// That of [`GlobalAlloc::realloc`].
+#[cold]
+unsafe fn realloc_large(start: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+    let (old_size, alignment) = (layout.size(), layout.align());
+    if is_large(old_size, alignment) && is_large(new_size, alignment) {
+        // SAFETY: by its layout the block is a mapping of `old_size`, and the caller takes its new place.
+        let moved = unsafe { large_blocks::grow(start, old_size, new_size) };
+        if !moved.is_null() {
+            count(signed(new_size) - signed(old_size));
+        }
+        return moved;
+    }
+    let Ok(new_layout) = Layout::from_size_align(new_size, alignment) else {
+        return null_mut();
+    };
+    // SAFETY: the caller promises that the new size is not zero.
+    let moved = unsafe { CountingAllocator.alloc(new_layout) };
+    if !moved.is_null() {
+        // SAFETY: both blocks have that many bytes, and the new one is nobody else's.
+        unsafe { moved.copy_from_nonoverlapping(start, old_size.min(new_size)) };
+        // SAFETY: the caller gives the old block up, of this layout.
+        unsafe { CountingAllocator.dealloc(start, layout) };
+    }
+    moved
 }
 
 /// Returns the bytes that are allocated by all threads now.
@@ -150,7 +206,8 @@ pub fn purge() {
     unsafe { libmimalloc_sys::mi_collect(false) };
 }
 
-/// Returns the bytes that the allocator holds from the system for all threads, used or not.
+/// Returns the bytes that the allocator holds from the system for all threads, used or not, large blocks
+/// included.
 #[must_use]
 pub fn committed_bytes() -> usize {
     let mut committed = 0;
@@ -167,7 +224,7 @@ pub fn committed_bytes() -> usize {
             null_mut(),
         );
     };
-    committed
+    committed + large_blocks::mapped_bytes()
 }
 
 /// Returns what the allocator says of itself, for people to read.

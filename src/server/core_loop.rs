@@ -13,12 +13,13 @@ use std::time::Duration;
 use base::clock::Monotonic;
 use base::ids::ShardId;
 use bytes::Bytes;
-use coordinator::message::{LateReply, Message, Origin};
+use coordinator::message::{Handed, LateReply, Message, Origin};
 use coordinator::transaction::Event;
 use net::turn::Net;
 use protocol::args::Args;
 use runtime::executor::{CoreContext, yield_if_needed};
 use runtime::idle::Idle;
+use runtime::large_blocks;
 use runtime::mesh::{Lane, MeshEnd};
 use runtime::socket_ring::SocketId;
 
@@ -30,6 +31,7 @@ use crate::engine::{CoreMessage, Engine, Part, read_origin};
 use crate::eviction;
 use crate::gather::{Asker, Finish, Finished, Gather};
 use crate::layer_options;
+use crate::long_replies;
 use crate::observe::slow_log;
 use crate::session::{Replies, Session};
 
@@ -65,6 +67,9 @@ const MESSAGES_PER_TURN_MAX: usize = 1024;
 /// Elements of removed values that a turn frees: some tens of microseconds.
 const FREE_PER_TURN: usize = 512;
 
+/// Bytes of large blocks that a turn gives back to the system: some tens of microseconds.
+const RELEASED_BYTES_PER_TURN: usize = 512 * 1024;
+
 impl Core {
     /// Creates a core.
     #[must_use]
@@ -92,6 +97,7 @@ impl Core {
 
     /// Runs turns until the server stops.
     pub async fn run(&mut self) {
+        large_blocks::defer_releases();
         while !self.engine.shared.stopping.load(Ordering::Relaxed) {
             let mut is_busy = self.turn();
             if self.engine.me == ShardId(0) && self.reload.swap(false, Ordering::Relaxed) {
@@ -105,6 +111,7 @@ impl Core {
             }
         }
         self.farewell();
+        while large_blocks::release_step(usize::MAX) {}
     }
 
     /// Runs one turn. Returns whether there was anything to do.
@@ -118,6 +125,9 @@ impl Core {
         is_busy |= self.release_held();
         is_busy |= self.go_on_with_scripts();
         is_busy |= self.end_pause_in_time();
+        is_busy |= self.pump();
+        is_busy |= long_replies::step(self);
+        self.engine.host.tell_wanted();
         is_busy |= self.pump();
         self.begin_moves();
         is_busy |= self.send_messages();
@@ -133,6 +143,7 @@ impl Core {
         }
         self.engine.wrote.clear();
         is_busy |= self.engine.host.shard.free_step(FREE_PER_TURN);
+        is_busy |= large_blocks::release_step(RELEASED_BYTES_PER_TURN);
         is_busy |= self.net.send(&mut self.engine);
         if let Err(error) = self.net.exchange() {
             tracing::error!(core = self.engine.me.0, %error, "exchange with the kernel");
@@ -300,6 +311,19 @@ impl Core {
                 let args = || request.args.args();
                 self.account(origin, CommandIndex(request.tag), args, nanos, &reply);
             }
+            Message::Long(handed) => {
+                let Handed {
+                    origin,
+                    request,
+                    nanos,
+                    source,
+                } = *handed;
+                let (index, args) = (CommandIndex(request.tag), || request.args.args());
+                self.account(origin, index, args, nanos, &[]);
+                let resp = request.resp;
+                self.engine.long_replies.add(origin, resp, source);
+            }
+            Message::Wanted { tx } => self.engine.long_replies.hasten(tx),
             Message::Scheduled { .. }
             | Message::HopDone { .. }
             | Message::Offer { .. }
@@ -313,6 +337,7 @@ impl Core {
             | Message::Schedule { .. }
             | Message::Hop { .. }
             | Message::Alone { .. }
+            | Message::Return { .. }
             | Message::Release { .. }
             | Message::Wait { .. }
             | Message::Forget { .. }

@@ -13,6 +13,7 @@ use base::cast::u64_from;
 use base::clock::Monotonic;
 use base::ids::ShardId;
 use commands::cursor;
+use commands::long_reply::LongReply;
 use commands::spec::{Flags, ShapeError, Spread};
 use coordinator::exec::Queued;
 use coordinator::host::add_claim;
@@ -23,7 +24,7 @@ use net::connection::Connection;
 use net::requests::Requests;
 use net::turn::{OUTPUT_PAUSE_BYTES, PENDING_REPLIES_MAX};
 use net::{Served, Service, Then};
-use protocol::args::{Args, PackedArgs};
+use protocol::args::{Args, LargeWord, PackedArgs};
 use protocol::reply::{Reply, Resp};
 use runtime::faults::{self, Fault};
 use runtime::socket::Socket;
@@ -76,6 +77,20 @@ impl Service for Engine {
 
     fn waits_for_others(&self, id: SocketId) -> bool {
         self.timers.waits(id.to_bits()) || self.pause.holds(id)
+    }
+
+    fn takes_large_word(&self, connection: &Connection<Session>, args: Args<'_>) -> bool {
+        self.takes_large(&connection.session, args)
+    }
+
+    fn serve_large(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        args: Args<'_>,
+        large: LargeWord,
+    ) -> Then {
+        self.run_large(id, connection, args, large)
     }
 
     fn closed(&mut self, id: SocketId, mut session: Session) {
@@ -173,6 +188,7 @@ impl Engine {
         }
     }
 
+    #[inline]
     fn serve_one(
         &mut self,
         id: SocketId,
@@ -181,39 +197,10 @@ impl Engine {
         hint: Hint,
         known: &mut Option<Known<'static>>,
     ) -> Then {
-        if connection.session.special {
-            connection.session.begin_request();
-        }
-        let table = self.shared.table;
-        let Some(command) = table.find_again(args.word(0), known) else {
-            connection.session.last_command = "";
-            return self.refuse_unknown(connection, args);
+        let command = match self.gates(id, connection, args, known) {
+            Ok(command) => command,
+            Err(then) => return then,
         };
-        let is_checked = command.is_plain && command.declaration.arity.accepts(args.len());
-        let command = if is_checked {
-            command
-        } else {
-            match self.resolve(connection, command, args) {
-                Ok(command) => command,
-                Err(then) => return then,
-            }
-        };
-        if self.unmeasured.count > 0 && self.unmeasured.command != command.index {
-            self.measure();
-        }
-        connection.session.last_command = command.full_name;
-        if !is_checked
-            && command.declaration.flags.has(Flags::SYSTEM)
-            && !debug::is_allowed(self.config.settings().debug_command, &connection.session)
-        {
-            return self.reject(connection, command, debug::REFUSED);
-        }
-        if connection.session.special {
-            if let Some(then) = self.special(id, connection, command, args) {
-                return then;
-            }
-            self.track_reads(id, connection, command, args);
-        }
         match command.run {
             Run::Shard(shard_command) | Run::Waiting(shard_command, _) => {
                 let flags = command.declaration.flags;
@@ -285,6 +272,54 @@ impl Engine {
             }),
             Err(error) => Err(self.refuse_shape(connection, command, error, args)),
         }
+    }
+
+    /// Takes a request through the gates before those of data. Returns its command, or what to do if
+    /// the request ends here. See [`CommandTable::find_again`](crate::table::CommandTable::find_again)
+    /// for `known`.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "on the way of every request; its other caller is cold"
+    )]
+    pub(crate) fn gates(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        args: Args<'_>,
+        known: &mut Option<Known<'static>>,
+    ) -> Result<&'static Command, Then> {
+        if connection.session.special {
+            connection.session.begin_request();
+        }
+        let table = self.shared.table;
+        let Some(command) = table.find_again(args.word(0), known) else {
+            connection.session.last_command = "";
+            return Err(self.refuse_unknown(connection, args));
+        };
+        let is_checked = command.is_plain && command.declaration.arity.accepts(args.len());
+        let command = if is_checked {
+            command
+        } else {
+            self.resolve(connection, command, args)?
+        };
+        if self.unmeasured.count > 0 && self.unmeasured.command != command.index {
+            self.measure();
+        }
+        connection.session.last_command = command.full_name;
+        if !is_checked
+            && command.declaration.flags.has(Flags::SYSTEM)
+            && !debug::is_allowed(self.config.settings().debug_command, &connection.session)
+        {
+            return Err(self.reject(connection, command, debug::REFUSED));
+        }
+        if connection.session.special {
+            if let Some(then) = self.special(id, connection, command, args) {
+                return Err(then);
+            }
+            self.track_reads(id, connection, command, args);
+        }
+        Ok(command)
     }
 
     /// Serves a client that is out of the ordinary. Returns what to do if the request ends here.
@@ -390,7 +425,7 @@ impl Engine {
     }
 
     /// Refuses a command at a gate. Inside MULTI that spoils the EXEC; an EXEC itself is over then.
-    fn reject(
+    pub(crate) fn reject(
         &mut self,
         connection: &mut Connection<Session>,
         command: &Command,
@@ -533,7 +568,9 @@ impl Engine {
             return Then::GoOn;
         }
         let (out, begun) = connection.output.begin();
-        self.host.run(request, out);
+        if let Some(later) = self.host.run(request, out) {
+            return self.reply_later(id, connection, command, request, *later);
+        }
         let written = connection.output.written(begun);
         self.observed.note_reply(command.index, written);
         self.unmeasured.command = command.index;
@@ -549,6 +586,26 @@ impl Engine {
             connection.output.undo(begun);
         }
         connection.output.end(begun);
+        Then::GoOn
+    }
+
+    /// Begins the long reply of a request that has just run on this core.
+    #[cold]
+    fn reply_later(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        request: &Request<'_>,
+        reply: LongReply,
+    ) -> Then {
+        self.unmeasured.command = command.index;
+        self.unmeasured.count += 1;
+        self.measure_last(connection, command, request);
+        let place = connection.output.defer();
+        let origin = origin_of(id, place, is_dropped(&connection.session));
+        let source = self.host.begin_long(self.me, request, reply);
+        self.long_replies.add(origin, request.resp, source);
         Then::GoOn
     }
 
@@ -827,7 +884,7 @@ const SERVING_NANOS_MAX: u64 = 500_000;
 const BRIEF_BYTES_MAX: usize = 1024;
 
 /// Error of a write when `maxmemory` is reached.
-const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+pub(crate) const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 
 /// Returns whether the reply to the present request is dropped.
 #[inline]

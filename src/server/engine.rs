@@ -28,6 +28,7 @@ use crate::core_loop::Core;
 use crate::eviction::ShardMemory;
 use crate::gather::{Asker, Gather, Gathers};
 use crate::invalidate::{CacheMessage, Caching};
+use crate::long_replies::LongReplies;
 use crate::moves::Moves;
 use crate::observe::Observed;
 use crate::pause::Pause;
@@ -192,6 +193,8 @@ pub struct Engine {
     pub(crate) unmeasured: Unmeasured,
     /// The connection that is being served, and since when in this turn.
     pub(crate) serving: Option<(SocketId, Monotonic)>,
+    /// Replies of connections of this core that are made in steps.
+    pub(crate) long_replies: LongReplies,
     /// Connections that a reply was written to outside of their turn.
     pub wrote: Vec<SocketId>,
     /// Commands that take several steps, by the bits of the connection that waits for them.
@@ -260,6 +263,7 @@ impl Engine {
             clock: Monotonic::default(),
             unmeasured: Unmeasured::default(),
             serving: None,
+            long_replies: LongReplies::default(),
             wrote: Vec::new(),
             running: Map::default(),
             hints: Vec::new(),

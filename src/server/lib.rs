@@ -5,10 +5,10 @@
 //! shards (crate `commands`, routed by crate `coordinator`) or a command of the control plane
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
-//! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], [`session`],
-//! [`subscriptions`], [`pubsub`], [`tracking`], [`invalidate`], [`table`], [`control`],
-//! [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, `pause`, [`moves`], [`config`],
-//! [`layer_options`].
+//! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`,
+//! `long_replies`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`], [`invalidate`], [`table`],
+//! [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, `pause`, [`moves`],
+//! [`config`], [`layer_options`].
 
 pub mod command_index;
 pub mod config;
@@ -20,8 +20,10 @@ pub mod engine;
 pub mod eviction;
 pub mod gather;
 pub mod invalidate;
+mod large_requests;
 pub mod layer_options;
 pub mod logging;
+mod long_replies;
 pub mod moves;
 pub mod observe;
 mod pause;

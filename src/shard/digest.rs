@@ -70,6 +70,7 @@ fn mix_value(digest: &mut Digest, entry: EntryRef<'_>) {
         }
         ValueRef::Other(value) => match &*value {
             types::Value::String(bytes) => mix(digest, bytes),
+            types::Value::Shared(bytes) => mix(digest, bytes),
             types::Value::List(list) => {
                 mix(digest, &LIST_TYPE.to_be_bytes());
                 for element in list.iter() {

@@ -368,10 +368,18 @@ impl<'a> EntryRef<'a> {
     pub fn value(self) -> ValueRef<'a> {
         match (self.apart(), self.packed()) {
             (Some(Value::String(bytes)), _) => ValueRef::String(bytes),
+            (Some(Value::Shared(bytes)), _) => ValueRef::String(bytes),
             (Some(value), _) => ValueRef::Other(Cow::Borrowed(value)),
             (None, Some(packed)) => ValueRef::Other(Cow::Owned(packed.unpack(Vec::new()))),
             (None, None) => ValueRef::String(self.beside(self.header())),
         }
+    }
+
+    /// Returns the bytes of a string that lies beside its key, as all short ones do.
+    #[must_use]
+    pub fn beside_key(self) -> Option<&'a [u8]> {
+        let header = self.header();
+        header.is_string_beside().then(|| self.beside(header))
     }
 
     /// Returns the bytes of a string.
@@ -386,6 +394,7 @@ impl<'a> EntryRef<'a> {
         }
         match self.apart() {
             Some(Value::String(bytes)) => Ok(bytes),
+            Some(Value::Shared(bytes)) => Ok(bytes),
             Some(_) | None => Err(WrongType),
         }
     }

@@ -9,6 +9,7 @@
 //! Not here: replies and limits on lengths (`commands`), the table itself (`dict`).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base::clock::UnixMillis;
 use base::ids::DbIndex;
@@ -19,7 +20,7 @@ use types::string::{self, Origin};
 use crate::dict::{Dict, Place};
 use crate::digest::{self, Digest};
 use crate::effects::{EventClass, KeyEvent};
-use crate::entry::{EntryRef, INLINE_VALUE_BYTES_MAX, NewEntry, NewValue, WrongType};
+use crate::entry::{EntryRef, INLINE_VALUE_BYTES_MAX, NewEntry, NewValue, WrongType, apart_bytes};
 use crate::memory::Ledger;
 use crate::{Common, Key};
 
@@ -170,6 +171,14 @@ impl Db<'_> {
     pub fn peek(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
         let place = self.live(key)?;
         Some(self.dict.entry(place))
+    }
+
+    /// Returns a share of the bytes of a long string, which stays as they are whatever becomes of the key;
+    /// counts and notes nothing. `None` unless the key holds a string that lies apart from it. O(1).
+    pub fn share_string(&mut self, key: Key<'_>) -> Option<Arc<Vec<u8>>> {
+        let place = self.live(key)?;
+        self.dict
+            .with_entry(place, |entry, _| entry.apart_mut()?.share())
     }
 
     /// Tells whether the key exists, without counting or noting anything.
@@ -338,14 +347,10 @@ impl Db<'_> {
             if !lfu {
                 entry.set_access(access);
             }
-            if let Some(Value::String(value)) = entry.apart_mut() {
-                let before = value.capacity();
-                let len = string::overwrite(value, offset, bytes);
-                let after = value.capacity();
-                heap.resized(
-                    types::memory::allocated_bytes(before),
-                    types::memory::allocated_bytes(after),
-                );
+            if let Some(value) = entry.apart_mut() {
+                let before = apart_bytes(value);
+                let len = string::overwrite(value.string_mut()?, offset, bytes);
+                heap.resized(before, apart_bytes(value));
                 entry.set_origin(Origin::Edited);
                 return Some(len);
             }

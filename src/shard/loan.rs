@@ -62,6 +62,7 @@ impl Loan {
     pub fn string(&self) -> Result<Option<&[u8]>, WrongType> {
         match &self.value {
             Some(Value::String(bytes)) => Ok(Some(bytes)),
+            Some(Value::Shared(bytes)) => Ok(Some(bytes)),
             Some(_) => Err(WrongType),
             None => Ok(None),
         }
@@ -222,20 +223,23 @@ impl Db<'_> {
         }
     }
 
-    /// Puts a value that was not changed back into the place it was lent from.
+    /// Puts a value that was not changed back into the place it was lent from; frees it if that is gone.
     fn put_back(&mut self, key: Key<'_>, value: Value) {
         let Some(place) = self.dict.find(key.hash, key.bytes) else {
+            self.common.lazy_free.value(Some(Box::new(value)));
             return;
         };
+        let mut value = Some(value);
         let fields_due = self.dict.with_entry(place, |entry, heap| {
             let Some(lent @ Value::Lent(_)) = entry.apart_mut() else {
                 return None;
             };
             let before = apart_bytes(lent);
-            *lent = value;
+            *lent = value.take()?;
             heap.resized(before, apart_bytes(lent));
             lent.next_expiry()
         });
+        self.common.lazy_free.value(value.map(Box::new));
         self.dict.reschedule(key.bytes, None, fields_due);
     }
 
@@ -243,7 +247,7 @@ impl Db<'_> {
     fn put_loaned(&mut self, key: Key<'_>, detached: Detached) {
         if let Some(place) = self.live(key)
             && self.dict.entry(place).expire_at() == detached.expire_at
-            && !matches!(detached.value, Value::String(_))
+            && !matches!(detached.value, Value::String(_) | Value::Shared(_))
             && self.dict.entry(place).is_lent()
         {
             self.put_back(key, detached.value);

@@ -6,14 +6,12 @@
 //!
 //! Not here: storing whole strings, appending and overwriting (`keyspace`).
 
-use types::Value;
-use types::memory::allocated_bytes;
 use types::string::{self, Origin};
 
 use crate::Key;
 use crate::dict::Place;
 use crate::effects::Change;
-use crate::entry::WrongType;
+use crate::entry::{WrongType, apart_bytes};
 use crate::keyspace::{Db, Expiry};
 
 impl Db<'_> {
@@ -72,13 +70,11 @@ impl Db<'_> {
     ) -> Result<R, WrongType> {
         self.dict.with_entry(place, |entry, heap| {
             if let Some(value) = entry.apart_mut() {
-                let Value::String(value) = value else {
-                    return Err(WrongType);
-                };
-                let before = allocated_bytes(value.capacity());
-                let grown = string::grow(value, len_min);
-                heap.resized(before, allocated_bytes(value.capacity()));
-                let result = change(value, grown);
+                let before = apart_bytes(value);
+                let bytes = value.string_mut().ok_or(WrongType)?;
+                let grown = string::grow(bytes, len_min);
+                let result = change(bytes, grown);
+                heap.resized(before, apart_bytes(value));
                 entry.set_origin(Origin::Edited);
                 return Ok(result);
             }
@@ -115,12 +111,10 @@ impl Db<'_> {
         self.note_access(place);
         let (result, change) = if is_apart {
             self.dict.with_entry(place, |entry, heap| {
-                let Some(Value::String(value)) = entry.apart_mut() else {
-                    return Err(WrongType);
-                };
-                let before = allocated_bytes(value.capacity());
-                let outcome = change(value);
-                heap.resized(before, allocated_bytes(value.capacity()));
+                let value = entry.apart_mut().ok_or(WrongType)?;
+                let before = apart_bytes(value);
+                let outcome = change(value.string_mut().ok_or(WrongType)?);
+                heap.resized(before, apart_bytes(value));
                 entry.set_origin(Origin::Edited);
                 Ok(outcome)
             })?

@@ -5,7 +5,8 @@
 //! type offers [`Typed`], so that the shard can find, create and remove it without knowing more.
 //!
 //! Invariants
-//! - A value owns all its memory and nothing else, so it may move from core to core.
+//! - A value owns all its memory and nothing else, so it may move from core to core. One exception: the
+//!   bytes of a long string may be shared with replies, and then nobody changes them.
 //! - [`Value::allocated_bytes`] costs O(1), as the memory ledger asks before and after each change.
 //! - Nothing here reads a clock or the configuration: thresholds come as [`Limits`], chance and time
 //!   as arguments.
@@ -34,6 +35,8 @@ pub mod table;
 
 pub use crate::limits::Limits;
 
+use std::sync::Arc;
+
 use base::clock::UnixMillis;
 
 use crate::hash::Hash;
@@ -49,6 +52,9 @@ use crate::stream::Stream;
 pub enum Value {
     /// Bytes, at most `proto-max-bulk-len` of them.
     String(Vec<u8>),
+    /// The same, shared with replies that are being sent. Made of a long string when one asks for it
+    /// ([`Value::share`]); a change makes it a string of its own again ([`Value::string_mut`]).
+    Shared(Arc<Vec<u8>>),
     /// A sequence of byte strings.
     List(List),
     /// Distinct byte strings.
@@ -175,11 +181,36 @@ typed!(SortedSet, SortedSet::is_empty, |memory| {
 typed!(Stream, |_| false, |_| Self::default());
 
 impl Value {
+    /// Returns a share of the bytes of a string: it keeps them as they are, whatever becomes of the value.
+    /// `None` for other types. O(1).
+    pub fn share(&mut self) -> Option<Arc<Vec<u8>>> {
+        if let Self::String(bytes) = self {
+            *self = Self::Shared(Arc::new(std::mem::take(bytes)));
+        }
+        match self {
+            Self::Shared(bytes) => Some(Arc::clone(bytes)),
+            _ => None,
+        }
+    }
+
+    /// Returns the bytes of a string for change; `None` for other types. O(1), and O(bytes) while somebody
+    /// has a share of them.
+    pub fn string_mut(&mut self) -> Option<&mut Vec<u8>> {
+        if let Self::Shared(bytes) = self {
+            let bytes = std::mem::take(bytes);
+            *self = Self::String(Arc::try_unwrap(bytes).unwrap_or_else(|bytes| bytes.to_vec()));
+        }
+        match self {
+            Self::String(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// Returns the type.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::String(_) => Kind::String,
+            Self::String(_) | Self::Shared(_) => Kind::String,
             Self::List(_) => Kind::List,
             Self::Set(_) => Kind::Set,
             Self::Hash(_) => Kind::Hash,
@@ -200,7 +231,7 @@ impl Value {
     #[must_use]
     pub fn encoding_name(&self) -> &'static str {
         match self {
-            Self::String(_) => "raw",
+            Self::String(_) | Self::Shared(_) => "raw",
             Self::List(list) => list.encoding_name(),
             Self::Set(set) => set.encoding_name(),
             Self::Hash(hash) => hash.encoding_name(),
@@ -214,7 +245,7 @@ impl Value {
     #[must_use]
     pub fn is_void(&self) -> bool {
         match self {
-            Self::String(_) | Self::Stream(_) | Self::Lent(_) => false,
+            Self::String(_) | Self::Shared(_) | Self::Stream(_) | Self::Lent(_) => false,
             Self::List(list) => list.is_void(),
             Self::Set(set) => set.is_void(),
             Self::Hash(hash) => hash.is_void(),
@@ -229,6 +260,7 @@ impl Value {
         match self {
             Self::Hash(hash) => hash.next_expiry(),
             Self::String(_)
+            | Self::Shared(_)
             | Self::List(_)
             | Self::Set(_)
             | Self::SortedSet(_)
@@ -243,6 +275,7 @@ impl Value {
     pub fn allocated_bytes(&self, round: fn(usize) -> usize) -> usize {
         match self {
             Self::String(bytes) => round(bytes.capacity()),
+            Self::Shared(bytes) => round(bytes.capacity()),
             Self::List(list) => list.allocated_bytes(round),
             Self::Set(set) => set.allocated_bytes(round),
             Self::Hash(hash) => hash.allocated_bytes(round),
@@ -256,7 +289,7 @@ impl Value {
     /// What is left is good for nothing but more of this. O(`elements`).
     pub fn free_step(&mut self, elements: usize) -> bool {
         match self {
-            Self::String(_) | Self::Lent(_) => false,
+            Self::String(_) | Self::Shared(_) | Self::Lent(_) => false,
             Self::List(list) => list.free_step(elements),
             Self::Set(set) => set.free_step(elements),
             Self::Hash(hash) => hash.free_step(elements),
@@ -270,12 +303,36 @@ impl Value {
     #[must_use]
     pub fn free_effort(&self) -> usize {
         match self {
-            Self::String(_) | Self::Lent(_) => 1,
+            Self::String(_) | Self::Shared(_) | Self::Lent(_) => 1,
             Self::List(list) => list.free_effort(),
             Self::Set(set) => set.free_effort(),
             Self::Hash(hash) => hash.free_effort(),
             Self::SortedSet(sorted_set) => sorted_set.free_effort(),
             Self::Stream(stream) => stream.free_effort(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_keeps_its_bytes_when_the_string_changes() {
+        let mut value = Value::String(b"before".to_vec());
+        let share = value.share().unwrap();
+        value.string_mut().unwrap().extend_from_slice(b" and after");
+        assert_eq!(**share, *b"before");
+        assert_eq!(value, Value::String(b"before and after".to_vec()));
+    }
+
+    #[test]
+    fn a_string_that_is_shared_no_more_changes_in_place() {
+        let mut value = Value::String(b"bytes".to_vec());
+        let address = value.string_mut().unwrap().as_ptr();
+        drop(value.share());
+        assert_eq!(value.kind(), Kind::String);
+        assert_eq!(value.string_mut().unwrap().as_ptr(), address);
+        assert_eq!(Value::Set(Set::default()).share(), None);
     }
 }

@@ -116,7 +116,7 @@ impl Value {
             },
             Self::Hash(hash) => (Shape::Hash, hash.as_listpack()?),
             Self::SortedSet(set) => (Shape::SortedSet, set.as_listpack()?),
-            Self::String(_) | Self::Stream(_) | Self::Lent(_) => return None,
+            Self::String(_) | Self::Shared(_) | Self::Stream(_) | Self::Lent(_) => return None,
         };
         Some(Packed {
             shape,
@@ -134,7 +134,7 @@ impl Value {
             Self::Set(set) => set.into_memory(),
             Self::Hash(hash) => hash.into_memory(),
             Self::SortedSet(set) => set.into_memory(),
-            Self::Stream(_) | Self::Lent(_) => Vec::new(),
+            Self::Shared(_) | Self::Stream(_) | Self::Lent(_) => Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! A core's receiving side: its shard, the claims on it, and what waits for them.
 
+mod operations;
 mod waiters;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use base::hash::Map;
 use base::ids::{DbIndex, ShardId, TxId};
 use base::random::Random;
 use commands::loans::Loans;
-use commands::parts;
+use commands::long_reply::LongReply;
 use commands::run;
 use commands::sort;
 use commands::spec::{Context, Flags, Plan, ShardCommand, Spread};
@@ -20,13 +21,12 @@ use protocol::reply::Reply;
 use runtime::clock::monotonic;
 use runtime::faults::{self, Fault};
 use shard::Shard;
-use shard::loan::Loan;
 use shard::locks::{Claim, LockTable, Mode, Scheduled};
 
 use self::waiters::WaitingRequests;
+use crate::long_reply::GivenWalk;
 use crate::message::{
-    Envelope, LateReply, Message, Operation, Origin, Outcome, OwnedRequest, Request, SortStep,
-    WaiterNumber, Watched,
+    Envelope, LateReply, Message, Operation, Origin, OwnedRequest, Request, WaiterNumber, Watched,
 };
 
 /// No claims are kept and every hop runs at once: a build that is wrong on purpose, so that the
@@ -57,6 +57,8 @@ pub struct Host {
     me: ShardId,
     pub(crate) ids: TxIds,
     pub(crate) locks: LockTable,
+    /// Values that long replies walk over.
+    pub(crate) walks: Vec<GivenWalk>,
     parked: Map<TxId, Parked>,
     pub(crate) waiting: WaitingRequests,
     /// The largest id of a transaction over several shards that has left here. One that comes later
@@ -111,6 +113,15 @@ enum Parked {
     },
 }
 
+/// A request that has just run, for a connection of core `to`.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) to: ShardId,
+    pub(crate) origin: Origin,
+    pub(crate) request: OwnedRequest,
+    pub(crate) started: Monotonic,
+}
+
 impl Host {
     /// Creates the receiving side of core `me`.
     #[must_use]
@@ -123,6 +134,7 @@ impl Host {
             me,
             ids,
             locks: LockTable::default(),
+            walks: Vec::new(),
             parked: Map::default(),
             waiting: WaitingRequests::default(),
             passed: TxId(0),
@@ -136,10 +148,26 @@ impl Host {
         self.shard.set_now(now);
     }
 
-    /// Runs a request, whatever is claimed: the caller has looked at [`Self::may_run`].
+    /// Runs a request, whatever is claimed: the caller has looked at [`Self::may_run`]. Returns its reply
+    /// if that is made in steps, for [`Self::begin_long`]; nothing was written then.
     #[inline]
-    pub fn run(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
-        run_on(&mut self.shard, &mut self.random, request, out);
+    #[must_use = "a reply that is made in steps is not in `out`"]
+    pub fn run(&mut self, request: &Request<'_>, out: &mut Vec<u8>) -> Option<Box<LongReply>> {
+        let later = run_on(&mut self.shard, &mut self.random, request, out);
+        if later.is_none() {
+            self.serve_if_ready();
+        }
+        later
+    }
+
+    /// As [`Self::run`], for those who need the whole reply at once, however long it is.
+    pub fn run_whole(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
+        let (shard, random) = (&mut self.shard, &mut self.random);
+        let mut context = context_of(shard, random, request, Loans::default(), out);
+        run::run(request.command, &mut context, request.args);
+        run::finish_now(&mut context, request.args);
+        let foreign = run::end(&mut context);
+        debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
         self.serve_if_ready();
     }
 
@@ -192,6 +220,12 @@ impl Host {
             request.args,
             &mut claim,
         );
+        if request.command.walks {
+            // The value is away for as long as a long reply walks over it.
+            for (_, mode) in &mut claim.keys {
+                *mode = Mode::Exclusive;
+            }
+        }
         claim
     }
 
@@ -301,6 +335,7 @@ impl Host {
                 operations,
             } => self.alone(from, tx, claim, operations),
             Message::Release { tx } => self.release(tx),
+            Message::Return { tx, db, loan } => self.take_back(tx, db, *loan),
             Message::Wait { waiter, request } => self.wait(from, waiter, request),
             Message::Forget {
                 waiter,
@@ -313,6 +348,8 @@ impl Host {
             Message::Again { waiter } => self.want_again(from, waiter),
             Message::Replies(_)
             | Message::LateReply(_)
+            | Message::Long(_)
+            | Message::Wanted { .. }
             | Message::Scheduled { .. }
             | Message::HopDone { .. }
             | Message::Offer { .. }
@@ -333,16 +370,29 @@ impl Host {
         for index in 0..envelope.entries().len() {
             self.counters.remote_requests += 1;
             let request = envelope.request(index);
-            let may_run = self.may_run(&request);
-            if may_run {
-                run_on(&mut self.shard, &mut self.random, &request, &mut replies);
-                self.serve_if_ready();
+            let origin = envelope.entries()[index].origin;
+            let mut is_late = false;
+            if self.may_run(&request) {
+                match self.run(&request, &mut replies) {
+                    None => {}
+                    Some(later) => {
+                        is_late = true;
+                        let ran = Ran {
+                            to: from,
+                            origin,
+                            request: OwnedRequest::new(request),
+                            started,
+                        };
+                        self.hand_over(ran, *later);
+                    }
+                }
             } else {
-                self.park(from, envelope.entries()[index].origin, request);
+                is_late = true;
+                self.park(from, origin, request);
             }
             let ended = monotonic();
             let entry = &mut envelope.entries_mut()[index];
-            entry.is_late = !may_run;
+            entry.is_late = is_late;
             entry.nanos = u32::try_from(ended.nanos_since(started)).unwrap_or(u32::MAX);
             entry.reply_end = replies.len();
             started = ended;
@@ -482,7 +532,7 @@ impl Host {
     }
 
     /// Runs what became free, in the order of ids; each that ends may free others.
-    fn run_granted(&mut self, mut granted: Vec<TxId>) {
+    pub(crate) fn run_granted(&mut self, mut granted: Vec<TxId>) {
         let mut next = 0;
         while next < granted.len() {
             let tx = granted[next];
@@ -494,8 +544,9 @@ impl Host {
                     request,
                 }) => {
                     self.locks.start(tx);
-                    self.run_single(from, origin, request);
-                    self.locks.release(tx, &mut granted);
+                    if self.run_single(tx, from, origin, request) {
+                        self.locks.release(tx, &mut granted);
+                    }
                 }
                 Some(Parked::Wait {
                     from,
@@ -533,15 +584,32 @@ impl Host {
         }
     }
 
-    fn run_single(&mut self, from: ShardId, origin: Origin, request: OwnedRequest) {
+    /// Runs a request that has waited. Returns whether its claim ends with it: not if its reply walks
+    /// over the value.
+    fn run_single(
+        &mut self,
+        tx: TxId,
+        from: ShardId,
+        origin: Origin,
+        request: OwnedRequest,
+    ) -> bool {
         let mut reply = Vec::new();
         let started = monotonic();
-        run_on(
+        let later = run_on(
             &mut self.shard,
             &mut self.random,
             &request.as_request(),
             &mut reply,
         );
+        if let Some(later) = later {
+            let ran = Ran {
+                to: from,
+                origin,
+                request,
+                started,
+            };
+            return self.hand_over_under(tx, ran, *later);
+        }
         let nanos = monotonic().nanos_since(started);
         let late = LateReply {
             origin,
@@ -550,6 +618,7 @@ impl Host {
             nanos,
         };
         self.send(from, Message::LateReply(Box::new(late)));
+        true
     }
 
     /// Runs the operations of a hop and tells core `to` what they gave and how long they took.
@@ -563,212 +632,6 @@ impl Host {
             nanos,
         };
         self.send(to, message);
-    }
-
-    fn run_operations(
-        &mut self,
-        from: ShardId,
-        operations: Vec<Operation>,
-        begun: Monotonic,
-    ) -> Vec<Outcome> {
-        let mut outcomes = Vec::with_capacity(operations.len());
-        let mut started = begun;
-        for operation in operations {
-            let is_check = matches!(operation, Operation::CheckWatches(_));
-            let outcome = self.run_operation(from, operation, &mut started);
-            let is_changed = is_check && matches!(outcome, Outcome::Integer(0));
-            outcomes.push(outcome);
-            if is_changed {
-                break;
-            }
-        }
-        outcomes
-    }
-
-    fn run_operation(
-        &mut self,
-        from: ShardId,
-        operation: Operation,
-        started: &mut Monotonic,
-    ) -> Outcome {
-        match operation {
-            Operation::Run(request) => self.run_command(&request, started),
-            Operation::Lend {
-                db,
-                key,
-                read,
-                touch,
-            } => {
-                let key = self.shard.key(&key);
-                Outcome::Lent(Box::new(self.shard.db(db).lend(key, read, touch)))
-            }
-            Operation::RunWith {
-                request,
-                loans,
-                waiting,
-            } => self.run_with_loans(&request, loans, waiting, started),
-            Operation::Await {
-                waiter,
-                request,
-                words,
-            } => {
-                self.join_queues((from, waiter), &request, words.into_iter(), false);
-                Outcome::Done
-            }
-            Operation::Wake { waiter, key } => self.run_wake(from, waiter, &key, started),
-            Operation::Settle { db, loan } => {
-                run::settle(&mut self.shard, db, *loan);
-                Outcome::Done
-            }
-            Operation::Fetch { db, key, touch } => {
-                Outcome::Entry(parts::fetch(&mut self.shard, db, &key, touch).map(Box::new))
-            }
-            Operation::Store {
-                db,
-                key,
-                entry,
-                event,
-            } => {
-                parts::store(&mut self.shard, db, &key, *entry);
-                parts::tell(&mut self.shard, db, event, &key);
-                Outcome::Done
-            }
-            Operation::Remove { db, key, event } => {
-                let hashed = self.shard.key(&key);
-                let existed = self.shard.db(db).remove(hashed);
-                if existed {
-                    parts::tell(&mut self.shard, db, event, &key);
-                }
-                Outcome::Integer(i64::from(existed))
-            }
-            Operation::Exists { db, keys } => {
-                let count = keys
-                    .iter()
-                    .filter(|key| parts::exists(&mut self.shard, db, key));
-                Outcome::Integer(base::cast::i64_from(count.count()))
-            }
-            Operation::Size { db } => {
-                Outcome::Integer(base::cast::i64_from(self.shard.db(db).len()))
-            }
-            Operation::Watch { db, key } => {
-                Outcome::Integer(self.shard.watch(db, &key).cast_signed())
-            }
-            Operation::Sort(step) => self.run_sort_step(step),
-            Operation::CheckWatches(watched) => {
-                Outcome::Integer(i64::from(self.check_watches(&watched)))
-            }
-        }
-    }
-
-    fn run_command(&mut self, request: &OwnedRequest, started: &mut Monotonic) -> Outcome {
-        let ran = self.run_timed(request, Loans::default(), Waiting::Never, started);
-        Outcome::Reply {
-            bytes: ran.bytes,
-            nanos: ran.nanos,
-        }
-    }
-
-    fn run_with_loans(
-        &mut self,
-        request: &OwnedRequest,
-        loans: Vec<Loan>,
-        waiting: Waiting,
-        started: &mut Monotonic,
-    ) -> Outcome {
-        let ran = self.run_timed(request, Loans::foreign(loans), waiting, started);
-        Outcome::ReplyWith {
-            bytes: ran.bytes,
-            nanos: ran.nanos,
-            loans: ran.loans,
-            waits: ran.waits,
-        }
-    }
-
-    fn run_wake(
-        &mut self,
-        from: ShardId,
-        waiter: WaiterNumber,
-        key: &[u8],
-        started: &mut Monotonic,
-    ) -> Outcome {
-        let Some(bytes) = self.wake_offered((from, waiter), key) else {
-            return Outcome::Done;
-        };
-        let ended = monotonic();
-        let nanos = ended.nanos_since(*started);
-        *started = ended;
-        Outcome::Reply { bytes, nanos }
-    }
-
-    fn run_sort_step(&mut self, step: SortStep) -> Outcome {
-        match step {
-            SortStep::Elements {
-                db,
-                key,
-                touch,
-                order,
-            } => {
-                let taken = sort::elements(&mut self.shard, db, &key, touch, order);
-                Outcome::Elements(Box::new(taken))
-            }
-            SortStep::LookUp {
-                db,
-                keys,
-                field,
-                touch,
-            } => {
-                let field = field.as_deref();
-                Outcome::Values(sort::look_up(&mut self.shard, db, &keys, field, touch))
-            }
-            SortStep::Store { db, key, shown } => {
-                sort::store(&mut self.shard, db, &key, &shown);
-                Outcome::Done
-            }
-        }
-    }
-
-    /// Runs a request as a step of a hop; its time is that since `started`, which moves on.
-    fn run_timed(
-        &mut self,
-        request: &OwnedRequest,
-        loans: Loans,
-        waiting: Waiting,
-        started: &mut Monotonic,
-    ) -> Ran {
-        let mut bytes = Vec::new();
-        let (shard, random) = (&mut self.shard, &mut self.random);
-        let mut context = context_of(shard, random, &request.as_request(), loans, &mut bytes);
-        context.waiting = waiting;
-        run::run(request.command, &mut context, request.args.args());
-        let loans = run::end(&mut context);
-        let waits = context.waiting == Waiting::Wanted;
-        let ended = monotonic();
-        let nanos = ended.nanos_since(*started);
-        *started = ended;
-        Ran {
-            bytes,
-            nanos,
-            loans,
-            waits,
-        }
-    }
-
-    /// Runs a request of which all keys lie here and that may wait; nothing if it wants to.
-    pub(crate) fn run_waiting(
-        &mut self,
-        request: Request<'_>,
-        waiting: Waiting,
-    ) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let loans = Loans::default();
-        let (shard, random) = (&mut self.shard, &mut self.random);
-        let mut context = context_of(shard, random, &request, loans, &mut bytes);
-        context.waiting = waiting;
-        run::run(request.command, &mut context, request.args);
-        let foreign = run::end(&mut context);
-        debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
-        let waits = context.waiting == Waiting::Wanted;
-        (!waits).then_some(bytes)
     }
 
     /// Ends the watches and returns whether all keys are as they were.
@@ -799,16 +662,6 @@ impl Host {
     pub fn claims(&self) -> usize {
         self.locks.len()
     }
-}
-
-/// What came of a request as a step of a hop.
-struct Ran {
-    bytes: Vec<u8>,
-    nanos: u64,
-    /// The loans that go back to other shards.
-    loans: Vec<Loan>,
-    /// It asks to wait.
-    waits: bool,
 }
 
 /// Adds what a request claims on `shard` to `claim`: its keys, or the whole shard if it works on the
@@ -858,16 +711,27 @@ pub fn fingerprint(db: DbIndex, hash: u64) -> u64 {
 }
 
 #[inline]
-fn run_on(shard: &mut Shard, random: &mut Random, request: &Request<'_>, out: &mut Vec<u8>) {
+fn run_on(
+    shard: &mut Shard,
+    random: &mut Random,
+    request: &Request<'_>,
+    out: &mut Vec<u8>,
+) -> Option<Box<LongReply>> {
     let mut context = context_of(shard, random, request, Loans::default(), out);
     run::run(request.command, &mut context, request.args);
     if context.loans.is_empty() {
         // Nothing hangs on it that would have to be dropped.
         std::mem::forget(context);
-    } else {
-        let foreign = run::end(&mut context);
-        debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
+        return None;
     }
+    if BYPASS || faults::is_on(Fault::RunInside) {
+        // The value may be claimed by others.
+        run::finish_now(&mut context, request.args);
+    }
+    let later = run::take_later(&mut context);
+    let foreign = run::end(&mut context);
+    debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
+    later
 }
 
 #[inline]

@@ -261,6 +261,9 @@ impl Transactions {
             Message::Requests(_)
             | Message::Replies(_)
             | Message::LateReply(_)
+            | Message::Long(_)
+            | Message::Wanted { .. }
+            | Message::Return { .. }
             | Message::Schedule { .. }
             | Message::Hop { .. }
             | Message::Alone { .. }

@@ -182,6 +182,33 @@ impl RequestParser {
         progress
     }
 
+    /// Returns where the word begins that an incomplete request ends in, relative to the request, and
+    /// the length it has announced; `None` if it ends elsewhere.
+    #[must_use]
+    pub fn open_word(&self) -> Option<(usize, usize)> {
+        let length = self.word_length?;
+        Some((self.position, usize_from_u32(length)))
+    }
+
+    /// Takes the word that the request ends in as received elsewhere, with the two bytes behind it: an
+    /// empty range goes to `words`, and the request goes on directly behind the word's length line.
+    /// Returns the length of the request if that was its last word; otherwise [`Self::parse`] goes on.
+    ///
+    /// # Panics
+    ///
+    /// If the request does not end in a word: ask [`Self::open_word`].
+    pub fn skip_open_word(&mut self, words: &mut Vec<WordRange>) -> Option<usize> {
+        assert!(self.word_length.is_some(), "the request ends in a word");
+        self.word_length = None;
+        let position = u32_from(self.position);
+        words.push(WordRange {
+            start: position,
+            end: position,
+        });
+        self.words_left -= 1;
+        (self.words_left == 0).then(|| std::mem::take(self).position)
+    }
+
     #[inline]
     fn advance(
         &mut self,

@@ -266,3 +266,34 @@ fn only_quoted_lines_leave_the_input() {
         }
     );
 }
+
+#[test]
+fn a_word_may_be_received_elsewhere() {
+    let mut words = Vec::new();
+    let mut parser = RequestParser::new();
+    let head = b"*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000\r\n";
+    let progress = parser.parse(head, &OPEN, &mut words).unwrap();
+    assert_eq!(progress, Progress::Incomplete { missing: 1002 });
+    assert_eq!(parser.open_word(), Some((head.len(), 1000)));
+    assert_eq!(parser.skip_open_word(&mut words), None, "a word follows");
+    assert_eq!(parser.open_word(), None);
+    let whole = [&head[..], b"$2\r\nNX\r\n"].concat();
+    let progress = parser.parse(&whole, &OPEN, &mut words).unwrap();
+    let consumed = whole.len();
+    assert_eq!(progress, Progress::Complete { consumed });
+    let found: Vec<&[u8]> = Args::new(&whole, &words).iter().collect();
+    assert_eq!(found, [&b"SET"[..], b"k", b"", b"NX"]);
+}
+
+#[test]
+fn the_last_word_may_be_received_elsewhere() {
+    let mut words = Vec::new();
+    let mut parser = RequestParser::new();
+    let head = b"*2\r\n$1\r\nX\r\n$1000\r\n";
+    parser.parse(head, &OPEN, &mut words).unwrap();
+    assert_eq!(parser.skip_open_word(&mut words), Some(head.len()));
+    let found: Vec<&[u8]> = Args::new(head, &words).iter().collect();
+    assert_eq!(found, [&b"X"[..], b""]);
+    let progress = parser.parse(b"PING\r\n", &OPEN, &mut words);
+    assert_eq!(progress, Ok(Progress::Complete { consumed: 6 }));
+}

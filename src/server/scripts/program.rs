@@ -327,7 +327,7 @@ impl ScriptProgram {
     ) -> Vec<u8> {
         let begun = runtime::clock::monotonic();
         let mut reply = Vec::new();
-        host.run(&request, &mut reply);
+        host.run_whole(&request, &mut reply);
         let nanos = runtime::clock::monotonic().nanos_since(begun);
         self.calls
             .note(command.index, self.db, words, nanos, &reply);

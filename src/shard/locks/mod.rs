@@ -214,6 +214,27 @@ impl LockTable {
         granted[granted_before..].sort_unstable();
     }
 
+    /// Returns whether another claim conflicts with that of `tx`, and so waits for it. O(keys + claims on
+    /// the whole shard).
+    #[must_use]
+    pub fn is_wanted(&self, tx: TxId) -> bool {
+        let Some(transaction) = self.transactions.get(&tx) else {
+            return false;
+        };
+        let is_shared_with = |(fingerprint, mode): &(u64, Mode)| {
+            let queue = self.queues.get(fingerprint);
+            queue.is_some_and(|queue| {
+                let others = queue.iter().filter(|place| place.tx != tx);
+                others.into_iter().any(|place| exclude(place.mode, *mode))
+            })
+        };
+        transaction.keys.iter().any(is_shared_with)
+            || self
+                .rivals_by_whole(transaction.reach)
+                .iter()
+                .any(|&rival| rival != tx)
+    }
+
     /// Returns whether nothing is scheduled, so that no request has to look further.
     #[inline]
     #[must_use]

@@ -34,7 +34,7 @@ pub(super) fn type_of(object: Object<'_>, now: UnixMillis) -> u8 {
         Object::Value(value) => value,
     };
     match value {
-        Value::String(_) | Value::Lent(_) => kind::STRING,
+        Value::String(_) | Value::Shared(_) | Value::Lent(_) => kind::STRING,
         Value::List(_) => kind::LIST_NODES,
         Value::Set(set) if set.as_intset().is_some() => kind::SET_INTSET,
         Value::Set(_) => kind::SET,
@@ -58,6 +58,7 @@ pub(super) fn object(sink: &mut impl Sink, object: Object<'_>, now: UnixMillis) 
     };
     match value {
         Value::String(bytes) => string(sink, bytes),
+        Value::Shared(bytes) => string(sink, bytes),
         Value::List(list) => write_list(sink, list),
         Value::Set(set) => write_set(sink, set),
         Value::Hash(hash) => write_hash(sink, hash, now),

@@ -310,3 +310,20 @@ fn table_answers_as_the_model_of_all_pairs() {
         "every outcome is tried: {seen:?}"
     );
 }
+
+#[test]
+fn a_claim_is_wanted_while_another_waits_for_it() {
+    let mut table = LockTable::default();
+    table.schedule(TxId(1), key(7, Mode::Exclusive));
+    table.start(TxId(1));
+    assert!(!table.is_wanted(TxId(1)));
+    table.schedule(TxId(2), key(8, Mode::Exclusive));
+    assert!(!table.is_wanted(TxId(1)), "another key");
+    table.schedule(TxId(3), key(7, Mode::Shared));
+    assert!(table.is_wanted(TxId(1)), "a reader of its key");
+    table.release(TxId(3), &mut Vec::new());
+    assert!(!table.is_wanted(TxId(1)));
+    table.schedule(TxId(4), whole(Mode::Shared));
+    assert!(table.is_wanted(TxId(1)), "who wants the whole shard");
+    assert!(!table.is_wanted(TxId(9)), "no claim");
+}

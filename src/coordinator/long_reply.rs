@@ -1,0 +1,107 @@
+//! Long replies between the shard of their key and the core of their connection.
+//!
+//! A command whose reply is long ends with what makes the reply in steps (`commands::long_reply`). The
+//! steps are taken on the core of the connection, which knows how fast the client reads; so what they
+//! need goes there.
+//!
+//! ```text
+//! shard                                     core of the connection
+//! run, claim the key, take its value out
+//!   Long{walk, value}            --------->  a step per turn, while the client reads
+//! somebody waits for the key
+//!   Wanted                       --------->  a step per turn, whether it reads or not
+//! put the value back, release    <---------  Return{value}
+//! ```
+//!
+//! Shares of strings need no claim and no way back.
+//!
+//! Invariants
+//! - The claim is exclusive, and is taken in the same call in which the command has run: what comes later
+//!   waits, so the reply shows the value as the command met it.
+//! - The value comes back whether or not the client is there to the end.
+//! - Nobody waits for a client: once somebody waits for the key the reply is made without its reading.
+//!
+//! Not here: how a reply begins and ends at its shard (`walks`), the steps themselves
+//! (`server::long_replies`).
+
+use base::ids::{DbIndex, ShardId, TxId};
+use commands::long_reply::{Pieces, Walk};
+use protocol::reply::{Reply, Resp};
+use shard::loan::Loan;
+
+/// What makes a long reply.
+#[derive(Debug)]
+pub enum Source {
+    /// Bytes and shares.
+    Pieces(Pieces),
+    /// A walk over a value.
+    Walk(Box<WalkSource>),
+}
+
+/// A walk with the value that was taken out for it.
+#[derive(Debug)]
+pub struct WalkSource {
+    pub(crate) walk: Walk,
+    pub(crate) tx: TxId,
+    pub(crate) db: DbIndex,
+    pub(crate) loan: Loan,
+    pub(crate) home: ShardId,
+}
+
+/// What goes back when a walk is over.
+#[derive(Debug)]
+pub struct Back {
+    /// The shard.
+    pub home: ShardId,
+    /// The claim on the key.
+    pub tx: TxId,
+    /// The database.
+    pub db: DbIndex,
+    /// The value.
+    pub loan: Box<Loan>,
+}
+
+/// A value that is away for a long reply.
+#[derive(Debug)]
+pub(crate) struct GivenWalk {
+    pub(crate) tx: TxId,
+    pub(crate) to: ShardId,
+    pub(crate) is_told: bool,
+}
+
+impl Source {
+    /// Adds the next part of the reply to `out`. Returns whether there is more. Cost: tens of
+    /// microseconds.
+    pub fn step(&mut self, out: &mut Vec<u8>, resp: Resp) -> bool {
+        match self {
+            Self::Pieces(pieces) => pieces.step(out),
+            Self::Walk(source) => {
+                let mut reply = Reply::new(out, resp);
+                match source.loan.value() {
+                    Some(value) => source.walk.step(value, &mut reply),
+                    None => false,
+                }
+            }
+        }
+    }
+
+    /// Returns whether this is the walk that `tx` keeps a key for.
+    #[must_use]
+    pub fn is_walk_of(&self, tx: TxId) -> bool {
+        matches!(self, Self::Walk(source) if source.tx == tx)
+    }
+
+    /// Ends the reply, complete or not. Returns what goes back to the shard that it came from.
+    #[must_use]
+    pub fn end(self) -> Option<Back> {
+        match self {
+            Self::Pieces(_) => None,
+            Self::Walk(source) => Some(Back {
+                home: source.home,
+                tx: source.tx,
+                db: source.db,
+                loan: Box::new(source.loan),
+            }),
+        }
+    }
+}

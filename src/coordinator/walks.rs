@@ -1,0 +1,126 @@
+//! The beginning and the end of long replies at the shard of their key.
+//!
+//! Not here: what travels between the two cores, and when ([`crate::long_reply`]).
+
+use base::ids::{DbIndex, ShardId, TxId};
+use commands::long_reply::{LongReply, Walk};
+use runtime::clock::monotonic;
+use shard::loan::Loan;
+use shard::locks::{Claim, Mode, Scheduled};
+
+use crate::host::{Host, Ran, fingerprint};
+use crate::long_reply::{GivenWalk, Source, WalkSource};
+use crate::message::{Handed, Message, Request};
+
+impl Host {
+    /// Begins a long reply of a request that has just run here, for a connection of core `to`.
+    ///
+    /// # Panics
+    ///
+    /// If the key is claimed: the request would not have run.
+    #[cold]
+    pub fn begin_long(&mut self, to: ShardId, request: &Request<'_>, reply: LongReply) -> Source {
+        let walk = match reply {
+            LongReply::Pieces(pieces) => {
+                self.serve_if_ready();
+                return Source::Pieces(pieces);
+            }
+            LongReply::Walk(walk) => walk,
+        };
+        let key = self.shard.key(request.args.word(1));
+        let claim = Claim {
+            keys: vec![(fingerprint(request.db, key.hash), Mode::Exclusive)],
+            whole: None,
+        };
+        let tx = self.ids.next();
+        let scheduled = self.locks.schedule(tx, claim);
+        // The request claims its key exclusively, and has run because nothing conflicted.
+        assert!(
+            scheduled == Scheduled::Granted,
+            "nothing stands before a request that has run"
+        );
+        self.locks.start(tx);
+        let source = self.take_out(tx, to, request, walk);
+        // Who waits for a key that is away waits on.
+        self.serve_if_ready();
+        source
+    }
+
+    /// Takes the value out under the claim of `tx`.
+    fn take_out(&mut self, tx: TxId, to: ShardId, request: &Request<'_>, walk: Walk) -> Source {
+        self.walks.push(GivenWalk {
+            tx,
+            to,
+            is_told: false,
+        });
+        let key = self.shard.key(request.args.word(1));
+        // The command has counted and noted the access.
+        let loan = self.shard.db(request.db).lend(key, false, false);
+        Source::Walk(Box::new(WalkSource {
+            walk,
+            tx,
+            db: request.db,
+            loan,
+            home: self.me(),
+        }))
+    }
+
+    /// Hands over the long reply of a request that has just run.
+    #[cold]
+    pub(crate) fn hand_over(&mut self, ran: Ran, reply: LongReply) {
+        let source = self.begin_long(ran.to, &ran.request.as_request(), reply);
+        self.send_long(ran, source);
+    }
+
+    /// The same for a request that has waited and has the claim `tx` already. Returns whether that ends.
+    pub(crate) fn hand_over_under(&mut self, tx: TxId, ran: Ran, reply: LongReply) -> bool {
+        let (source, is_over) = match reply {
+            LongReply::Pieces(pieces) => (Source::Pieces(pieces), true),
+            LongReply::Walk(walk) => {
+                let request = ran.request.as_request();
+                (self.take_out(tx, ran.to, &request, walk), false)
+            }
+        };
+        self.send_long(ran, source);
+        is_over
+    }
+
+    fn send_long(&mut self, ran: Ran, source: Source) {
+        let handed = Handed {
+            origin: ran.origin,
+            request: ran.request,
+            nanos: monotonic().nanos_since(ran.started),
+            source,
+        };
+        self.send(ran.to, Message::Long(Box::new(handed)));
+    }
+
+    /// Puts a value back that a long reply has walked over, and lets go on what has waited for it.
+    pub(crate) fn take_back(&mut self, tx: TxId, db: DbIndex, loan: Loan) {
+        self.walks.retain(|walk| walk.tx != tx);
+        commands::run::settle(&mut self.shard, db, loan);
+        let mut granted = Vec::new();
+        self.locks.release(tx, &mut granted);
+        self.serve_if_ready();
+        self.run_granted(granted);
+    }
+
+    /// Tells the makers of long replies for whose values somebody waits. O(long replies); a load if
+    /// there are none.
+    #[inline]
+    pub fn tell_wanted(&mut self) {
+        if !self.walks.is_empty() {
+            self.look_for_wanted();
+        }
+    }
+
+    fn look_for_wanted(&mut self) {
+        for walk in &mut self.walks {
+            if !walk.is_told && self.locks.is_wanted(walk.tx) {
+                walk.is_told = true;
+                let message = Message::Wanted { tx: walk.tx };
+                self.outbox.push((walk.to, message));
+            }
+        }
+    }
+}
