@@ -29,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("replication", &["base", "protocol", "runtime", "storage"]),
     (
         "coordinator",
-        &["base", "protocol", "types", "shard", "commands", "runtime"],
+        &["base", "protocol", "types", "tables", "shard", "commands", "runtime"],
     ),
     (
         "cluster",
