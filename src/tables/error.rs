@@ -1,5 +1,6 @@
 //! What can be wrong with a statement, and what clients are told.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Why a statement was refused. Nothing has changed then.
@@ -70,14 +71,16 @@ pub enum TableError {
     NotNull(Box<str>),
     /// Arithmetic that leaves 64 bits, or is not a number.
     OutOfRange,
+    /// Too few words; the name of the command.
+    WrongWords(&'static str),
     /// Everything else, said in full.
-    Other(Box<str>),
+    Other(Cow<'static, str>),
 }
 
 impl TableError {
     /// Returns an error with a text of its own.
     #[must_use]
-    pub fn other(text: impl Into<Box<str>>) -> Self {
+    pub fn other(text: impl Into<Cow<'static, str>>) -> Self {
         Self::Other(text.into())
     }
 }
@@ -129,6 +132,9 @@ impl fmt::Display for TableError {
                 return write!(f, "a row with this value of {columns} exists already");
             }
             Self::NotNull(column) => return write!(f, "column {column} must have a value"),
+            Self::WrongWords(command) => {
+                return write!(f, "wrong number of arguments for '{command}' command");
+            }
             Self::OutOfRange => "result is out of range",
             Self::Other(text) => text,
         };
