@@ -19,8 +19,6 @@ pub enum TableError {
     NamespaceTooLong,
     /// A table part of more than 64 bytes.
     TableTooLong,
-    /// A name without a dot where one is needed, or with an empty part.
-    TableName,
     /// The table is there already.
     TableExists,
     /// The table is not there.
@@ -65,9 +63,10 @@ pub enum TableError {
     ForceMissing,
     /// DROP with another word than FORCE.
     ForceUnknown,
-    /// A value that a unique index has already; the name of the index's columns.
+    /// A value that a unique index has already; the names of the index's columns
+    /// ([`Schema::names_of`](crate::schema::Schema::names_of)).
     NotUnique(Box<str>),
-    /// No value for a column that must have one; its name.
+    /// No value for a column that must have one; its name ([`printable`]).
     NotNull(Box<str>),
     /// Arithmetic that leaves 64 bits, or is not a number.
     OutOfRange,
@@ -85,6 +84,15 @@ impl TableError {
     }
 }
 
+/// Returns a name as it may stand in an error: one line of text, whatever its bytes are.
+#[must_use]
+pub fn printable(name: &[u8]) -> Box<str> {
+    String::from_utf8_lossy(name)
+        .chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
 impl fmt::Display for TableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
@@ -95,7 +103,6 @@ impl fmt::Display for TableError {
                 "incorrect namespace name, it exceeds the limit of 64 characters"
             }
             Self::TableTooLong => "incorrect table name, it exceeds the limit of 64 characters",
-            Self::TableName => "table name must be namespace.table",
             Self::TableExists => "table schema already exists",
             Self::TableMissing => "table schema does not exist",
             Self::ColumnFormat => "format: <col:type> or <col:type:index>",

@@ -10,7 +10,11 @@
 //! Not here: how statements spread over shards (`coordinator`), what replies look like on the wire
 //! (`commands`).
 
+pub mod catalog;
 pub mod datum;
 pub mod error;
+pub mod help;
+pub mod name;
+pub mod parser;
 pub mod schema;
 pub mod statement;

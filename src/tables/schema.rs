@@ -5,7 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use base::limits::INDEX_COLUMNS_MAX;
+
 use crate::datum::{Cell, ColumnType};
+use crate::error::{TableError, printable};
 
 /// A table, as long as it lives. A table of the same name that is created later has another id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -122,5 +125,78 @@ impl Schema {
     #[must_use]
     pub fn column_of(&self, id: ColumnId) -> Option<&Column> {
         self.columns.iter().find(|column| column.id == id)
+    }
+
+    /// Returns the index of this id.
+    #[must_use]
+    pub fn index_of(&self, id: IndexId) -> Option<&Index> {
+        self.indexes.iter().find(|index| index.id == id)
+    }
+
+    /// Returns the indexes of exactly these columns, in this order.
+    pub fn indexes_of<'s>(&'s self, columns: &'s [ColumnId]) -> impl Iterator<Item = &'s Index> {
+        self.indexes
+            .iter()
+            .filter(move |index| index.columns == columns)
+    }
+
+    /// Returns whether a complete index begins with this column.
+    #[must_use]
+    pub fn is_indexed(&self, column: ColumnId) -> bool {
+        self.indexes
+            .iter()
+            .any(|index| index.state == IndexState::Ready && index.columns.first() == Some(&column))
+    }
+
+    /// Returns the columns that a word names: the one of this name, otherwise those of its parts between
+    /// commas, in their order.
+    ///
+    /// # Errors
+    /// [`TableError::ColumnMissing`] if a part is none; an error with a text of its own for a column that
+    /// is named twice, and for more than [`INDEX_COLUMNS_MAX`].
+    pub fn columns_named(&self, word: &[u8]) -> Result<Vec<ColumnId>, TableError> {
+        if let Some(column) = self.column(word) {
+            return Ok(vec![column.id]);
+        }
+        let mut columns = Vec::new();
+        for name in word.split(|&byte| byte == b',') {
+            let id = self.column(name).ok_or(TableError::ColumnMissing)?.id;
+            if columns.contains(&id) {
+                return Err(TableError::other("a column stands twice in the index"));
+            }
+            if columns.len() == INDEX_COLUMNS_MAX {
+                return Err(TableError::other("an index has at most 16 columns"));
+            }
+            columns.push(id);
+        }
+        Ok(columns)
+    }
+
+    /// Returns the names of these columns with commas between them, as [`TableError::NotUnique`] has them.
+    #[must_use]
+    pub fn names_of(&self, columns: &[ColumnId]) -> Box<str> {
+        let names: Vec<&[u8]> = columns
+            .iter()
+            .filter_map(|&id| self.column_of(id))
+            .map(|column| &*column.name)
+            .collect();
+        printable(&names.join(&b','))
+    }
+}
+
+impl IndexKind {
+    /// Returns whether an index of this kind answers all that one of the other kind does.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        self == Self::Btree || other == Self::Hash
+    }
+
+    /// Returns its name, in lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hash => "hash",
+            Self::Btree => "btree",
+        }
     }
 }
