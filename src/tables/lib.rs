@@ -7,14 +7,444 @@
 //! The crate is pure: no clock, no reply format, no knowledge of other shards. What a statement does
 //! depends on its words, the catalog and the rows.
 //!
+//! In reading order: [`datum`], [`schema`] and [`statement`] are the words all share; [`plan`] binds a
+//! statement; `store` has rows and `index` finds them, `table` keeps both together; [`executor`] runs a
+//! plan, [`decide`] what becomes of new rows, [`merge`] joins the parts of shards; [`effects`] is what
+//! changes leave behind.
+//!
 //! Not here: how statements spread over shards (`coordinator`), what replies look like on the wire
 //! (`commands`).
 
 pub mod catalog;
+mod changes;
+pub mod claim;
 pub mod datum;
+pub mod decide;
+pub mod effects;
+pub mod encode;
 pub mod error;
+pub mod executor;
+pub mod explain;
+mod group;
 pub mod help;
+mod index;
+mod key;
+pub mod merge;
 pub mod name;
 pub mod parser;
+pub mod partial;
+pub mod plan;
+mod scalar;
 pub mod schema;
+mod sorter;
 pub mod statement;
+mod store;
+mod table;
+
+use std::sync::atomic::Ordering;
+
+use base::hash::{KeyHasher, Map};
+use base::ids::{DbIndex, ShardId};
+
+use catalog::{Catalog, SchemaChange};
+use changes::Changes;
+use claim::Claim;
+use effects::{Record, RowImage};
+use encode::Encode;
+use error::TableError;
+use executor::{Budget, Progress, Stepped};
+use explain::{Explanation, TableInfo};
+use partial::Partial;
+use plan::Plan;
+use schema::{IndexId, RowId, TableId};
+use table::{Built, Table};
+
+/// One shard's part of all tables.
+#[derive(Debug)]
+pub struct Tables {
+    shard: ShardId,
+    hasher: KeyHasher,
+    databases: Vec<Database>,
+    /// What a database is that nobody has used.
+    nothing: Catalog,
+    changes: Changes,
+    /// Of all tables.
+    bytes: usize,
+    /// Where the sweep goes on: database and table.
+    sweep_at: (usize, TableId),
+}
+
+#[derive(Debug, Default)]
+struct Database {
+    catalog: Catalog,
+    tables: Map<TableId, Table>,
+}
+
+/// How far an index is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Building {
+    /// There are rows left.
+    More,
+    /// It has all rows of the shard.
+    Done,
+    /// Two rows have the same value of a unique index.
+    Failed(TableError),
+}
+
+impl Tables {
+    /// Creates a part without tables. All shards of a node should have the same seed in `hasher`.
+    #[must_use]
+    pub fn new(shard: ShardId, hasher: KeyHasher) -> Self {
+        Self {
+            shard,
+            hasher,
+            databases: Vec::new(),
+            nothing: Catalog::default(),
+            changes: Changes::default(),
+            bytes: 0,
+            sweep_at: (0, TableId(0)),
+        }
+    }
+
+    /// Returns the schemas of a database.
+    #[must_use]
+    pub fn catalog(&self, db: DbIndex) -> &Catalog {
+        match self.databases.get(db.index()) {
+            Some(database) => &database.catalog,
+            None => &self.nothing,
+        }
+    }
+
+    fn database(&mut self, db: DbIndex) -> &mut Database {
+        if db.index() >= self.databases.len() {
+            self.databases
+                .resize_with(db.index() + 1, Database::default);
+        }
+        &mut self.databases[db.index()]
+    }
+
+    fn table(&self, db: DbIndex, id: TableId) -> Option<&Table> {
+        self.databases.get(db.index())?.tables.get(&id)
+    }
+
+    /// Runs `work` on a table and keeps the ledger.
+    fn with_table<T>(
+        &mut self,
+        db: DbIndex,
+        id: TableId,
+        work: impl FnOnce(&mut Table, &mut Changes) -> T,
+    ) -> Option<T> {
+        let table = self.databases.get_mut(db.index())?.tables.get_mut(&id)?;
+        let before = table.bytes();
+        let result = work(table, &mut self.changes);
+        self.bytes = self.bytes + table.bytes() - before;
+        Some(result)
+    }
+
+    /// Carries out a change of schemas that was planned on a catalog equal to this one.
+    pub fn apply(&mut self, db: DbIndex, change: &SchemaChange) {
+        self.database(db).catalog.apply(change);
+        let change_of = || Record::Schema {
+            db,
+            change: change.clone(),
+        };
+        self.changes.record(change_of);
+        if let SchemaChange::CreateTable { schema } = change {
+            let table = Table::new(schema.clone(), self.shard.0, &self.hasher);
+            self.bytes += table.bytes();
+            self.database(db).tables.insert(schema.id, table);
+        } else if let Some(schema) = change.schema() {
+            self.with_table(db, schema.id, |table, changes| {
+                changes.free(table.adopt(schema.clone()));
+            });
+        }
+        match change {
+            SchemaChange::DropTable { table, .. } => {
+                if let Some(table) = self.database(db).tables.remove(table) {
+                    self.bytes -= table.bytes();
+                    self.changes.free(table.into_garbage());
+                }
+            }
+            SchemaChange::Truncate { table, .. } => {
+                self.with_table(db, *table, |table, changes| {
+                    changes.free(table.truncate());
+                });
+            }
+            SchemaChange::CreateNamespace { .. }
+            | SchemaChange::DropNamespace { .. }
+            | SchemaChange::CreateTable { .. }
+            | SchemaChange::AddColumn { .. }
+            | SchemaChange::DropColumn { .. }
+            | SchemaChange::RenameColumn { .. }
+            | SchemaChange::RenameTable { .. }
+            | SchemaChange::AddIndex { .. }
+            | SchemaChange::IndexReady { .. }
+            | SchemaChange::DropIndex { .. }
+            | SchemaChange::Spread { .. } => {}
+        }
+    }
+
+    /// Makes a step of a plan. Between two steps nobody may change the table.
+    ///
+    /// # Errors
+    ///
+    /// What the rows make of the statement: values that are not unique, arithmetic out of range, too many
+    /// rows looked at. Nothing has changed then.
+    pub fn step(
+        &mut self,
+        db: DbIndex,
+        plan: &Plan,
+        at: &mut Progress,
+        budget: Budget,
+        encode: &impl Encode,
+        out: &mut Partial,
+    ) -> Result<Stepped, TableError> {
+        let step = |table: &mut Table, changes: &mut Changes| {
+            let mut run = executor::Run { table, db, changes };
+            run.step(plan, at, budget, encode, out)
+        };
+        self.with_table(db, plan.schema().id, step)
+            .unwrap_or(Ok(Stepped::Again))
+    }
+
+    /// Refuses values of unique indexes that a row here has and keeps. `at` is the progress of the plan's
+    /// check on this shard.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::NotUnique`].
+    pub fn refuse_claims(
+        &self,
+        db: DbIndex,
+        plan: &Plan,
+        at: &Progress,
+        claims: &[Claim],
+    ) -> Result<(), TableError> {
+        match self.table(db, plan.schema().id) {
+            Some(table) => executor::write::refuse_held(table, plan, at, claims),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns how many rows a plan would look at here. O(keys of the condition).
+    #[must_use]
+    pub fn estimate(&self, db: DbIndex, plan: &Plan) -> u64 {
+        let table = self.table(db, plan.schema().id);
+        table.map_or(0, |table| executor::read::estimate(table, plan))
+    }
+
+    /// Returns how a plan would run here.
+    #[must_use]
+    pub fn explain(&self, db: DbIndex, plan: &Plan) -> Option<Explanation> {
+        let table = self.table(db, plan.schema().id)?;
+        Some(explain::explain(table, plan))
+    }
+
+    /// Returns what there is of a table here.
+    #[must_use]
+    pub fn info(&self, db: DbIndex, table: TableId) -> Option<TableInfo> {
+        self.table(db, table).map(explain::info)
+    }
+
+    /// Returns the bytes of all tables. O(1).
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns the number of rows of a database, dead ones included. Linear in its tables.
+    #[must_use]
+    pub fn rows(&self, db: DbIndex) -> u64 {
+        let tables = self.databases.get(db.index());
+        let counts = tables.into_iter().flat_map(|database| {
+            let tables = database.tables.values();
+            tables.map(|table| table.rows.count())
+        });
+        counts.sum()
+    }
+
+    /// Removes all tables and namespaces of a database.
+    pub fn clear(&mut self, db: DbIndex) {
+        let database = std::mem::take(self.database(db));
+        for table in database.tables.into_values() {
+            self.bytes -= table.bytes();
+            self.changes.free(table.into_garbage());
+        }
+        self.changes.record(|| Record::Clear { db });
+    }
+
+    /// Exchanges two databases.
+    pub fn swap(&mut self, one: DbIndex, other: DbIndex) {
+        if one != other {
+            self.database(one.max(other));
+            self.databases.swap(one.index(), other.index());
+            self.changes.record(|| Record::Swap { one, other });
+        }
+    }
+
+    /// Frees up to so many chunks and blocks of what was dropped, then goes on with indexes of new columns;
+    /// returns whether there is more to free.
+    pub fn free_step(&mut self, parts: usize) -> bool {
+        self.changes.free_step(parts)
+    }
+
+    /// Adds up to `rows` rows to an index.
+    pub fn build_step(
+        &mut self,
+        db: DbIndex,
+        id: TableId,
+        index: IndexId,
+        rows: usize,
+    ) -> Building {
+        let built = self.with_table(db, id, |table, _| table.build_step(index, rows));
+        match built {
+            Some(Built::More) => Building::More,
+            Some(Built::Done) | None => Building::Done,
+            Some(Built::Double(error)) => Building::Failed(error),
+        }
+    }
+
+    /// Returns the values that up to `rows` rows from `at` on have of a unique index, and moves `at` on:
+    /// to `u64::MAX` behind the last row. [`merge::refuse_doubles`] then says whether they are unique over
+    /// shards.
+    #[must_use]
+    pub fn unique_values(
+        &self,
+        db: DbIndex,
+        id: TableId,
+        index: IndexId,
+        at: &mut u64,
+        rows: usize,
+    ) -> Vec<Claim> {
+        match self.table(db, id) {
+            Some(table) => table.unique_values(index, at, rows),
+            None => {
+                *at = u64::MAX;
+                Vec::new()
+            }
+        }
+    }
+
+    /// Removes dead rows, looking at up to so many chunks of 1024; returns how many rows went. The next call
+    /// goes on behind them.
+    pub fn sweep(&mut self, now_ms: u64, chunks: usize) -> usize {
+        let Some((db, id)) = self.next_ending() else {
+            return 0;
+        };
+        let Ok(index) = u16::try_from(db) else {
+            return 0;
+        };
+        let db = DbIndex(index);
+        let swept = self.with_table(db, id, |table, changes| {
+            let dead = table.dead_places(now_ms, chunks);
+            for &place in &dead {
+                let row = table.id(place);
+                table.remove(place);
+                changes.record(|| Record::Delete { db, table: id, row });
+            }
+            dead.len()
+        });
+        swept.unwrap_or(0)
+    }
+
+    /// Returns the next table with rows that carry an end.
+    fn next_ending(&mut self) -> Option<(usize, TableId)> {
+        let ending = |database: &Database, above: Option<TableId>| {
+            let tables = database.tables.iter();
+            tables
+                .filter(|(id, table)| table.rows.ending() > 0 && above.is_none_or(|a| **id > a))
+                .map(|(&id, _)| id)
+                .min()
+        };
+        let (from, last) = self.sweep_at;
+        let len = self.databases.len();
+        let here = self.databases.get(from);
+        let found = here
+            .and_then(|database| ending(database, Some(last)))
+            .map(|id| (from, id))
+            .or_else(|| {
+                let others = (1..=len).map(|step| (from + step) % len);
+                let mut found = others.map(|db| (db, ending(&self.databases[db], None)));
+                found.find_map(|(db, id)| Some((db, id?)))
+            });
+        if let Some(found) = found {
+            self.sweep_at = found;
+        }
+        found
+    }
+
+    /// Takes up to `rows` rows out of a table, for it to go from one shard to all. Empty when none is left.
+    pub fn take_rows(&mut self, db: DbIndex, id: TableId, rows: usize) -> Vec<RowImage> {
+        let taken = self.with_table(db, id, |table, changes| {
+            let images = table.first_images(rows);
+            for image in &images {
+                if let Some(place) = table.place(image.id) {
+                    table.remove(place);
+                }
+                let row = image.id;
+                changes.record(|| Record::Delete { db, table: id, row });
+            }
+            images
+        });
+        taken.unwrap_or_default()
+    }
+
+    /// Stores those of these rows that belong to this shard.
+    pub fn put_rows(&mut self, db: DbIndex, id: TableId, rows: &[RowImage]) {
+        for row in rows {
+            self.put_row(db, id, row);
+        }
+    }
+
+    fn put_row(&mut self, db: DbIndex, id: TableId, row: &RowImage) {
+        self.with_table(db, id, |table, changes| {
+            if table.owns(row.id) {
+                table.put(row);
+                table.schema.last_row.fetch_max(row.id.0, Ordering::Relaxed);
+                changes.record(|| Record::Put {
+                    db,
+                    table: id,
+                    row: row.clone(),
+                });
+            }
+        });
+    }
+
+    /// Returns whether a row belongs to this shard.
+    #[must_use]
+    pub fn owns(&self, db: DbIndex, id: TableId, row: RowId) -> bool {
+        self.table(db, id).is_some_and(|table| table.owns(row))
+    }
+
+    /// Switches on or off that changes leave records.
+    pub fn set_recording(&mut self, is_recording: bool) {
+        self.changes.set_recording(is_recording);
+    }
+
+    /// Takes the records of all changes since the last call.
+    pub fn take_records(&mut self) -> Vec<Record> {
+        self.changes.take_records()
+    }
+
+    /// Carries out a record of another part, which had the same rows before.
+    pub fn replay(&mut self, record: &Record) {
+        match record {
+            Record::Schema { db, change } => self.apply(*db, change),
+            Record::Put { db, table, row } => self.put_row(*db, *table, row),
+            Record::Delete { db, table, row } => {
+                self.with_table(*db, *table, |table, _| {
+                    if let Some(place) = table.place(*row) {
+                        table.remove(place);
+                    }
+                });
+            }
+            Record::Truncate { db, table } => {
+                self.with_table(*db, *table, |table, changes| {
+                    changes.free(table.truncate());
+                });
+            }
+            Record::Clear { db } => self.clear(*db),
+            Record::Swap { one, other } => self.swap(*one, *other),
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! One table's rows on one shard, with their indexes.
+//!
+//! Invariants: each row stands in every index that was built past its place, with the values it has now;
+//! `bytes` is what rows and indexes have allocated.
+//!
+//! Not here: what a statement means (`plan`), and doing it in steps (`executor`).
+
+use std::sync::Arc;
+
+use base::hash::KeyHasher;
+
+use crate::claim::Claim;
+use crate::datum::{Cell, ColumnType, Datum};
+use crate::effects::{Record, RowImage};
+use crate::error::TableError;
+use crate::index::{RowIndex, push_row_key};
+use crate::scalar;
+use crate::schema::{ColumnId, Index, IndexId, Layout, RowId, Schema};
+use crate::store::bits;
+use crate::store::column::Column;
+use crate::store::{NewCell, Place, Rows};
+
+/// A table's part.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) rows: Rows,
+    pub(crate) indexes: Vec<RowIndex>,
+    hasher: KeyHasher,
+    shard: u16,
+    /// The types of columns by number.
+    kinds: Vec<ColumnType>,
+    /// The positions of columns in the schema by number.
+    positions: Vec<u16>,
+    /// Where the search for dead rows goes on.
+    sweep_at: u64,
+    scratch: Vec<u8>,
+}
+
+/// What a row gets.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CellChange {
+    pub(crate) column: ColumnId,
+    /// `Datum::Null` to take the value away.
+    pub(crate) cell: Cell,
+}
+
+/// How far an index is.
+#[derive(Debug)]
+pub(crate) enum Built {
+    More,
+    Done,
+    Double(TableError),
+}
+
+/// What is freed in steps.
+#[derive(Debug)]
+pub(crate) enum Garbage {
+    Rows(Box<Rows>),
+    Index(Box<RowIndex>),
+    Columns(Vec<Box<Column>>),
+}
+
+impl Garbage {
+    /// Frees a part; returns whether there is more.
+    pub(crate) fn free_step(&mut self) -> bool {
+        match self {
+            Self::Rows(rows) => rows.free_chunk(),
+            Self::Index(index) => index.free_step(),
+            Self::Columns(columns) => columns.pop().is_some(),
+        }
+    }
+}
+
+const NOWHERE: u16 = u16::MAX;
+
+impl Table {
+    pub(crate) fn new(schema: Arc<Schema>, shard: u16, hasher: &KeyHasher) -> Self {
+        let mut table = Self {
+            rows: Rows::default(),
+            indexes: Vec::new(),
+            hasher: hasher.clone(),
+            shard,
+            kinds: Vec::new(),
+            positions: Vec::new(),
+            sweep_at: 0,
+            scratch: Vec::new(),
+            schema: Arc::clone(&schema),
+        };
+        let garbage = table.adopt(schema);
+        debug_assert!(garbage.is_empty(), "a new table has nothing to free");
+        table
+    }
+
+    /// Takes on another version of the schema: makes indexes, gives up indexes and columns; returns what
+    /// is to be freed. A new index is complete if there are no rows yet.
+    ///
+    /// Rows change their places when the layout changes: those that do not belong here must have been
+    /// taken out before.
+    pub(crate) fn adopt(&mut self, schema: Arc<Schema>) -> Vec<Garbage> {
+        let mut garbage = Vec::new();
+        let moved = self.schema.layout != schema.layout && self.rows.count() > 0;
+        let images = if moved {
+            self.take_all(&mut garbage)
+        } else {
+            Vec::new()
+        };
+        self.give_up(&schema, &mut garbage);
+        for index in &schema.indexes {
+            if self.index(index.id).is_none() {
+                let mut index = RowIndex::new(index, &self.hasher);
+                if self.rows.count() == 0 {
+                    index.built_to = u64::MAX;
+                }
+                self.indexes.push(index);
+            }
+        }
+        (self.kinds, self.positions) = by_number(&schema);
+        self.schema = schema;
+        for image in images {
+            if self.owns(image.id) {
+                self.put(&image);
+            }
+        }
+        garbage
+    }
+
+    fn give_up(&mut self, schema: &Schema, garbage: &mut Vec<Garbage>) {
+        let (kept, gone) = std::mem::take(&mut self.indexes)
+            .into_iter()
+            .partition(|index| schema.indexes.iter().any(|other| other.id == index.id));
+        self.indexes = kept;
+        garbage.extend(
+            gone.into_iter()
+                .map(|index| Garbage::Index(Box::new(index))),
+        );
+        for column in &self.schema.columns {
+            if schema.column_of(column.id).is_none() {
+                let numbers: Vec<u64> = self.rows.chunks(0..).map(|(&number, _)| number).collect();
+                let columns: Vec<_> = numbers
+                    .into_iter()
+                    .filter_map(|number| self.rows.take_column(number, column.id))
+                    .collect();
+                garbage.push(Garbage::Columns(columns));
+            }
+        }
+    }
+
+    fn take_all(&mut self, garbage: &mut Vec<Garbage>) -> Vec<RowImage> {
+        let places = self.rows.chunks(0..).flat_map(|(&number, chunk)| {
+            bits::offsets(chunk.live()).map(move |at| Place::at(number, at))
+        });
+        let images = places.filter_map(|place| self.image(place)).collect();
+        garbage.extend(self.truncate());
+        images
+    }
+
+    /// Removes all rows at once; returns what is to be freed.
+    pub(crate) fn truncate(&mut self) -> Vec<Garbage> {
+        let rows = std::mem::take(&mut self.rows);
+        let mut garbage = vec![Garbage::Rows(Box::new(rows))];
+        let schema = Arc::clone(&self.schema);
+        let made = schema.indexes.iter().map(|index| {
+            let mut index = RowIndex::new(index, &self.hasher);
+            index.built_to = u64::MAX;
+            index
+        });
+        let old = std::mem::replace(&mut self.indexes, made.collect());
+        garbage.extend(old.into_iter().map(|index| Garbage::Index(Box::new(index))));
+        garbage
+    }
+
+    /// Returns all that is to be freed when the table goes.
+    pub(crate) fn into_garbage(self) -> Vec<Garbage> {
+        let indexes = self.indexes.into_iter();
+        let mut garbage: Vec<_> = indexes
+            .map(|index| Garbage::Index(Box::new(index)))
+            .collect();
+        garbage.push(Garbage::Rows(Box::new(self.rows)));
+        garbage
+    }
+
+    /// Returns what rows and indexes have allocated.
+    pub(crate) fn bytes(&self) -> usize {
+        let indexes: usize = self.indexes.iter().map(RowIndex::bytes).sum();
+        size_of::<Self>() + self.rows.bytes() + indexes
+    }
+
+    /// Returns where a row lies if it lies on this shard.
+    #[inline]
+    pub(crate) fn place(&self, id: RowId) -> Option<Place> {
+        match self.schema.layout {
+            Layout::Home => id.0.checked_sub(1).map(Place),
+            Layout::Spread { shards } => {
+                let shards = u64::from(shards.max(1));
+                (id.0 % shards == u64::from(self.shard)).then_some(Place(id.0 / shards))
+            }
+        }
+    }
+
+    /// Returns the id of the row at a place.
+    #[inline]
+    pub(crate) fn id(&self, place: Place) -> RowId {
+        match self.schema.layout {
+            Layout::Home => RowId(place.0 + 1),
+            Layout::Spread { shards } => {
+                RowId(place.0 * u64::from(shards.max(1)) + u64::from(self.shard))
+            }
+        }
+    }
+
+    /// Returns the first place of rows with an id of at least this.
+    pub(crate) fn place_from(&self, id: u64) -> u64 {
+        match self.schema.layout {
+            Layout::Home => id.saturating_sub(1),
+            Layout::Spread { shards } => {
+                let shards = u64::from(shards.max(1));
+                let shard = u64::from(self.shard);
+                // The smallest n with n * shards + shard >= id.
+                id.saturating_sub(shard).div_ceil(shards)
+            }
+        }
+    }
+
+    /// Returns whether the row belongs to this shard.
+    pub(crate) fn owns(&self, id: RowId) -> bool {
+        id.0 > 0 && self.place(id).is_some()
+    }
+
+    /// Returns the type of a column.
+    #[inline]
+    pub(crate) fn kind(&self, column: ColumnId) -> ColumnType {
+        let kind = self.kinds.get(usize::from(column.0));
+        kind.copied().unwrap_or(ColumnType::String)
+    }
+
+    /// Returns where a column stands in the schema.
+    #[inline]
+    pub(crate) fn position(&self, column: ColumnId) -> Option<usize> {
+        let position = *self.positions.get(usize::from(column.0))?;
+        (position != NOWHERE).then_some(usize::from(position))
+    }
+
+    /// Returns an index of the shard.
+    pub(crate) fn index(&self, id: IndexId) -> Option<&RowIndex> {
+        self.indexes.iter().find(|index| index.id == id)
+    }
+
+    /// Returns an index that has all rows.
+    pub(crate) fn complete_index(&self, id: IndexId) -> Option<&RowIndex> {
+        self.index(id).filter(|index| index.built_to == u64::MAX)
+    }
+
+    /// Stores a row in place of what stands there.
+    pub(crate) fn put(&mut self, image: &RowImage) {
+        let Some(place) = self.place(image.id) else {
+            return;
+        };
+        self.remove(place);
+        self.insert(place, &image.cells, image.end);
+    }
+
+    /// Stores a row at a place where none is.
+    pub(crate) fn insert(&mut self, place: Place, cells: &[(ColumnId, Cell)], end: Option<u64>) {
+        let kinds = &self.kinds;
+        let cells = cells.iter().filter_map(|(column, cell)| {
+            Some(NewCell {
+                column: *column,
+                kind: *kinds.get(usize::from(column.0))?,
+                value: scalar::value_of(&cell.datum)?,
+                odd_text: cell.text.as_deref(),
+            })
+        });
+        self.rows.insert(place, cells, end);
+        for index in &mut self.indexes {
+            index.insert(place, &self.rows, &mut self.scratch);
+        }
+    }
+
+    /// Removes the row at a place; returns whether there was one.
+    pub(crate) fn remove(&mut self, place: Place) -> bool {
+        if self.rows.row(place).is_none() {
+            return false;
+        }
+        for index in &mut self.indexes {
+            index.remove(place, &self.rows, &mut self.scratch);
+        }
+        self.rows.remove(place);
+        true
+    }
+
+    /// Changes values of a row that is there. What stays equal costs no index anything.
+    pub(crate) fn change(&mut self, place: Place, changes: &[CellChange]) {
+        let Some(row) = self.rows.row(place) else {
+            return;
+        };
+        let differs =
+            |change: &CellChange| row.value(change.column) != scalar::value_of(&change.cell.datum);
+        let other: Vec<ColumnId> = changes
+            .iter()
+            .filter(|change| differs(change))
+            .map(|change| change.column)
+            .collect();
+        let touched = |index: &RowIndex| index.columns.iter().any(|column| other.contains(column));
+        for index in self.indexes.iter_mut().filter(|index| touched(index)) {
+            index.remove(place, &self.rows, &mut self.scratch);
+        }
+        for change in changes {
+            let kind = self.kind(change.column);
+            match scalar::value_of(&change.cell.datum) {
+                None => self.rows.unset(place, change.column),
+                Some(value) => self.rows.set(
+                    place,
+                    &NewCell {
+                        column: change.column,
+                        kind,
+                        value,
+                        odd_text: change.cell.text.as_deref(),
+                    },
+                ),
+            }
+        }
+        for index in self.indexes.iter_mut().filter(|index| touched(index)) {
+            index.insert(place, &self.rows, &mut self.scratch);
+        }
+    }
+
+    /// Returns a cell of a row with its text.
+    pub(crate) fn cell(&self, place: Place, column: ColumnId) -> Cell {
+        let row = self.rows.row(place);
+        let Some(value) = row.and_then(|row| row.value(column)) else {
+            return Cell {
+                datum: Datum::Null,
+                text: None,
+            };
+        };
+        Cell {
+            datum: scalar::datum_of(self.kind(column), value),
+            text: row.and_then(|row| row.odd_text(column)).map(Into::into),
+        }
+    }
+
+    /// Returns all that a row is.
+    pub(crate) fn image(&self, place: Place) -> Option<RowImage> {
+        let row = self.rows.row(place)?;
+        let declared: Vec<ColumnId>;
+        let order = match self.rows.orders().at(row.chunk.order(row.offset)) {
+            Some(order) => order,
+            None => {
+                declared = self.schema.columns.iter().map(|column| column.id).collect();
+                &declared
+            }
+        };
+        let present = order
+            .iter()
+            .filter(|&&column| self.position(column).is_some() && row.value(column).is_some());
+        Some(RowImage {
+            id: self.id(place),
+            cells: present
+                .map(|&column| (column, self.cell(place, column)))
+                .collect(),
+            end: row.chunk.end(row.offset),
+        })
+    }
+
+    /// Returns the places of up to `rows` rows from a place on, and the next place behind them.
+    fn places_from(&self, from: u64, rows: usize) -> (Vec<Place>, u64) {
+        let first = Place(from);
+        let mut places = Vec::new();
+        for (&number, chunk) in self.rows.chunks(first.chunk()..) {
+            let mut live = *chunk.live();
+            if number == first.chunk() {
+                bits::keep_from(&mut live, first.offset());
+            }
+            for offset in bits::offsets(&live) {
+                let place = Place::at(number, offset);
+                if places.len() == rows {
+                    return (places, place.0);
+                }
+                places.push(place);
+            }
+        }
+        (places, u64::MAX)
+    }
+
+    /// Returns the first rows.
+    pub(crate) fn first_images(&self, rows: usize) -> Vec<RowImage> {
+        let (places, _) = self.places_from(0, rows);
+        let images = places.into_iter().filter_map(|place| self.image(place));
+        images.collect()
+    }
+
+    /// Adds up to `rows` rows to an index that is not complete.
+    pub(crate) fn build_step(&mut self, id: IndexId, rows: usize) -> Built {
+        let Some(at) = self.indexes.iter().position(|index| index.id == id) else {
+            return Built::Done;
+        };
+        let (places, next) = self.places_from(self.indexes[at].built_to, rows.max(1));
+        let index = &mut self.indexes[at];
+        for place in places {
+            index.insert(place, &self.rows, &mut self.scratch);
+            if index.unique && index.has_double(place, &self.rows, &mut self.scratch) {
+                let error = TableError::NotUnique(self.schema.names_of(&index.columns));
+                return Built::Double(error);
+            }
+        }
+        index.built_to = next;
+        if next == u64::MAX {
+            Built::Done
+        } else {
+            Built::More
+        }
+    }
+
+    /// Returns the values that up to `rows` rows from `at` on have of an index; moves `at` on.
+    pub(crate) fn unique_values(&self, id: IndexId, at: &mut u64, rows: usize) -> Vec<Claim> {
+        let Some(index) = self.index(id) else {
+            *at = u64::MAX;
+            return Vec::new();
+        };
+        let (places, next) = self.places_from(*at, rows);
+        *at = next;
+        let claims = places.into_iter().filter_map(|place| {
+            let mut key = Vec::new();
+            let is_whole = push_row_key(&self.rows, place, &index.columns, &mut key);
+            is_whole.then(|| Claim {
+                index: id,
+                key: key.into(),
+                row: self.id(place),
+            })
+        });
+        claims.collect()
+    }
+
+    /// Looks for dead rows in up to `chunks` chunks; returns their places. The next call goes on behind
+    /// them.
+    pub(crate) fn dead_places(&mut self, now_ms: u64, chunks: usize) -> Vec<Place> {
+        let mut dead = Vec::new();
+        if self.rows.ending() == 0 {
+            return dead;
+        }
+        let numbers: Vec<u64> = self
+            .rows
+            .chunks(self.sweep_at..)
+            .take(chunks)
+            .map(|(&number, _)| number)
+            .collect();
+        self.sweep_at = match numbers.last() {
+            Some(&last) if numbers.len() == chunks => last + 1,
+            Some(_) | None => 0,
+        };
+        for number in numbers {
+            if let Some(chunk) = self.rows.chunk_mut(number) {
+                let bits = chunk.dead(now_ms);
+                let places = bits::offsets(&bits).map(|at| Place::at(number, at));
+                dead.extend(places);
+            }
+        }
+        dead
+    }
+
+    /// Returns a record of what a row is now.
+    pub(crate) fn record(&self, db: base::ids::DbIndex, place: Place) -> Option<Record> {
+        let image = self.image(place)?;
+        Some(Record::Put {
+            db,
+            table: self.schema.id,
+            row: image,
+        })
+    }
+
+    /// Returns the definition of an index.
+    pub(crate) fn definition(&self, id: IndexId) -> Option<&Index> {
+        self.schema.indexes.iter().find(|index| index.id == id)
+    }
+}
+
+fn by_number(schema: &Schema) -> (Vec<ColumnType>, Vec<u16>) {
+    let len = usize::from(schema.next_column);
+    let mut kinds = vec![ColumnType::String; len];
+    let mut positions = vec![NOWHERE; len];
+    for (position, column) in schema.columns.iter().enumerate() {
+        let number = usize::from(column.id.0);
+        if number >= kinds.len() {
+            kinds.resize(number + 1, ColumnType::String);
+            positions.resize(number + 1, NOWHERE);
+        }
+        kinds[number] = column.kind;
+        positions[number] = u16::try_from(position).unwrap_or(NOWHERE);
+    }
+    (kinds, positions)
+}
