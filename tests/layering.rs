@@ -29,7 +29,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("replication", &["base", "protocol", "runtime", "storage"]),
     (
         "coordinator",
-        &["base", "protocol", "types", "tables", "shard", "commands", "runtime"],
+        &[
+            "base", "protocol", "types", "tables", "shard", "commands", "runtime",
+        ],
     ),
     (
         "cluster",

@@ -481,6 +481,7 @@ impl Mood<'_> {
             words[0].make_ascii_lowercase();
         }
         lengthen_expiries(random, &mut words);
+        end_waits(&mut words);
         words
     }
 
@@ -490,6 +491,25 @@ impl Mood<'_> {
             Some(family) if !one_in(random, 4) => family.draw(random),
             Some(_) if one_in(random, 4) => pick(random, families).draw(random),
             Some(_) | None => self.generator.common.draw(random),
+        }
+    }
+}
+
+/// Makes waits for ever, which damage can bring, short ones: as a number -0 is 0.
+fn end_waits(words: &mut [Vec<u8>]) {
+    let may_wait = words[0].to_ascii_uppercase();
+    if ![&b"BL"[..], b"BR", b"BZ"]
+        .iter()
+        .any(|start| may_wait.starts_with(start))
+    {
+        return;
+    }
+    for word in words.iter_mut().skip(1) {
+        let number = std::str::from_utf8(word)
+            .ok()
+            .and_then(|text| text.parse::<f64>().ok());
+        if number == Some(0.0) {
+            *word = b"0.001".to_vec();
         }
     }
 }

@@ -454,4 +454,26 @@ pub(super) const SEQUENCES: &[(&str, &str)] = &[
         XGROUP SETID s none -
         "#,
     ),
+    (
+        "a script that was asked for runs although the next request forgets it",
+        "SCRIPT LOAD \"return redis.call('get',KEYS[1])\"
+         MSET a 1 b 2 c 3 d 4 key:1 5
+         EVALSHA fd758d1589d044dd850a6f05d52f2eefd27f033f 1 a
+         EVALSHA fd758d1589d044dd850a6f05d52f2eefd27f033f 1 b
+         EVALSHA fd758d1589d044dd850a6f05d52f2eefd27f033f 1 c
+         EVALSHA fd758d1589d044dd850a6f05d52f2eefd27f033f 1 d
+         EVALSHA fd758d1589d044dd850a6f05d52f2eefd27f033f 1 key:1
+         SCRIPT FLUSH
+         SCRIPT EXISTS fd758d1589d044dd850a6f05d52f2eefd27f033f
+         EVALSHA fd758d1589d044dd850a6f05d52f2eefd27f033f 1 a
+         EVALSHA fd758d1589d044dd850a6f05d52f2eefd27f033f 1 b",
+    ),
+    (
+        "a script that has just been asked for is none that takes long",
+        "EVAL \"return redis.call('get',KEYS[1])\" 1 a
+         EVAL \"return redis.call('get',KEYS[1])\" 1 b
+         EVAL \"return redis.call('get',KEYS[1])\" 1 c
+         FUNCTION KILL
+         SCRIPT KILL",
+    ),
 ];

@@ -61,15 +61,16 @@ fn eval(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
     };
     match context.engine.place_of(&wanted, known, caller.db) {
         Place::Here(claims) => {
-            let mut program = context
-                .engine
-                .program_of_script(&wanted, Some(known), caller);
             if let [(shard, _)] = claims[..] {
                 context.connection.session.pin.vote(shard);
             }
-            let Some(claim) = context.engine.claim_if_free(&claims) else {
+            let engine = &mut *context.engine;
+            let Some(claim) = engine.claim_if_free(&claims) else {
+                let wanted = wanted.hold(&engine.scripts);
+                let program = engine.program_of_script(&wanted, Some(known), caller);
                 return Ok(Answer::Transaction(claims, program));
             };
+            let mut program = engine.program_of_script(&wanted, Some(known), caller);
             let step = program.begin_here(&mut context.engine.host);
             context.engine.count_calls();
             Ok(match step {
@@ -89,7 +90,8 @@ fn eval(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
                 .resolve(args)
                 .map(|command| command.index)
                 .unwrap_or_default();
-            Ok(Answer::Elsewhere(shard, Sent::new(args, index, caller)))
+            let wanted = wanted.hold(&context.engine.scripts);
+            Ok(Answer::Elsewhere(shard, Sent::new(&wanted, index, caller)))
         }
     }
 }

@@ -3,12 +3,14 @@
 //! One message there, one back. Meanwhile the client goes on with its next request; the core that runs the
 //! script knows it by a number, which stands in the place of a connection.
 
+use std::sync::Arc;
+
 use base::hash::Map;
 use base::ids::ShardId;
 use commands::spec::CommandError;
 use coordinator::message::Origin;
 use coordinator::step::Step;
-use protocol::args::{Args, PackedArgs};
+use protocol::args::PackedArgs;
 use shard::locks::Claim;
 
 use super::program::{ScriptProgram, error_reply};
@@ -21,6 +23,8 @@ use crate::engine::CoreMessage;
 #[derive(Debug)]
 pub struct Sent {
     pub(crate) words: PackedArgs,
+    /// The source of a kept script, see [`Wanted::source`].
+    source: Option<Arc<[u8]>>,
     /// The command, for statistics.
     pub(crate) index: CommandIndex,
     caller: Caller,
@@ -29,9 +33,10 @@ pub struct Sent {
 }
 
 impl Sent {
-    pub(crate) fn new(words: Args<'_>, index: CommandIndex, caller: Caller) -> Box<Self> {
+    pub(crate) fn new(wanted: &Wanted<'_>, index: CommandIndex, caller: Caller) -> Box<Self> {
         Box::new(Self {
-            words: PackedArgs::from_args(words),
+            words: PackedArgs::from_args(wanted.words),
+            source: wanted.source.clone(),
             index,
             caller,
             origin: Origin {
@@ -77,7 +82,8 @@ impl Core {
         let engine = &mut self.engine;
         let caller = sent.caller;
         // The sender has read it before, so it can be read.
-        let looked_up = Wanted::read(sent.words.args()).ok().map(|wanted| {
+        let looked_up = Wanted::read(sent.words.args()).ok().map(|mut wanted| {
+            wanted.source.clone_from(&sent.source);
             engine.look_up(&wanted).map(|known| {
                 let claims = engine.claims_of(&wanted, Some(known), caller.db);
                 (

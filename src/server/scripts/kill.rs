@@ -24,10 +24,15 @@ pub(crate) enum Found {
     Killed,
 }
 
-/// Ends what takes long on one core, unless it has written.
+/// Ends what takes long on one core, unless it has written. What runs for shorter than
+/// `busy-reply-threshold` counts as nothing: a request of the same client on its way through another
+/// core may be among it.
 pub(crate) fn kill(core: &Core, kind: Kind) -> Found {
     let mut found = Found::Nothing;
     core.engine.scripts.for_each_running(|script| {
+        if !script.is_announced.get() {
+            return;
+        }
         let is_function = script.function.is_some();
         let outcome = if is_function != (kind == Kind::Function) {
             Found::OtherKind

@@ -124,12 +124,7 @@ impl LocalScripts {
         if let Some(facts) = self.facts.borrow().get(&sha) {
             return Ok((sha, *facts));
         }
-        let mut scripting = self.scripting.borrow_mut();
-        scripting.load(source)?;
-        let facts = Facts {
-            flags: scripting.flags(sha).unwrap_or_default(),
-            is_declared: declared_keys::touches_only_declared_keys(source, self.table),
-        };
+        let facts = self.compile(sha, source)?;
         self.facts.borrow_mut().insert(sha, facts);
         self.registry.keep(sha, source);
         Ok((sha, facts))
@@ -146,20 +141,32 @@ impl LocalScripts {
         })
     }
 
-    /// Returns what is known of a script that this core or another one has kept.
+    /// Returns what is known of a script that this core or another one has kept. One that was forgotten
+    /// since its request was read is run from `source`, and not kept.
     ///
     /// # Errors
     ///
     /// If none has.
-    pub(crate) fn find(&self, sha: Sha) -> Result<Facts, ScriptError> {
+    pub(crate) fn find(&self, sha: Sha, source: Option<&[u8]>) -> Result<Facts, ScriptError> {
         self.keep_up();
         if let Some(facts) = self.facts.borrow().get(&sha) {
             return Ok(*facts);
         }
-        match self.registry.script(sha) {
-            Some(source) => self.load(&source).map(|(_, facts)| facts),
-            None => Err(ScriptError::no_script()),
+        match (self.registry.script(sha), source) {
+            (Some(kept), _) => self.load(&kept).map(|(_, facts)| facts),
+            (None, Some(source)) => self.compile(sha, source),
+            (None, None) => Err(ScriptError::no_script()),
         }
+    }
+
+    /// Prepares a script for a run, and says what is known of it.
+    fn compile(&self, sha: Sha, source: &[u8]) -> Result<Facts, ScriptError> {
+        let mut scripting = self.scripting.borrow_mut();
+        scripting.load(source)?;
+        Ok(Facts {
+            flags: scripting.flags(sha).unwrap_or_default(),
+            is_declared: declared_keys::touches_only_declared_keys(source, self.table),
+        })
     }
 
     /// Prepares a run of a script that was found.

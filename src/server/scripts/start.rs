@@ -10,6 +10,7 @@
 //! Declared means that the text of the script shows it, see [`super::declared_keys`].
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use base::hash::Set;
 use base::ids::{DbIndex, ShardId};
@@ -46,6 +47,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) is_read_only: bool,
     /// Its words that are keys: the first, and how many.
     pub(crate) key_count: usize,
+    /// The source of a kept script that was found before; it may be forgotten since.
+    pub(crate) source: Option<Arc<[u8]>>,
 }
 
 /// Where the keys of a request begin.
@@ -84,7 +87,16 @@ impl<'a> Wanted<'a> {
             what,
             is_read_only: name.len() > 3 && name[name.len() - 3..].eq_ignore_ascii_case(b"_ro"),
             key_count,
+            source: None,
         })
+    }
+
+    /// Holds on to a kept script that will run later: what the client sends next may be SCRIPT FLUSH.
+    pub(crate) fn hold(mut self, scripts: &LocalScripts) -> Self {
+        if let (What::Kept, Some(sha)) = (&self.what, Sha::parse(self.words.word(1))) {
+            self.source = self.source.or_else(|| scripts.registry().script(sha));
+        }
+        self
     }
 
     fn keys(&self) -> Args<'a> {
@@ -232,6 +244,7 @@ impl Engine {
         let is_out_of_memory = self.is_out_of_memory();
         self.scripts.calls().set_shown(self.observed.has_monitors);
         let words = PackedArgs::from_args(wanted.words);
+        let source = wanted.source.clone();
         let is_bound_to_keys = known.is_some_and(|known| known.is_declared);
         let function = matches!(wanted.what, What::Function)
             .then(|| String::from_utf8_lossy(wanted.words.word(1)).into_owned());
@@ -246,7 +259,7 @@ impl Engine {
         let starter = Box::new(move |local: &LocalScripts| {
             begin(
                 local,
-                &words,
+                (&words, source.clone()),
                 caller.resp,
                 is_out_of_memory,
                 is_bound_to_keys,
@@ -270,7 +283,7 @@ fn look_up(local: &LocalScripts, wanted: &Wanted<'_>) -> Result<Known, ScriptErr
         What::Source => local.load(word).map(|(_, facts)| facts.into()),
         What::Kept => {
             let sha = Sha::parse(word).ok_or_else(ScriptError::no_script)?;
-            local.find(sha).map(Known::from)
+            local.find(sha, wanted.source.as_deref()).map(Known::from)
         }
         What::Function => local.find_function(word).map(|flags| Known {
             flags,
@@ -279,17 +292,18 @@ fn look_up(local: &LocalScripts, wanted: &Wanted<'_>) -> Result<Known, ScriptErr
     }
 }
 
-/// Starts what a request wants.
+/// Starts what a request wants: its words, and the source that was found for it before.
 fn begin(
     local: &LocalScripts,
-    words: &PackedArgs,
+    (words, source): (&PackedArgs, Option<Arc<[u8]>>),
     resp: Resp,
     is_out_of_memory: bool,
     is_bound_to_keys: bool,
 ) -> Result<(Running, Rights), ScriptError> {
     let refused = |text: &str| ScriptError(text.as_bytes().to_vec());
-    let wanted =
+    let mut wanted =
         Wanted::read(words.args()).map_err(|error| refused(&error.text("eval", words.args())))?;
+    wanted.source = source;
     let known = look_up(local, &wanted)?;
     let flags = known.flags;
     let has_flags = flags.has_shebang || matches!(wanted.what, What::Function);
