@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Why a statement was refused. Nothing has changed then.
 ///
-/// [`fmt::Display`] gives the text behind `ERR `; texts that the RedisTABLE module has too are its own,
+/// [`fmt::Display`] gives the text behind `ERR `; texts that the `RedisTABLE` module has too are its own,
 /// byte by byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TableError {
@@ -64,7 +64,7 @@ pub enum TableError {
     /// DROP with another word than FORCE.
     ForceUnknown,
     /// A value that a unique index has already; the names of the index's columns
-    /// ([`Schema::names_of`](crate::schema::Schema::names_of)).
+    /// (`Schema::names_of`).
     NotUnique(Box<str>),
     /// No value for a column that must have one; its name ([`printable`]).
     NotNull(Box<str>),

@@ -319,11 +319,14 @@ fn canonical_texts_read_back_as_the_same_value() {
     for _ in 0..20_000 {
         let bits = random.next_u64();
         let float = f64::from_bits(bits);
-        let small = i64::from_ne_bytes(bits.to_ne_bytes()) >> random.below(64);
+        let small = bits.cast_signed() >> random.below(64);
         let data = [
             Datum::Integer(small),
             Datum::float(if float.is_finite() { float } else { 0.5 }),
-            Datum::Date(small.rem_euclid(3_652_425) as i32 + calendar::FIRST_DAY),
+            Datum::Date(
+                i32::try_from(small.rem_euclid(3_652_425)).expect("a small number")
+                    + calendar::FIRST_DAY,
+            ),
             Datum::Timestamp(
                 small.rem_euclid(calendar::LAST_MOMENT - calendar::FIRST_MOMENT)
                     + calendar::FIRST_MOMENT,

@@ -43,7 +43,9 @@ pub fn create<'a>(words: &[Word<'a>]) -> Result<Create<'a>, TableError> {
     Ok(create)
 }
 
-/// Reads the words of `TABLE.SCHEMA.ALTER`: `ADD COLUMN column:type[:index] [option...]`,
+/// Reads the words of `TABLE.SCHEMA.ALTER`.
+///
+/// They are `ADD COLUMN column:type[:index] [option...]`,
 /// `ADD INDEX column[,column...][:index] [UNIQUE]`, `DROP COLUMN column`, `DROP INDEX column[,column...]`,
 /// `RENAME COLUMN from to`, `RENAME TO table`.
 ///

@@ -7,7 +7,7 @@
 //!
 //! The functions here take the words *behind* the name of the table. Keywords are known in any case and as
 //! whole words only. A value is a word as it is, or the end of one: no quotes, no escapes, no blanks taken
-//! away. The grammar, and why no statement that the RedisTABLE module accepts changes its meaning, is in
+//! away. The grammar, and why no statement that the `RedisTABLE` module accepts changes its meaning, is in
 //! `docs/decisions/0026-table-language.md`.
 //!
 //! Invariants
@@ -85,8 +85,10 @@ pub fn statement<'a>(verb: Verb, words: &[Word<'a>]) -> Result<Statement<'a>, Ta
     }
 }
 
-/// Checks what is checked before a table is looked for: that an UPDATE has words enough behind its table's
-/// name. SET or UNSET with one word will do; otherwise there must be three, as the module wants it.
+/// Checks what is checked before a table is looked for: that an UPDATE has words enough.
+///
+/// These are the words behind its table's name. SET or UNSET with one word will do; otherwise there must be
+/// three, as the module wants it.
 ///
 /// # Errors
 /// [`TableError::WrongWords`].

@@ -90,7 +90,9 @@ pub fn get<'a>(words: &[Word<'a>]) -> Result<Get<'a>, TableError> {
     Ok(Get { id, items })
 }
 
-/// Reads an INSERT: `column=value... [ROW column=value...]... [ON CONFLICT column DO NOTHING | DO UPDATE
+/// Reads an INSERT.
+///
+/// `column=value... [ROW column=value...]... [ON CONFLICT column DO NOTHING | DO UPDATE
 /// [SET column=value...]] [EX seconds | PX milliseconds | EXAT seconds | PXAT milliseconds] [RETURNING * |
 /// RETURNING n column...]`.
 ///
@@ -134,7 +136,9 @@ pub fn insert<'a>(words: &[Word<'a>]) -> Result<Insert<'a>, TableError> {
     Ok(insert)
 }
 
-/// Reads an UPDATE: `[[WHERE] condition] SET column=value... [UNSET column...] [EX seconds | PX milliseconds
+/// Reads an UPDATE.
+///
+/// `[[WHERE] condition] SET column=value... [UNSET column...] [EX seconds | PX milliseconds
 /// | EXAT seconds | PXAT milliseconds | PERSIST] [RETURNING * | RETURNING n column...]`. One of SET, UNSET
 /// and the ends of rows must be there.
 ///
