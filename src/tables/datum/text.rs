@@ -21,7 +21,8 @@ use super::{Cell, ColumnType, Datum};
 /// Floats of up to so many digits, point included, have no shorter text than their own.
 const FLOAT_BYTES_EXACT: usize = 15;
 
-const TAKES_ALL: &str = "memory takes all bytes";
+/// Whole floats below it are written as integers.
+const FLOAT_EXACT_MAX: f64 = 1e15;
 
 impl Cell {
     /// Returns what is stored of `text` in a column of this type, or nothing if the type does not accept
@@ -184,26 +185,57 @@ pub fn parse_timestamp(text: &[u8]) -> Option<i64> {
 /// Appends `YYYY-MM-DD`.
 pub fn write_date(out: &mut Vec<u8>, days: i32) {
     let (year, month, day) = calendar::date(days);
-    write!(out, "{year:04}-{month:02}-{day:02}").expect(TAKES_ALL);
+    push_two_digits(out, year / 100);
+    push_two_digits(out, year % 100);
+    out.push(b'-');
+    push_two_digits(out, month);
+    out.push(b'-');
+    push_two_digits(out, day);
 }
 
 /// Appends `YYYY-MM-DDThh:mm:ssZ`, with `.mmm` before the `Z` unless it is zero.
 pub fn write_timestamp(out: &mut Vec<u8>, millis: i64) {
-    let days = millis.div_euclid(DAY_MS);
-    let within = millis.rem_euclid(DAY_MS);
-    write_date(out, i32::try_from(days).unwrap_or(calendar::LAST_DAY));
+    let days = i32::try_from(millis.div_euclid(DAY_MS)).unwrap_or(calendar::LAST_DAY);
+    let within = i32::try_from(millis.rem_euclid(DAY_MS)).unwrap_or_default();
+    write_date(out, days);
     let (seconds, fraction) = (within / 1000, within % 1000);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    write!(out, "T{hour:02}:{minute:02}:{second:02}").expect(TAKES_ALL);
+    for (mark, part) in [
+        (b'T', seconds / 3600),
+        (b':', seconds / 60 % 60),
+        (b':', seconds % 60),
+    ] {
+        out.push(mark);
+        push_two_digits(out, part);
+    }
     if fraction != 0 {
-        write!(out, ".{fraction:03}").expect(TAKES_ALL);
+        out.push(b'.');
+        push_digit(out, fraction / 100);
+        push_two_digits(out, fraction % 100);
     }
     out.push(b'Z');
 }
 
 /// Appends the shortest digits that read back as `value`, without an exponent.
 pub fn write_float(out: &mut Vec<u8>, value: f64) {
-    write!(out, "{}", value + 0.0).expect(TAKES_ALL);
+    if value.abs() < FLOAT_EXACT_MAX && value.trunc() == value {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a whole number below 10^15 converts exactly"
+        )]
+        number::write_i64(out, value as i64);
+    } else {
+        write!(out, "{value}").expect("memory takes all bytes");
+    }
+}
+
+fn push_two_digits(out: &mut Vec<u8>, value: i32) {
+    push_digit(out, value / 10);
+    push_digit(out, value % 10);
+}
+
+/// Appends a number of one digit.
+fn push_digit(out: &mut Vec<u8>, value: i32) {
+    out.push(b'0' + u8::try_from(value % 10).unwrap_or_default());
 }
 
 /// Returns whether a float's text is surely its canonical one; otherwise it may be or not.
