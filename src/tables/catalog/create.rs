@@ -1,8 +1,10 @@
 //! New tables and new columns, from their definitions.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use base::hash::Map;
 use base::limits::{COLUMN_NAME_BYTES_MAX, TABLE_COLUMNS_MAX, TABLE_INDEXES_MAX};
 
 use super::{Catalog, SchemaChange};
@@ -65,13 +67,17 @@ impl Catalog {
     }
 }
 
-/// Returns one definition for each name: the last one, at the place of the first.
+/// Returns one definition for each name: the last one, at the place of the first. Cost: linear.
 fn last_definitions<'d>(definitions: &'d [ColumnDefinition<'d>]) -> Vec<&'d ColumnDefinition<'d>> {
     let mut kept: Vec<&ColumnDefinition<'_>> = Vec::with_capacity(definitions.len());
+    let mut places: Map<&[u8], usize> = Map::default();
     for definition in definitions {
-        match kept.iter_mut().find(|other| other.name == definition.name) {
-            Some(place) => *place = definition,
-            None => kept.push(definition),
+        match places.entry(definition.name) {
+            Entry::Occupied(place) => kept[*place.get()] = definition,
+            Entry::Vacant(place) => {
+                place.insert(kept.len());
+                kept.push(definition);
+            }
         }
     }
     kept
