@@ -40,6 +40,8 @@ mod sorter;
 pub mod statement;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::Ordering;
 
@@ -56,7 +58,7 @@ use executor::{Budget, Progress, Stepped};
 use explain::{Explanation, TableInfo};
 use partial::Partial;
 use plan::Plan;
-use schema::{IndexId, RowId, TableId};
+use schema::{IndexId, IndexState, RowId, Schema, TableId};
 use table::{Built, Table};
 
 /// One shard's part of all tables.
@@ -72,6 +74,8 @@ pub struct Tables {
     bytes: usize,
     /// Where the sweep goes on: database and table.
     sweep_at: (usize, TableId),
+    /// Indexes of columns that came later: nobody reads them until they have all rows.
+    unbuilt: Vec<(TableId, IndexId)>,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +107,7 @@ impl Tables {
             changes: Changes::default(),
             bytes: 0,
             sweep_at: (0, TableId(0)),
+            unbuilt: Vec::new(),
         }
     }
 
@@ -157,6 +162,7 @@ impl Tables {
             self.with_table(db, schema.id, |table, changes| {
                 changes.free(table.adopt(schema.clone()));
             });
+            self.note_unbuilt(db, schema);
         }
         match change {
             SchemaChange::DropTable { table, .. } => {
@@ -181,6 +187,21 @@ impl Tables {
             | SchemaChange::IndexReady { .. }
             | SchemaChange::DropIndex { .. }
             | SchemaChange::Spread { .. } => {}
+        }
+    }
+
+    /// Notes indexes that are said to be complete and have rows missing: those of a new column.
+    fn note_unbuilt(&mut self, db: DbIndex, schema: &Schema) {
+        let ready = schema.indexes.iter();
+        let ready = ready.filter(|index| index.state == IndexState::Ready);
+        for index in ready {
+            let table = self.table(db, schema.id);
+            let name = (schema.id, index.id);
+            if table.is_some_and(|table| table.complete_index(index.id).is_none())
+                && !self.unbuilt.contains(&name)
+            {
+                self.unbuilt.push(name);
+            }
         }
     }
 
@@ -282,10 +303,24 @@ impl Tables {
         }
     }
 
-    /// Frees up to so many chunks and blocks of what was dropped, then goes on with indexes of new columns;
-    /// returns whether there is more to free.
+    /// Frees up to so many chunks and blocks of what was dropped; with nothing left of that, adds as many
+    /// rows to indexes of columns that came later. Returns whether there is more to do.
     pub fn free_step(&mut self, parts: usize) -> bool {
-        self.changes.free_step(parts)
+        if self.changes.free_step(parts) {
+            return true;
+        }
+        let Some(&(id, index)) = self.unbuilt.last() else {
+            return false;
+        };
+        let mut databases = self.databases.iter();
+        let db = databases.position(|database| database.tables.contains_key(&id));
+        let is_more = db
+            .and_then(|db| u16::try_from(db).ok())
+            .is_some_and(|db| self.build_step(DbIndex(db), id, index, parts) == Building::More);
+        if !is_more {
+            self.unbuilt.pop();
+        }
+        !self.unbuilt.is_empty()
     }
 
     /// Adds up to `rows` rows to an index.

@@ -45,6 +45,13 @@ pub(super) fn step(
                 if reader.answer_at_once(at, out) {
                     at.stage = Stage::Done;
                 } else {
+                    if let Action::Group(grouping) = &plan.action
+                        && grouping.by.is_empty()
+                    {
+                        // Without GROUP BY there is one group, even of no rows.
+                        let new = || new_group(grouping, &[], Vec::new());
+                        out.groups.group(&[], new);
+                    }
                     begin(table, plan, at)?;
                 }
             }
@@ -291,12 +298,6 @@ impl<E: Encode> Reader<'_, E> {
         budget: &mut Budget,
         out: &mut Partial,
     ) -> Result<bool, TableError> {
-        if let Action::Group(grouping) = &self.plan.action
-            && grouping.by.is_empty()
-        {
-            // Without GROUP BY there is one group, even of no rows.
-            self.group(grouping, &[], &[], out);
-        }
         if let Some(Source::Ordered(_)) = at.source {
             return self.ordered(at, budget, out);
         }
@@ -469,11 +470,6 @@ impl<E: Encode> Reader<'_, E> {
                 }
             }
         }
-    }
-
-    fn group(&self, grouping: &Grouping, key: &[u8], by: &[Datum], out: &mut Partial) {
-        out.groups
-            .group(key, || new_group(grouping, key, by.to_vec()));
     }
 
     /// Takes rows in the order of an index; returns whether all were taken.

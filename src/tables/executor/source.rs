@@ -196,8 +196,9 @@ fn collect_piece(
         let mask = set.entry(place.chunk()).or_insert([0; bits::WORDS]);
         bits::set(mask, place.offset());
     };
-    budget.look = budget.look.saturating_sub(1);
-    match piece {
+    // Each call takes one row at least, or finds that there is none.
+    let mut left = budget.look.max(1);
+    let rest = match piece {
         Piece::Row(id) => {
             if let Some(place) = table.place(RowId(id)) {
                 add(place);
@@ -209,11 +210,11 @@ fn collect_piece(
             table
                 .index(index)?
                 .walk(&key, &table.rows, next, &mut |place| {
-                    if budget.look == 0 {
+                    if left == 0 {
                         rest = Some(place.0);
                         return false;
                     }
-                    budget.look -= 1;
+                    left -= 1;
                     add(place);
                     true
                 });
@@ -224,22 +225,29 @@ fn collect_piece(
                 return None;
             };
             let (low, high) = range;
+            let mut rest = None;
             let mut cursor = ordered.seek(&low);
             while let Some(entry) = ordered.entries().at(cursor) {
                 if entry.bytes() >= &*high {
                     break;
                 }
-                if budget.look == 0 {
-                    let range = (entry.bytes().into(), high);
-                    return Some(Piece::Range { index, range });
+                if left == 0 {
+                    let low = entry.bytes().into();
+                    rest = Some(low);
+                    break;
                 }
-                budget.look -= 1;
+                left -= 1;
                 add(Place(key::split_place(entry.bytes()).1));
                 cursor = ordered.entries().next(cursor);
             }
-            None
+            rest.map(|low| Piece::Range {
+                index,
+                range: (low, high),
+            })
         }
-    }
+    };
+    budget.look = left.saturating_sub(usize::from(rest.is_none()));
+    rest
 }
 
 impl Ordered {

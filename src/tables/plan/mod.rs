@@ -299,17 +299,21 @@ impl Plan {
         }
     }
 
-    /// Returns whether other shards must be asked before it may change anything: it gives values to
-    /// columns of a unique index, or has arithmetic that can fail on any of them.
+    /// Returns whether other shards must be asked before it may change anything: it could still fail on one
+    /// of them, for a value that is not unique, for arithmetic, for too many rows to look at.
     #[must_use]
     pub fn needs_check(&self) -> bool {
+        let has_condition = !matches!(self.filter, Filter::True);
         match &self.action {
             Action::Insert(_) => self.schema.indexes.iter().any(|index| index.unique),
-            Action::Update(update) => update.assignments.iter().any(|assigned| {
-                matches!(assigned.value, assign::NewCell::Computed { .. })
-                    || self.is_in_unique(assigned.column)
-            }),
-            Action::Delete { .. } => !matches!(self.filter, Filter::True),
+            Action::Update(update) => {
+                has_condition
+                    || update.assignments.iter().any(|assigned| {
+                        matches!(assigned.value, assign::NewCell::Computed { .. })
+                            || self.is_in_unique(assigned.column)
+                    })
+            }
+            Action::Delete { .. } => has_condition,
             Action::Read(_) | Action::Group(_) | Action::Count => false,
         }
     }
