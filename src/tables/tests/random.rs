@@ -96,7 +96,6 @@ impl World {
 
     /// Runs words on all nodes and compares.
     fn expect(&mut self, words: &[String], expected: &Out) {
-        println!("{}", words.join(" "));
         let bytes: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         for (number, node) in self.nodes.iter_mut().enumerate() {
             let out = node.run_words(&bytes);
