@@ -91,6 +91,8 @@ pub struct Progress {
     places: Vec<Place>,
     decisions: Vec<Decision>,
     applied: usize,
+    /// The caller was told that there is much to insert, before anything was.
+    has_paused: bool,
     has_changed: bool,
 }
 
@@ -122,6 +124,7 @@ impl Progress {
             places: Vec::new(),
             decisions: Vec::new(),
             applied: 0,
+            has_paused: false,
             has_changed: false,
         }
     }

@@ -74,7 +74,14 @@ impl Writer<'_> {
         let mut budget = budget;
         loop {
             let is_done = match (at.stage, &self.plan.action) {
-                (Stage::Begin, Action::Insert(insert)) => self.check_insert(insert, at, out)?,
+                (Stage::Begin, Action::Insert(insert)) => {
+                    // As below: a caller that cannot make several steps gives up before ids are.
+                    if !at.has_paused && insert.rows.len() > budget.write {
+                        at.has_paused = true;
+                        return Ok(false);
+                    }
+                    self.check_insert(insert, at, out)?
+                }
                 (Stage::Begin, Action::Delete { returning: None }) if self.is_all(at) => {
                     self.truncate(at, out);
                     true
