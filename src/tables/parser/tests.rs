@@ -574,6 +574,23 @@ fn the_number_of_rows_and_fields_is_bounded() {
 }
 
 #[test]
+fn b20_equality_is_the_same_in_every_statement() {
+    let condition = [&b"WHERE"[..], b"city=Oslo"];
+    let expected = Condition::Compare {
+        column: b"city",
+        comparison: Comparison::Equal,
+        value: b"Oslo",
+    };
+    let selected = select(&condition).expect("a SELECT").condition;
+    let deleted = delete(&condition).expect("a DELETE").condition;
+    let words = [&condition[..], &[b"SET", b"a=1"]].concat();
+    let updated = update(&words).expect("an UPDATE").condition;
+    for found in [selected, deleted, updated] {
+        assert_eq!(found.as_ref(), Some(&expected));
+    }
+}
+
+#[test]
 fn b30_an_update_of_all_rows_needs_no_second_assignment() {
     let words = words("SET age=1");
     let found = update(&words).expect("one assignment");
