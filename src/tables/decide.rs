@@ -140,7 +140,10 @@ impl<S: Stored> Deciding<'_, S> {
                 if self.holder(row, index, &key).is_some() {
                     return Err(not_unique(&plan.schema, index));
                 }
-                self.taken.insert((index.id, key), Holder::New(row));
+                // Nobody asks what the last row has taken.
+                if row + 1 < self.insert.rows.len() {
+                    self.taken.insert((index.id, key), Holder::New(row));
+                }
             }
         }
         Ok(Draft::Insert)

@@ -10,6 +10,9 @@ use crate::key;
 use crate::scalar::{self, Value};
 use crate::statement::Aggregate;
 
+/// Most groups of one statement: each costs memory until the answer is written.
+pub(crate) const GROUPS_MAX: usize = 1_000_000;
+
 /// Groups, found by what their rows have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
@@ -157,7 +160,7 @@ impl Sum {
             Aggregate::Sum if is_float => float(self.floats)?,
             Aggregate::Sum => {
                 let sum = i64::try_from(self.integers);
-                Datum::Integer(sum.map_err(|_| TableError::OutOfRange)?)
+                Datum::Integer(sum.ok().ok_or(TableError::OutOfRange)?)
             }
             Aggregate::Average if is_float => float(self.floats / wide(i128::from(self.count)))?,
             Aggregate::Average => float(wide(self.integers) / wide(i128::from(self.count)))?,

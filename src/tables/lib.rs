@@ -211,6 +211,10 @@ impl Tables {
     ///
     /// What the rows make of the statement: values that are not unique, arithmetic out of range, too many
     /// rows looked at. Nothing has changed then.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the table, the plan and how far it is are three things of three owners"
+    )]
     pub fn step(
         &mut self,
         db: DbIndex,

@@ -58,7 +58,7 @@ pub(crate) enum Built {
 pub(crate) enum Garbage {
     Rows(Box<Rows>),
     Index(Box<RowIndex>),
-    Columns(Vec<Box<Column>>),
+    Columns(Vec<Column>),
 }
 
 impl Garbage {
@@ -140,6 +140,7 @@ impl Table {
                 let columns: Vec<_> = numbers
                     .into_iter()
                     .filter_map(|number| self.rows.take_column(number, column.id))
+                    .map(|column| *column)
                     .collect();
                 garbage.push(Garbage::Columns(columns));
             }

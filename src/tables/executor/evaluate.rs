@@ -71,7 +71,7 @@ fn narrow_column(column: &Column, kind: ColumnType, test: &Test, mask: &mut Bits
                 *word &= (if on { *flag } else { 0 }) | (if off { !flag } else { 0 });
             }
         }
-        (Test::Scalars { .. }, _) | (Test::Scalar { .. }, _) => {
+        (Test::Scalars { .. } | Test::Scalar { .. }, _) => {
             keep(mask, |offset| match column.value(offset) {
                 Some(Value::Scalar(number)) => is_scalar(test, number),
                 Some(Value::Text(_)) | None => false,

@@ -7,111 +7,93 @@ use crate::plan::Output;
 use crate::plan::filter::Operand;
 use crate::scalar::{self, Value};
 use crate::schema::ColumnId;
+use crate::store::bits;
 use crate::store::orders::OrderCode;
 use crate::store::{Place, Row};
 use crate::table::Table;
 
-/// Appends a row: names and values in turns. What is missing is left out, or is nothing where columns
-/// were named.
-pub(super) fn write_row(
-    table: &Table,
-    output: &Output,
-    place: Place,
-    row: Row<'_>,
-    encode: &impl Encode,
-    out: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
-) {
-    match output {
-        Output::All => write_all(table, row, encode, out, scratch),
-        Output::Items(items) => {
-            encode.array(out, items.len() * 2);
-            for (name, operand) in items {
-                encode.bulk(out, name);
-                match *operand {
-                    Operand::Id => {
-                        scratch.clear();
-                        base::number::write_u64(scratch, table.id(place).0);
-                        encode.bulk(out, scratch);
-                    }
-                    Operand::Column(id, kind) => match row.value(id) {
-                        Some(value) => write_value(row, id, kind, value, encode, out, scratch),
-                        None => encode.null(out),
-                    },
-                }
-            }
-        }
-    }
+/// Writes rows.
+pub(super) struct RowWriter<'a, E> {
+    pub(super) table: &'a Table,
+    pub(super) encode: &'a E,
+    pub(super) out: &'a mut Vec<u8>,
+    pub(super) scratch: &'a mut Vec<u8>,
 }
 
-fn write_all(
-    table: &Table,
-    row: Row<'_>,
-    encode: &impl Encode,
-    out: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
-) {
-    let code: OrderCode = row.chunk.order(row.offset);
-    let Some(order) = table.rows.orders().at(code) else {
-        let declared: Vec<ColumnId> = table.schema.columns.iter().map(|c| c.id).collect();
-        write_columns(table, &declared, row, encode, out, scratch);
-        return;
-    };
-    write_columns(table, order, row, encode, out, scratch);
-}
-
-fn write_columns(
-    table: &Table,
-    columns: &[ColumnId],
-    row: Row<'_>,
-    encode: &impl Encode,
-    out: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
-) {
-    let is_present = |id: ColumnId| {
-        let column = row.chunk.column(id);
-        column.is_some_and(|column| crate::store::bits::has(column.valid(), row.offset))
-            && table.position(id).is_some()
-    };
-    let count = columns.iter().filter(|&&id| is_present(id)).count();
-    encode.array(out, count * 2);
-    for &id in columns {
-        let Some(position) = table.position(id) else {
-            continue;
+impl<E: Encode> RowWriter<'_, E> {
+    /// Appends a row: names and values in turns. What is missing is left out, or is nothing where columns
+    /// were named.
+    pub(super) fn row(&mut self, output: &Output, place: Place, row: Row<'_>) {
+        let items = match output {
+            Output::All => return self.all(row),
+            Output::Items(items) => items,
         };
-        if let Some(value) = row.value(id) {
-            let column = &table.schema.columns[position];
-            encode.bulk(out, &column.name);
-            write_value(row, id, column.kind, value, encode, out, scratch);
+        self.encode.array(self.out, items.len() * 2);
+        for (name, operand) in items {
+            self.encode.bulk(self.out, name);
+            match *operand {
+                Operand::Id => {
+                    self.scratch.clear();
+                    base::number::write_u64(self.scratch, self.table.id(place).0);
+                    self.encode.bulk(self.out, self.scratch);
+                }
+                Operand::Column(id, kind) => match row.value(id) {
+                    Some(value) => self.value(row, id, kind, value),
+                    None => self.encode.null(self.out),
+                },
+            }
         }
     }
-}
 
-#[inline]
-fn write_value(
-    row: Row<'_>,
-    id: ColumnId,
-    kind: ColumnType,
-    value: Value<'_>,
-    encode: &impl Encode,
-    out: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
-) {
-    match value {
-        Value::Text(text) => encode.bulk(out, text),
-        Value::Scalar(number) => {
-            if let Some(text) = row.odd_text(id) {
-                encode.bulk(out, text);
-                return;
+    fn all(&mut self, row: Row<'_>) {
+        let code: OrderCode = row.chunk.order(row.offset);
+        let table = self.table;
+        let Some(order) = table.rows.orders().at(code) else {
+            let declared: Vec<ColumnId> = table.schema.columns.iter().map(|c| c.id).collect();
+            self.columns(&declared, row);
+            return;
+        };
+        self.columns(order, row);
+    }
+
+    fn columns(&mut self, columns: &[ColumnId], row: Row<'_>) {
+        let table = self.table;
+        let is_present = |id: ColumnId| {
+            let column = row.chunk.column(id);
+            column.is_some_and(|column| bits::has(column.valid(), row.offset))
+                && table.position(id).is_some()
+        };
+        let count = columns.iter().filter(|&&id| is_present(id)).count();
+        self.encode.array(self.out, count * 2);
+        for &id in columns {
+            let Some(position) = table.position(id) else {
+                continue;
+            };
+            if let Some(value) = row.value(id) {
+                let column = &table.schema.columns[position];
+                self.encode.bulk(self.out, &column.name);
+                self.value(row, id, column.kind, value);
             }
-            scratch.clear();
-            if kind == ColumnType::Integer {
-                base::number::write_i64(scratch, number);
-            } else {
-                scalar::datum_of(kind, value).write_text(scratch);
-            }
-            encode.bulk(out, scratch);
         }
+    }
+
+    #[inline]
+    fn value(&mut self, row: Row<'_>, id: ColumnId, kind: ColumnType, value: Value<'_>) {
+        let number = match value {
+            Value::Text(text) => return self.encode.bulk(self.out, text),
+            Value::Scalar(number) => number,
+        };
+        if let Some(text) = row.odd_text(id) {
+            self.encode.bulk(self.out, text);
+            return;
+        }
+        self.scratch.clear();
+        if kind == ColumnType::Integer {
+            base::number::write_i64(self.scratch, number);
+        } else {
+            scalar::datum_of(kind, value).write_text(self.scratch);
+        }
+        self.encode.bulk(self.out, self.scratch);
     }
 }
 

@@ -3,13 +3,13 @@
 use base::cast::u64_from;
 
 use super::evaluate;
-use super::output::{self, push_sort_key, value_of};
+use super::output::{RowWriter, push_sort_key, value_of};
 use super::source::{self, Batch, Source};
 use super::{Budget, Progress, Stage};
 use crate::datum::Datum;
 use crate::encode::Encode;
 use crate::error::TableError;
-use crate::group::{Group, Sum, push_group_key};
+use crate::group::{GROUPS_MAX, Group, Sum, push_group_key};
 use crate::index::Body;
 use crate::key::{self, Key};
 use crate::partial::{Mark, Partial, is_condition};
@@ -34,7 +34,7 @@ pub(super) fn step(
     out: &mut Partial,
 ) -> Result<bool, TableError> {
     let mut budget = budget;
-    let mut reader = Reader {
+    let reader = Reader {
         table,
         plan,
         encode,
@@ -157,10 +157,7 @@ pub(super) fn next_batch(
     budget: &mut Budget,
     out: &mut Partial,
 ) -> Result<Option<Batch>, TableError> {
-    let end = match plan.ids.1.checked_add(1) {
-        Some(id) => table.place_from(id),
-        None => u64::MAX,
-    };
+    let end = plan.end_place(table);
     let Some(source) = &at.source else {
         return Ok(None);
     };
@@ -293,13 +290,18 @@ impl<E: Encode> Reader<'_, E> {
 
     /// Takes rows from the source; returns whether all were taken.
     fn rows(
-        &mut self,
+        &self,
         at: &mut Progress,
         budget: &mut Budget,
         out: &mut Partial,
     ) -> Result<bool, TableError> {
         if let Some(Source::Ordered(_)) = at.source {
             return self.ordered(at, budget, out);
+        }
+        if let (Action::Read(reading), Some(Source::Value { .. }), true, true) =
+            (&self.plan.action, &at.source, at.is_exact, at.is_ordered)
+        {
+            return Ok(self.value_rows(reading, at, budget, out));
         }
         loop {
             if self.is_full(at, out) {
@@ -312,7 +314,50 @@ impl<E: Encode> Reader<'_, E> {
                 return Ok(true);
             };
             self.take(at, &batch, budget, out);
+            if out.groups.list.len() > GROUPS_MAX {
+                return Err(TableError::other("GROUP BY gives more than 1000000 groups"));
+            }
         }
+    }
+
+    /// Takes the rows of one value, all of which are wanted; returns whether all were taken.
+    fn value_rows(
+        &self,
+        reading: &Reading,
+        at: &mut Progress,
+        budget: &mut Budget,
+        out: &mut Partial,
+    ) -> bool {
+        let table = self.table;
+        let source = at.source.take();
+        let Some(Source::Value { index, key }) = &source else {
+            return true;
+        };
+        let end = self.plan.end_place(table);
+        let mut is_done = true;
+        if let Some(index) = table.index(*index) {
+            index.walk(key, &table.rows, at.next, &mut |place| {
+                if place.0 >= end || self.is_full(at, out) {
+                    return false;
+                }
+                if budget.look == 0 || budget.write == 0 {
+                    at.next = place.0;
+                    is_done = false;
+                    return false;
+                }
+                budget.look -= 1;
+                if let Some(row) = table.rows.row(place)
+                    && !row.chunk.is_dead(row.offset, at.now_ms)
+                    && !self.skips(reading, at)
+                {
+                    budget.write -= 1;
+                    self.write(reading, place, row, out);
+                }
+                true
+            });
+        }
+        at.source = source;
+        is_done
     }
 
     fn take(&self, at: &mut Progress, batch: &Batch, budget: &mut Budget, out: &mut Partial) {
@@ -349,7 +394,7 @@ impl<E: Encode> Reader<'_, E> {
             }
             budget.write -= 1;
             let row = Row { chunk, offset };
-            self.write(&reading.output, &reading.order, place, row, out);
+            self.write(reading, place, row, out);
         }
     }
 
@@ -360,23 +405,9 @@ impl<E: Encode> Reader<'_, E> {
         skips
     }
 
-    fn write(
-        &self,
-        output: &Output,
-        order: &[(Operand, bool)],
-        place: Place,
-        row: Row<'_>,
-        out: &mut Partial,
-    ) {
-        write_row(
-            self.table,
-            self.plan,
-            output,
-            order,
-            (place, row),
-            self.encode,
-            out,
-        );
+    fn write(&self, reading: &Reading, place: Place, row: Row<'_>, out: &mut Partial) {
+        let at = (place, row);
+        write_row(self.table, self.plan, &reading.output, at, self.encode, out);
     }
 
     fn is_full(&self, at: &Progress, out: &Partial) -> bool {
@@ -516,7 +547,7 @@ impl<E: Encode> Reader<'_, E> {
             }
             if !self.skips(reading, at) {
                 budget.write -= 1;
-                self.write(&reading.output, &reading.order, place, row, out);
+                self.write(reading, place, row, out);
             }
         }
     }
@@ -542,7 +573,7 @@ impl<E: Encode> Reader<'_, E> {
             };
             budget.write -= 1;
             if !self.skips(reading, at) {
-                self.write(&reading.output, &reading.order, place, row, out);
+                self.write(reading, place, row, out);
             }
         }
     }
@@ -565,18 +596,25 @@ pub(super) fn write_row(
     table: &Table,
     plan: &Plan,
     output: &Output,
-    order: &[(Operand, bool)],
     (place, row): (Place, Row<'_>),
     encode: &impl Encode,
     out: &mut Partial,
 ) {
     let (bytes, scratch) = (&mut out.bytes, &mut out.scratch);
     let begin = bytes.len();
-    output::write_row(table, output, place, row, encode, bytes, scratch);
+    let mut writer = RowWriter {
+        table,
+        encode,
+        out: &mut *bytes,
+        scratch: &mut *scratch,
+    };
+    writer.row(output, place, row);
     out.encoded += 1;
     if plan.is_spread() {
         scratch.clear();
-        push_sort_key(table, order, place, row, scratch);
+        if let Action::Read(reading) = &plan.action {
+            push_sort_key(table, &reading.order, place, row, scratch);
+        }
         out.marks.push(Mark {
             key: Key::new(scratch),
             id: table.id(place).0,

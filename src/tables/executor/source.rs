@@ -175,7 +175,7 @@ fn push_pieces(pieces: &mut Vec<Piece>, table: &Table, access: &Access) {
             pieces.extend(ranges.iter().map(|range| Piece::Range {
                 index: *index,
                 range: range.clone(),
-            }))
+            }));
         }
         Access::Union(branches) => {
             for ways in branches {

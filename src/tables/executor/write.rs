@@ -142,7 +142,7 @@ impl Writer<'_> {
 
     /// Decides about the rows of an INSERT, or tells the coordinator what there is to decide about.
     fn check_insert(
-        &mut self,
+        &self,
         insert: &Inserting,
         at: &mut Progress,
         out: &mut Partial,
@@ -202,7 +202,7 @@ impl Writer<'_> {
 
     /// Finds the rows that are to be changed; returns whether all are found.
     fn find(
-        &mut self,
+        &self,
         at: &mut Progress,
         budget: &mut Budget,
         out: &mut Partial,
@@ -265,7 +265,7 @@ impl Writer<'_> {
     }
 
     /// Checks what all rows together are to get, if this shard can.
-    fn check_found(&mut self, at: &mut Progress, out: &mut Partial) -> Result<(), TableError> {
+    fn check_found(&self, at: &mut Progress, out: &mut Partial) -> Result<(), TableError> {
         if at.phase == Phase::Check {
             at.stage = Stage::Done;
             return Ok(());
@@ -461,15 +461,7 @@ impl Writer<'_> {
     ) {
         let row: Option<Row<'_>> = self.table.rows.row(place);
         if let (Some(output), Some(row)) = (returning, row) {
-            write_row(
-                self.table,
-                self.plan,
-                output,
-                &[],
-                (place, row),
-                encode,
-                out,
-            );
+            write_row(self.table, self.plan, output, (place, row), encode, out);
         }
     }
 

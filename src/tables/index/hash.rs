@@ -132,9 +132,7 @@ impl HashIndex {
         match self.find(self.hasher.hash(key), key, columns, rows) {
             None => {}
             Some(entry) if entry & LIST == 0 => {
-                if entry >= first {
-                    each(Place(entry));
-                }
+                let _more = entry >= first && each(Place(entry));
             }
             Some(entry) => {
                 if let Some(list) = &self.lists[usize_from(entry & !LIST)] {

@@ -121,10 +121,14 @@ fn by_index(index: &Index, parts: &[Filter]) -> Option<Candidate> {
         if let Some(keys) = tests().find_map(equal_keys)
             && prefixes.len() * keys.len() <= KEYS_MAX
         {
-            prefixes = prefixes
-                .iter()
-                .flat_map(|prefix| keys.iter().map(move |key| [&prefix[..], key].concat()))
-                .collect();
+            prefixes = if depth == 0 {
+                keys
+            } else {
+                prefixes
+                    .iter()
+                    .flat_map(|prefix| keys.iter().map(move |key| [&prefix[..], key].concat()))
+                    .collect()
+            };
             used += 1;
             depth += 1;
             continue;

@@ -19,6 +19,7 @@ use crate::statement::{
     Aggregate, Assignment, Condition, Delete, Insert, Item, OnConflict, OrderBy, RowExpiry, Select,
     Statement, Update,
 };
+use crate::table::Table;
 
 use access::Candidate;
 use assign::{Assigned, NewRow, is_summable};
@@ -315,6 +316,14 @@ impl Plan {
             }
             Action::Delete { .. } => has_condition,
             Action::Read(_) | Action::Group(_) | Action::Count => false,
+        }
+    }
+
+    /// Returns the place behind the last row that comes into question.
+    pub(crate) fn end_place(&self, table: &Table) -> u64 {
+        match self.ids.1.checked_add(1) {
+            Some(id) => table.place_from(id),
+            None => u64::MAX,
         }
     }
 

@@ -172,6 +172,10 @@ impl Chunk {
             *slot = Some(column);
         }
         if let Some(column) = slot {
+            if column.is_plain(odd_text) {
+                column.set(offset, value, odd_text);
+                return;
+            }
             let before = column.bytes();
             column.set(offset, value, odd_text);
             self.bytes = self.bytes + column.bytes() - before;

@@ -151,6 +151,13 @@ impl Column {
         }
     }
 
+    /// Returns whether setting a value changes no memory: all values are of fixed size, with no texts of
+    /// their own.
+    pub(super) fn is_plain(&self, odd_text: Option<&[u8]>) -> bool {
+        let is_text = matches!(self.cells, Cells::Texts(_));
+        !is_text && odd_text.is_none() && self.odd_texts.is_empty()
+    }
+
     pub(super) fn clear(&mut self, offset: usize) {
         self.clear_odd(offset);
         bits::clear(&mut self.valid, offset);

@@ -121,7 +121,7 @@ fn orders_limits_and_offsets_are_those_of_sql() {
         ] {
             for budget in [Budget::UNBOUNDED, Budget { look: 1, write: 1 }] {
                 node.budget = budget;
-                let out = node.run(&format!("SELECT people {clauses}").trim_end().to_owned());
+                let out = node.run(format!("SELECT people {clauses}").trim_end());
                 assert_eq!(names(&out), expected, "{clauses}, {shards} shards");
             }
         }
