@@ -1,3 +1,5 @@
+//! Definitions against a catalog: what they make, what they refuse, and that a refusal changes nothing.
+
 use super::*;
 use crate::schema::{IndexKind, IndexState, Layout};
 

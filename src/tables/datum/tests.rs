@@ -1,3 +1,5 @@
+//! Texts of every type: which are kept, which refused, how they compare, and that canonical ones read back.
+
 use std::hash::{BuildHasher, RandomState};
 
 use base::random::Random;

@@ -1,3 +1,7 @@
+//! Statements: what words mean, which are refused with which error, bounds, and random words.
+//!
+//! A test whose name begins with `b` and a number is about that fault of the module.
+
 use std::fmt::Write;
 
 use base::limits::{CONDITION_DEPTH_MAX, CONDITIONS_MAX, INSERT_ROWS_MAX};
