@@ -96,7 +96,7 @@ impl Bench {
             1,
             trestle::startup::command_table(&config),
         ));
-        let options = trestle::layer_options::shard(&config, (1, 2));
+        let options = trestle::layer_options::shard(&config, (1, 2), 1);
         let shard = Shard::new(ShardId(0), options);
         let host = Host::new(ShardId(0), shard, shared.tx_ids.clone());
         let engine = Engine::new(host, SlotMap::new(1), shared, config);

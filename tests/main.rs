@@ -4,7 +4,7 @@
 //! reply with Redis' own; [`atomicity`] looks for commands that other clients see half done;
 //! [`eviction`] fills servers beyond their limit; [`hostile`] sends what no client should; [`large`]
 //! asks for and sends many megabytes; [`waiting`] has many clients wait for keys; [`subscribers`] counts
-//! what many listeners get; [`layering`] and [`tidy`] read the source tree.
+//! what many listeners get; [`tables`] is about TABLE.*; [`layering`] and [`tidy`] read the source tree.
 //!
 //! The server under test is the binary of this package, or the program named in `TRESTLE_BIN`.
 //! The reference is the `redis-server` on the path, or the one named in `REDIS_BIN`. Random tests
@@ -31,5 +31,6 @@ mod large;
 mod layering;
 mod subscribers;
 mod support;
+mod tables;
 mod tidy;
 mod waiting;

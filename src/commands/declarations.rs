@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::key_object;
 use crate::spec::{Argument, ArgumentKind, BeginSearch, Category, Declaration, FindKeys, KeySpec};
+use crate::table::declarations::GROUP;
 
 /// A part of a declaration that follows a later version of Redis.
 struct Newer {
@@ -51,11 +52,14 @@ const NEWER: &[Newer] = &[
     },
 ];
 
-/// Lists every declaration with its full name, subcommands included.
+/// Lists every declaration of a command that Redis has, with its full name, subcommands included.
 fn declarations() -> Vec<(String, Declaration)> {
     let mut found = vec![("memory|usage".to_owned(), key_object::USAGE.declaration)];
     for command in crate::all() {
         let declaration = command.declaration;
+        if declaration.docs.group == GROUP {
+            continue;
+        }
         found.push((declaration.name.to_owned(), declaration));
         for subcommand in declaration.subcommands {
             found.push((
@@ -237,6 +241,26 @@ fn every_declaration_has_its_sentences_and_a_lower_case_name_of_its_own() {
             names.insert(name.clone(), ()),
             None,
             "{name} is declared twice"
+        );
+    }
+}
+
+#[test]
+fn table_commands_have_their_sentences_and_upper_case_names_of_their_own() {
+    let all: Vec<&Declaration> = crate::table::COMMANDS
+        .iter()
+        .map(|command| &command.declaration)
+        .collect();
+    for (index, declaration) in all.iter().enumerate() {
+        let name = declaration.name;
+        assert_eq!(name, name.to_ascii_uppercase());
+        assert!(name.starts_with("TABLE."), "{name}");
+        assert!(declaration.docs.summary.ends_with('.'), "{name}");
+        assert!(declaration.docs.complexity.ends_with('.'), "{name}");
+        assert!(declaration.is_in(Category::Table), "{name}");
+        assert!(
+            all[..index].iter().all(|other| other.name != name),
+            "{name}"
         );
     }
 }

@@ -27,7 +27,7 @@ fn dbsize(context: &mut Context<'_>, _: Args<'_>) -> Result<(), CommandError> {
 
 fn flushdb(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     check_flush_mode(args)?;
-    context.shard.db(context.db).clear();
+    context.shard.clear_db(context.db);
     context.reply.ok();
     Ok(())
 }
@@ -35,7 +35,7 @@ fn flushdb(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError
 fn flushall(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     check_flush_mode(args)?;
     for index in 0..context.shard.options().databases {
-        context.shard.db(DbIndex(index)).clear();
+        context.shard.clear_db(DbIndex(index));
     }
     context.reply.ok();
     Ok(())

@@ -45,6 +45,7 @@ pub mod loans;
 pub mod long_reply;
 pub mod parts;
 pub mod run;
+pub mod scope;
 pub mod set;
 pub mod set_algebra;
 pub mod set_random;
@@ -65,6 +66,7 @@ pub mod string;
 pub mod string_many;
 pub mod string_number;
 pub mod string_range;
+pub mod table;
 pub mod wait_form;
 pub mod waiting;
 
@@ -126,6 +128,7 @@ pub static FAMILIES: &[&[ShardCommand]] = &[
     key_object::COMMANDS,
     sort::COMMANDS,
     keyspace::COMMANDS,
+    table::COMMANDS,
 ];
 
 /// Lists every command once, family by family.

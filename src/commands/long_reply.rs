@@ -8,6 +8,9 @@
 //! - A [`Walk`] over the value of word 1. For its length the key is claimed and the value taken out, so
 //!   the reply shows it at one point in time: that of the command.
 //!
+//! A third kind is no reply yet: a table statement that takes more than one step leaves all to the coordinator,
+//! which runs it as a program (`LongReply::Statement`).
+//!
 //! Where no steps are possible, inside MULTI and in commands over several shards, the reply is made at
 //! once (`run::finish_now`).
 //!
@@ -28,6 +31,7 @@ use types::sorted_set::SortedSet;
 use types::{Typed, Value};
 
 use crate::counted::write_element;
+use crate::scope::Scope;
 
 /// A string from this length on is shared with its reply.
 pub(crate) const LONG_STRING_BYTES_MIN: usize = 256 * 1024;
@@ -54,6 +58,17 @@ pub enum LongReply {
     Pieces(Pieces),
     /// By walking over a value.
     Walk(Walk),
+    /// By a table statement of this kind that is a program of the coordinator.
+    Statement(Reach, Scope),
+}
+
+/// Why a table statement is not done in one go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It takes long; all rows that it needs are on the shard that it has come to.
+    Here,
+    /// It needs other shards.
+    Everywhere,
 }
 
 /// Bytes and shares of strings, one after the other.

@@ -18,7 +18,7 @@ use shard::loan::Loan;
 use shard::{Key, Shard};
 
 use crate::loans::LoanId;
-use crate::long_reply::{Course, LongReply, Pieces, Walk};
+use crate::long_reply::{Course, LongReply, Pieces, Reach, Walk};
 use crate::spec::{Context, ShardCommand};
 
 impl Context<'_> {
@@ -137,6 +137,11 @@ pub fn finish_now(context: &mut Context<'_>, args: Args<'_>) {
             {
                 while walk.step(&value, &mut context.reply) {}
             }
+        }
+        LongReply::Statement(Reach::Here, scope) => crate::table::run_whole(context, scope, args),
+        // Others have to be asked, whoever wants it at once.
+        LongReply::Statement(Reach::Everywhere, scope) => {
+            context.reply_later(LongReply::Statement(Reach::Everywhere, scope));
         }
     }
 }

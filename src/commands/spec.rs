@@ -13,6 +13,7 @@ use shard::{Key, Shard};
 
 pub use crate::error::CommandError;
 pub use crate::loans::Loans;
+use crate::scope::Scope;
 use crate::wait_form::{WaitForm, Waiting};
 
 /// A command that works on the data of shards. It sees a shard, its arguments and the reply, and
@@ -183,12 +184,16 @@ pub enum Plan {
     /// values of keys elsewhere are lent to it. Its handler reaches values through
     /// [`Context::borrow`]; it may write with [`Shard::db`] only to the first key that it writes.
     Lend,
+    /// A table command. It runs on one shard where that has all the rows it needs and it is short; the
+    /// dispatcher finds out, and otherwise it is a program of many steps.
+    Table(Scope),
 }
 
 /// What a command tells clients, and what is checked before it runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Declaration {
-    /// Lower-case name. For a subcommand the second word only.
+    /// Lower-case name, but for commands that a module of Redis brings. For a subcommand the second word
+    /// only.
     pub name: &'static str,
     /// How many words a request has, the name included.
     pub arity: Arity,
@@ -481,7 +486,8 @@ impl Flags {
             | Category::Stream
             | Category::Connection
             | Category::Transaction
-            | Category::Scripting => false,
+            | Category::Scripting
+            | Category::Table => false,
         }
     }
 
@@ -542,11 +548,12 @@ pub enum Category {
     Connection,
     Transaction,
     Scripting,
+    Table,
 }
 
 impl Category {
     /// Every category, in the order of `COMMAND INFO`.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Keyspace,
         Self::Read,
         Self::Write,
@@ -568,6 +575,7 @@ impl Category {
         Self::Connection,
         Self::Transaction,
         Self::Scripting,
+        Self::Table,
     ];
 
     /// Returns the name without the `@`.
@@ -595,6 +603,7 @@ impl Category {
             Self::Connection => "connection",
             Self::Transaction => "transaction",
             Self::Scripting => "scripting",
+            Self::Table => "table",
         }
     }
 }

@@ -128,7 +128,7 @@ impl Exec {
     pub fn claims(&self, shard: &Shard) -> Vec<(ShardId, Claim)> {
         let mut claims: Vec<(ShardId, Claim)> = Vec::new();
         for watched in &self.watched {
-            let at = self.map.shard_of_key(&watched.key);
+            let at = watched.shard;
             let hash = shard.key(&watched.key).hash;
             let key = (crate::host::fingerprint(watched.db, hash), Mode::Shared);
             claim_at(&mut claims, at).keys.push(key);
@@ -179,7 +179,7 @@ impl Exec {
     fn check(&self) -> Vec<(ShardId, Vec<Operation>)> {
         let mut by_shard: Vec<(ShardId, Vec<Watched>)> = Vec::new();
         for watched in &self.watched {
-            let at = self.map.shard_of_key(&watched.key);
+            let at = watched.shard;
             match by_shard.iter_mut().find(|(shard, _)| *shard == at) {
                 Some((_, list)) => list.push(watched.clone()),
                 None => by_shard.push((at, vec![watched.clone()])),
@@ -229,6 +229,7 @@ impl Exec {
                 | Outcome::Elements(_)
                 | Outcome::Values(_)
                 | Outcome::Entry(_)
+                | Outcome::Table(_)
                 | Outcome::Integer(_)
                 | Outcome::Done => None,
             });
@@ -260,7 +261,7 @@ impl Exec {
                 self.part = None;
                 None
             }
-            Step::Pause => {
+            Step::Pause | Step::Yield => {
                 self.awaited = Awaited::Part;
                 Some(Step::Pause)
             }

@@ -40,6 +40,7 @@ pub mod route;
 pub mod single;
 mod sort;
 pub mod step;
+pub mod tables;
 pub mod transaction;
 mod walks;
 

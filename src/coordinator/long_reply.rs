@@ -36,6 +36,9 @@ pub enum Source {
     Pieces(Pieces),
     /// A walk over a value.
     Walk(Box<WalkSource>),
+    /// A table statement, which is to run as a program. If all its rows are on one shard, that has claimed
+    /// its table for this transaction.
+    Statement(Option<(ShardId, TxId)>),
 }
 
 /// A walk with the value that was taken out for it.
@@ -82,6 +85,7 @@ impl Source {
                     None => false,
                 }
             }
+            Self::Statement(_) => false,
         }
     }
 
@@ -95,7 +99,7 @@ impl Source {
     #[must_use]
     pub fn end(self) -> Option<Back> {
         match self {
-            Self::Pieces(_) => None,
+            Self::Pieces(_) | Self::Statement(_) => None,
             Self::Walk(source) => Some(Back {
                 home: source.home,
                 tx: source.tx,

@@ -3,9 +3,10 @@
 //! Messages from the same sender arrive in the order they were sent. Requests and replies travel on
 //! separate lanes, so that a core with a full inbox can still be answered.
 
-use base::ids::{DbIndex, TxId};
+use base::ids::{DbIndex, ShardId, TxId};
 use commands::sort::{Order, Taken, Text};
 use commands::spec::{CommandError, ShardCommand};
+use commands::table::parts::{TableOutcome, TableStep};
 use commands::wait_form::Waiting;
 use protocol::args::{Args, LargeWord, PackedArgs, WordRange};
 use protocol::reply::Resp;
@@ -290,9 +291,11 @@ pub struct Handed {
     pub source: Source,
 }
 
-/// A key that a client watches, and the version it saw.
+/// A key that a client watches, and the version it saw. A table that is spread is watched on each shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
+    /// Where it is watched.
+    pub shard: ShardId,
     /// The database.
     pub db: DbIndex,
     /// The key.
@@ -399,6 +402,8 @@ pub enum Operation {
         /// The key.
         key: Box<[u8]>,
     },
+    /// A step of a table statement: [`Outcome::Table`].
+    Table(DbIndex, Box<TableStep>),
     /// A step of SORT.
     Sort(SortStep),
     /// Ends watches and says whether the keys are as they were: [`Outcome::Integer`], 1 or 0. After a
@@ -471,6 +476,8 @@ pub enum Outcome {
     Elements(Box<Result<Taken, CommandError>>),
     /// The values of keys, in their order.
     Values(Vec<Option<Text>>),
+    /// What came of a step of a table statement.
+    Table(Box<TableOutcome>),
     /// A number.
     Integer(i64),
     /// Nothing to say.

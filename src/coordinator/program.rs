@@ -16,9 +16,9 @@ use shard::loan::Loan;
 
 use crate::lend::Lend;
 use crate::message::{Operation, Outcome, OwnedRequest, Request, Watched};
-use crate::route::SlotMap;
 use crate::sort::Sort;
 use crate::step::{Base, HopOutcome, Program, Step, Surroundings, push_operation};
+use crate::tables::TableProgram;
 
 /// Creates the program of a request whose keys lie on several shards.
 #[must_use]
@@ -66,6 +66,7 @@ pub fn program_of(around: Surroundings, request: Request<'_>) -> Box<dyn Program
         }
         Spread::Plan(Plan::Lend | Plan::Sort) => Box::new(Lend::new(base)),
         Spread::Plan(Plan::RandomKey) => Box::new(RandomKey { base, draw }),
+        Spread::Plan(Plan::Table(scope)) => Box::new(TableProgram::new(base, scope)),
     }
 }
 
@@ -81,6 +82,7 @@ fn replies(outcomes: &[HopOutcome]) -> impl Iterator<Item = &[u8]> {
             | Outcome::Elements(_)
             | Outcome::Values(_)
             | Outcome::Entry(_)
+            | Outcome::Table(_)
             | Outcome::Integer(_)
             | Outcome::Done => None,
         })
@@ -111,6 +113,7 @@ fn sum_of_integers(outcomes: &[HopOutcome]) -> i64 {
             | Outcome::Elements(_)
             | Outcome::Values(_)
             | Outcome::Entry(_)
+            | Outcome::Table(_)
             | Outcome::Done => 0,
         })
         .sum()
@@ -535,6 +538,7 @@ fn take_loan(outcomes: Vec<HopOutcome>) -> Option<Box<Loan>> {
             | Outcome::Elements(_)
             | Outcome::Values(_)
             | Outcome::Entry(_)
+            | Outcome::Table(_)
             | Outcome::Integer(_)
             | Outcome::Done => None,
         })
@@ -551,6 +555,7 @@ fn take_entry(outcomes: Vec<HopOutcome>) -> Option<Box<Detached>> {
             | Outcome::ReplyWith { .. }
             | Outcome::Elements(_)
             | Outcome::Values(_)
+            | Outcome::Table(_)
             | Outcome::Integer(_)
             | Outcome::Done => None,
         })
@@ -682,16 +687,16 @@ fn is_null(reply: &[u8]) -> bool {
 /// `WATCH`: begins to watch keys on their shards.
 #[derive(Debug)]
 pub struct WatchKeys {
-    map: SlotMap,
     db: DbIndex,
-    keys: Vec<Box<[u8]>>,
+    keys: Vec<(ShardId, Box<[u8]>)>,
 }
 
 impl WatchKeys {
-    /// Creates the program; `keys` are distinct and not watched by this client yet.
+    /// Creates the program; `keys` are distinct, not watched by this client yet, and stand behind the shards
+    /// that they are to be watched on.
     #[must_use]
-    pub fn new(map: SlotMap, db: DbIndex, keys: Vec<Box<[u8]>>) -> Self {
-        Self { map, db, keys }
+    pub fn new(db: DbIndex, keys: Vec<(ShardId, Box<[u8]>)>) -> Self {
+        Self { db, keys }
     }
 
     fn versions(&self, outcomes: Vec<HopOutcome>) -> Vec<Watched> {
@@ -700,15 +705,12 @@ impl WatchKeys {
             shard, outcomes, ..
         } in outcomes
         {
-            let map = self.map;
-            let keys = self
-                .keys
-                .iter()
-                .filter(|key| map.shard_of_key(key) == shard);
-            for (key, outcome) in keys.zip(outcomes) {
+            let keys = self.keys.iter().filter(|(at, _)| *at == shard);
+            for ((_, key), outcome) in keys.zip(outcomes) {
                 if let Outcome::Integer(version) = outcome {
                     let version = version.cast_unsigned();
                     watched.push(Watched {
+                        shard,
                         db: self.db,
                         key: key.clone(),
                         version,
@@ -728,12 +730,12 @@ impl Program for WatchKeys {
             };
         }
         let mut operations = Vec::new();
-        for key in &self.keys {
+        for (shard, key) in &self.keys {
             let watch = Operation::Watch {
                 db: self.db,
                 key: key.clone(),
             };
-            push_operation(&mut operations, self.map.shard_of_key(key), watch);
+            push_operation(&mut operations, *shard, watch);
         }
         Step::Hop {
             operations,

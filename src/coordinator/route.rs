@@ -4,6 +4,7 @@ use base::hash::key_slot;
 use base::ids::{ShardId, SlotId};
 use base::limits::SLOT_COUNT;
 use commands::keys;
+use commands::scope::Scope;
 use commands::sort;
 use commands::spec::{Plan, ShardCommand, Spread};
 use protocol::args::Args;
@@ -95,7 +96,8 @@ pub fn route(map: SlotMap, command: &ShardCommand, args: Args<'_>) -> Route {
         },
         Spread::Cursor => Route::Cursor,
         Spread::Everywhere(_) => everywhere(map),
-        Spread::Plan(Plan::RandomKey) => everywhere(map),
+        Spread::Plan(Plan::Table(Scope::Catalog | Scope::Definition)) => Route::Anywhere,
+        Spread::Plan(Plan::RandomKey | Plan::Table(_)) => everywhere(map),
         Spread::Plan(Plan::Sort) if sort::names_others(command, args) => everywhere(map),
         Spread::ByKey { .. } | Spread::Plan(_) => by_keys(map, command, args),
     }

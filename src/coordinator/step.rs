@@ -31,6 +31,9 @@ pub enum Step {
     Again,
     /// The program has used its time and goes on in the next turn.
     Pause,
+    /// As [`Step::Pause`], and whoever waits for what is claimed comes first. Inside of MULTI and of scripts
+    /// claims are kept.
+    Yield,
     /// The end.
     Done {
         /// The reply.

@@ -164,8 +164,9 @@ impl Node {
             .into_iter()
             .map(|shard| (shard, claim.clone()))
             .collect();
-        let keys = keys.iter().map(|key| key.as_bytes().into()).collect();
-        let program = Box::new(WatchKeys::new(self.map, DbIndex(0), keys));
+        let at = |key: &&str| (self.map.shard_of_key(key.as_bytes()), key.as_bytes().into());
+        let keys = keys.iter().map(at).collect();
+        let program = Box::new(WatchKeys::new(DbIndex(0), keys));
         self.coordinators[core].begin(host, Self::origin(client), claims, program);
         self.flush(core);
     }
@@ -197,7 +198,9 @@ impl Node {
                 } => {
                     self.answer(origin, Reply::Watching(watched));
                 }
-                Event::Woken { origin, reply, .. } | Event::Left { origin, reply } => {
+                Event::Woken { origin, reply, .. }
+                | Event::Left { origin, reply }
+                | Event::Late { origin, reply, .. } => {
                     self.answer(origin, Reply::Bytes(reply));
                 }
                 Event::Ask { .. } => unreachable!("no control command in this test"),

@@ -3,7 +3,7 @@
 //! Not here: what travels between the two cores, and when ([`crate::long_reply`]).
 
 use base::ids::{DbIndex, ShardId, TxId};
-use commands::long_reply::{LongReply, Walk};
+use commands::long_reply::{LongReply, Reach, Walk};
 use runtime::clock::monotonic;
 use shard::loan::Loan;
 use shard::locks::{Claim, Mode, Scheduled};
@@ -26,6 +26,12 @@ impl Host {
                 return Source::Pieces(pieces);
             }
             LongReply::Walk(walk) => walk,
+            LongReply::Statement(Reach::Everywhere, _) => return Source::Statement(None),
+            LongReply::Statement(Reach::Here, _) => {
+                let claim = self.claim_of(request);
+                let tx = self.claim_next(claim);
+                return Source::Statement(Some((self.me(), tx)));
+            }
         };
         let key = self.shard.key(request.args.word(1));
         let claim = Claim {
@@ -79,6 +85,10 @@ impl Host {
             LongReply::Walk(walk) => {
                 let request = ran.request.as_request();
                 (self.take_out(tx, ran.to, &request, walk), false)
+            }
+            LongReply::Statement(Reach::Everywhere, _) => (Source::Statement(None), true),
+            LongReply::Statement(Reach::Here, _) => {
+                (Source::Statement(Some((self.me(), tx))), false)
             }
         };
         self.send_long(ran, source);

@@ -13,6 +13,7 @@ use std::time::Duration;
 use base::clock::Monotonic;
 use base::ids::ShardId;
 use bytes::Bytes;
+use coordinator::long_reply::Source;
 use coordinator::message::{Handed, LateReply, Message, Origin};
 use coordinator::transaction::Event;
 use net::turn::Net;
@@ -195,6 +196,7 @@ impl Core {
             is_busy = true;
             // Before the replies that lie in the outbox: who gets one finds its events delivered.
             self.engine.tell_changes();
+            self.engine.spread_tables();
             self.run_wishes();
             for (to, message) in std::mem::take(&mut self.engine.host.outbox) {
                 if to == self.engine.me {
@@ -311,6 +313,9 @@ impl Core {
                 let args = || request.args.args();
                 self.account(origin, CommandIndex(request.tag), args, nanos, &reply);
             }
+            Message::Long(handed) if matches!(handed.source, Source::Statement(_)) => {
+                self.engine.take_statement(*handed);
+            }
             Message::Long(handed) => {
                 let Handed {
                     origin,
@@ -366,6 +371,17 @@ impl Core {
                     self.end_exec(origin);
                 }
                 self.fill_and_resume(origin, &reply);
+            }
+            Event::Late {
+                origin,
+                request,
+                reply,
+                nanos,
+            } => {
+                self.fill(origin, &reply);
+                let index = CommandIndex(request.tag);
+                self.account(origin, index, || request.args.args(), nanos, &reply);
+                self.engine.end_late(origin);
             }
             Event::Watching {
                 origin,

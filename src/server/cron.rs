@@ -11,6 +11,9 @@ use crate::observe::latency::EXPIRE_CYCLE;
 /// Slots that one step of the expiry sweep looks at per unit of `active-expire-effort`.
 const SWEEP_SLOTS_PER_EFFORT: usize = 4096;
 
+/// Chunks of 1024 rows of tables that a round of it looks at per unit of `active-expire-effort`.
+const SWEEP_CHUNKS_PER_EFFORT: usize = 8;
+
 /// Runs a round of housekeeping and returns when the next is due.
 pub fn run(core: &mut Core) -> Monotonic {
     let now = core.engine.clock;
@@ -23,10 +26,14 @@ pub fn run(core: &mut Core) -> Monotonic {
             .host
             .shard
             .sweep(SWEEP_SLOTS_PER_EFFORT * effort, &mut |_, _| {});
+        let now_ms = u64::try_from(core.engine.now.0).unwrap_or(0);
+        let tables = core.engine.host.shard.tables_mut();
+        let swept_rows = tables.sweep(now_ms, SWEEP_CHUNKS_PER_EFFORT * effort);
         let nanos = runtime::clock::monotonic().nanos_since(begun);
         core.engine.observed.sweep_nanos += nanos;
         core.engine.observed.latency.note(EXPIRE_CYCLE, nanos);
-        has_expiring_keys = swept.volatile > 0 || swept.more || swept.fields.waiting;
+        has_expiring_keys =
+            swept.volatile > 0 || swept.more || swept.fields.waiting || swept_rows > 0;
     }
     let bytes = core.net.counters;
     let is_second = core

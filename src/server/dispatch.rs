@@ -14,7 +14,7 @@ use base::clock::Monotonic;
 use base::ids::ShardId;
 use commands::cursor;
 use commands::long_reply::LongReply;
-use commands::spec::{Flags, ShapeError, Spread};
+use commands::spec::{Flags, Plan, ShapeError, Spread};
 use coordinator::exec::Queued;
 use coordinator::host::add_claim;
 use coordinator::message::{OwnedRequest, Request};
@@ -546,6 +546,9 @@ impl Engine {
             Route::Anywhere => self.run_here(id, connection, command, &request),
             Route::One(shard) => self.send_there(id, connection, shard, request),
             Route::Cursor => self.run_cursor(id, connection, command, request),
+            Route::Several(_) if let Spread::Plan(Plan::Table(scope)) = request.command.spread => {
+                self.run_statement(id, connection, command, request, scope)
+            }
             Route::Several(shards) => {
                 self.begin_transaction(id, connection, command, request, &shards)
             }
@@ -553,7 +556,7 @@ impl Engine {
     }
 
     #[inline]
-    fn run_here(
+    pub(crate) fn run_here(
         &mut self,
         id: SocketId,
         connection: &mut Connection<Session>,
@@ -599,6 +602,9 @@ impl Engine {
         request: &Request<'_>,
         reply: LongReply,
     ) -> Then {
+        if let LongReply::Statement(..) = reply {
+            return self.begin_statement(id, connection, command, *request);
+        }
         self.unmeasured.command = command.index;
         self.unmeasured.count += 1;
         self.measure_last(connection, command, request);
@@ -626,7 +632,7 @@ impl Engine {
     }
 
     #[inline]
-    fn send_there(
+    pub(crate) fn send_there(
         &mut self,
         id: SocketId,
         connection: &mut Connection<Session>,

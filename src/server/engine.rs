@@ -28,6 +28,7 @@ use crate::core_loop::Core;
 use crate::eviction::ShardMemory;
 use crate::gather::{Asker, Gather, Gathers};
 use crate::invalidate::{CacheMessage, Caching};
+use crate::late_statements::LateStatements;
 use crate::long_replies::LongReplies;
 use crate::moves::Moves;
 use crate::observe::Observed;
@@ -195,6 +196,8 @@ pub struct Engine {
     pub(crate) serving: Option<(SocketId, Monotonic)>,
     /// Replies of connections of this core that are made in steps.
     pub(crate) long_replies: LongReplies,
+    /// Table statements that connections do not wait for.
+    pub(crate) late_statements: LateStatements,
     /// Connections that a reply was written to outside of their turn.
     pub wrote: Vec<SocketId>,
     /// Commands that take several steps, by the bits of the connection that waits for them.
@@ -264,6 +267,7 @@ impl Engine {
             unmeasured: Unmeasured::default(),
             serving: None,
             long_replies: LongReplies::default(),
+            late_statements: LateStatements::default(),
             wrote: Vec::new(),
             running: Map::default(),
             hints: Vec::new(),
@@ -425,6 +429,7 @@ impl Engine {
             || self.pubsub.has_work()
             || self.host.shard.has_events()
             || self.host.shard.has_changes()
+            || self.host.shard.has_growing()
     }
 }
 

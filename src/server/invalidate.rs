@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use base::ids::{ClientId, ShardId};
-use commands::spec::Flags;
+use commands::spec::{Flags, Plan, Spread};
+use commands::table;
 use coordinator::exec::Queued;
 use net::connection::Connection;
 use protocol::args::Args;
@@ -127,14 +128,23 @@ impl Engine {
             return;
         }
         let mut by_core: Vec<(ShardId, Vec<Box<[u8]>>)> = Vec::new();
-        commands::keys::positions(&command.declaration, args, |index, _| {
-            let key = args.word(index);
-            let core = self.map.shard_of_key(key);
-            match by_core.iter_mut().find(|(at, _)| *at == core) {
-                Some((_, keys)) => keys.push(key.into()),
-                None => by_core.push((core, vec![key.into()])),
-            }
-        });
+        if let Spread::Plan(Plan::Table(scope)) = command.spread {
+            let Some(word) = args.get(table::table_word(scope)) else {
+                return;
+            };
+            // Rows of a table may change on any core.
+            let key = table::key_of(word);
+            by_core.extend(self.map.shards().map(|core| (core, vec![key.into()])));
+        } else {
+            commands::keys::positions(&command.declaration, args, |index, _| {
+                let key = args.word(index);
+                let core = self.map.shard_of_key(key);
+                match by_core.iter_mut().find(|(at, _)| *at == core) {
+                    Some((_, keys)) => keys.push(key.into()),
+                    None => by_core.push((core, vec![key.into()])),
+                }
+            });
+        }
         for (core, keys) in by_core {
             if core == self.me {
                 self.remember(reader, &keys);

@@ -15,7 +15,7 @@ pub const QUIET_NANOS: u64 = 1_000_000_000;
 
 /// Returns what the configuration says to a shard.
 #[must_use]
-pub fn shard(config: &Config, hash_seed: (u64, u64)) -> shard::Options {
+pub fn shard(config: &Config, hash_seed: (u64, u64), shards: u16) -> shard::Options {
     let settings = config.settings();
     shard::Options {
         databases: settings.databases,
@@ -27,6 +27,9 @@ pub fn shard(config: &Config, hash_seed: (u64, u64)) -> shard::Options {
         lfu_log_factor: settings.lfu_log_factor,
         lfu_decay_minutes: settings.lfu_decay_minutes,
         limits: settings.limits,
+        shards,
+        scan_rows_max: settings.scan_rows_max,
+        spread_rows: settings.spread_rows,
         events: if settings.notify.is_told() {
             settings.notify.classes
         } else {

@@ -6,7 +6,7 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`,
-//! `long_replies`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`], [`invalidate`], [`table`],
+//! `long_replies`, `statements`, `late_statements`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`], [`invalidate`], [`table`],
 //! [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, `pause`, [`moves`],
 //! [`config`], [`layer_options`].
 
@@ -21,6 +21,7 @@ pub mod eviction;
 pub mod gather;
 pub mod invalidate;
 mod large_requests;
+mod late_statements;
 pub mod layer_options;
 pub mod logging;
 mod long_replies;
@@ -34,6 +35,7 @@ pub mod session;
 #[cfg(all(test, feature = "simulation"))]
 mod simulation;
 pub mod startup;
+mod statements;
 pub mod subscriptions;
 pub mod table;
 pub mod timers;

@@ -411,7 +411,7 @@ fn build_core(context: &CoreContext, seed: CoreSeed, common: Common) -> io::Resu
     let count = u16::try_from(seed.mesh.core_count()).unwrap_or(1);
     let ring = SocketRing::new(RingOptions::default(), seed.mesh.waker())?;
     let net = Net::new(ring, layer_options::net(&config));
-    let shard = Shard::new(me, layer_options::shard(&config, hash_seed));
+    let shard = Shard::new(me, layer_options::shard(&config, hash_seed, count));
     let host = Host::new(me, shard, shared.tx_ids.clone());
     let engine = Engine::new(host, SlotMap::new(count), shared, config);
     let mut core = Core::new(engine, net, seed.mesh, context);

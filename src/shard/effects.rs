@@ -58,8 +58,11 @@ impl EventClass {
     /// `n`: keys that were made.
     pub const NEW: Self = Self(1 << 10);
 
+    /// `d`: tables, in Redis what modules bring.
+    pub const TABLE: Self = Self(1 << 11);
+
     /// Every class.
-    pub const ALL: Self = Self((1 << 11) - 1);
+    pub const ALL: Self = Self((1 << 12) - 1);
 
     /// No class, and no letter: marks a [`Change`] that clients who watch the key are not told of.
     const UNWATCHED: Self = Self(1 << 15);

@@ -14,7 +14,7 @@
 //! a piece of it, [`entry`] is the
 //! layout of one key, `access` notes its use, [`expiry`] removes
 //! the dead ([`field_expiry`] those in hashes), [`eviction`] what there is no room for, `lazy_free` gives large values
-//! back in steps, [`watches`] serves WATCH, [`waiters`] those who wait for keys,
+//! back in steps, [`mod@tables`] is about tables, [`watches`] serves WATCH, [`waiters`] those who wait for keys,
 //! [`memory`] counts bytes, [`digest`] compares data sets, [`effects`] counts what happened. Apart
 //! from all of them, [`locks`] orders the transactions that touch several shards.
 //!
@@ -39,10 +39,13 @@ pub mod memory;
 mod segment;
 mod slab;
 pub mod strings;
+pub mod tables;
 pub mod values;
 pub mod waiters;
 pub mod watches;
 
+use ::tables::Tables;
+use ::tables::schema::TableId;
 use base::clock::UnixMillis;
 use base::hash::KeyHasher;
 use base::ids::{DbIndex, ShardId};
@@ -80,6 +83,12 @@ pub struct Options {
     pub limits: Limits,
     /// The classes of events that are kept for [`Shard::take_events`].
     pub events: EventClass,
+    /// Shards of the node. Fixed for the life of the shard.
+    pub shards: u16,
+    /// Rows of a table that a statement may look at where no index helps (`max_scan_limit`).
+    pub scan_rows_max: u64,
+    /// Rows of a table beyond which they lie on all shards (`table-spread-rows`).
+    pub spread_rows: u64,
 }
 
 impl Default for Options {
@@ -93,6 +102,9 @@ impl Default for Options {
             lfu_decay_minutes: 1,
             limits: Limits::default(),
             events: EventClass::NONE,
+            shards: 1,
+            scan_rows_max: 100_000,
+            spread_rows: 4096,
         }
     }
 }
@@ -153,6 +165,9 @@ pub struct Shard {
     options: Options,
     databases: Vec<Dict>,
     common: Common,
+    tables: Tables,
+    /// Tables that are to lie on all shards.
+    growing: Vec<(DbIndex, TableId, Box<[u8]>)>,
     sweep_position: SweepPosition,
     eviction_pool: EvictionPool,
 }
@@ -188,6 +203,8 @@ impl Shard {
                 lazy_free: LazyFree::default(),
                 unpacked: Unpacked::default(),
             },
+            tables: Tables::new(id, KeyHasher::new(options.hash_seed)),
+            growing: Vec::new(),
             sweep_position: SweepPosition::default(),
             eviction_pool: EvictionPool::default(),
         }
@@ -295,6 +312,13 @@ impl Shard {
                 first.find(hash, key).is_some() || second.find(hash, key).is_some()
             });
         }
+        for db in [one, other] {
+            self.touch_tables(db);
+        }
+        self.tables.swap(one, other);
+        for db in [one, other] {
+            self.touch_tables(db);
+        }
         self.common.waiters.note_all(one);
         self.common.waiters.note_all(other);
         self.databases.swap(one.index(), other.index());
@@ -367,7 +391,14 @@ impl Shard {
     /// Frees a part, about `elements` elements, of what was removed and takes long to free. Returns
     /// whether there is more. O(1) if there is nothing.
     pub fn free_step(&mut self, elements: usize) -> bool {
-        self.common.lazy_free.step(elements)
+        self.common.lazy_free.step(elements) || self.tables.free_step(elements)
+    }
+
+    /// Removes all keys and tables of a database.
+    pub fn clear_db(&mut self, db: DbIndex) {
+        self.db(db).clear();
+        self.touch_tables(db);
+        self.tables.clear(db);
     }
 
     /// Returns how many removed keys wait to be freed, and how many were freed that way.

@@ -277,6 +277,12 @@ impl Tables {
         self.bytes
     }
 
+    /// Returns the number of rows of a table here, dead ones included. O(1).
+    #[must_use]
+    pub fn table_rows(&self, db: DbIndex, id: TableId) -> u64 {
+        self.table(db, id).map_or(0, |table| table.rows.count())
+    }
+
     /// Returns the number of rows of a database, dead ones included. Linear in its tables.
     #[must_use]
     pub fn rows(&self, db: DbIndex) -> u64 {

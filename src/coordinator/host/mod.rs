@@ -13,8 +13,10 @@ use base::random::Random;
 use commands::loans::Loans;
 use commands::long_reply::LongReply;
 use commands::run;
+use commands::scope::Scope;
 use commands::sort;
 use commands::spec::{Context, Flags, Plan, ShardCommand, Spread};
+use commands::table;
 use commands::wait_form::Waiting;
 use protocol::args::Args;
 use protocol::reply::Reply;
@@ -637,7 +639,10 @@ impl Host {
     /// Ends the watches and returns whether all keys are as they were.
     fn check_watches(&mut self, watched: &[Watched]) -> bool {
         let mut is_same = true;
-        for Watched { db, key, version } in watched {
+        for watched in watched {
+            let Watched {
+                db, key, version, ..
+            } = watched;
             is_same &= self.shard.watch_version(*db, key) == *version;
             self.shard.unwatch(*db, key);
         }
@@ -674,6 +679,9 @@ pub fn add_claim(
     claim: &mut Claim,
 ) {
     let flags = command.declaration.flags;
+    if let Spread::Plan(Plan::Table(scope)) = command.spread {
+        return add_table_claim(shard, scope, flags, db, args, claim);
+    }
     let names_others =
         command.spread == Spread::Plan(Plan::Sort) && sort::names_others(command, args);
     // A value that is lent is away for everybody.
@@ -701,6 +709,32 @@ pub fn add_claim(
         let key = shard.key(args.word(index));
         claim.keys.push((fingerprint(db, key.hash), mode));
     });
+}
+
+/// The same for a table command. A table is claimed by its name, in whatever way that is written, on all the
+/// shards that take part.
+fn add_table_claim(
+    shard: &Shard,
+    scope: Scope,
+    flags: Flags,
+    db: DbIndex,
+    args: Args<'_>,
+    claim: &mut Claim,
+) {
+    let mode = if flags.has(Flags::WRITE) {
+        Mode::Exclusive
+    } else {
+        Mode::Shared
+    };
+    let mut has_names = false;
+    table::claimed_names(scope, args, &mut |name| {
+        has_names = true;
+        let hash = shard.key(name).hash;
+        claim.keys.push((fingerprint(db, hash), mode));
+    });
+    if !has_names && (mode == Mode::Exclusive || claim.whole.is_none()) {
+        claim.whole = Some(mode);
+    }
 }
 
 /// Names a key of a database in a lock table. Two keys with one fingerprint only wait for each other

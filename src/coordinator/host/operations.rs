@@ -8,10 +8,12 @@ use commands::loans::Loans;
 use commands::parts;
 use commands::run;
 use commands::sort;
+use commands::table;
 use commands::wait_form::Waiting;
 use protocol::args::LargeWord;
 use runtime::clock::monotonic;
 use shard::loan::Loan;
+use tables::schema::TableId;
 
 use super::{Host, context_of};
 use crate::message::{Operation, Outcome, OwnedRequest, Request, SortStep, WaiterNumber};
@@ -107,6 +109,11 @@ impl Host {
             }
             Operation::Watch { db, key } => {
                 Outcome::Integer(self.shard.watch(db, &key).cast_signed())
+            }
+            Operation::Table(db, step) => {
+                let id = TableId(self.ids.next().0);
+                let outcome = table::parts::run(&mut self.shard, (db, id), *step);
+                Outcome::Table(Box::new(outcome))
             }
             Operation::Sort(step) => self.run_sort_step(step),
             Operation::CheckWatches(watched) => {

@@ -17,7 +17,7 @@ use shard::locks::Claim;
 
 use self::waits::Waits;
 use crate::host::{Host, TxIds};
-use crate::message::{Message, Operation, Origin, Outcome, WaiterNumber, Watched};
+use crate::message::{Message, Operation, Origin, Outcome, OwnedRequest, WaiterNumber, Watched};
 use crate::step::{HopOutcome, Program, Step};
 
 /// The transactions that this core coordinates.
@@ -58,6 +58,17 @@ pub enum Event {
         nanos: u64,
         /// The same for each command of a MULTI, in order; empty for other transactions.
         spent: Vec<u64>,
+    },
+    /// A request that its connection does not wait for is done.
+    Late {
+        /// Where the reply belongs.
+        origin: Origin,
+        /// The request.
+        request: Box<OwnedRequest>,
+        /// The reply.
+        reply: Vec<u8>,
+        /// How long shards have run for it, added up.
+        nanos: u64,
     },
     /// Keys are being watched.
     Watching {
@@ -118,6 +129,8 @@ pub(crate) struct Transaction {
     pub(crate) waiter: Option<(WaiterNumber, bool)>,
     /// How many transactions its core had begun with it; stays when it comes back with a new id.
     pub(crate) serial: u64,
+    /// The request, if its connection does not wait for it.
+    late: Option<Box<OwnedRequest>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +183,38 @@ impl Transactions {
         self.begin_transaction(host, Transaction::new(origin, claims, program));
     }
 
+    /// As [`Self::begin`], for a request that its connection does not wait for: [`Event::Late`] tells of
+    /// its end.
+    pub fn begin_late(
+        &mut self,
+        host: &mut Host,
+        (origin, request): (Origin, Box<OwnedRequest>),
+        claims: Vec<(ShardId, Claim)>,
+        program: Box<dyn Program>,
+    ) {
+        let mut transaction = Transaction::new(origin, claims, program);
+        transaction.late = Some(request);
+        self.begin_transaction(host, transaction);
+    }
+
+    /// As [`Self::begin_late`], under a claim that shard `home` has made already: `tx` is its id, and the
+    /// only one.
+    pub fn begin_claimed(
+        &mut self,
+        host: &mut Host,
+        (origin, request): (Origin, Box<OwnedRequest>),
+        (home, tx): (ShardId, TxId),
+        program: Box<dyn Program>,
+    ) {
+        self.counters.begun += 1;
+        let mut transaction = Transaction::new(origin, Vec::new(), program);
+        transaction.serial = self.counters.begun;
+        transaction.late = Some(request);
+        transaction.holders.push(home);
+        self.active.insert(tx, transaction);
+        self.follow(host, tx, Step::Again);
+    }
+
     pub(crate) fn begin_transaction(&mut self, host: &mut Host, mut transaction: Transaction) {
         self.counters.begun += 1;
         transaction.serial = self.counters.begun;
@@ -191,6 +236,7 @@ impl Transactions {
             | Step::Ask(_)
             | Step::Again
             | Step::Pause
+            | Step::Yield
             | Step::Done { .. }
             | Step::Watching { .. }
             | Step::Waiting => {
@@ -310,6 +356,11 @@ impl Transactions {
     /// Withdraws and comes back with a new id, which no shard has passed yet.
     fn retry(&mut self, host: &mut Host, tx: TxId) {
         self.counters.retries += 1;
+        self.come_back(host, tx);
+    }
+
+    /// Claims everything anew, under an id that is larger than all others.
+    fn come_back(&mut self, host: &mut Host, tx: TxId) {
         let Some(mut transaction) = self.active.remove(&tx) else {
             return;
         };
@@ -378,7 +429,12 @@ impl Transactions {
     /// Goes on with the transactions that have paused in an earlier turn.
     pub fn go_on(&mut self, host: &mut Host) {
         for tx in std::mem::take(&mut self.paused) {
-            self.follow(host, tx, Step::Again);
+            let has_yielded = |it: &Transaction| it.first.is_some();
+            if self.active.get(&tx).is_some_and(has_yielded) {
+                self.come_back(host, tx);
+            } else {
+                self.follow(host, tx, Step::Again);
+            }
         }
     }
 
@@ -393,6 +449,11 @@ impl Transactions {
         match step {
             Step::Again => {}
             Step::Pause => self.paused.push(tx),
+            Step::Yield => {
+                transaction.release(host, tx);
+                transaction.first = Some(Step::Again);
+                self.paused.push(tx);
+            }
             Step::Hop { operations, last } => {
                 self.counters.hops += 1;
                 transaction.run_hop(host, tx, operations, last);
@@ -413,9 +474,19 @@ impl Transactions {
             Step::Done { reply } => {
                 let (nanos, spent) = (transaction.nanos, transaction.program.spent());
                 let waiter = transaction.waiter;
+                let late = transaction.late.take();
                 self.end(host, tx);
                 if let Some((waiter, _)) = waiter {
                     self.answered(host, waiter, reply, nanos);
+                    return;
+                }
+                if let Some(request) = late {
+                    self.events.push(Event::Late {
+                        origin,
+                        request,
+                        reply,
+                        nanos,
+                    });
                     return;
                 }
                 self.events.push(Event::Done {
@@ -468,6 +539,7 @@ impl Transaction {
             holders: Vec::new(),
             waiter: None,
             serial: 0,
+            late: None,
         }
     }
 

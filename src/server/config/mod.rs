@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`directive`] is what a declaration says, [`directives`] are the declarations,
 //! [`value`] reads and writes values, [`settings`] is what the server reads, `redis_conf`, `toml`
-//! and [`flags`] are the sources, [`loader`] reads files, [`error`] says what is wrong, [`docs`]
+//! and [`flags`] are the sources, `module` reads the arguments of a module, [`loader`] reads files, [`error`] says what is wrong, [`docs`]
 //! writes the documentation.
 //!
 //! Invariants
@@ -23,6 +23,7 @@ pub mod docs;
 pub mod error;
 pub mod flags;
 pub mod loader;
+mod module;
 pub mod redis_conf;
 pub mod settings;
 mod toml;
@@ -380,12 +381,24 @@ impl Config {
             let Some(index) = self.position(name) else {
                 continue;
             };
-            let Some(slot) = self.slots.get_mut(index) else {
-                continue;
-            };
             let words: Vec<&str> = entry.words.iter().map(String::as_str).collect();
             let is_first = !seen.contains(&name);
             seen.push(name);
+            let wrong =
+                |what: Complaint| ConfigError::new(entry.place.clone(), name, what.to_string());
+            if name == "loadmodule"
+                && let Some(limit) = module::scan_limit(&words).map_err(wrong)?
+            {
+                let directive = find(module::SCAN_LIMIT).expect("it is declared");
+                self.apply(&[Entry {
+                    directive,
+                    words: vec![limit.to_owned()],
+                    place: entry.place.clone(),
+                }])?;
+            }
+            let Some(slot) = self.slots.get_mut(index) else {
+                continue;
+            };
             slot.value = fold(entry.directive, &words, &slot.value, is_first)
                 .map_err(|what| ConfigError::new(entry.place.clone(), name, what))?;
             slot.place = entry.place.clone();

@@ -67,6 +67,12 @@ pub struct Settings {
     pub slowlog_slower_than_us: i64,
     /// Entries the slow log keeps.
     pub slowlog_entries_max: u64,
+    /// The words of `loadmodule`: path and arguments.
+    pub module: Vec<String>,
+    /// Rows of a table that a statement may look at where no index helps.
+    pub scan_rows_max: u64,
+    /// Rows of a table beyond which they lie on all shards.
+    pub spread_rows: u64,
     /// Milliseconds that a script may run before everybody else is told that the server is busy.
     pub busy_reply_ms: u64,
     /// Milliseconds from which an event is in LATENCY; 0 switches it off.
@@ -147,7 +153,7 @@ impl Notify {
     }
 }
 
-/// The letters of the classes. `d`, of types that modules bring, has no event here.
+/// The letters of the classes.
 const CLASSES: &[(char, EventClass)] = &[
     ('g', EventClass::GENERIC),
     ('$', EventClass::STRING),
@@ -158,6 +164,7 @@ const CLASSES: &[(char, EventClass)] = &[
     ('x', EventClass::EXPIRED),
     ('e', EventClass::EVICTED),
     ('t', EventClass::STREAM),
+    ('d', EventClass::TABLE),
     ('m', EventClass::KEY_MISS),
     ('n', EventClass::NEW),
 ];
@@ -226,6 +233,9 @@ impl Settings {
             lfu_log_factor: 0,
             lfu_decay_minutes: 0,
             limits: types::Limits::default(),
+            module: Vec::new(),
+            scan_rows_max: 0,
+            spread_rows: 0,
             expire_effort: 1,
             hz: 1,
             slowlog_slower_than_us: -1,

@@ -180,11 +180,12 @@ fn mark_dirty(mut lines: Vec<Line>, resp: Resp) -> Gather {
 
 /// Returns who watches a key of this core that has changed.
 fn changed(core: &mut Core, watched: &[(ClientId, Watched)]) -> Vec<ClientId> {
-    let (map, me) = (core.engine.map, core.engine.me);
+    let me = core.engine.me;
     let shard = &mut core.engine.host.shard;
     let mut clients = Vec::new();
-    for (client, Watched { db, key, version }) in watched {
-        if map.shard_of_key(key) == me && shard.watch_version(*db, key) != *version {
+    for (client, watched) in watched {
+        let is_here = watched.shard == me;
+        if is_here && shard.watch_version(watched.db, &watched.key) != watched.version {
             clients.push(*client);
         }
     }

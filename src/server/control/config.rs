@@ -181,6 +181,7 @@ impl Core {
         self.engine.host.shard.set_options(layer_options::shard(
             &config,
             self.engine.host.shard.options().hash_seed,
+            self.engine.map.shard_count(),
         ));
         self.net.options = layer_options::net(&config);
         if config.settings().log_level != self.engine.config.settings().log_level {

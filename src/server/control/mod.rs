@@ -22,6 +22,7 @@ pub(crate) mod info;
 pub(crate) mod latency;
 mod lolwut;
 pub(crate) mod memory;
+mod module;
 pub(crate) mod monitor;
 pub(crate) mod pubsub;
 mod script;
@@ -137,6 +138,7 @@ pub fn all() -> impl Iterator<Item = &'static ControlCommand> {
         slowlog::COMMANDS,
         latency::COMMANDS,
         memory::COMMANDS,
+        module::COMMANDS,
         cluster::COMMANDS,
     ]
     .into_iter()

@@ -1,6 +1,6 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH.
 
-use base::ids::{ClientId, DbIndex, TxId};
+use base::ids::{ClientId, DbIndex, ShardId, TxId};
 use commands::spec::CommandError;
 use coordinator::exec::{Exec, Part, Queued};
 use coordinator::host::fingerprint;
@@ -11,6 +11,7 @@ use protocol::args::{Args, PackedArgs, equals_ignore_case};
 use protocol::reply::{Reply, Resp};
 use runtime::socket_ring::SocketId;
 use shard::locks::{Claim, Mode};
+use tables::schema::Layout;
 
 use super::declarations::transaction as declared;
 use super::{Answer, ControlCommand, ControlContext, connection};
@@ -115,9 +116,17 @@ fn watch(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Com
         return Ok(context.ok());
     }
     let engine = &*context.engine;
+    let keys: Vec<(ShardId, Box<[u8]>)> = keys
+        .into_iter()
+        .flat_map(|key| {
+            engine
+                .shards_that_watch(db, &key)
+                .map(move |at| (at, key.clone()))
+        })
+        .collect();
     let mut claims: Vec<(_, Claim)> = Vec::new();
-    for key in &keys {
-        let shard = engine.map.shard_of_key(key);
+    for (shard, key) in &keys {
+        let shard = *shard;
         let claimed = (
             fingerprint(db, engine.host.shard.key(key).hash),
             Mode::Shared,
@@ -133,7 +142,7 @@ fn watch(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Com
             )),
         }
     }
-    let program = WatchKeys::new(engine.map, db, keys);
+    let program = WatchKeys::new(db, keys);
     Ok(Answer::Transaction(claims, Box::new(program)))
 }
 
@@ -322,10 +331,18 @@ fn answer(
 }
 
 impl Engine {
+    /// Returns the shards on which a key is watched: its own, but all for a table with rows on all.
+    fn shards_that_watch(&self, db: DbIndex, key: &[u8]) -> impl Iterator<Item = ShardId> + use<> {
+        let table = self.host.shard.tables().catalog(db).lookup(key);
+        let is_spread = table.is_some_and(|schema| schema.layout != Layout::Home);
+        let own = self.map.shard_of_key(key);
+        self.map.shards().filter(move |at| is_spread || *at == own)
+    }
+
     /// Ends watches; the shards need not answer.
     pub fn unwatch(&mut self, watched: Vec<Watched>) {
         for watched in watched {
-            let shard = self.map.shard_of_key(&watched.key);
+            let shard = watched.shard;
             let claim = Claim {
                 keys: Vec::new(),
                 whole: None,

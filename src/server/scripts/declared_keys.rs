@@ -541,11 +541,15 @@ fn is_without_keys(command: &Command) -> bool {
     }
 }
 
-/// Returns whether a command may read keys that its words only describe.
+/// Returns whether a command may use keys that its words only describe, or rows on other shards than that of its
+/// key.
 fn reads_others(command: &Command) -> bool {
     match command.run {
         Run::Shard(shard_command) | Run::Waiting(shard_command, _) => {
-            shard_command.spread == Spread::Plan(Plan::Sort)
+            matches!(
+                shard_command.spread,
+                Spread::Plan(Plan::Sort | Plan::Table(_))
+            )
         }
         Run::Control(_) => true,
     }

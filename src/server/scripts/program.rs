@@ -257,9 +257,13 @@ impl ScriptProgram {
                     last: false,
                 }
             }
+            Step::Pause => {
+                self.state = State::Called(running, exec, command, words);
+                Step::Pause
+            }
             other @ (Step::Ask(_)
             | Step::Again
-            | Step::Pause
+            | Step::Yield
             | Step::Watching { .. }
             | Step::Waiting) => {
                 unreachable!("a command on shards goes by hops: {other:?}")

@@ -84,6 +84,10 @@ pub static GROUPS: &[Group] = &[
         title: "Scripts and modules",
         directives: values::SCRIPTS,
     },
+    Group {
+        title: "Tables",
+        directives: values::TABLES,
+    },
 ];
 
 /// A count of something, 0 included.

@@ -352,8 +352,34 @@ pub(super) static SCRIPTS: &[D] = &[
         "loadmodule",
         Kind::Words,
         "",
-        NotYet("loading of modules"),
-        "A module to load at start, and its arguments.",
+        Works(|s, v| s.module = v.words()),
+        "RedisTABLE, which is built in, as `<path> [max_scan_limit <rows>]`; no other module can be loaded.",
     )
     .file_only(),
+];
+
+pub(super) static TABLES: &[D] = &[
+    D::live(
+        "max_scan_limit",
+        Kind::Integer {
+            min: 1_000,
+            max: 10_000_000,
+        },
+        "100000",
+        Works(|s, v| s.scan_rows_max = v.u64()),
+        "Rows that a statement may look at where no index helps its condition; one that would need more is refused.",
+    )
+    .alias(&["max-scan-limit"])
+    .toml(&["tables.max_scan_limit"]),
+    D::live(
+        "table-spread-rows",
+        Kind::Integer {
+            min: 1,
+            max: i64::MAX,
+        },
+        "4096",
+        Works(|s, v| s.spread_rows = v.u64()),
+        "Rows of a table beyond which they lie on all shards; until then all are on the shard of its name.",
+    )
+    .toml(&["tables.spread_rows"]),
 ];

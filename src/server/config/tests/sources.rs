@@ -114,8 +114,12 @@ fn command_line_errors_name_the_option() {
     check_error(
         &["--loadmodule", "x.so", "max_scan_limit", "5"],
         &[],
-        "command line: loadmodule: loading of modules is not built yet; the only accepted value \
-         is ''",
+        "command line: max_scan_limit: argument must be between 1000 and 10000000 inclusive",
+    );
+    check_error(
+        &["--loadmodule", "search.so"],
+        &[],
+        "command line: loadmodule: modules cannot be loaded; RedisTABLE (redistable.so) is built in",
     );
     check_error(
         &["--port", "0"],

@@ -187,8 +187,12 @@ impl<'a> Filter<'a> {
             return Err(CommandError::Syntax);
         }
         if kind.eq_ignore_ascii_case(b"MODULE") {
-            // There are no modules, hence no commands of one.
-            Ok(Self::Everything)
+            let is_ours = value.eq_ignore_ascii_case(b"table");
+            Ok(if is_ours {
+                Self::Outside(Category::Table)
+            } else {
+                Self::Everything
+            })
         } else if kind.eq_ignore_ascii_case(b"ACLCAT") {
             let is_meant =
                 |category: &Category| value.eq_ignore_ascii_case(category.name().as_bytes());

@@ -62,6 +62,7 @@ pub(crate) const ALL: &[&Declaration] = &[
     &server::ROLE,
     &server::WAIT,
     &server::LOLWUT,
+    &server::MODULE,
     &diagnostics::SLOWLOG,
     &diagnostics::LATENCY,
     &diagnostics::MEMORY,

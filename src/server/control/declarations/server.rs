@@ -332,3 +332,103 @@ pub(crate) const LOLWUT: Declaration = Declaration::new(
         .with_token("VERSION")
         .optional()]),
 );
+
+/// `MODULE subcommand ...`
+pub(crate) const MODULE: Declaration = Declaration::new("module", Arity::AtLeast(2), Flags::NONE)
+    .docs(Docs::new(
+        "server",
+        "4.0.0",
+        "Groups the subcommands about modules.",
+        "That of the subcommand.",
+    ))
+    .subcommands(&[
+        MODULE_HELP,
+        MODULE_LIST,
+        MODULE_LOAD,
+        MODULE_LOADEX,
+        MODULE_UNLOAD,
+    ]);
+
+/// `MODULE HELP`
+pub(crate) const MODULE_HELP: Declaration = Declaration::new("help", Arity::Exactly(2), ANY_TIME)
+    .docs(Docs::new(
+        "server",
+        "5.0.0",
+        "Answers a short description of each subcommand.",
+        "O(1)",
+    ));
+
+/// `MODULE LIST`
+pub(crate) const MODULE_LIST: Declaration = Declaration::new(
+    "list",
+    Arity::Exactly(2),
+    Flags::ADMIN.and(Flags::NO_SCRIPT),
+)
+.tips(&["nondeterministic_output_order"])
+.docs(Docs::new(
+    "server",
+    "4.0.0",
+    "Answers which modules there are.",
+    "O(1)",
+));
+
+const CHANGES_MODULES: Flags = Flags::ADMIN
+    .and(Flags::NO_SCRIPT)
+    .and(Flags::NO_ASYNC_LOADING);
+
+/// `MODULE LOAD path [arg ...]`
+pub(crate) const MODULE_LOAD: Declaration =
+    Declaration::new("load", Arity::AtLeast(3), CHANGES_MODULES).docs(
+        Docs::new(
+            "server",
+            "4.0.0",
+            "Is refused: modules cannot be loaded.",
+            "O(1)",
+        )
+        .arguments(&[
+            Argument::text("path"),
+            Argument::text("arg").optional().multiple(),
+        ]),
+    );
+
+/// `MODULE LOADEX path [CONFIG name value ...] [ARGS arg ...]`
+pub(crate) const MODULE_LOADEX: Declaration =
+    Declaration::new("loadex", Arity::AtLeast(3), CHANGES_MODULES).docs(
+        Docs::new(
+            "server",
+            "7.0.0",
+            "Is refused: modules cannot be loaded.",
+            "O(1)",
+        )
+        .arguments(&[
+            Argument::text("path"),
+            MODULE_CONFIGS,
+            Argument::text("args")
+                .with_token("ARGS")
+                .optional()
+                .multiple(),
+        ]),
+    );
+
+const MODULE_CONFIGS: Argument = Argument {
+    multiple_token: true,
+    ..Argument::block(
+        "configs",
+        &[Argument::text("name"), Argument::text("value")],
+    )
+    .with_token("CONFIG")
+    .optional()
+    .multiple()
+};
+
+/// `MODULE UNLOAD name`
+pub(crate) const MODULE_UNLOAD: Declaration =
+    Declaration::new("unload", Arity::Exactly(3), CHANGES_MODULES).docs(
+        Docs::new(
+            "server",
+            "4.0.0",
+            "Is refused: there is none to unload.",
+            "O(1)",
+        )
+        .arguments(&[Argument::text("name")]),
+    );

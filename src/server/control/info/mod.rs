@@ -75,7 +75,7 @@ const SECTIONS: &[Section] = &[
     section("stats", "Stats", activity::stats),
     section("replication", "Replication", server::replication),
     section("cpu", "CPU", server::cpu),
-    section("modules", "Modules", |_, _, _| {}),
+    section("modules", "Modules", server::modules),
     detail("commandstats", "Commandstats", activity::command_stats),
     section("errorstats", "Errorstats", activity::error_stats),
     detail("latencystats", "Latencystats", activity::latency_stats),

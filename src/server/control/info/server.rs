@@ -5,8 +5,16 @@ use std::sync::atomic::Ordering;
 
 use super::facts::Facts;
 use super::lines::Lines;
+use crate::control::module;
 use crate::core_loop::Core;
 use crate::version;
+
+/// Writes `modules`.
+pub(super) fn modules(_core: &Core, _facts: &Facts, lines: &mut Lines) {
+    let (name, version) = (module::NAME, module::VERSION);
+    let rest = "api=1,filters=0,usedby=[],using=[],options=[]";
+    lines.field("module", format!("name={name},ver={version},{rest}"));
+}
 
 /// Writes `server`.
 pub(super) fn server(core: &Core, _facts: &Facts, lines: &mut Lines) {

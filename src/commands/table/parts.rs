@@ -1,0 +1,492 @@
+//! What programs of table statements do on one shard, and how their answers are written.
+//!
+//! Not here: which shards do what, and when (`coordinator::tables`).
+
+use std::sync::Arc;
+
+use base::ids::DbIndex;
+use protocol::args::{Args, PackedArgs};
+use protocol::reply::{Reply, Resp};
+use shard::Shard;
+use tables::Building;
+use tables::catalog::SchemaChange;
+use tables::claim::Claim;
+use tables::effects::RowImage;
+use tables::error::TableError;
+use tables::executor::{Budget, Progress, Stepped};
+use tables::explain::{Explanation, TableInfo};
+use tables::merge::Answer;
+use tables::parser::{self, Verb};
+use tables::partial::Partial;
+use tables::plan::{Limits, Plan};
+use tables::schema::{IndexId, Layout, RowId, Schema, TableId};
+
+use super::definitions;
+use super::names::{key_of, table_word};
+use super::rows::Wire;
+use crate::scope::{RowStatement, Scope};
+
+/// What a step may do: some tens of microseconds.
+const STEP: Budget = Budget {
+    look: 4096,
+    write: 256,
+};
+
+/// Rows that are added to a new index in one step.
+const BUILD_ROWS: usize = 512;
+
+/// Rows that are taken out of a table in one step.
+const TAKEN_ROWS: usize = 256;
+
+/// A statement with its plan.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// What it is.
+    pub statement: RowStatement,
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// The protocol of the reply.
+    pub resp: Resp,
+    /// The time of the statement.
+    pub now_ms: u64,
+    /// The id of the only row of an INSERT, if it is drawn already.
+    pub row: Option<RowId>,
+}
+
+/// Something that a shard does for a statement.
+#[derive(Debug)]
+pub enum TableStep {
+    /// Makes a plan: [`TableOutcome::Prepared`].
+    Prepare {
+        /// What the command is.
+        scope: Scope,
+        /// The protocol of the reply.
+        resp: Resp,
+        /// All words.
+        args: PackedArgs,
+    },
+    /// Applies a change of schemas, and tells of it if so wanted: [`TableOutcome::Done`].
+    Apply(SchemaChange, bool),
+    /// Tells of changed rows: [`TableOutcome::Done`].
+    Note {
+        /// The table's key.
+        key: Box<[u8]>,
+        /// The event.
+        event: &'static str,
+        /// How many rows.
+        count: u64,
+    },
+    /// Plans that a table lies on all shards, if it does not yet: [`TableOutcome::Planned`].
+    PlanSpread(TableId, u16),
+    /// Takes rows out of a table, for them to go to other shards: [`TableOutcome::Rows`].
+    Take(TableId),
+    /// Stores rows that come from another shard: [`TableOutcome::Done`].
+    Store(TableId, Vec<RowImage>),
+    /// Adds rows to an index: [`TableOutcome::Built`].
+    Build(TableId, IndexId),
+    /// Takes values of a unique index: [`TableOutcome::Values`].
+    Values(TableId, IndexId, u64),
+    /// Plans that an index is complete, or that it has failed and goes: [`TableOutcome::Planned`].
+    PlanEnd {
+        /// The table.
+        table: TableId,
+        /// The index.
+        index: IndexId,
+        /// It goes.
+        has_failed: bool,
+    },
+    /// A step of a plan: [`TableOutcome::Ran`].
+    Run {
+        /// The plan.
+        plan: Arc<Plan>,
+        /// The protocol of the reply.
+        resp: Resp,
+        /// How far it is.
+        progress: Box<Progress>,
+        /// What it has found.
+        partial: Box<Partial>,
+    },
+    /// Looks for rows that have values which others are to get: [`TableOutcome::Refused`].
+    Refuse {
+        /// The plan.
+        plan: Arc<Plan>,
+        /// The values that rows of all shards are to get.
+        claims: Arc<Vec<Claim>>,
+        /// What this shard has found.
+        progress: Box<Progress>,
+    },
+    /// Tells how a plan would run: [`TableOutcome::Explained`].
+    Explain(Arc<Plan>),
+    /// Tells what it has of a table: [`TableOutcome::Info`].
+    Info(TableId),
+}
+
+/// What came of a [`TableStep`].
+#[derive(Debug)]
+pub enum TableOutcome {
+    /// What a statement is.
+    Prepared(Box<Prepared>),
+    /// Nothing to say.
+    Done,
+    /// How far an index is.
+    Built(Building),
+    /// Values of a unique index, and where to go on; behind the last row that is `u64::MAX`.
+    Values(Vec<Claim>, u64),
+    /// A change of schemas, if it is needed still.
+    Planned(Option<SchemaChange>),
+    /// Rows; none when all are taken.
+    Rows(Vec<RowImage>),
+    /// How a plan would run.
+    Explained(Option<Box<Explanation>>),
+    /// A plan has made a step.
+    Ran {
+        /// How far it is.
+        progress: Box<Progress>,
+        /// What it has found.
+        partial: Box<Partial>,
+        /// How the step ended.
+        result: Result<Stepped, TableError>,
+    },
+    /// Whether a value is taken.
+    Refused(Box<Progress>, Option<TableError>),
+    /// What a shard has of a table.
+    Info(Option<Box<TableInfo>>),
+}
+
+/// What a statement is to be.
+#[derive(Debug)]
+pub enum Prepared {
+    /// Nothing more: this is the reply.
+    Reply(Vec<u8>),
+    /// An error.
+    Refused(TableError),
+    /// A change of schemas.
+    Change(SchemaChange),
+    /// A plan.
+    Work(Box<Work>),
+    /// A question about this table.
+    Info(Arc<Schema>),
+}
+
+/// What a statement about rows is to be, on one shard.
+pub(super) enum RowWork {
+    /// This shard has not got all rows.
+    Elsewhere,
+    /// A question about this table.
+    Info(Arc<Schema>),
+    /// A plan.
+    Plan(Work),
+}
+
+/// Does a step. `id` is the id of the table that it may make.
+pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> TableOutcome {
+    match step {
+        TableStep::Prepare { scope, resp, args } => {
+            let prepared = prepare(shard, (db, id), scope, resp, args.args());
+            TableOutcome::Prepared(Box::new(prepared))
+        }
+        TableStep::Apply(change, is_told) => {
+            apply(shard, db, &change, is_told);
+            TableOutcome::Done
+        }
+        TableStep::Note { key, event, count } => {
+            shard.note_table(db, &key, event, count);
+            TableOutcome::Done
+        }
+        TableStep::Build(table, index) => {
+            let building = shard.tables_mut().build_step(db, table, index, BUILD_ROWS);
+            TableOutcome::Built(building)
+        }
+        TableStep::Values(table, index, mut at) => {
+            let tables = shard.tables();
+            let values = tables.unique_values(db, table, index, &mut at, STEP.look);
+            TableOutcome::Values(values, at)
+        }
+        TableStep::PlanEnd {
+            table,
+            index,
+            has_failed,
+        } => {
+            let catalog = shard.tables().catalog(db);
+            TableOutcome::Planned(if has_failed {
+                catalog.plan_index_failed(table, index)
+            } else {
+                catalog.plan_index_ready(table, index)
+            })
+        }
+        TableStep::PlanSpread(table, shards) => {
+            TableOutcome::Planned(shard.tables().catalog(db).plan_spread(table, shards))
+        }
+        TableStep::Explain(plan) => {
+            TableOutcome::Explained(shard.tables().explain(db, &plan).map(Box::new))
+        }
+        TableStep::Run {
+            plan,
+            resp,
+            mut progress,
+            mut partial,
+        } => {
+            let result = self::step(shard, (db, &plan, resp), STEP, &mut progress, &mut partial);
+            TableOutcome::Ran {
+                progress,
+                partial,
+                result,
+            }
+        }
+        TableStep::Refuse {
+            plan,
+            claims,
+            progress,
+        } => {
+            let refused = shard.tables().refuse_claims(db, &plan, &progress, &claims);
+            TableOutcome::Refused(progress, refused.err())
+        }
+        TableStep::Info(table) => TableOutcome::Info(shard.tables().info(db, table).map(Box::new)),
+        TableStep::Take(table) => {
+            TableOutcome::Rows(shard.tables_mut().take_rows(db, table, TAKEN_ROWS))
+        }
+        TableStep::Store(table, rows) => {
+            shard.tables_mut().put_rows(db, table, &rows);
+            TableOutcome::Done
+        }
+    }
+}
+
+fn prepare(
+    shard: &Shard,
+    (db, id): (DbIndex, TableId),
+    scope: Scope,
+    resp: Resp,
+    args: Args<'_>,
+) -> Prepared {
+    match scope {
+        Scope::Change(change) => {
+            match definitions::plan(shard.tables().catalog(db), change, args, id) {
+                Ok(Some(change)) => Prepared::Change(change),
+                Ok(None) => reply_of(resp, |reply| reply.ok()),
+                Err(error) => Prepared::Refused(error),
+            }
+        }
+        Scope::Rows(statement) => match make_work(shard, db, statement, args, resp) {
+            Ok(RowWork::Plan(work)) => Prepared::Work(Box::new(work)),
+            Ok(RowWork::Info(table)) => Prepared::Info(table),
+            Ok(RowWork::Elsewhere) => unreachable!("it asks for all rows"),
+            Err(error) => Prepared::Refused(error),
+        },
+        Scope::Catalog | Scope::Definition => unreachable!("every shard answers these at once"),
+    }
+}
+
+fn reply_of(resp: Resp, write: impl FnOnce(&mut Reply<'_>)) -> Prepared {
+    let mut out = Vec::new();
+    write(&mut Reply::new(&mut out, resp));
+    Prepared::Reply(out)
+}
+
+/// Makes the plan of a statement whose rows are all here.
+///
+/// # Errors
+///
+/// What is wrong with the statement.
+pub(super) fn prepare_rows(
+    shard: &Shard,
+    db: DbIndex,
+    statement: RowStatement,
+    args: Args<'_>,
+    resp: Resp,
+) -> Result<RowWork, TableError> {
+    if statement == RowStatement::Update {
+        let words: Vec<&[u8]> = args.from(2).iter().take(3).collect();
+        parser::check_update_words(&words)?;
+    }
+    let name = args.word(table_word(Scope::Rows(statement)));
+    let schema = shard.tables().catalog(db).table(name)?;
+    let Layout::Spread { shards } = schema.layout else {
+        return if statement == RowStatement::InsertRow {
+            Ok(RowWork::Elsewhere)
+        } else {
+            make_work(shard, db, statement, args, resp)
+        };
+    };
+    let row = match statement {
+        RowStatement::Get | RowStatement::InsertRow => {
+            args.get(2).and_then(base::number::parse_u64)
+        }
+        _ => None,
+    };
+    let is_here = |row: u64| row % u64::from(shards.max(1)) == u64::from(shard.id().0);
+    let is_unique = schema.indexes.iter().any(|index| index.unique);
+    let Some(row) = row.filter(|row| is_here(*row)) else {
+        return Ok(RowWork::Elsewhere);
+    };
+    if statement == RowStatement::InsertRow && is_unique {
+        return Ok(RowWork::Elsewhere);
+    }
+    let mut work = make_work(shard, db, statement, args, resp)?;
+    if let RowWork::Plan(work) = &mut work
+        && statement == RowStatement::InsertRow
+    {
+        work.row = Some(RowId(row));
+    }
+    Ok(work)
+}
+
+fn make_work(
+    shard: &Shard,
+    db: DbIndex,
+    statement: RowStatement,
+    args: Args<'_>,
+    resp: Resp,
+) -> Result<RowWork, TableError> {
+    let words: Vec<&[u8]> = args
+        .from(table_word(Scope::Rows(statement)) + 1)
+        .iter()
+        .collect();
+    let name = args.word(table_word(Scope::Rows(statement)));
+    let schema = shard.tables().catalog(db).table(name)?;
+    let (verb, words) = match statement {
+        RowStatement::Insert => (Verb::Insert, &words[..]),
+        RowStatement::InsertRow => (Verb::Insert, &words[1..]),
+        RowStatement::Select => (Verb::Select, &words[..]),
+        RowStatement::Count => (Verb::Count, &words[..]),
+        RowStatement::Get => (Verb::Get, &words[..]),
+        RowStatement::Update => (Verb::Update, &words[..]),
+        RowStatement::Delete => (Verb::Delete, &words[..]),
+        RowStatement::Info => return Ok(RowWork::Info(Arc::clone(schema))),
+        RowStatement::Explain | RowStatement::Profile => {
+            let verb = Verb::of_word(args.word(1)).ok_or(TableError::other(
+                "EXPLAIN and PROFILE need SELECT, COUNT, GET, INSERT, UPDATE or DELETE",
+            ))?;
+            (verb, &words[..])
+        }
+    };
+    let parsed = parser::statement(verb, words)?;
+    let limits = Limits {
+        scan_rows_max: shard.options().scan_rows_max,
+    };
+    let plan = Plan::new(schema, &parsed, limits)?;
+    if statement == RowStatement::Profile && plan.is_write() {
+        return Err(TableError::other(
+            "PROFILE is for SELECT, COUNT and GET only",
+        ));
+    }
+    Ok(RowWork::Plan(Work {
+        statement,
+        plan: Arc::new(plan),
+        resp,
+        now_ms: u64::try_from(shard.now().0).unwrap_or(0),
+        row: None,
+    }))
+}
+
+/// Applies a change; with `is_told` it tells of it by the name of the table.
+fn apply(shard: &mut Shard, db: DbIndex, change: &SchemaChange, is_told: bool) {
+    shard.tables_mut().apply(db, change);
+    if !is_told {
+        return;
+    }
+    let (name, event): (&[u8], _) = match change {
+        SchemaChange::CreateNamespace { name } => (name, "table.namespace.create"),
+        SchemaChange::DropNamespace { name } => (name, "table.namespace.drop"),
+        SchemaChange::DropTable { name, .. } => (name, "table.drop"),
+        SchemaChange::Truncate { name, .. } => (name, "table.truncate"),
+        SchemaChange::CreateTable { schema } => (&schema.name, "table.create"),
+        SchemaChange::RenameTable { schema, from } => {
+            shard.note_table(db, key_of(from), "table.rename", 1);
+            (&schema.name, "table.rename")
+        }
+        SchemaChange::AddColumn { schema, .. }
+        | SchemaChange::DropColumn { schema, .. }
+        | SchemaChange::RenameColumn { schema }
+        | SchemaChange::AddIndex { schema, .. }
+        | SchemaChange::DropIndex { schema, .. } => (&schema.name, "table.alter"),
+        // Who watches the table has to do so on all shards from now on.
+        SchemaChange::Spread { schema } => return shard.touch_table(db, key_of(&schema.name)),
+        // Nobody can see this but by how long statements take.
+        SchemaChange::IndexReady { .. } => return,
+    };
+    shard.note_table(db, key_of(name), event, 1);
+}
+
+/// Applies a change on the only shard, and completes an index at once.
+///
+/// # Errors
+///
+/// If rows have the same values in a unique index; it is not there then.
+pub(super) fn apply_whole(
+    shard: &mut Shard,
+    db: DbIndex,
+    change: &SchemaChange,
+) -> Result<(), TableError> {
+    apply(shard, db, change, true);
+    let SchemaChange::AddIndex { schema, index } = change else {
+        return Ok(());
+    };
+    let (table, index) = (schema.id, *index);
+    let failure = loop {
+        match shard.tables_mut().build_step(db, table, index, usize::MAX) {
+            Building::More => {}
+            Building::Done => break None,
+            Building::Failed(error) => break Some(error),
+        }
+    };
+    let catalog = shard.tables().catalog(db);
+    let end = match failure {
+        Some(_) => catalog.plan_index_failed(table, index),
+        None => catalog.plan_index_ready(table, index),
+    };
+    if let Some(end) = end {
+        shard.tables_mut().apply(db, &end);
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// Makes a step of a plan.
+///
+/// # Errors
+///
+/// What the rows make of the statement; nothing has changed then.
+pub(super) fn step(
+    shard: &mut Shard,
+    (db, plan, resp): (DbIndex, &Plan, Resp),
+    budget: Budget,
+    progress: &mut Progress,
+    partial: &mut Partial,
+) -> Result<Stepped, TableError> {
+    let tables = shard.tables_mut();
+    tables.step(db, plan, progress, budget, &Wire(resp), partial)
+}
+
+/// Joins what shards have found.
+///
+/// # Errors
+///
+/// What the rows of all together make of the statement.
+pub fn merge(plan: &Plan, parts: Vec<Partial>, resp: Resp) -> Result<Answer, TableError> {
+    tables::merge::merge(plan, parts, &Wire(resp))
+}
+
+/// The event of new rows.
+pub(super) const INSERTED: &str = "table.insert";
+
+/// Returns the event that tells of a statement's changes.
+#[must_use]
+pub fn event_of(statement: RowStatement) -> Option<&'static str> {
+    match statement {
+        RowStatement::Insert | RowStatement::InsertRow => Some(INSERTED),
+        RowStatement::Update => Some("table.update"),
+        RowStatement::Delete => Some("table.delete"),
+        RowStatement::Select
+        | RowStatement::Count
+        | RowStatement::Get
+        | RowStatement::Info
+        | RowStatement::Explain
+        | RowStatement::Profile => None,
+    }
+}
+
+/// Returns the key of a table.
+#[must_use]
+pub fn key_of_table(schema: &Schema) -> &[u8] {
+    key_of(&schema.name)
+}

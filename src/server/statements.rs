@@ -1,0 +1,204 @@
+//! Table statements where there are several shards: which way each takes.
+//!
+//! ```text
+//! catalog, HELP             here: every core knows all schemas
+//! table at home             the shard of its name, in one piece, like GET
+//! table spread, one row     the shard of the row
+//! anything else             a program over all shards; the connection waits
+//! ```
+//! What a core knows of tables may be old by the time that a request arrives elsewhere; and a statement may
+//! turn out to be long. Then the shard hands it back ([`Source::Statement`]) and it runs as a program, under
+//! the claim of that shard if it has all the rows. A connection does not wait for what it has sent to
+//! other cores, so statements that come back without a claim go one after the other, in `LateStatements`.
+//!
+//! Not here: what a program does (`coordinator::tables`), what a statement means (crate `tables`).
+
+use std::collections::VecDeque;
+
+use base::ids::{ShardId, TxId};
+use commands::scope::Scope;
+use commands::table::{self, Way};
+use coordinator::host::fingerprint;
+use coordinator::long_reply::Source;
+use coordinator::message::{Handed, Origin, OwnedRequest, Request};
+use coordinator::program::program_of;
+use coordinator::tables::growing::Growing;
+use net::Then;
+use net::connection::Connection;
+use protocol::args::PackedArgs;
+use runtime::socket_ring::SocketId;
+use shard::locks::{Claim, Mode};
+
+use crate::engine::{Engine, origin_of, read_origin};
+use crate::session::Session;
+use crate::table::Command;
+
+impl Engine {
+    /// Runs a table command. There are several shards.
+    pub(crate) fn run_statement(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        request: Request<'_>,
+        scope: Scope,
+    ) -> Then {
+        if self.late_statements.queues.contains_key(&id.to_bits()) {
+            let place = connection.output.defer();
+            let origin = origin_of(id, place, connection.session.drops_reply());
+            self.add_late(origin, Box::new(OwnedRequest::new(request)));
+            return Then::GoOn;
+        }
+        let shard = match table::way(
+            self.host.shard.tables().catalog(request.db),
+            scope,
+            request.args,
+        ) {
+            Way::Anywhere => self.me,
+            Way::Home(name) => self.map.shard_of_key(name),
+            Way::OfRow(row) => shard_of_row(row, self.map.shard_count()),
+            Way::NewRow(row) => {
+                return self.insert_row(id, connection, command, request, row);
+            }
+            Way::Everywhere => return self.begin_statement(id, connection, command, request),
+        };
+        if shard == self.me {
+            self.run_here(id, connection, command, &request)
+        } else {
+            self.send_there(id, connection, shard, request)
+        }
+    }
+
+    /// Inserts a row whose id is drawn already, on the shard where it is to lie.
+    fn insert_row(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        request: Request<'_>,
+        row: u64,
+    ) -> Then {
+        let mut words = PackedArgs::default();
+        words.push_word(request.args.word(0));
+        words.push_word(request.args.word(1));
+        words.push_word(row.to_string().as_bytes());
+        for word in request.args.from(2).iter() {
+            words.push_word(word);
+        }
+        let request = Request {
+            command: &table::INSERT_ROW,
+            args: words.args(),
+            ..request
+        };
+        let shard = shard_of_row(row, self.map.shard_count());
+        if shard == self.me {
+            self.run_here(id, connection, command, &request)
+        } else {
+            self.send_there(id, connection, shard, request)
+        }
+    }
+
+    /// Begins a statement as a program over all shards, which the connection waits for.
+    pub(crate) fn begin_statement(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        request: Request<'_>,
+    ) -> Then {
+        let claims = self.claims(request, &[]);
+        self.note_running(id, command, request.args, 0);
+        let program = program_of(self.surroundings(), request);
+        self.begin(id, connection, claims, program)
+    }
+
+    /// Takes a statement that a shard has handed back.
+    pub(crate) fn take_statement(&mut self, handed: Handed) {
+        let request = Box::new(handed.request);
+        match handed.source {
+            Source::Statement(Some(claimed)) => self.begin_claimed(handed.origin, request, claimed),
+            Source::Statement(None) | Source::Pieces(_) | Source::Walk(_) => {
+                self.add_late(handed.origin, request);
+            }
+        }
+    }
+
+    /// Begins to spread tables of this core that have grown.
+    pub(crate) fn spread_tables(&mut self) {
+        if !self.host.shard.has_growing() {
+            return;
+        }
+        for (db, table, name) in self.host.shard.take_growing() {
+            let key = self.host.shard.key(table::key_of(&name));
+            let claim = Claim {
+                keys: vec![(fingerprint(db, key.hash), Mode::Exclusive)],
+                whole: None,
+            };
+            let claims = self.map.shards().map(|shard| (shard, claim.clone()));
+            let program = Box::new(Growing::new(self.map, db, self.me, table));
+            self.transactions
+                .begin(&mut self.host, NOBODY, claims.collect(), program);
+        }
+    }
+
+    fn begin_claimed(
+        &mut self,
+        origin: Origin,
+        request: Box<OwnedRequest>,
+        claimed: (ShardId, TxId),
+    ) {
+        let program = program_of(self.surroundings(), request.as_request());
+        self.transactions
+            .begin_claimed(&mut self.host, (origin, request), claimed, program);
+    }
+
+    fn add_late(&mut self, origin: Origin, request: Box<OwnedRequest>) {
+        let (id, ..) = read_origin(origin);
+        let queue = self.late_statements.queues.entry(id.to_bits()).or_default();
+        queue.push_back((origin, request));
+        if queue.len() == 1 {
+            self.begin_late(id);
+        }
+    }
+
+    /// Begins the first late statement of a connection.
+    fn begin_late(&mut self, id: SocketId) {
+        let queue = self.late_statements.queues.get(&id.to_bits());
+        let Some((origin, request)) = queue.and_then(VecDeque::front) else {
+            return;
+        };
+        let (origin, request) = (*origin, Box::new(OwnedRequest::new(request.as_request())));
+        let claims = self.claims(request.as_request(), &[]);
+        let program = program_of(self.surroundings(), request.as_request());
+        self.flush_envelopes();
+        self.transactions
+            .begin_late(&mut self.host, (origin, request), claims, program);
+    }
+
+    /// Notes that a statement that its connection has not waited for is done.
+    pub(crate) fn end_late(&mut self, origin: Origin) {
+        let (id, ..) = read_origin(origin);
+        let Some(queue) = self.late_statements.queues.get_mut(&id.to_bits()) else {
+            return;
+        };
+        if queue.front().is_some_and(|(first, _)| *first == origin) {
+            queue.pop_front();
+            if queue.is_empty() {
+                self.late_statements.queues.remove(&id.to_bits());
+            } else {
+                self.begin_late(id);
+            }
+        }
+    }
+}
+
+/// Where a reply goes that nobody waits for.
+const NOBODY: Origin = Origin {
+    connection: u64::MAX,
+    place: 0,
+};
+
+/// Returns the shard that row `row` of a spread table lies on.
+fn shard_of_row(row: u64, shards: u16) -> ShardId {
+    ShardId(u16::try_from(row % u64::from(shards)).unwrap_or(0))
+}
