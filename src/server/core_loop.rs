@@ -323,6 +323,7 @@ impl Core {
                 let resp = request.resp;
                 self.engine.long_replies.add(origin, resp, source);
             }
+            Message::Executed(sent) => control::exec_on_one::end(self, *sent),
             Message::Wanted { tx } => self.engine.long_replies.hasten(tx),
             Message::Scheduled { .. }
             | Message::HopDone { .. }
@@ -337,6 +338,7 @@ impl Core {
             | Message::Schedule { .. }
             | Message::Hop { .. }
             | Message::Alone { .. }
+            | Message::Exec(_)
             | Message::Return { .. }
             | Message::Release { .. }
             | Message::Wait { .. }
@@ -352,7 +354,7 @@ impl Core {
                 origin,
                 reply,
                 nanos,
-                spent,
+                executed,
             } => {
                 self.engine.count_calls();
                 let Some(reply) = self.send_home(origin, reply, nanos) else {
@@ -361,10 +363,12 @@ impl Core {
                 if !self.engine.shown_later.is_empty() {
                     control::monitor::show_exec(self, origin, &reply);
                 }
-                self.account_running(origin, nanos, &spent, &reply);
-                if !spent.is_empty() {
+                if let Some(queue) = executed {
+                    self.account_exec(origin, &queue);
+                    self.engine.keep_queue(queue);
                     self.end_exec(origin);
                 }
+                self.account_running(origin, nanos, &reply);
                 self.fill_and_resume(origin, &reply);
             }
             Event::Watching {
@@ -373,7 +377,7 @@ impl Core {
                 nanos,
             } => {
                 let (id, ..) = read_origin(origin);
-                self.account_running(origin, nanos, &[], b"+OK\r\n");
+                self.account_running(origin, nanos, b"+OK\r\n");
                 match self.net.connection_mut(id) {
                     Some(connection) => connection.session.watched.extend(watched),
                     // The client has left meanwhile; so its watches end.
@@ -433,7 +437,7 @@ impl Core {
     }
 
     /// Counts a request that another core has run.
-    fn account<'a>(
+    pub(crate) fn account<'a>(
         &mut self,
         origin: Origin,
         index: CommandIndex,
@@ -475,7 +479,7 @@ impl Core {
             Finished::Reply(reply) => match asker {
                 Asker::Client(origin) => {
                     let nanos = runtime::clock::monotonic().nanos_since(begun);
-                    self.account_running(origin, nanos, &[], &reply);
+                    self.account_running(origin, nanos, &reply);
                     self.fill_and_resume(origin, &reply);
                 }
                 Asker::Transaction(tx) => {

@@ -13,6 +13,7 @@ use base::ids::{ClientId, ShardId};
 use base::random::Random;
 use bytes::Bytes;
 use coordinator::host::{Host, TxIds};
+use coordinator::message::queue::Queue;
 use coordinator::message::{Envelope, Message, Origin, Request};
 use coordinator::route::SlotMap;
 use coordinator::step::Surroundings;
@@ -207,6 +208,7 @@ pub struct Engine {
         reason = "envelopes travel in their boxes, and the boxes are kept with them"
     )]
     spare_envelopes: Vec<Box<Envelope>>,
+    spare_queues: Vec<Queue>,
 }
 
 /// What is known of a request before it runs.
@@ -220,6 +222,9 @@ pub(crate) struct Hint {
 
 /// Envelopes kept for later use.
 const SPARE_ENVELOPES_MAX: usize = 64;
+
+/// Queues of MULTI kept for later use.
+const SPARE_QUEUES_MAX: usize = 64;
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -269,6 +274,7 @@ impl Engine {
             hints: Vec::new(),
             envelopes: map.shards().map(|_| None).collect(),
             spare_envelopes: Vec::new(),
+            spare_queues: Vec::new(),
         }
     }
 
@@ -333,6 +339,19 @@ impl Engine {
         if self.spare_envelopes.len() < SPARE_ENVELOPES_MAX {
             envelope.clear();
             self.spare_envelopes.push(envelope);
+        }
+    }
+
+    /// Returns an empty queue for a MULTI.
+    pub(crate) fn spare_queue(&mut self) -> Queue {
+        self.spare_queues.pop().unwrap_or_default()
+    }
+
+    /// Takes back the queue of a MULTI that is over.
+    pub(crate) fn keep_queue(&mut self, mut queue: Queue) {
+        if self.spare_queues.len() < SPARE_QUEUES_MAX {
+            queue.clear();
+            self.spare_queues.push(queue);
         }
     }
 

@@ -1,5 +1,6 @@
 //! A core's receiving side: its shard, the claims on it, and what waits for them.
 
+mod exec;
 mod operations;
 mod waiters;
 
@@ -25,6 +26,7 @@ use shard::locks::{Claim, LockTable, Mode, Scheduled};
 
 use self::waiters::WaitingRequests;
 use crate::long_reply::GivenWalk;
+use crate::message::queue::SentExec;
 use crate::message::{
     Envelope, LateReply, Message, Operation, Origin, OwnedRequest, Request, WaiterNumber, Watched,
 };
@@ -93,6 +95,8 @@ enum Parked {
         origin: Origin,
         request: OwnedRequest,
     },
+    /// An EXEC for this shard alone.
+    Exec { from: ShardId, sent: Box<SentExec> },
     /// A transaction for this shard alone; `tx` is the coordinator's name for it.
     Alone {
         from: ShardId,
@@ -160,15 +164,20 @@ impl Host {
         later
     }
 
-    /// As [`Self::run`], for those who need the whole reply at once, however long it is.
-    pub fn run_whole(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
+    /// As [`Self::run`], for a command inside of something larger. It gets its whole reply at once, however
+    /// long it is; [`Self::serve_if_ready`] is for the caller, at the end of the whole.
+    pub fn run_inside(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
         let (shard, random) = (&mut self.shard, &mut self.random);
         let mut context = context_of(shard, random, request, Loans::default(), out);
         run::run(request.command, &mut context, request.args);
+        if context.loans.is_empty() {
+            // Nothing hangs on it that would have to be dropped.
+            std::mem::forget(context);
+            return;
+        }
         run::finish_now(&mut context, request.args);
         let foreign = run::end(&mut context);
         debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
-        self.serve_if_ready();
     }
 
     /// Returns whether a request may run now, before all that waits here.
@@ -334,6 +343,7 @@ impl Host {
                 claim,
                 operations,
             } => self.alone(from, tx, claim, operations),
+            Message::Exec(sent) => self.take_exec(from, sent),
             Message::Release { tx } => self.release(tx),
             Message::Return { tx, db, loan } => self.take_back(tx, db, *loan),
             Message::Wait { waiter, request } => self.wait(from, waiter, request),
@@ -352,6 +362,7 @@ impl Host {
             | Message::Wanted { .. }
             | Message::Scheduled { .. }
             | Message::HopDone { .. }
+            | Message::Executed(_)
             | Message::Offer { .. }
             | Message::Woken(_)
             | Message::Forgotten { .. } => unreachable!("answers go to the coordinator"),
@@ -446,6 +457,7 @@ impl Host {
                 Parked::Single { from, origin, .. } => {
                     *id > tx && (*from, origin.connection) == asker
                 }
+                Parked::Exec { from, sent } => *id > tx && (*from, sent.origin.connection) == asker,
                 Parked::Alone { .. } | Parked::Hop { .. } | Parked::Wait { .. } => false,
             })
     }
@@ -555,6 +567,11 @@ impl Host {
                 }) => {
                     self.locks.start(tx);
                     self.run_parked_wait(from, waiter, &request);
+                    self.locks.release(tx, &mut granted);
+                }
+                Some(Parked::Exec { from, sent }) => {
+                    self.locks.start(tx);
+                    self.run_exec(from, sent);
                     self.locks.release(tx, &mut granted);
                 }
                 Some(Parked::Alone {

@@ -17,6 +17,7 @@ use shard::locks::Claim;
 
 use self::waits::Waits;
 use crate::host::{Host, TxIds};
+use crate::message::queue::Queue;
 use crate::message::{Message, Operation, Origin, Outcome, WaiterNumber, Watched};
 use crate::step::{HopOutcome, Program, Step};
 
@@ -56,8 +57,8 @@ pub enum Event {
         reply: Vec<u8>,
         /// How long shards have run for it, added up.
         nanos: u64,
-        /// The same for each command of a MULTI, in order; empty for other transactions.
-        spent: Vec<u64>,
+        /// The commands of a MULTI, with their replies and times.
+        executed: Option<Queue>,
     },
     /// Keys are being watched.
     Watching {
@@ -264,6 +265,8 @@ impl Transactions {
             | Message::Long(_)
             | Message::Wanted { .. }
             | Message::Return { .. }
+            | Message::Exec(_)
+            | Message::Executed(_)
             | Message::Schedule { .. }
             | Message::Hop { .. }
             | Message::Alone { .. }
@@ -399,9 +402,7 @@ impl Transactions {
             }
             Step::Ask(index) => {
                 let args = transaction.program.control_args(index);
-                let args = args
-                    .map(|args| PackedArgs::from_args(args.args()))
-                    .unwrap_or_default();
+                let args = args.map(PackedArgs::from_args).unwrap_or_default();
                 let asks_as = transaction.program.asks_as();
                 self.events.push(Event::Ask {
                     tx,
@@ -411,7 +412,7 @@ impl Transactions {
                 });
             }
             Step::Done { reply } => {
-                let (nanos, spent) = (transaction.nanos, transaction.program.spent());
+                let (nanos, executed) = (transaction.nanos, transaction.program.executed());
                 let waiter = transaction.waiter;
                 self.end(host, tx);
                 if let Some((waiter, _)) = waiter {
@@ -422,7 +423,7 @@ impl Transactions {
                     origin,
                     reply,
                     nanos,
-                    spent,
+                    executed,
                 });
             }
             Step::Watching { watched } => {

@@ -3,6 +3,8 @@
 //! Messages from the same sender arrive in the order they were sent. Requests and replies travel on
 //! separate lanes, so that a core with a full inbox can still be answered.
 
+pub mod queue;
+
 use base::ids::{DbIndex, TxId};
 use commands::sort::{Order, Taken, Text};
 use commands::spec::{CommandError, ShardCommand};
@@ -13,6 +15,7 @@ use shard::keyspace::Detached;
 use shard::loan::Loan;
 use shard::locks::Claim;
 
+use self::queue::{Queue, SentExec};
 use crate::long_reply::Source;
 
 /// From core to core.
@@ -83,6 +86,10 @@ pub enum Message {
         /// How long the operations ran, together.
         nanos: u64,
     },
+    /// An EXEC of which all keys lie on this shard: [`Message::Executed`], at once or later.
+    Exec(Box<SentExec>),
+    /// The same on its way back.
+    Executed(Box<SentExec>),
     /// Withdraws a claim.
     Release {
         /// The transaction.
@@ -146,6 +153,7 @@ impl Message {
             | Self::Wanted { .. }
             | Self::Scheduled { .. }
             | Self::HopDone { .. }
+            | Self::Executed(_)
             | Self::Offer { .. }
             | Self::Woken(_)
             | Self::Forgotten { .. } => true,
@@ -154,6 +162,7 @@ impl Message {
             | Self::Schedule { .. }
             | Self::Hop { .. }
             | Self::Alone { .. }
+            | Self::Exec(_)
             | Self::Release { .. }
             | Self::Wait { .. }
             | Self::Forget { .. }
@@ -306,6 +315,8 @@ pub struct Watched {
 pub enum Operation {
     /// Runs a command: [`Outcome::Reply`].
     Run(Box<OwnedRequest>),
+    /// Runs commands of a MULTI, in order: [`Outcome::Replies`].
+    RunAll(Box<Queue>),
     /// Takes the value of a key out: [`Outcome::Lent`].
     Lend {
         /// The database.
@@ -452,6 +463,8 @@ pub enum Outcome {
         /// How long the command ran.
         nanos: u64,
     },
+    /// The same commands with their replies.
+    Replies(Box<Queue>),
     /// A value, taken out of its key.
     Lent(Box<Loan>),
     /// A reply, and the values that were lent for it.
@@ -618,9 +631,9 @@ impl Envelope {
     }
 }
 
-fn clear_or_free(buffer: &mut Vec<u8>) {
+fn clear_or_free<T>(buffer: &mut Vec<T>) {
     buffer.clear();
-    if buffer.capacity() > BUFFER_KEPT_BYTES {
+    if buffer.capacity() * size_of::<T>() > BUFFER_KEPT_BYTES {
         *buffer = Vec::new();
     }
 }
