@@ -138,6 +138,18 @@ fn watch(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Com
             )),
         }
     }
+    // All here and free, they are watched at once.
+    if let [(shard, claim)] = &claims[..]
+        && *shard == engine.me
+        && engine.host.is_free(claim)
+    {
+        for key in keys {
+            let version = context.engine.host.shard.watch(db, &key);
+            let watched = Watched { db, key, version };
+            context.session().watched.push(watched);
+        }
+        return Ok(context.ok());
+    }
     let program = WatchKeys::new(engine.map, db, keys);
     Ok(Answer::Transaction(claims, Box::new(program)))
 }
@@ -345,6 +357,10 @@ impl Engine {
     pub fn unwatch(&mut self, watched: Vec<Watched>) {
         for watched in watched {
             let shard = self.map.shard_of_key(&watched.key);
+            if shard == self.me {
+                self.host.shard.unwatch(watched.db, &watched.key);
+                continue;
+            }
             let claim = Claim {
                 keys: Vec::new(),
                 whole: None,
