@@ -326,6 +326,7 @@ impl Core {
             Message::Executed(sent) => control::exec_on_one::end(self, *sent),
             Message::Wanted { tx } => self.engine.long_replies.hasten(tx),
             Message::Scheduled { .. }
+            | Message::Refused { .. }
             | Message::HopDone { .. }
             | Message::Offer { .. }
             | Message::Woken(_)
@@ -337,6 +338,7 @@ impl Core {
             Message::Requests(_)
             | Message::Schedule { .. }
             | Message::Hop { .. }
+            | Message::Begin { .. }
             | Message::Alone { .. }
             | Message::Exec(_)
             | Message::Return { .. }

@@ -324,18 +324,18 @@ impl Host {
                 tx,
                 operations,
                 last,
+            } => self.run_or_park_hop(from, tx, operations, last),
+            Message::Begin {
+                tx,
+                connection,
+                claim,
+                operations,
+                last,
             } => {
-                if self.is_granted(tx) {
-                    self.run_hop(from, tx, operations, last);
+                if self.accept((from, connection), tx, claim) {
+                    self.run_or_park_hop(from, tx, operations, last);
                 } else {
-                    self.parked.insert(
-                        tx,
-                        Parked::Hop {
-                            from,
-                            operations,
-                            last,
-                        },
-                    );
+                    self.send(from, Message::Refused { tx, operations });
                 }
             }
             Message::Alone {
@@ -361,6 +361,7 @@ impl Host {
             | Message::Long(_)
             | Message::Wanted { .. }
             | Message::Scheduled { .. }
+            | Message::Refused { .. }
             | Message::HopDone { .. }
             | Message::Executed(_)
             | Message::Offer { .. }
@@ -433,7 +434,13 @@ impl Host {
     }
 
     /// `asker` is the connection that the transaction is for, and its core.
-    fn schedule(&mut self, asker: (ShardId, u64), tx: TxId, mut claim: Claim) {
+    fn schedule(&mut self, asker: (ShardId, u64), tx: TxId, claim: Claim) {
+        let accepted = self.accept(asker, tx, claim);
+        self.send(asker.0, Message::Scheduled { tx, accepted });
+    }
+
+    /// Gives the claim of a transaction its place, unless it comes too late. Returns whether it has one.
+    pub(crate) fn accept(&mut self, asker: (ShardId, u64), tx: TxId, mut claim: Claim) -> bool {
         self.counters.scheduled += 1;
         if faults::is_on(Fault::IntentMissing) {
             claim.keys.pop();
@@ -444,7 +451,7 @@ impl Host {
         if !accepted {
             self.counters.refused += 1;
         }
-        self.send(asker.0, Message::Scheduled { tx, accepted });
+        accepted
     }
 
     /// Returns whether a request of the same connection waits here with a larger id than `tx`. It was
@@ -478,6 +485,19 @@ impl Host {
                     operations,
                 },
             );
+        }
+    }
+
+    fn run_or_park_hop(&mut self, from: ShardId, tx: TxId, operations: Vec<Operation>, last: bool) {
+        if self.is_granted(tx) {
+            self.run_hop(from, tx, operations, last);
+        } else {
+            let parked = Parked::Hop {
+                from,
+                operations,
+                last,
+            };
+            self.parked.insert(tx, parked);
         }
     }
 

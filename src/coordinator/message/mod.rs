@@ -68,6 +68,27 @@ pub enum Message {
         /// Whether the claim is released with it.
         last: bool,
     },
+    /// [`Message::Schedule`] and the first [`Message::Hop`] in one, for the last shard whose word is
+    /// missing: [`Message::HopDone`], or [`Message::Refused`].
+    Begin {
+        /// The transaction.
+        tx: TxId,
+        /// The connection it is for.
+        connection: u64,
+        /// What it will use.
+        claim: Claim,
+        /// What to do, in order.
+        operations: Vec<Operation>,
+        /// Whether the claim is released with it.
+        last: bool,
+    },
+    /// Gives the operations of [`Message::Begin`] back: the claim came too late, and nothing was kept.
+    Refused {
+        /// The transaction.
+        tx: TxId,
+        /// What was to be done.
+        operations: Vec<Operation>,
+    },
     /// A whole transaction that needs one shard only: claim, hop and release in one.
     Alone {
         /// The transaction.
@@ -77,7 +98,7 @@ pub enum Message {
         /// What to do, in order.
         operations: Vec<Operation>,
     },
-    /// The answer to [`Message::Hop`] and [`Message::Alone`].
+    /// The answer to [`Message::Hop`], [`Message::Begin`] and [`Message::Alone`].
     HopDone {
         /// The transaction.
         tx: TxId,
@@ -152,6 +173,7 @@ impl Message {
             | Self::Long(_)
             | Self::Wanted { .. }
             | Self::Scheduled { .. }
+            | Self::Refused { .. }
             | Self::HopDone { .. }
             | Self::Executed(_)
             | Self::Offer { .. }
@@ -161,6 +183,7 @@ impl Message {
             | Self::Return { .. }
             | Self::Schedule { .. }
             | Self::Hop { .. }
+            | Self::Begin { .. }
             | Self::Alone { .. }
             | Self::Exec(_)
             | Self::Release { .. }

@@ -4,8 +4,10 @@
 //! begin -> Schedule to all -> all accepted -> Hop, Hop, last Hop -> done
 //!                          -> one refused  -> Release to all, new id, Schedule again
 //! ```
-//! A transaction on one shard that needs one hop goes as [`Message::Alone`], without the first round.
+//! A transaction on one shard that needs one hop goes as [`Message::Alone`], without the first round. One
+//! on this core's shard and another one goes as [`Message::Begin`]: see `pair`.
 
+mod pair;
 mod waits;
 
 use base::hash::Map;
@@ -15,6 +17,7 @@ use protocol::reply::Resp;
 use runtime::faults::{self, Fault};
 use shard::locks::Claim;
 
+use self::pair::Pair;
 use self::waits::Waits;
 use crate::host::{Host, TxIds};
 use crate::message::queue::Queue;
@@ -108,6 +111,8 @@ pub(crate) struct Transaction {
     pub(crate) claims: Vec<(ShardId, Claim)>,
     /// The first step, while it waits for the shards to accept.
     pub(crate) first: Option<Step>,
+    /// What this core's shard does of the first hop, while the other shard has it.
+    pair: Option<Pair>,
     pub(crate) phase: Phase,
     /// The shards of the hop under way, and what they gave.
     hop: Vec<(ShardId, Option<Gave>)>,
@@ -176,6 +181,10 @@ impl Transactions {
         transaction.serial = self.counters.begun;
         let tx = self.ids.next();
         let first = transaction.program.step(Vec::new());
+        let Some(first) = transaction.try_as_pair(host, tx, first) else {
+            self.active.insert(tx, transaction);
+            return;
+        };
         match first {
             Step::Hop {
                 operations,
@@ -251,6 +260,7 @@ impl Transactions {
     pub fn receive(&mut self, host: &mut Host, from: ShardId, message: Message) {
         match message {
             Message::Scheduled { tx, accepted } => self.scheduled(host, from, tx, accepted),
+            Message::Refused { tx, operations } => self.refused(host, from, tx, operations),
             Message::HopDone {
                 tx,
                 outcomes,
@@ -269,6 +279,7 @@ impl Transactions {
             | Message::Executed(_)
             | Message::Schedule { .. }
             | Message::Hop { .. }
+            | Message::Begin { .. }
             | Message::Alone { .. }
             | Message::Release { .. }
             | Message::Wait { .. }
@@ -296,17 +307,22 @@ impl Transactions {
             return;
         }
         if *refused {
-            match transaction.waiter {
-                // The shard that has offered the key will do so again.
-                Some((waiter, true)) => {
-                    self.end(host, tx);
-                    self.unanswered(host, waiter);
-                }
-                Some((_, false)) | None => self.retry(host, tx),
-            }
+            self.come_back(host, tx);
         } else if let Some(first) = transaction.first.take() {
             transaction.phase = Phase::Running { awaited: 0 };
             self.follow(host, tx, first);
+        }
+    }
+
+    /// Does what is to be done when a shard has refused.
+    fn come_back(&mut self, host: &mut Host, tx: TxId) {
+        match self.active.get(&tx).and_then(|it| it.waiter) {
+            // The shard that has offered the key will do so again.
+            Some((waiter, true)) => {
+                self.end(host, tx);
+                self.unanswered(host, waiter);
+            }
+            Some((_, false)) | None => self.retry(host, tx),
         }
     }
 
@@ -321,7 +337,12 @@ impl Transactions {
         }
         transaction.release(host, tx);
         let tx = self.ids.next();
-        transaction.schedule(host, tx);
+        if let Some(first) = transaction.first.take() {
+            transaction.first = transaction.try_as_pair(host, tx, first);
+        }
+        if transaction.first.is_some() {
+            transaction.schedule(host, tx);
+        }
         self.active.insert(tx, transaction);
     }
 
@@ -341,6 +362,10 @@ impl Transactions {
         *awaited -= 1;
         transaction.nanos += nanos;
         let is_complete = *awaited == 0;
+        if let Some(pair) = transaction.pair.take() {
+            self.counters.hops += 1;
+            transaction.run_own_part(host, tx, from, pair);
+        }
         if let Some((_, place)) = transaction.hop.iter_mut().find(|(shard, _)| *shard == from) {
             *place = Some((outcomes, nanos));
         }
@@ -463,6 +488,7 @@ impl Transaction {
             program,
             claims,
             first: None,
+            pair: None,
             phase: Phase::Running { awaited: 0 },
             hop: Vec::new(),
             nanos: 0,
