@@ -80,7 +80,11 @@ impl Core {
         context: &CoreContext,
     ) -> Self {
         let idle = Idle::new(
-            layer_options::idle(&engine.config, engine.map.shard_count()),
+            layer_options::idle(
+                &engine.config,
+                engine.map.shard_count(),
+                engine.shared.is_crowded,
+            ),
             context.background(),
         );
         Self {
@@ -544,6 +548,7 @@ impl Core {
         self.idle.set_options(layer_options::idle(
             &self.engine.config,
             self.engine.map.shard_count(),
+            self.engine.shared.is_crowded,
         ));
     }
 

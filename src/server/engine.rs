@@ -124,6 +124,8 @@ pub struct Shared {
     pub scripts: Arc<Registry>,
     /// All commands.
     pub table: &'static CommandTable,
+    /// There are more cores than processors: one that polls may keep another from running.
+    pub is_crowded: bool,
     /// Ports of the cores, if `shard-ports` is on.
     pub shard_ports: Vec<u16>,
     /// What the listeners hand on to connections; one that was set later is set per connection.
