@@ -649,14 +649,15 @@ impl Envelope {
     pub fn clear(&mut self) {
         self.entries.clear();
         self.words.clear();
-        clear_or_free(&mut self.bytes);
-        clear_or_free(&mut self.replies);
+        clear_or_free(&mut self.bytes, BUFFER_KEPT_BYTES);
+        clear_or_free(&mut self.replies, BUFFER_KEPT_BYTES);
     }
 }
 
-fn clear_or_free<T>(buffer: &mut Vec<T>) {
+/// Empties a buffer, and frees one that takes more than `kept_bytes`.
+fn clear_or_free<T>(buffer: &mut Vec<T>, kept_bytes: usize) {
     buffer.clear();
-    if buffer.capacity() * size_of::<T>() > BUFFER_KEPT_BYTES {
+    if buffer.capacity() * size_of::<T>() > kept_bytes {
         *buffer = Vec::new();
     }
 }

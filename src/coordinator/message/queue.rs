@@ -380,16 +380,19 @@ impl Queue {
 
     /// Empties the queue for its next use; large buffers are freed.
     pub fn clear(&mut self) {
-        clear_or_free(&mut self.bytes);
-        clear_or_free(&mut self.replies);
-        clear_or_free(&mut self.words);
-        clear_or_free(&mut self.entries);
+        clear_or_free(&mut self.bytes, BUFFER_KEPT_BYTES);
+        clear_or_free(&mut self.replies, BUFFER_KEPT_BYTES);
+        clear_or_free(&mut self.words, BUFFER_KEPT_BYTES);
+        clear_or_free(&mut self.entries, BUFFER_KEPT_BYTES);
         self.flags = None;
         self.lies = Lies::Anywhere;
         self.measures_each = false;
         self.is_aborted = false;
     }
 }
+
+/// A larger buffer is freed when its queue is over.
+const BUFFER_KEPT_BYTES: usize = 16 * 1024;
 
 /// A command with a longer reply is measured by itself.
 const BRIEF_BYTES_MAX: usize = 1024;
