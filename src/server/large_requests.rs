@@ -45,7 +45,7 @@ impl Engine {
     ) -> Then {
         connection.session.active_at = self.clock;
         connection.session.commands += 1;
-        let command = match self.gates(id, connection, args, Hint::default(), &mut None) {
+        let command = match self.gates(id, connection, args, &Hint::default(), &mut None) {
             Ok(command) => command,
             Err(then) => return then,
         };
