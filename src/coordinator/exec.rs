@@ -10,30 +10,17 @@
 
 use base::ids::{DbIndex, ShardId};
 use commands::spec::Spread;
-use protocol::args::PackedArgs;
+use protocol::args::Args;
 use protocol::reply::{Reply, Resp};
 use shard::Shard;
 use shard::locks::{Claim, Mode};
 
 use crate::host::add_claim;
-use crate::message::{Operation, Outcome, OwnedRequest, Watched};
+use crate::message::queue::{Queue, Queued};
+use crate::message::{Operation, Outcome, Request, Watched};
 use crate::program::program_of;
 use crate::route::{Route, SlotMap, route};
 use crate::step::{HopOutcome, Program, Step, Surroundings, push_operation};
-
-/// One command between MULTI and EXEC.
-#[derive(Debug)]
-pub enum Queued {
-    /// A command on shards.
-    Shard(OwnedRequest),
-    /// A command of the coordinator.
-    Control {
-        /// Its words.
-        args: PackedArgs,
-        /// It looks at data, so it has to keep its place among the commands on shards.
-        sees_data: bool,
-    },
-}
 
 /// A program that stands for one of the commands.
 #[derive(Debug)]
@@ -55,8 +42,8 @@ enum Awaited {
     Nothing,
     /// Whether watched keys are as they were, before anything else runs.
     Check,
-    /// The replies of commands, as (index of the command, its shard), in the order sent.
-    Batch(Vec<(usize, ShardId)>),
+    /// The replies of commands.
+    Batch,
     /// A step of a command over several shards.
     Part,
     /// The reply of a command of the coordinator that a part asks for.
@@ -73,10 +60,8 @@ pub struct Exec {
     me: ShardId,
     resp: Resp,
     watched: Vec<Watched>,
-    queued: Vec<Queued>,
-    replies: Vec<Vec<u8>>,
-    /// How long shards have run for each command.
-    spent: Vec<u64>,
+    /// The commands, with their replies as far as these have come.
+    queue: Queue,
     next: usize,
     /// The commands of the coordinator before this one have been answered or left for the end.
     next_control: usize,
@@ -94,19 +79,15 @@ impl Exec {
         me: ShardId,
         resp: Resp,
         watched: Vec<Watched>,
-        queued: Vec<Queued>,
+        queue: Queue,
     ) -> Self {
-        let replies = queued.iter().map(|_| Vec::new()).collect();
-        let spent = vec![0; queued.len()];
         Self {
             around,
             map: around.map,
             me,
             resp,
             watched,
-            queued,
-            replies,
-            spent,
+            queue,
             next: 0,
             next_control: 0,
             part: None,
@@ -142,33 +123,24 @@ impl Exec {
                 (Some(Mode::Shared), Some(Mode::Shared)) => Some(Mode::Shared),
             };
         }
-        for queued in &self.queued {
-            let Queued::Shard(request) = queued else {
-                continue;
-            };
-            for at in self.shards_of(request) {
+        for request in self.queue.requests() {
+            for at in self.shards_of(&request) {
                 let claim = claim_at(&mut claims, at);
-                add_claim(
-                    shard,
-                    request.command,
-                    request.db,
-                    request.args.args(),
-                    claim,
-                );
+                add_claim(shard, request.command, request.db, request.args, claim);
             }
         }
         claims
     }
 
-    fn route_of(&self, request: &OwnedRequest) -> Route {
-        match route(self.map, request.command, request.args.args()) {
+    fn route_of(&self, request: &Request<'_>) -> Route {
+        match route(self.map, request.command, request.args) {
             Route::Anywhere => Route::One(self.me),
             Route::Cursor => Route::One(cursor_shard(self.map, request)),
             other @ (Route::One(_) | Route::Several(_)) => other,
         }
     }
 
-    fn shards_of(&self, request: &OwnedRequest) -> Vec<ShardId> {
+    fn shards_of(&self, request: &Request<'_>) -> Vec<ShardId> {
         match self.route_of(request) {
             Route::One(shard) => vec![shard],
             Route::Several(shards) if !shards.is_empty() => shards,
@@ -196,15 +168,20 @@ impl Exec {
         match std::mem::replace(&mut self.awaited, Awaited::Nothing) {
             Awaited::Nothing | Awaited::Answer(_) => None,
             Awaited::Check => is_changed(&outcomes).then(|| self.aborted()),
-            Awaited::Batch(order) => {
+            Awaited::Batch => {
                 if is_changed(&outcomes) {
                     return Some(self.aborted());
                 }
-                self.take_batch(&order, outcomes);
+                for outcome in outcomes.iter().flat_map(|hop| &hop.outcomes) {
+                    if let Outcome::Replies(part) = outcome {
+                        self.queue.take_part(part);
+                    }
+                }
                 None
             }
             Awaited::Part => {
-                self.spent[self.next] += outcomes.iter().map(|it| it.nanos).sum::<u64>();
+                let nanos = outcomes.iter().map(|it| it.nanos).sum();
+                self.queue.add_nanos(self.next, nanos);
                 let part = self.part.as_mut().expect("a part is under way");
                 let step = part.step(outcomes);
                 self.take_part(step)
@@ -213,33 +190,6 @@ impl Exec {
                 let part = self.part.as_mut().expect("a part is under way");
                 let step = part.step(outcomes);
                 self.take_part(step)
-            }
-        }
-    }
-
-    fn take_batch(&mut self, order: &[(usize, ShardId)], outcomes: Vec<HopOutcome>) {
-        for HopOutcome {
-            shard, outcomes, ..
-        } in outcomes
-        {
-            let replies = outcomes.into_iter().filter_map(|outcome| match outcome {
-                Outcome::Reply { bytes, nanos } => Some((bytes, nanos)),
-                Outcome::Lent(_)
-                | Outcome::ReplyWith { .. }
-                | Outcome::Elements(_)
-                | Outcome::Values(_)
-                | Outcome::Entry(_)
-                | Outcome::Table(_)
-                | Outcome::Integer(_)
-                | Outcome::Done => None,
-            });
-            let indexes = order
-                .iter()
-                .filter(|(_, at)| *at == shard)
-                .map(|(index, _)| *index);
-            for (index, (reply, nanos)) in indexes.zip(replies) {
-                self.replies[index] = reply;
-                self.spent[index] = nanos;
             }
         }
     }
@@ -256,7 +206,7 @@ impl Exec {
                 Some(Step::Hop { operations, last })
             }
             Step::Done { reply } => {
-                self.replies[self.next] = reply;
+                self.queue.set_reply(self.next, &reply);
                 self.next += 1;
                 self.part = None;
                 None
@@ -277,57 +227,62 @@ impl Exec {
 
     /// Returns whether claims are needed for a command from `index` on.
     fn has_shard_work_from(&self, index: usize) -> bool {
-        self.queued[index..].iter().any(|queued| match queued {
+        let rest = (index..self.queue.len()).filter_map(|index| self.queue.get(index));
+        rest.into_iter().any(|queued| match queued {
             Queued::Shard(_) => true,
-            Queued::Control { sees_data, .. } => *sees_data,
+            Queued::Control { sees_data, .. } => sees_data,
         })
     }
 
-    fn aborted(&self) -> Step {
-        let mut out = Vec::new();
-        Reply {
-            out: &mut out,
-            resp: self.resp,
-        }
-        .null_array();
-        Step::Done { reply: out }
+    fn aborted(&mut self) -> Step {
+        self.queue.abort();
+        self.done()
     }
 
-    /// Collects commands from `next` on up to the first that needs several shards.
+    /// Collects commands from `next` on up to the first that needs several shards; each shard gets its
+    /// own, behind what `operations` has for it.
     fn batch(&mut self, mut operations: Vec<(ShardId, Vec<Operation>)>) -> Option<Step> {
-        let mut order = Vec::new();
-        while let Some(queued) = self.queued.get(self.next) {
+        let mut parts: Vec<(ShardId, Box<Queue>)> = Vec::new();
+        while let Some(queued) = self.queue.get(self.next) {
             match queued {
                 Queued::Shard(request) => {
-                    let Route::One(shard) = self.route_of(request) else {
+                    let Route::One(shard) = self.route_of(&request) else {
                         break;
                     };
                     if request.command.spread == Spread::Cursor {
                         break;
                     }
-                    let request = OwnedRequest::new(request.as_request());
-                    push_operation(&mut operations, shard, Operation::Run(Box::new(request)));
-                    order.push((self.next, shard));
+                    let index = parts
+                        .iter()
+                        .position(|(at, _)| *at == shard)
+                        .unwrap_or_else(|| {
+                            parts.push((shard, Box::default()));
+                            parts.len() - 1
+                        });
+                    parts[index].1.push_part(&self.queue, self.next);
                 }
                 Queued::Control { sees_data, .. } => {
-                    if *sees_data {
+                    if sees_data {
                         break;
                     }
                 }
             }
             self.next += 1;
         }
+        for (shard, part) in parts {
+            push_operation(&mut operations, shard, Operation::RunAll(part));
+        }
         if operations.is_empty() {
             return None;
         }
-        self.awaited = Awaited::Batch(order);
+        self.awaited = Awaited::Batch;
         let last = !self.has_shard_work_from(self.next);
         Some(Step::Hop { operations, last })
     }
 
     fn begin_part(&mut self) -> Option<Step> {
-        let mut part = match self.queued.get(self.next)? {
-            Queued::Shard(request) => program_of(self.around, request.as_request()),
+        let mut part = match self.queue.get(self.next)? {
+            Queued::Shard(request) => program_of(self.around, request),
             Queued::Control { .. } => {
                 let at = self.parts.iter().position(|part| part.index == self.next)?;
                 // It answers for itself, so it is not asked for.
@@ -343,11 +298,11 @@ impl Exec {
     /// Asks for the reply to the next command of the coordinator before `end`: those that change
     /// what later ones answer (`SELECT`, `HELLO`) keep their order among each other.
     fn ask(&mut self, end: usize) -> Option<Step> {
-        let rest = self.queued.get(self.next_control..end)?;
-        let found = rest
-            .iter()
-            .position(|queued| matches!(queued, Queued::Control { .. }))?;
-        let index = self.next_control + found;
+        let is_control = |index: &usize| {
+            let queued = self.queue.get(*index);
+            matches!(queued, Some(Queued::Control { .. }))
+        };
+        let index = (self.next_control..end).find(is_control)?;
         self.next_control = index + 1;
         self.awaited = Awaited::Answer(index);
         Some(Step::Ask(index))
@@ -355,14 +310,10 @@ impl Exec {
 
     fn done(&self) -> Step {
         let mut out = Vec::new();
-        Reply {
+        self.queue.write_reply(&mut Reply {
             out: &mut out,
             resp: self.resp,
-        }
-        .array(self.replies.len());
-        for reply in &self.replies {
-            out.extend_from_slice(reply);
-        }
+        });
         Step::Done { reply: out }
     }
 }
@@ -393,10 +344,10 @@ impl Program for Exec {
             if let Some(step) = self.batch(Vec::new()) {
                 return step;
             }
-            if self.next >= self.queued.len() {
+            if self.next >= self.queue.len() {
                 return self.ask(self.next).unwrap_or_else(|| self.done());
             }
-            if let Some(Queued::Control { .. }) = self.queued.get(self.next) {
+            if let Some(Queued::Control { .. }) = self.queue.get(self.next) {
                 let is_part = self.parts.iter().any(|part| part.index == self.next);
                 let end = if is_part { self.next } else { self.next + 1 };
                 if let Some(step) = self.ask(end) {
@@ -415,29 +366,29 @@ impl Program for Exec {
 
     fn answer(&mut self, reply: Vec<u8>) {
         match self.awaited {
-            Awaited::Answer(index) => self.replies[index] = reply,
+            Awaited::Answer(index) => self.queue.set_reply(index, &reply),
             Awaited::AnswerToPart => {
                 if let Some(part) = &mut self.part {
                     part.answer(reply);
                 }
             }
-            Awaited::Nothing | Awaited::Check | Awaited::Batch(_) | Awaited::Part => {}
+            Awaited::Nothing | Awaited::Check | Awaited::Batch | Awaited::Part => {}
         }
     }
 
-    fn spent(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.spent)
+    fn executed(&mut self) -> Option<Queue> {
+        Some(std::mem::take(&mut self.queue))
     }
 
     fn asks_as(&self) -> Option<(DbIndex, Resp)> {
         self.part.as_ref()?.asks_as()
     }
 
-    fn control_args(&self, index: usize) -> Option<&PackedArgs> {
+    fn control_args(&self, index: usize) -> Option<Args<'_>> {
         if index == OF_PART {
             return self.part.as_ref()?.control_args(index);
         }
-        match self.queued.get(index) {
+        match self.queue.get(index) {
             Some(Queued::Control { args, .. }) => Some(args),
             Some(Queued::Shard(_)) | None => None,
         }
@@ -447,8 +398,8 @@ impl Program for Exec {
 impl Exec {
     fn is_on_one_shard(&self, check: &[(ShardId, Vec<Operation>)]) -> bool {
         let [(only, _)] = check else { return false };
-        self.queued.iter().all(|queued| match queued {
-            Queued::Shard(request) => self.shards_of(request) == [*only],
+        self.queue.iter().all(|queued| match queued {
+            Queued::Shard(request) => self.shards_of(&request) == [*only],
             Queued::Control { sees_data, .. } => !sees_data,
         })
     }
@@ -479,9 +430,9 @@ fn is_changed(outcomes: &[HopOutcome]) -> bool {
         .any(|it| matches!(it, Outcome::Integer(0)))
 }
 
-fn cursor_shard(map: SlotMap, request: &OwnedRequest) -> ShardId {
-    let args = request.args.args();
-    let cursor = args
+fn cursor_shard(map: SlotMap, request: &Request<'_>) -> ShardId {
+    let cursor = request
+        .args
         .get(1)
         .and_then(|word| commands::cursor::parse(word).ok())
         .unwrap_or(0);

@@ -78,6 +78,7 @@ fn replies(outcomes: &[HopOutcome]) -> impl Iterator<Item = &[u8]> {
         .filter_map(|outcome| match outcome {
             Outcome::Reply { bytes, .. } => Some(bytes.as_slice()),
             Outcome::Lent(_)
+            | Outcome::Replies(_)
             | Outcome::ReplyWith { .. }
             | Outcome::Elements(_)
             | Outcome::Values(_)
@@ -108,6 +109,7 @@ fn sum_of_integers(outcomes: &[HopOutcome]) -> i64 {
         .map(|outcome| match outcome {
             Outcome::Integer(value) => *value,
             Outcome::Reply { .. }
+            | Outcome::Replies(_)
             | Outcome::Lent(_)
             | Outcome::ReplyWith { .. }
             | Outcome::Elements(_)
@@ -534,6 +536,7 @@ fn take_loan(outcomes: Vec<HopOutcome>) -> Option<Box<Loan>> {
         .find_map(|outcome| match outcome {
             Outcome::Lent(loan) => Some(loan),
             Outcome::Reply { .. }
+            | Outcome::Replies(_)
             | Outcome::ReplyWith { .. }
             | Outcome::Elements(_)
             | Outcome::Values(_)
@@ -551,6 +554,7 @@ fn take_entry(outcomes: Vec<HopOutcome>) -> Option<Box<Detached>> {
         .find_map(|outcome| match outcome {
             Outcome::Entry(entry) => entry,
             Outcome::Reply { .. }
+            | Outcome::Replies(_)
             | Outcome::Lent(_)
             | Outcome::ReplyWith { .. }
             | Outcome::Elements(_)

@@ -9,6 +9,8 @@ use commands::sort;
 use commands::spec::{Plan, ShardCommand, Spread};
 use protocol::args::Args;
 
+use crate::message::queue::Lies;
+
 /// Which shard owns which slots: contiguous ranges of almost equal length, one per shard, the same on
 /// all cores and for the life of the process.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +86,16 @@ pub enum Route {
     Cursor,
     /// Several shards; every shard if the list is empty.
     Several(Vec<ShardId>),
+}
+
+impl From<Route> for Lies {
+    fn from(route: Route) -> Self {
+        match route {
+            Route::One(shard) => Self::On(shard),
+            Route::Anywhere => Self::Anywhere,
+            Route::Cursor | Route::Several(_) => Self::Apart,
+        }
+    }
 }
 
 /// Returns the shards that a request for `command` needs. Cost: O(K), K the number of keys.

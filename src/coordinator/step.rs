@@ -10,6 +10,7 @@ use commands::spec::CommandError;
 use protocol::args::{Args, PackedArgs};
 use protocol::reply::{Reply, Resp};
 
+use crate::message::queue::Queue;
 use crate::message::{Operation, Outcome, OwnedRequest, Watched};
 use crate::route::SlotMap;
 
@@ -68,10 +69,10 @@ pub trait Program: fmt::Debug {
     /// Takes the reply to [`Step::Ask`].
     fn answer(&mut self, _reply: Vec<u8>) {}
 
-    /// Returns how long shards have run for each command of a MULTI, in nanoseconds and in the order of
-    /// the commands; nothing for other programs. Asked once, at the end.
-    fn spent(&mut self) -> Vec<u64> {
-        Vec::new()
+    /// Returns the commands of a MULTI with their replies and times; nothing for other programs. Asked
+    /// once, at the end.
+    fn executed(&mut self) -> Option<Queue> {
+        None
     }
 
     /// Returns the database and the protocol of the command of [`Step::Ask`], if they are not those of
@@ -81,7 +82,7 @@ pub trait Program: fmt::Debug {
     }
 
     /// Returns the words of the command of [`Step::Ask`].
-    fn control_args(&self, _index: usize) -> Option<&PackedArgs> {
+    fn control_args(&self, _index: usize) -> Option<Args<'_>> {
         None
     }
 }

@@ -14,8 +14,9 @@ use protocol::value::{Value, parse_value};
 use shard::effects::EventClass;
 use shard::{Options, Shard};
 
-use crate::exec::{Exec, Queued};
+use crate::exec::Exec;
 use crate::host::{Host, TxIds};
+use crate::message::queue::{Lies, Queue, SentExec};
 use crate::message::{Envelope, Message, Origin, OwnedRequest, Watched};
 use crate::program::{WatchKeys, program_of};
 use crate::route::{Route, SlotMap, route};
@@ -115,7 +116,8 @@ impl Node {
             Route::One(shard) if shard.index() == core => {
                 if self.hosts[core].may_run(&as_request) {
                     let mut out = Vec::new();
-                    self.hosts[core].run_whole(&as_request, &mut out);
+                    self.hosts[core].run_inside(&as_request, &mut out);
+                    self.hosts[core].serve_if_ready();
                     self.replies[client] = Some(Reply::Bytes(out));
                 } else {
                     self.hosts[core].park(shard, Self::origin(client), as_request);
@@ -173,9 +175,30 @@ impl Node {
 
     pub(crate) fn exec(&mut self, client: usize, watched: Vec<Watched>, queued: Vec<OwnedRequest>) {
         let core = Self::core_of(client);
-        let queued = queued.into_iter().map(Queued::Shard).collect();
+        let mut queue = Queue::default();
+        for request in &queued {
+            let request = request.as_request();
+            let lies = route(self.map, request.command, request.args).into();
+            queue.push(request, lies, false);
+        }
         let me = ShardId(u16::try_from(core).unwrap());
-        let exec = Exec::new(self.around(), me, Resp::V2, watched, queued);
+        let shards = watched.iter().map(|it| self.map.shard_of_key(&it.key));
+        let all = shards.fold(queue.lies(), |all, shard| all.and(Lies::On(shard)));
+        if let Lies::On(shard) = all {
+            let sent = SentExec {
+                origin: Self::origin(client),
+                queue,
+                watched,
+                resp: Resp::V2,
+                words: PackedArgs::new(),
+                tag: 0,
+                nanos: 0,
+            };
+            let message = Message::Exec(Box::new(sent));
+            self.hosts[core].outbox.push((shard, message));
+            return self.flush(core);
+        }
+        let exec = Exec::new(self.around(), me, Resp::V2, watched, queue);
         let host = &mut self.hosts[core];
         let claims = exec.claims(&host.shard);
         self.coordinators[core].begin(host, Self::origin(client), claims, Box::new(exec));
@@ -235,6 +258,12 @@ impl Node {
                 }
             }
             Message::LateReply(late) => self.answer(late.origin, Reply::Bytes(late.reply)),
+            Message::Executed(sent) => {
+                let mut out = Vec::new();
+                sent.queue
+                    .write_reply(&mut protocol::reply::Reply::new(&mut out, sent.resp));
+                self.answer(sent.origin, Reply::Bytes(out));
+            }
             message if message.is_reply() => {
                 self.coordinators[to].receive(&mut self.hosts[to], sender, message);
             }

@@ -32,10 +32,12 @@ pub enum Fault {
     DoorbellLost,
     /// A transaction gets in front of a request that the same client has sent before it.
     OvertakesItself,
+    /// A coordinator does not claim on its own shard what it sends another one with its claim.
+    PairUnclaimed,
 }
 
 /// All faults.
-pub const ALL: [Fault; 12] = [
+pub const ALL: [Fault; 13] = [
     Fault::WakeLost,
     Fault::IntentMissing,
     Fault::LateAccepted,
@@ -48,6 +50,7 @@ pub const ALL: [Fault; 12] = [
     Fault::LaneReordered,
     Fault::DoorbellLost,
     Fault::OvertakesItself,
+    Fault::PairUnclaimed,
 ];
 
 /// Returns whether `fault` is switched on in this world.

@@ -5,7 +5,8 @@
 //!
 //! 1. *Gather*: after a burst of messages from many connections, sleep in the socket ring until half
 //!    as many have come again or 60 us are over. Larger batches cost less per request.
-//! 2. *Spin* on flags in shared memory, 60 us at most. A spin that was for nothing halves the next
+//! 2. *Spin* on flags in shared memory, 60 us at most; where cores share processors with each other, by giving
+//!    the processor to the next one between two looks. A spin that was for nothing halves the next
 //!    one; a sleep that turned out shorter than the full budget restores it. A quiet core spends
 //!    nothing here.
 //! 3. *Ring*: sleep up to 5 ms in the socket ring. Skipped while the executor has work under way
@@ -42,6 +43,9 @@ use crate::waker::Sleep;
 pub struct IdleOptions {
     /// Longest spin; 0 where processors are shared with other programs.
     pub spin: Duration,
+    /// A spin offers the processor to others each time it has looked in vain: for processors with several
+    /// cores, of which one may wait for another.
+    pub spin_yields: bool,
     /// Longest sleep in the socket ring before the executor is parked.
     pub ring_wait: Duration,
     /// Received messages since the last sleep that make the next one gather; 0 for never. A gather
@@ -55,6 +59,7 @@ impl Default for IdleOptions {
     fn default() -> Self {
         Self {
             spin: Duration::from_micros(60),
+            spin_yields: false,
             ring_wait: Duration::from_millis(5),
             gather_burst_min: 24,
             gather: Duration::from_micros(60),
@@ -245,7 +250,11 @@ impl SocketRing {
                 idle.counts.spins_won += 1;
                 return true;
             }
-            std::hint::spin_loop();
+            if idle.options.spin_yields {
+                std::thread::yield_now();
+            } else {
+                std::hint::spin_loop();
+            }
             yield_if_needed().await;
         }
         idle.note_lost_spin();

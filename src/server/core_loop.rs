@@ -81,7 +81,11 @@ impl Core {
         context: &CoreContext,
     ) -> Self {
         let idle = Idle::new(
-            layer_options::idle(&engine.config, engine.map.shard_count()),
+            layer_options::idle(
+                &engine.config,
+                engine.map.shard_count(),
+                engine.shared.is_crowded,
+            ),
             context.background(),
         );
         Self {
@@ -328,8 +332,10 @@ impl Core {
                 let resp = request.resp;
                 self.engine.long_replies.add(origin, resp, source);
             }
+            Message::Executed(sent) => control::exec_on_one::end(self, *sent),
             Message::Wanted { tx } => self.engine.long_replies.hasten(tx),
             Message::Scheduled { .. }
+            | Message::Refused { .. }
             | Message::HopDone { .. }
             | Message::Offer { .. }
             | Message::Woken(_)
@@ -341,7 +347,9 @@ impl Core {
             Message::Requests(_)
             | Message::Schedule { .. }
             | Message::Hop { .. }
+            | Message::Begin { .. }
             | Message::Alone { .. }
+            | Message::Exec(_)
             | Message::Return { .. }
             | Message::Release { .. }
             | Message::Wait { .. }
@@ -357,7 +365,7 @@ impl Core {
                 origin,
                 reply,
                 nanos,
-                spent,
+                executed,
             } => {
                 self.engine.count_calls();
                 let Some(reply) = self.send_home(origin, reply, nanos) else {
@@ -366,10 +374,12 @@ impl Core {
                 if !self.engine.shown_later.is_empty() {
                     control::monitor::show_exec(self, origin, &reply);
                 }
-                self.account_running(origin, nanos, &spent, &reply);
-                if !spent.is_empty() {
+                if let Some(queue) = executed {
+                    self.account_exec(origin, &queue);
+                    self.engine.keep_queue(queue);
                     self.end_exec(origin);
                 }
+                self.account_running(origin, nanos, &reply);
                 self.fill_and_resume(origin, &reply);
             }
             Event::Late {
@@ -389,7 +399,7 @@ impl Core {
                 nanos,
             } => {
                 let (id, ..) = read_origin(origin);
-                self.account_running(origin, nanos, &[], b"+OK\r\n");
+                self.account_running(origin, nanos, b"+OK\r\n");
                 match self.net.connection_mut(id) {
                     Some(connection) => connection.session.watched.extend(watched),
                     // The client has left meanwhile; so its watches end.
@@ -449,7 +459,7 @@ impl Core {
     }
 
     /// Counts a request that another core has run.
-    fn account<'a>(
+    pub(crate) fn account<'a>(
         &mut self,
         origin: Origin,
         index: CommandIndex,
@@ -491,7 +501,7 @@ impl Core {
             Finished::Reply(reply) => match asker {
                 Asker::Client(origin) => {
                     let nanos = runtime::clock::monotonic().nanos_since(begun);
-                    self.account_running(origin, nanos, &[], &reply);
+                    self.account_running(origin, nanos, &reply);
                     self.fill_and_resume(origin, &reply);
                 }
                 Asker::Transaction(tx) => {
@@ -554,6 +564,7 @@ impl Core {
         self.idle.set_options(layer_options::idle(
             &self.engine.config,
             self.engine.map.shard_count(),
+            self.engine.shared.is_crowded,
         ));
     }
 

@@ -15,16 +15,16 @@ use base::ids::ShardId;
 use commands::cursor;
 use commands::long_reply::LongReply;
 use commands::spec::{Flags, Plan, ShapeError, Spread};
-use coordinator::exec::Queued;
 use coordinator::host::add_claim;
-use coordinator::message::{OwnedRequest, Request};
+use coordinator::message::Request;
+use coordinator::message::queue::Lies;
 use coordinator::program::program_of;
 use coordinator::route::{Route, route};
 use net::connection::Connection;
 use net::requests::Requests;
 use net::turn::{OUTPUT_PAUSE_BYTES, PENDING_REPLIES_MAX};
 use net::{Served, Service, Then};
-use protocol::args::{Args, LargeWord, PackedArgs};
+use protocol::args::{Args, LargeWord};
 use protocol::reply::{Reply, Resp};
 use runtime::faults::{self, Fault};
 use runtime::socket::Socket;
@@ -197,7 +197,7 @@ impl Engine {
         hint: Hint,
         known: &mut Option<Known<'static>>,
     ) -> Then {
-        let command = match self.gates(id, connection, args, known) {
+        let command = match self.gates(id, connection, args, hint, known) {
             Ok(command) => command,
             Err(then) => return then,
         };
@@ -287,6 +287,7 @@ impl Engine {
         id: SocketId,
         connection: &mut Connection<Session>,
         args: Args<'_>,
+        hint: Hint,
         known: &mut Option<Known<'static>>,
     ) -> Result<&'static Command, Then> {
         if connection.session.special {
@@ -314,7 +315,7 @@ impl Engine {
             return Err(self.reject(connection, command, debug::REFUSED));
         }
         if connection.session.special {
-            if let Some(then) = self.special(id, connection, command, args) {
+            if let Some(then) = self.special(id, connection, command, (args, hint)) {
                 return Err(then);
             }
             self.track_reads(id, connection, command, args);
@@ -328,7 +329,7 @@ impl Engine {
         id: SocketId,
         connection: &mut Connection<Session>,
         command: &Command,
-        args: Args<'_>,
+        (args, hint): (Args<'_>, Hint),
     ) -> Option<Then> {
         let flags = command.declaration.flags;
         let session = &connection.session;
@@ -346,8 +347,8 @@ impl Engine {
             return Some(Then::Wait);
         }
         let multi = connection.session.multi.as_ref()?;
-        if control::transaction::ends_multi(command.full_name) {
-            let needs_memory = command.full_name == "exec" && multi.needs_memory();
+        if command.ends_multi {
+            let needs_memory = command.full_name == "exec" && multi.queue.has_flag(Flags::DENY_OOM);
             return (needs_memory && self.is_out_of_memory())
                 .then(|| self.reject(connection, command, OUT_OF_MEMORY));
         }
@@ -362,7 +363,7 @@ impl Engine {
         if self.is_out_of_memory() {
             return Some(self.reject(connection, command, OUT_OF_MEMORY));
         }
-        Some(self.queue(connection, command, args))
+        Some(self.queue(connection, command, args, hint))
     }
 
     fn queue(
@@ -370,36 +371,42 @@ impl Engine {
         connection: &mut Connection<Session>,
         command: &Command,
         args: Args<'_>,
+        hint: Hint,
     ) -> Then {
         let session = &mut connection.session;
         if let Some(multi) = &mut session.multi
             // What will not run need not be kept.
             && !multi.is_spoiled
         {
-            let queued = match command.run {
+            match command.run {
                 Run::Shard(shard_command) | Run::Waiting(shard_command, _) => {
-                    Queued::Shard(OwnedRequest::new(Request {
+                    let request = Request {
                         command: shard_command,
                         db: session.db,
                         resp: session.resp,
                         touch: !session.no_touch,
                         args,
-                        first_hash: None,
+                        first_hash: hint.hash,
                         tag: command.index.0,
-                    }))
+                    };
+                    let lies = match hint.shard {
+                        Some(shard) if command.has_one_key_first => Lies::On(shard),
+                        Some(_) | None => route(self.map, shard_command, args).into(),
+                    };
+                    let is_brief = command.is_quick && args.span_bytes() <= BRIEF_BYTES_MAX;
+                    multi.queue.push(request, lies, is_brief);
                 }
-                Run::Control(_) => Queued::Control {
-                    args: PackedArgs::from_args(args),
-                    sees_data: control::transaction::sees_data(command.full_name),
-                },
-            };
-            multi.queued.push(queued);
-            multi.bytes += args.iter().map(<[u8]>::len).sum::<usize>();
+                Run::Control(_) => {
+                    let sees_data = control::transaction::sees_data(command.full_name);
+                    multi.queue.push_control(args, command.index.0, sees_data);
+                }
+            }
             // What is queued is still a part of what the client has sent and nobody has served.
-            if u64_from(multi.bytes) > self.config.settings().query_bytes_max {
+            let bytes = multi.queue.bytes();
+            if u64_from(bytes) > self.config.settings().query_bytes_max {
                 tracing::warn!(
                     client = %session.about.address,
-                    bytes = multi.bytes,
+                    bytes,
                     "closing a client whose MULTI exceeds client-query-buffer-limit"
                 );
                 return Then::Close;
@@ -733,6 +740,7 @@ impl Engine {
     ) -> Then {
         let mut out = std::mem::take(&mut self.observed.scratch);
         out.clear();
+        let begun = self.clock;
         let answer = {
             let mut context = ControlContext {
                 engine: self,
@@ -758,14 +766,14 @@ impl Engine {
             self.tell_monitors(&connection.session, command, args);
         }
         let ended = runtime::clock::monotonic();
-        let nanos = ended.nanos_since(self.clock);
+        let nanos = ended.nanos_since(begun);
         self.clock = ended;
         if matches!(
             answer,
             Answer::Gather(_) | Answer::Transaction(..) | Answer::Exec(..) | Answer::Begun(..)
         ) {
             self.note_running(id, command, args, nanos);
-        } else if !matches!(answer, Answer::Elsewhere(..)) {
+        } else if !matches!(answer, Answer::Elsewhere(..) | Answer::ExecOn(..)) {
             // What runs elsewhere is counted when it comes back.
             self.count_control(connection, command, args, nanos, &out);
         }
@@ -853,18 +861,19 @@ impl Engine {
                 Then::Wait
             }
             Answer::Transaction(claims, program) => self.begin(id, connection, claims, program),
-            Answer::Exec(claims, program, inner) => {
-                self.note_inner(id, inner);
-                self.begin(id, connection, claims, program)
-            }
+            Answer::Exec(claims, program) => self.begin(id, connection, claims, program),
+            Answer::ExecOn(shard, sent) => self.send_exec(id, connection, shard, sent),
         }
     }
 
-    /// Returns the error of a command that has to wait for the end of a script that takes long.
+    /// Returns the error of a command that has to wait for the end of a script that takes long, or for data
+    /// that is being loaded, or for a disk that takes writes.
     #[cold]
     fn busy_refusal(&self, command: &Command) -> Option<&'static str> {
-        if command.declaration.flags.has(Flags::ALLOW_BUSY) {
-            return None;
+        let flags = command.declaration.flags;
+        let refusal = self.shared.persistence.refusal(flags, &self.config);
+        if refusal.is_some() || flags.has(Flags::ALLOW_BUSY) {
+            return refusal;
         }
         self.shared.scripts.busy.refusal()
     }

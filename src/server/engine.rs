@@ -13,6 +13,7 @@ use base::ids::{ClientId, ShardId};
 use base::random::Random;
 use bytes::Bytes;
 use coordinator::host::{Host, TxIds};
+use coordinator::message::queue::Queue;
 use coordinator::message::{Envelope, Message, Origin, Request};
 use coordinator::route::SlotMap;
 use coordinator::step::Surroundings;
@@ -124,6 +125,8 @@ pub struct Shared {
     pub scripts: Arc<Registry>,
     /// All commands.
     pub table: &'static CommandTable,
+    /// There are more cores than processors: one that polls may keep another from running.
+    pub is_crowded: bool,
     /// Ports of the cores, if `shard-ports` is on.
     pub shard_ports: Vec<u16>,
     /// What the listeners hand on to connections; one that was set later is set per connection.
@@ -210,6 +213,7 @@ pub struct Engine {
         reason = "envelopes travel in their boxes, and the boxes are kept with them"
     )]
     spare_envelopes: Vec<Box<Envelope>>,
+    spare_queues: Vec<Queue>,
 }
 
 /// What is known of a request before it runs.
@@ -223,6 +227,9 @@ pub(crate) struct Hint {
 
 /// Envelopes kept for later use.
 const SPARE_ENVELOPES_MAX: usize = 64;
+
+/// Queues of MULTI kept for later use.
+const SPARE_QUEUES_MAX: usize = 64;
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -273,6 +280,7 @@ impl Engine {
             hints: Vec::new(),
             envelopes: map.shards().map(|_| None).collect(),
             spare_envelopes: Vec::new(),
+            spare_queues: Vec::new(),
         }
     }
 
@@ -337,6 +345,19 @@ impl Engine {
         if self.spare_envelopes.len() < SPARE_ENVELOPES_MAX {
             envelope.clear();
             self.spare_envelopes.push(envelope);
+        }
+    }
+
+    /// Returns an empty queue for a MULTI.
+    pub(crate) fn spare_queue(&mut self) -> Queue {
+        self.spare_queues.pop().unwrap_or_default()
+    }
+
+    /// Takes back the queue of a MULTI that is over.
+    pub(crate) fn keep_queue(&mut self, mut queue: Queue) {
+        if self.spare_queues.len() < SPARE_QUEUES_MAX {
+            queue.clear();
+            self.spare_queues.push(queue);
         }
     }
 

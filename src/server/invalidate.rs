@@ -23,7 +23,6 @@ use std::sync::atomic::Ordering;
 use base::ids::{ClientId, ShardId};
 use commands::spec::{Flags, Plan, Spread};
 use commands::table;
-use coordinator::exec::Queued;
 use net::connection::Connection;
 use protocol::args::Args;
 use protocol::reply::{Reply, Resp};
@@ -98,11 +97,8 @@ impl Engine {
         match &session.multi {
             Some(_) if !is_exec => return,
             Some(multi) if remembers => {
-                for queued in &multi.queued {
-                    if let Queued::Shard(request) = queued {
-                        let args = request.args.args();
-                        self.note_reads(reader, request.command, args);
-                    }
+                for request in multi.queue.requests() {
+                    self.note_reads(reader, request.command, request.args);
                 }
             }
             Some(_) => {}

@@ -15,7 +15,7 @@ use protocol::args::{Args, LargeWord, PackedArgs};
 use runtime::socket_ring::SocketId;
 
 use crate::dispatch::OUT_OF_MEMORY;
-use crate::engine::Engine;
+use crate::engine::{Engine, Hint};
 use crate::session::Session;
 use crate::table::Run;
 
@@ -45,7 +45,7 @@ impl Engine {
     ) -> Then {
         connection.session.active_at = self.clock;
         connection.session.commands += 1;
-        let command = match self.gates(id, connection, args, &mut None) {
+        let command = match self.gates(id, connection, args, &Hint::default(), &mut None) {
             Ok(command) => command,
             Err(then) => return then,
         };

@@ -51,11 +51,16 @@ pub fn net(config: &Config) -> net::turn::Options {
 }
 
 /// Returns how a core waits when it has nothing to do.
+///
+/// Where there are more cores than processors
+/// (`is_crowded`) it yields while it polls: what it waits for may be the work of a core that needs its
+/// processor.
 #[must_use]
-pub fn idle(config: &Config, shard_count: u16) -> IdleOptions {
+pub fn idle(config: &Config, shard_count: u16, is_crowded: bool) -> IdleOptions {
     let default = IdleOptions::default();
     IdleOptions {
         spin: Duration::from_micros(u64::from(config.settings().spin_us)),
+        spin_yields: is_crowded,
         // A gather would delay what other cores send.
         gather_burst_min: if shard_count == 1 {
             default.gather_burst_min

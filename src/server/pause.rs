@@ -16,7 +16,6 @@ use base::clock::Monotonic;
 use base::hash::Set;
 use base::ids::TxId;
 use commands::spec::Flags;
-use coordinator::exec::Queued;
 use runtime::socket_ring::SocketId;
 
 use crate::core_loop::Core;
@@ -111,10 +110,7 @@ fn is_write(command: &Command, multi: Option<&Multi>) -> bool {
     let is_write = |flags: Flags| flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE);
     let executes_write = command.full_name == "exec"
         && multi.is_some_and(|multi| {
-            multi.queued.iter().any(|queued| match queued {
-                Queued::Shard(request) => is_write(request.command.declaration.flags),
-                Queued::Control { .. } => false,
-            })
+            multi.queue.has_flag(Flags::WRITE) || multi.queue.has_flag(Flags::MAY_REPLICATE)
         });
     is_write(command.declaration.flags) || executes_write
 }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use base::clock::Monotonic;
 use base::ids::{ClientId, DbIndex, ShardId};
-use commands::spec::Flags;
-use coordinator::exec::Queued;
 use coordinator::message::Watched;
+use coordinator::message::queue::Queue;
 use protocol::reply::Resp;
 
 use crate::subscriptions::Subscriptions;
@@ -90,9 +89,7 @@ pub struct About {
 #[derive(Debug, Default)]
 pub struct Multi {
     /// The commands, in order.
-    pub queued: Vec<Queued>,
-    /// Bytes of their words.
-    pub bytes: usize,
+    pub queue: Queue,
     /// A command was refused, so EXEC will refuse all.
     pub is_spoiled: bool,
 }
@@ -104,17 +101,6 @@ pub struct Executing {
     pub commands: usize,
     /// Bytes of their words.
     pub bytes: usize,
-}
-
-impl Multi {
-    /// Returns whether a command of it may not run when memory is short. O(commands).
-    #[must_use]
-    pub fn needs_memory(&self) -> bool {
-        self.queued.iter().any(|queued| match queued {
-            Queued::Shard(request) => request.command.declaration.flags.has(Flags::DENY_OOM),
-            Queued::Control { .. } => false,
-        })
-    }
 }
 
 /// What becomes of replies (`CLIENT REPLY`).

@@ -347,6 +347,7 @@ pub fn shared(config: &Config, shard_count: u16, table: &'static CommandTable) -
         started: runtime::clock::monotonic(),
         run_id: format!("{one:016x}{two:016x}{:08x}", three >> 32),
         table,
+        is_crowded: usize::from(shard_count) > default_shard_count(),
         shard_ports: if first == 0 {
             Vec::new()
         } else {

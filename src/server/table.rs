@@ -26,6 +26,8 @@ pub struct Command {
     pub is_plain: bool,
     /// It works on data and takes little time, as far as its words and its reply are few.
     pub is_quick: bool,
+    /// Inside MULTI it is run, not queued.
+    pub ends_multi: bool,
 }
 
 impl std::fmt::Debug for Command {
@@ -126,6 +128,7 @@ impl CommandTable {
             has_one_key_first: has_one_key_first(declaration, run),
             is_plain: declaration.subcommands.is_empty() && !declaration.flags.has(Flags::SYSTEM),
             is_quick: is_quick(declaration, run),
+            ends_multi: control::transaction::ends_multi(full_name),
         });
         self.children.push(Vec::new());
         index

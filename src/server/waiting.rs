@@ -112,7 +112,7 @@ impl Core {
     /// Gives a request that could wait for its keys its reply.
     pub(crate) fn end_wait(&mut self, origin: Origin, reply: &[u8], nanos: u64) {
         self.engine.timers.remove(origin.connection);
-        self.account_running(origin, nanos, &[], reply);
+        self.account_running(origin, nanos, reply);
         self.fill_and_resume(origin, reply);
     }
 }

@@ -1,5 +1,6 @@
 //! A core's receiving side: its shard, the claims on it, and what waits for them.
 
+mod exec;
 mod operations;
 mod waiters;
 
@@ -27,6 +28,7 @@ use shard::locks::{Claim, LockTable, Mode, Scheduled};
 
 use self::waiters::WaitingRequests;
 use crate::long_reply::GivenWalk;
+use crate::message::queue::SentExec;
 use crate::message::{
     Envelope, LateReply, Message, Operation, Origin, OwnedRequest, Request, WaiterNumber, Watched,
 };
@@ -95,6 +97,8 @@ enum Parked {
         origin: Origin,
         request: OwnedRequest,
     },
+    /// An EXEC for this shard alone.
+    Exec { from: ShardId, sent: Box<SentExec> },
     /// A transaction for this shard alone; `tx` is the coordinator's name for it.
     Alone {
         from: ShardId,
@@ -162,15 +166,20 @@ impl Host {
         later
     }
 
-    /// As [`Self::run`], for those who need the whole reply at once, however long it is.
-    pub fn run_whole(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
+    /// As [`Self::run`], for a command inside of something larger. It gets its whole reply at once, however
+    /// long it is; [`Self::serve_if_ready`] is for the caller, at the end of the whole.
+    pub fn run_inside(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
         let (shard, random) = (&mut self.shard, &mut self.random);
         let mut context = context_of(shard, random, request, Loans::default(), out);
         run::run(request.command, &mut context, request.args);
+        if context.loans.is_empty() {
+            // Nothing hangs on it that would have to be dropped.
+            std::mem::forget(context);
+            return;
+        }
         run::finish_now(&mut context, request.args);
         let foreign = run::end(&mut context);
         debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
-        self.serve_if_ready();
     }
 
     /// Returns whether a request may run now, before all that waits here.
@@ -317,18 +326,18 @@ impl Host {
                 tx,
                 operations,
                 last,
+            } => self.run_or_park_hop(from, tx, operations, last),
+            Message::Begin {
+                tx,
+                connection,
+                claim,
+                operations,
+                last,
             } => {
-                if self.is_granted(tx) {
-                    self.run_hop(from, tx, operations, last);
+                if self.accept((from, connection), tx, claim) {
+                    self.run_or_park_hop(from, tx, operations, last);
                 } else {
-                    self.parked.insert(
-                        tx,
-                        Parked::Hop {
-                            from,
-                            operations,
-                            last,
-                        },
-                    );
+                    self.send(from, Message::Refused { tx, operations });
                 }
             }
             Message::Alone {
@@ -336,6 +345,7 @@ impl Host {
                 claim,
                 operations,
             } => self.alone(from, tx, claim, operations),
+            Message::Exec(sent) => self.take_exec(from, sent),
             Message::Release { tx } => self.release(tx),
             Message::Return { tx, db, loan } => self.take_back(tx, db, *loan),
             Message::Wait { waiter, request } => self.wait(from, waiter, request),
@@ -353,7 +363,9 @@ impl Host {
             | Message::Long(_)
             | Message::Wanted { .. }
             | Message::Scheduled { .. }
+            | Message::Refused { .. }
             | Message::HopDone { .. }
+            | Message::Executed(_)
             | Message::Offer { .. }
             | Message::Woken(_)
             | Message::Forgotten { .. } => unreachable!("answers go to the coordinator"),
@@ -424,7 +436,13 @@ impl Host {
     }
 
     /// `asker` is the connection that the transaction is for, and its core.
-    fn schedule(&mut self, asker: (ShardId, u64), tx: TxId, mut claim: Claim) {
+    fn schedule(&mut self, asker: (ShardId, u64), tx: TxId, claim: Claim) {
+        let accepted = self.accept(asker, tx, claim);
+        self.send(asker.0, Message::Scheduled { tx, accepted });
+    }
+
+    /// Gives the claim of a transaction its place, unless it comes too late. Returns whether it has one.
+    pub(crate) fn accept(&mut self, asker: (ShardId, u64), tx: TxId, mut claim: Claim) -> bool {
         self.counters.scheduled += 1;
         if faults::is_on(Fault::IntentMissing) {
             claim.keys.pop();
@@ -435,7 +453,7 @@ impl Host {
         if !accepted {
             self.counters.refused += 1;
         }
-        self.send(asker.0, Message::Scheduled { tx, accepted });
+        accepted
     }
 
     /// Returns whether a request of the same connection waits here with a larger id than `tx`. It was
@@ -448,6 +466,7 @@ impl Host {
                 Parked::Single { from, origin, .. } => {
                     *id > tx && (*from, origin.connection) == asker
                 }
+                Parked::Exec { from, sent } => *id > tx && (*from, sent.origin.connection) == asker,
                 Parked::Alone { .. } | Parked::Hop { .. } | Parked::Wait { .. } => false,
             })
     }
@@ -468,6 +487,19 @@ impl Host {
                     operations,
                 },
             );
+        }
+    }
+
+    fn run_or_park_hop(&mut self, from: ShardId, tx: TxId, operations: Vec<Operation>, last: bool) {
+        if self.is_granted(tx) {
+            self.run_hop(from, tx, operations, last);
+        } else {
+            let parked = Parked::Hop {
+                from,
+                operations,
+                last,
+            };
+            self.parked.insert(tx, parked);
         }
     }
 
@@ -557,6 +589,11 @@ impl Host {
                 }) => {
                     self.locks.start(tx);
                     self.run_parked_wait(from, waiter, &request);
+                    self.locks.release(tx, &mut granted);
+                }
+                Some(Parked::Exec { from, sent }) => {
+                    self.locks.start(tx);
+                    self.run_exec(from, sent);
                     self.locks.release(tx, &mut granted);
                 }
                 Some(Parked::Alone {

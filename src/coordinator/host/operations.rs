@@ -50,6 +50,11 @@ impl Host {
                 Some(large) => self.run_large(&request, large, started),
                 None => self.run_command(&request, started),
             },
+            Operation::RunAll(mut queue) => {
+                self.run_queue(&mut queue);
+                *started = monotonic();
+                Outcome::Replies(queue)
+            }
             Operation::Lend {
                 db,
                 key,

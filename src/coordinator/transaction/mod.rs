@@ -4,8 +4,10 @@
 //! begin -> Schedule to all -> all accepted -> Hop, Hop, last Hop -> done
 //!                          -> one refused  -> Release to all, new id, Schedule again
 //! ```
-//! A transaction on one shard that needs one hop goes as [`Message::Alone`], without the first round.
+//! A transaction on one shard that needs one hop goes as [`Message::Alone`], without the first round. One
+//! on this core's shard and another one goes as [`Message::Begin`]: see `pair`.
 
+mod pair;
 mod waits;
 
 use base::hash::Map;
@@ -15,8 +17,10 @@ use protocol::reply::Resp;
 use runtime::faults::{self, Fault};
 use shard::locks::Claim;
 
+use self::pair::Pair;
 use self::waits::Waits;
 use crate::host::{Host, TxIds};
+use crate::message::queue::Queue;
 use crate::message::{Message, Operation, Origin, Outcome, OwnedRequest, WaiterNumber, Watched};
 use crate::step::{HopOutcome, Program, Step};
 
@@ -56,8 +60,8 @@ pub enum Event {
         reply: Vec<u8>,
         /// How long shards have run for it, added up.
         nanos: u64,
-        /// The same for each command of a MULTI, in order; empty for other transactions.
-        spent: Vec<u64>,
+        /// The commands of a MULTI, with their replies and times.
+        executed: Option<Queue>,
     },
     /// A request that its connection does not wait for is done.
     Late {
@@ -118,6 +122,8 @@ pub(crate) struct Transaction {
     pub(crate) claims: Vec<(ShardId, Claim)>,
     /// The first step, while it waits for the shards to accept.
     pub(crate) first: Option<Step>,
+    /// What this core's shard does of the first hop, while the other shard has it.
+    pair: Option<Pair>,
     pub(crate) phase: Phase,
     /// The shards of the hop under way, and what they gave.
     hop: Vec<(ShardId, Option<Gave>)>,
@@ -220,6 +226,10 @@ impl Transactions {
         transaction.serial = self.counters.begun;
         let tx = self.ids.next();
         let first = transaction.program.step(Vec::new());
+        let Some(first) = transaction.try_as_pair(host, tx, first) else {
+            self.active.insert(tx, transaction);
+            return;
+        };
         match first {
             Step::Hop {
                 operations,
@@ -296,6 +306,7 @@ impl Transactions {
     pub fn receive(&mut self, host: &mut Host, from: ShardId, message: Message) {
         match message {
             Message::Scheduled { tx, accepted } => self.scheduled(host, from, tx, accepted),
+            Message::Refused { tx, operations } => self.refused(host, from, tx, operations),
             Message::HopDone {
                 tx,
                 outcomes,
@@ -310,8 +321,11 @@ impl Transactions {
             | Message::Long(_)
             | Message::Wanted { .. }
             | Message::Return { .. }
+            | Message::Exec(_)
+            | Message::Executed(_)
             | Message::Schedule { .. }
             | Message::Hop { .. }
+            | Message::Begin { .. }
             | Message::Alone { .. }
             | Message::Release { .. }
             | Message::Wait { .. }
@@ -339,28 +353,33 @@ impl Transactions {
             return;
         }
         if *refused {
-            match transaction.waiter {
-                // The shard that has offered the key will do so again.
-                Some((waiter, true)) => {
-                    self.end(host, tx);
-                    self.unanswered(host, waiter);
-                }
-                Some((_, false)) | None => self.retry(host, tx),
-            }
+            self.come_back(host, tx);
         } else if let Some(first) = transaction.first.take() {
             transaction.phase = Phase::Running { awaited: 0 };
             self.follow(host, tx, first);
         }
     }
 
+    /// Does what is to be done when a shard has refused.
+    fn come_back(&mut self, host: &mut Host, tx: TxId) {
+        match self.active.get(&tx).and_then(|it| it.waiter) {
+            // The shard that has offered the key will do so again.
+            Some((waiter, true)) => {
+                self.end(host, tx);
+                self.unanswered(host, waiter);
+            }
+            Some((_, false)) | None => self.retry(host, tx),
+        }
+    }
+
     /// Withdraws and comes back with a new id, which no shard has passed yet.
     fn retry(&mut self, host: &mut Host, tx: TxId) {
         self.counters.retries += 1;
-        self.come_back(host, tx);
+        self.claim_anew(host, tx);
     }
 
     /// Claims everything anew, under an id that is larger than all others.
-    fn come_back(&mut self, host: &mut Host, tx: TxId) {
+    fn claim_anew(&mut self, host: &mut Host, tx: TxId) {
         let Some(mut transaction) = self.active.remove(&tx) else {
             return;
         };
@@ -369,7 +388,12 @@ impl Transactions {
         }
         transaction.release(host, tx);
         let tx = self.ids.next();
-        transaction.schedule(host, tx);
+        if let Some(first) = transaction.first.take() {
+            transaction.first = transaction.try_as_pair(host, tx, first);
+        }
+        if transaction.first.is_some() {
+            transaction.schedule(host, tx);
+        }
         self.active.insert(tx, transaction);
     }
 
@@ -389,6 +413,10 @@ impl Transactions {
         *awaited -= 1;
         transaction.nanos += nanos;
         let is_complete = *awaited == 0;
+        if let Some(pair) = transaction.pair.take() {
+            self.counters.hops += 1;
+            transaction.run_own_part(host, tx, from, pair);
+        }
         if let Some((_, place)) = transaction.hop.iter_mut().find(|(shard, _)| *shard == from) {
             *place = Some((outcomes, nanos));
         }
@@ -431,7 +459,7 @@ impl Transactions {
         for tx in std::mem::take(&mut self.paused) {
             let has_yielded = |it: &Transaction| it.first.is_some();
             if self.active.get(&tx).is_some_and(has_yielded) {
-                self.come_back(host, tx);
+                self.claim_anew(host, tx);
             } else {
                 self.follow(host, tx, Step::Again);
             }
@@ -460,9 +488,7 @@ impl Transactions {
             }
             Step::Ask(index) => {
                 let args = transaction.program.control_args(index);
-                let args = args
-                    .map(|args| PackedArgs::from_args(args.args()))
-                    .unwrap_or_default();
+                let args = args.map(PackedArgs::from_args).unwrap_or_default();
                 let asks_as = transaction.program.asks_as();
                 self.events.push(Event::Ask {
                     tx,
@@ -472,7 +498,7 @@ impl Transactions {
                 });
             }
             Step::Done { reply } => {
-                let (nanos, spent) = (transaction.nanos, transaction.program.spent());
+                let (nanos, executed) = (transaction.nanos, transaction.program.executed());
                 let waiter = transaction.waiter;
                 let late = transaction.late.take();
                 self.end(host, tx);
@@ -493,7 +519,7 @@ impl Transactions {
                     origin,
                     reply,
                     nanos,
-                    spent,
+                    executed,
                 });
             }
             Step::Watching { watched } => {
@@ -533,6 +559,7 @@ impl Transaction {
             program,
             claims,
             first: None,
+            pair: None,
             phase: Phase::Running { awaited: 0 },
             hop: Vec::new(),
             nanos: 0,

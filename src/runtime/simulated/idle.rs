@@ -14,6 +14,8 @@ use crate::world;
 pub struct IdleOptions {
     /// Longest spin.
     pub spin: Duration,
+    /// A spin offers the processor to others.
+    pub spin_yields: bool,
     /// Longest sleep in the socket ring.
     pub ring_wait: Duration,
     /// Received messages since the last sleep that make the next one gather.
@@ -26,6 +28,7 @@ impl Default for IdleOptions {
     fn default() -> Self {
         Self {
             spin: Duration::ZERO,
+            spin_yields: false,
             ring_wait: Duration::ZERO,
             gather_burst_min: 0,
             gather: Duration::ZERO,

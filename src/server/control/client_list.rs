@@ -215,8 +215,8 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> Line {
     let output = &connection.output;
     let seconds = |since| around.now.nanos_since(since) / 1_000_000_000;
     let multi = session.multi.as_ref().map(|multi| Executing {
-        commands: multi.queued.len(),
-        bytes: multi.bytes,
+        commands: multi.queue.len(),
+        bytes: multi.queue.bytes(),
     });
     let (queued, queued_bytes) = multi.or(session.executing).map_or((-1, 0), |multi| {
         (base::cast::i64_from(multi.commands), multi.bytes)

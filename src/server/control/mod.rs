@@ -17,6 +17,7 @@ pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod debug;
 pub(crate) mod declarations;
+pub(crate) mod exec_on_one;
 mod function;
 pub(crate) mod info;
 pub(crate) mod latency;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 use base::ids::ShardId;
 use commands::spec::{CommandError, Declaration};
+use coordinator::message::queue::SentExec;
 use coordinator::step::{Program, Step};
 use net::connection::Connection;
 use protocol::args::Args;
@@ -45,7 +47,6 @@ use shard::locks::Claim;
 use crate::engine::Engine;
 use crate::gather::Gather;
 use crate::pubsub::wishes::Act;
-use crate::running::Inner;
 use crate::scripts::forward::Sent;
 use crate::session::Session;
 
@@ -95,8 +96,10 @@ pub enum Answer {
     Begun(Option<Claim>, Box<dyn Program>, Step),
     /// With the reply of a script that another core runs.
     Elsewhere(ShardId, Box<Sent>),
-    /// With what comes out of the transaction of an EXEC, which runs the given commands.
-    Exec(Vec<(ShardId, Claim)>, Box<dyn Program>, Vec<Inner>),
+    /// With what comes out of the transaction of an EXEC.
+    Exec(Vec<(ShardId, Claim)>, Box<dyn Program>),
+    /// With what comes of an EXEC that runs on one shard, later or elsewhere.
+    ExecOn(ShardId, Box<SentExec>),
 }
 
 impl ControlContext<'_> {

@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering;
 use base::ids::DbIndex;
 use bytes::Bytes;
 use commands::spec::{CommandError, Flags};
-use coordinator::exec::Queued;
 use coordinator::message::Origin;
+use coordinator::message::queue::Queue;
 use protocol::args::{Args, PackedArgs, equals_ignore_case};
 
 use super::connection::parse_db;
@@ -74,14 +74,11 @@ impl Engine {
     /// Notes what is shown of a MULTI once it has run. `db` is the database that the client had
     /// selected before it.
     #[cold]
-    pub(super) fn show_later(&mut self, connection: u64, mut db: DbIndex, queued: &[Queued]) {
+    pub(super) fn show_later(&mut self, connection: u64, mut db: DbIndex, queue: &Queue) {
         let databases = self.config.settings().databases;
         let mut requests = Vec::new();
-        for queued in queued {
-            let args = match queued {
-                Queued::Shard(request) => request.args.args(),
-                Queued::Control { args, .. } => args.args(),
-            };
+        for index in 0..queue.len() {
+            let args = queue.args(index);
             if args.len() == 2 && equals_ignore_case(args.word(0), "SELECT") {
                 db = parse_db(args.word(1), databases).unwrap_or(db);
             }

@@ -75,6 +75,7 @@ fn eval(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
             context.engine.count_calls();
             Ok(match step {
                 Step::Done { reply } => {
+                    context.engine.host.serve_if_ready();
                     context.out.extend_from_slice(&reply);
                     Answer::Now
                 }

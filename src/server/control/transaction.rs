@@ -2,8 +2,9 @@
 
 use base::ids::{ClientId, DbIndex, ShardId, TxId};
 use commands::spec::CommandError;
-use coordinator::exec::{Exec, Part, Queued};
+use coordinator::exec::{Exec, Part};
 use coordinator::host::fingerprint;
+use coordinator::message::queue::{Queue, Queued};
 use coordinator::message::{Message, Operation, Origin, Watched};
 use coordinator::program::WatchKeys;
 use net::connection::Connection;
@@ -14,7 +15,7 @@ use shard::locks::{Claim, Mode};
 use tables::schema::Layout;
 
 use super::declarations::transaction as declared;
-use super::{Answer, ControlCommand, ControlContext, connection};
+use super::{Answer, ControlCommand, ControlContext, connection, exec_on_one};
 use crate::config::settings::Settings;
 use crate::core_loop::Core;
 use crate::engine::{Engine, read_origin};
@@ -71,7 +72,11 @@ fn multi(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Co
     if context.session().multi.is_some() {
         return Err(CommandError::Text("ERR MULTI calls can not be nested"));
     }
-    context.session().multi = Some(Box::new(Multi::default()));
+    let queue = context.engine.spare_queue();
+    context.session().multi = Some(Box::new(Multi {
+        queue,
+        is_spoiled: false,
+    }));
     context.session().review();
     Ok(context.ok())
 }
@@ -142,76 +147,107 @@ fn watch(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Com
             )),
         }
     }
+    // All here and free, they are watched at once.
+    if let [(shard, claim)] = &claims[..]
+        && *shard == engine.me
+        && engine.host.is_free(claim)
+    {
+        let shard = *shard;
+        for (_, key) in keys {
+            let version = context.engine.host.shard.watch(db, &key);
+            let watched = Watched {
+                db,
+                key,
+                version,
+                shard,
+            };
+            context.session().watched.push(watched);
+        }
+        return Ok(context.ok());
+    }
     let program = WatchKeys::new(db, keys);
     Ok(Answer::Transaction(claims, Box::new(program)))
 }
 
-fn exec(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
+fn exec(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
     let session = context.session();
     let Some(multi) = session.multi.take() else {
         return Err(CommandError::Text("ERR EXEC without MULTI"));
     };
-    let watched = std::mem::take(&mut session.watched);
-    let (db, resp) = (session.db, session.resp);
-    if !multi.is_spoiled && !multi.queued.is_empty() {
-        session.executing = Some(Executing {
-            commands: multi.queued.len(),
-            bytes: multi.bytes,
-        });
-    }
     session.review();
-    if multi.is_spoiled {
+    let watched = std::mem::take(&mut session.watched);
+    let Multi { queue, is_spoiled } = *multi;
+    if is_spoiled {
+        context.engine.keep_queue(queue);
         context.engine.unwatch(watched);
         return Err(CommandError::Text(
             "EXECABORT Transaction discarded because of previous errors.",
         ));
     }
-    let inner = context.engine.inner_of(&multi.queued);
-    let mut queued = multi.queued;
-    settle(context.engine.config.settings(), &mut queued, db, resp);
-    if queued.is_empty() && watched.is_empty() {
+    if queue.is_empty() && watched.is_empty() {
         context.reply().array(0);
         return Ok(Answer::Now);
     }
-    let touch = !context.session().no_touch;
-    let engine = &mut *context.engine;
-    if engine.observed.has_monitors {
-        engine.show_later(context.id.to_bits(), db, &queued);
+    Ok(
+        match exec_on_one::shard_of(context.engine, &queue, &watched) {
+            Some(shard) => exec_on_one::run(context, args, shard, (queue, watched)),
+            None => exec_on_several(context, queue, watched),
+        },
+    )
+}
+
+/// Begins an EXEC as a transaction, for which the client waits.
+fn exec_on_several(
+    context: &mut ControlContext<'_>,
+    mut queue: Queue,
+    watched: Vec<Watched>,
+) -> Answer {
+    let session = context.session();
+    if !queue.is_empty() {
+        session.executing = Some(Executing {
+            commands: queue.len(),
+            bytes: queue.bytes(),
+        });
     }
-    let parts = parts_of(engine, &queued, Caller { db, resp, touch });
-    let exec = Exec::new(engine.surroundings(), engine.me, resp, watched, queued).with_parts(parts);
+    let (db, resp, touch) = (session.db, session.resp, !session.no_touch);
+    let engine = &mut *context.engine;
+    queue.measure_each(!engine.observed.may_measure_together());
+    settle(engine.config.settings(), &mut queue, db, resp);
+    if engine.observed.has_monitors {
+        engine.show_later(context.id.to_bits(), db, &queue);
+    }
+    let parts = parts_of(engine, &queue, Caller { db, resp, touch });
+    let exec = Exec::new(engine.surroundings(), engine.me, resp, watched, queue).with_parts(parts);
     let claims = exec.claims(&engine.host.shard);
-    Ok(Answer::Exec(claims, Box::new(exec), inner))
+    Answer::Exec(claims, Box::new(exec))
 }
 
 /// Gives each queued command the database and the protocol that count when it runs: those of the
 /// client now, or what a SELECT or HELLO before it in the MULTI changes them to.
-fn settle(settings: &Settings, queued: &mut [Queued], mut db: DbIndex, mut resp: Resp) {
-    for queued in queued {
-        match queued {
-            Queued::Shard(request) => (request.db, request.resp) = (db, resp),
-            Queued::Control { args, .. } => {
-                let args = args.args();
-                if args.len() == 2 && equals_ignore_case(args.word(0), "SELECT") {
-                    db = connection::parse_db(args.word(1), settings.databases).unwrap_or(db);
-                } else if equals_ignore_case(args.word(0), "HELLO") {
-                    resp = connection::hello_protocol(settings, args).unwrap_or(resp);
-                }
-            }
+fn settle(settings: &Settings, queue: &mut Queue, mut db: DbIndex, mut resp: Resp) {
+    for index in 0..queue.len() {
+        if queue.request(index).is_some() {
+            queue.set_surroundings(index, db, resp);
+            continue;
+        }
+        let args = queue.args(index);
+        if args.len() == 2 && equals_ignore_case(args.word(0), "SELECT") {
+            db = connection::parse_db(args.word(1), settings.databases).unwrap_or(db);
+        } else if equals_ignore_case(args.word(0), "HELLO") {
+            resp = connection::hello_protocol(settings, args).unwrap_or(resp);
         }
     }
 }
 
 /// Makes the programs of scripts that stand in a MULTI. Those that cannot be read stay what they are,
 /// and are refused when their turn comes.
-fn parts_of(engine: &mut Engine, queued: &[Queued], mut caller: Caller) -> Vec<Part> {
+fn parts_of(engine: &mut Engine, queue: &Queue, mut caller: Caller) -> Vec<Part> {
     let databases = engine.config.settings().databases;
     let mut parts = Vec::new();
-    for (index, queued) in queued.iter().enumerate() {
+    for (index, queued) in queue.iter().enumerate() {
         let Queued::Control { args, .. } = queued else {
             continue;
         };
-        let args = args.args();
         if args.len() == 2 && equals_ignore_case(args.word(0), "SELECT") {
             caller.db = connection::parse_db(args.word(1), databases).unwrap_or(caller.db);
         } else if equals_ignore_case(args.word(0), "HELLO") {
@@ -303,6 +339,7 @@ fn answer(
             | Answer::Later(..)
             | Answer::Transaction(..)
             | Answer::Exec(..)
+            | Answer::ExecOn(..)
             | Answer::Begun(..)
             | Answer::Elsewhere(..),
         ) => {
@@ -343,6 +380,10 @@ impl Engine {
     pub fn unwatch(&mut self, watched: Vec<Watched>) {
         for watched in watched {
             let shard = watched.shard;
+            if shard == self.me {
+                self.host.shard.unwatch(watched.db, &watched.key);
+                continue;
+            }
             let claim = Claim {
                 keys: Vec::new(),
                 whole: None,

@@ -121,6 +121,7 @@ impl Core {
         let step = program.begin_here(&mut engine.host);
         engine.count_calls();
         if let Step::Done { reply } = step {
+            engine.host.serve_if_ready();
             let nanos = runtime::clock::monotonic().nanos_since(begun);
             self.send_home(origin, reply, nanos);
         } else {

@@ -119,26 +119,33 @@ impl LocalScripts {
     ///
     /// If it cannot be compiled.
     pub(crate) fn load(&self, source: &[u8]) -> Result<(Sha, Facts), ScriptError> {
-        self.keep_up();
         let sha = Sha::of(source);
+        self.load_as(sha, source).map(|facts| (sha, facts))
+    }
+
+    /// As [`Self::load`], for a script whose name is known already.
+    pub(crate) fn load_as(&self, sha: Sha, source: &[u8]) -> Result<Facts, ScriptError> {
+        self.keep_up();
         if let Some(facts) = self.facts.borrow().get(&sha) {
-            return Ok((sha, *facts));
+            return Ok(*facts);
         }
         let facts = self.compile(sha, source)?;
         self.facts.borrow_mut().insert(sha, facts);
         self.registry.keep(sha, source);
-        Ok((sha, facts))
+        Ok(facts)
     }
 
-    /// Returns what is known of a script, without keeping it. What it says of itself counts for nothing
-    /// if it is new here.
-    pub(crate) fn foresee(&self, source: &[u8]) -> Facts {
+    /// Returns the name of a script and what is known of it, without keeping it. What it says of itself
+    /// counts for nothing if it is new here.
+    pub(crate) fn foresee(&self, source: &[u8]) -> (Sha, Facts) {
         self.keep_up();
-        let known = self.facts.borrow().get(&Sha::of(source)).copied();
-        known.unwrap_or_else(|| Facts {
+        let sha = Sha::of(source);
+        let known = self.facts.borrow().get(&sha).copied();
+        let facts = known.unwrap_or_else(|| Facts {
             flags: ScriptFlags::default(),
             is_declared: declared_keys::touches_only_declared_keys(source, self.table),
-        })
+        });
+        (sha, facts)
     }
 
     /// Returns what is known of a script that this core or another one has kept. One that was forgotten
@@ -153,7 +160,7 @@ impl LocalScripts {
             return Ok(*facts);
         }
         match (self.registry.script(sha), source) {
-            (Some(kept), _) => self.load(&kept).map(|(_, facts)| facts),
+            (Some(kept), _) => self.load_as(sha, &kept),
             (None, Some(source)) => self.compile(sha, source),
             (None, None) => Err(ScriptError::no_script()),
         }

@@ -22,9 +22,10 @@ use base::clock::Monotonic;
 use base::hash::Set;
 use base::ids::{DbIndex, ShardId};
 use commands::spec::{Flags, ShardCommand, Spread};
-use coordinator::exec::{Exec, Queued};
+use coordinator::exec::Exec;
 use coordinator::host::Host;
-use coordinator::message::{OwnedRequest, Request};
+use coordinator::message::Request;
+use coordinator::message::queue::{Lies, Queue};
 use coordinator::route::{Route, route};
 use coordinator::step::{HopOutcome, Program, Step, Surroundings};
 use protocol::args::{Args, PackedArgs, equals_ignore_case};
@@ -197,8 +198,9 @@ impl ScriptProgram {
                                 answer = Answer::Reply(reply);
                                 continue;
                             }
-                            let queued = vec![Queued::Shard(OwnedRequest::new(request))];
-                            let exec = Exec::new(self.around, self.me, resp, Vec::new(), queued);
+                            let mut queue = Queue::default();
+                            queue.push(request, Lies::Apart, false);
+                            let exec = Exec::new(self.around, self.me, resp, Vec::new(), queue);
                             let exec = Box::new(exec);
                             self.state = State::Called(running, exec, command, words);
                             return self.go_on(Vec::new());
@@ -243,7 +245,7 @@ impl ScriptProgram {
         };
         match exec.step(outcomes) {
             Step::Done { reply } => {
-                let nanos = exec.spent().first().copied().unwrap_or(0);
+                let nanos = exec.executed().map_or(0, |queue| queue.nanos(0));
                 let reply = reply.strip_prefix(b"*1\r\n").unwrap_or(&reply).to_vec();
                 self.calls
                     .note(command.index, self.db, &words, nanos, &reply);
@@ -331,7 +333,7 @@ impl ScriptProgram {
     ) -> Vec<u8> {
         let begun = runtime::clock::monotonic();
         let mut reply = Vec::new();
-        host.run_whole(&request, &mut reply);
+        host.run_inside(&request, &mut reply);
         let nanos = runtime::clock::monotonic().nanos_since(begun);
         self.calls
             .note(command.index, self.db, words, nanos, &reply);
@@ -431,9 +433,9 @@ impl Program for ScriptProgram {
         }
     }
 
-    fn control_args(&self, _index: usize) -> Option<&PackedArgs> {
+    fn control_args(&self, _index: usize) -> Option<Args<'_>> {
         match &self.state {
-            State::Asked(asked) => Some(&asked.words),
+            State::Asked(asked) => Some(asked.words.args()),
             _ => None,
         }
     }

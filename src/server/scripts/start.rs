@@ -131,13 +131,16 @@ pub(crate) struct Caller {
 /// What is known of a program before it runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
+    /// The name of a script, so that a long source is hashed once.
+    sha: Option<Sha>,
     flags: ScriptFlags,
     is_declared: bool,
 }
 
-impl From<Facts> for Known {
-    fn from(facts: Facts) -> Self {
+impl From<(Sha, Facts)> for Known {
+    fn from((sha, facts): (Sha, Facts)) -> Self {
         Self {
+            sha: Some(sha),
             flags: facts.flags,
             is_declared: facts.is_declared,
         }
@@ -151,7 +154,7 @@ impl Engine {
     ///
     /// If there is no such thing, or it cannot be compiled.
     pub(crate) fn look_up(&self, wanted: &Wanted<'_>) -> Result<Known, ScriptError> {
-        look_up(&self.scripts, wanted)
+        look_up(&self.scripts, wanted, None)
     }
 
     /// Returns what is known of a program that is to run later, without keeping anything.
@@ -246,6 +249,7 @@ impl Engine {
         let words = PackedArgs::from_args(wanted.words);
         let source = wanted.source.clone();
         let is_bound_to_keys = known.is_some_and(|known| known.is_declared);
+        let sha = known.and_then(|known| known.sha);
         let function = matches!(wanted.what, What::Function)
             .then(|| String::from_utf8_lossy(wanted.words.word(1)).into_owned());
         let visible = Visible {
@@ -259,7 +263,7 @@ impl Engine {
         let starter = Box::new(move |local: &LocalScripts| {
             begin(
                 local,
-                (&words, source.clone()),
+                (&words, source.clone(), sha),
                 caller.resp,
                 is_out_of_memory,
                 is_bound_to_keys,
@@ -277,25 +281,36 @@ fn add_one(count: &Cell<u64>) {
     count.set(count.get() + 1);
 }
 
-fn look_up(local: &LocalScripts, wanted: &Wanted<'_>) -> Result<Known, ScriptError> {
+/// `sha` is the name of the script, if it was found out before.
+fn look_up(
+    local: &LocalScripts,
+    wanted: &Wanted<'_>,
+    sha: Option<Sha>,
+) -> Result<Known, ScriptError> {
     let word = wanted.words.word(1);
     match wanted.what {
-        What::Source => local.load(word).map(|(_, facts)| facts.into()),
+        What::Source => {
+            let sha = sha.unwrap_or_else(|| Sha::of(word));
+            local.load_as(sha, word).map(|facts| (sha, facts).into())
+        }
         What::Kept => {
-            let sha = Sha::parse(word).ok_or_else(ScriptError::no_script)?;
-            local.find(sha, wanted.source.as_deref()).map(Known::from)
+            let sha = sha.or_else(|| Sha::parse(word));
+            let sha = sha.ok_or_else(ScriptError::no_script)?;
+            let facts = local.find(sha, wanted.source.as_deref())?;
+            Ok((sha, facts).into())
         }
         What::Function => local.find_function(word).map(|flags| Known {
+            sha: None,
             flags,
             is_declared: false,
         }),
     }
 }
 
-/// Starts what a request wants: its words, and the source that was found for it before.
+/// Starts what a request wants: its words, and the source and the name that were found for it before.
 fn begin(
     local: &LocalScripts,
-    (words, source): (&PackedArgs, Option<Arc<[u8]>>),
+    (words, source, sha): (&PackedArgs, Option<Arc<[u8]>>, Option<Sha>),
     resp: Resp,
     is_out_of_memory: bool,
     is_bound_to_keys: bool,
@@ -304,7 +319,7 @@ fn begin(
     let mut wanted =
         Wanted::read(words.args()).map_err(|error| refused(&error.text("eval", words.args())))?;
     wanted.source = source;
-    let known = look_up(local, &wanted)?;
+    let known = look_up(local, &wanted, sha)?;
     let flags = known.flags;
     let has_flags = flags.has_shebang || matches!(wanted.what, What::Function);
     if has_flags && wanted.is_read_only && !flags.no_writes {
@@ -319,13 +334,9 @@ fn begin(
     }
     let environment = Environment { resp };
     let (keys, arguments) = (wanted.keys(), wanted.arguments());
-    let running = match wanted.what {
-        What::Source => local.start(Sha::of(words.args().word(1)), keys, arguments, environment),
-        What::Kept => {
-            let sha = Sha::parse(words.args().word(1)).ok_or_else(ScriptError::no_script)?;
-            local.start(sha, keys, arguments, environment)
-        }
-        What::Function => local.start_function(words.args().word(1), keys, arguments, environment),
+    let running = match known.sha {
+        Some(sha) => local.start(sha, keys, arguments, environment),
+        None => local.start_function(wanted.words.word(1), keys, arguments, environment),
     }?;
     let declared: Set<Box<[u8]>> = if is_bound_to_keys {
         keys.iter().map(Box::from).collect()

@@ -59,6 +59,19 @@ const SCRIPTS: &[(&str, &str)] = &[
          C: EVALSHA 6f5ade10a69975e903c6d07b10ea44c6382381a5 1 a",
     ),
     (
+        "who waits for a key is served when the script is over",
+        "A| BLPOP list 0
+         B: EVAL \"redis.call('rpush',KEYS[1],'x') return redis.call('llen',KEYS[1])\" 1 list
+         A<
+         A| BLPOP list 0
+         B: EVAL \"redis.call('rpush',ARGV[1],'x','y') redis.call('lpop',ARGV[1]) return redis.call('llen',ARGV[1])\" 0 list
+         A<
+         A| BLPOP list 0
+         B: EVAL \"redis.call('rpush',KEYS[1],'x') return redis.call('del',KEYS[1])\" 1 list
+         B: RPUSH list z
+         A<",
+    ),
+    (
         "scripts inside of MULTI",
         "A: SET a 1
          A: MULTI

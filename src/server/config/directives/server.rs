@@ -165,7 +165,8 @@ pub(super) static CORES: &[D] = &[
         },
         "60",
         Works(|s, v| s.spin_us = v.u32()),
-        "Longest time in microseconds a core polls before it sleeps in the kernel; 0 means none.",
+        "Longest time in microseconds a core polls before it sleeps in the kernel; 0 means none. With more shards \
+         than processors it lets others run meanwhile.",
     )
     .toml(&["server.spin_us"]),
     D::start(

@@ -3,6 +3,8 @@
 //! Messages from the same sender arrive in the order they were sent. Requests and replies travel on
 //! separate lanes, so that a core with a full inbox can still be answered.
 
+pub mod queue;
+
 use base::ids::{DbIndex, ShardId, TxId};
 use commands::sort::{Order, Taken, Text};
 use commands::spec::{CommandError, ShardCommand};
@@ -10,10 +12,12 @@ use commands::table::parts::{TableOutcome, TableStep};
 use commands::wait_form::Waiting;
 use protocol::args::{Args, LargeWord, PackedArgs, WordRange};
 use protocol::reply::Resp;
+use shard::Shard;
 use shard::keyspace::Detached;
 use shard::loan::Loan;
 use shard::locks::Claim;
 
+use self::queue::{Queue, SentExec};
 use crate::long_reply::Source;
 
 /// From core to core.
@@ -66,6 +70,27 @@ pub enum Message {
         /// Whether the claim is released with it.
         last: bool,
     },
+    /// [`Message::Schedule`] and the first [`Message::Hop`] in one, for the last shard whose word is
+    /// missing: [`Message::HopDone`], or [`Message::Refused`].
+    Begin {
+        /// The transaction.
+        tx: TxId,
+        /// The connection it is for.
+        connection: u64,
+        /// What it will use.
+        claim: Claim,
+        /// What to do, in order.
+        operations: Vec<Operation>,
+        /// Whether the claim is released with it.
+        last: bool,
+    },
+    /// Gives the operations of [`Message::Begin`] back: the claim came too late, and nothing was kept.
+    Refused {
+        /// The transaction.
+        tx: TxId,
+        /// What was to be done.
+        operations: Vec<Operation>,
+    },
     /// A whole transaction that needs one shard only: claim, hop and release in one.
     Alone {
         /// The transaction.
@@ -75,7 +100,7 @@ pub enum Message {
         /// What to do, in order.
         operations: Vec<Operation>,
     },
-    /// The answer to [`Message::Hop`] and [`Message::Alone`].
+    /// The answer to [`Message::Hop`], [`Message::Begin`] and [`Message::Alone`].
     HopDone {
         /// The transaction.
         tx: TxId,
@@ -84,6 +109,10 @@ pub enum Message {
         /// How long the operations ran, together.
         nanos: u64,
     },
+    /// An EXEC of which all keys lie on this shard: [`Message::Executed`], at once or later.
+    Exec(Box<SentExec>),
+    /// The same on its way back.
+    Executed(Box<SentExec>),
     /// Withdraws a claim.
     Release {
         /// The transaction.
@@ -146,7 +175,9 @@ impl Message {
             | Self::Long(_)
             | Self::Wanted { .. }
             | Self::Scheduled { .. }
+            | Self::Refused { .. }
             | Self::HopDone { .. }
+            | Self::Executed(_)
             | Self::Offer { .. }
             | Self::Woken(_)
             | Self::Forgotten { .. } => true,
@@ -154,7 +185,9 @@ impl Message {
             | Self::Return { .. }
             | Self::Schedule { .. }
             | Self::Hop { .. }
+            | Self::Begin { .. }
             | Self::Alone { .. }
+            | Self::Exec(_)
             | Self::Release { .. }
             | Self::Wait { .. }
             | Self::Forget { .. }
@@ -307,8 +340,12 @@ pub struct Watched {
 /// One thing a shard does within a hop.
 #[derive(Debug)]
 pub enum Operation {
+    /// Something else than a command, for which the whole shard is claimed: [`Outcome::Done`].
+    Visit(Visit),
     /// Runs a command: [`Outcome::Reply`].
     Run(Box<OwnedRequest>),
+    /// Runs commands of a MULTI, in order: [`Outcome::Replies`].
+    RunAll(Box<Queue>),
     /// Takes the value of a key out: [`Outcome::Lent`].
     Lend {
         /// The database.
@@ -447,6 +484,27 @@ pub enum SortStep {
     },
 }
 
+/// Something done to a shard that the coordinator need not understand.
+pub struct Visit(Box<dyn FnOnce(&mut Shard) + Send>);
+
+impl Visit {
+    /// Wraps what is to be done.
+    pub fn new(work: impl FnOnce(&mut Shard) + Send + 'static) -> Self {
+        Self(Box::new(work))
+    }
+
+    /// Does it.
+    pub(crate) fn run(self, shard: &mut Shard) {
+        (self.0)(shard);
+    }
+}
+
+impl std::fmt::Debug for Visit {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Visit")
+    }
+}
+
 /// What an [`Operation`] gave.
 #[derive(Debug)]
 pub enum Outcome {
@@ -457,6 +515,8 @@ pub enum Outcome {
         /// How long the command ran.
         nanos: u64,
     },
+    /// The same commands with their replies.
+    Replies(Box<Queue>),
     /// A value, taken out of its key.
     Lent(Box<Loan>),
     /// A reply, and the values that were lent for it.
@@ -620,14 +680,15 @@ impl Envelope {
     pub fn clear(&mut self) {
         self.entries.clear();
         self.words.clear();
-        clear_or_free(&mut self.bytes);
-        clear_or_free(&mut self.replies);
+        clear_or_free(&mut self.bytes, BUFFER_KEPT_BYTES);
+        clear_or_free(&mut self.replies, BUFFER_KEPT_BYTES);
     }
 }
 
-fn clear_or_free(buffer: &mut Vec<u8>) {
+/// Empties a buffer, and frees one that takes more than `kept_bytes`.
+fn clear_or_free<T>(buffer: &mut Vec<T>, kept_bytes: usize) {
     buffer.clear();
-    if buffer.capacity() > BUFFER_KEPT_BYTES {
+    if buffer.capacity() * size_of::<T>() > kept_bytes {
         *buffer = Vec::new();
     }
 }
