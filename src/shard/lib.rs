@@ -15,7 +15,7 @@
 //! layout of one key, `access` notes its use, [`expiry`] removes
 //! the dead ([`field_expiry`] those in hashes), [`eviction`] what there is no room for, `lazy_free` gives large values
 //! back in steps, [`watches`] serves WATCH, [`waiters`] those who wait for keys,
-//! [`memory`] counts bytes, [`digest`] compares data sets, [`effects`] counts what happened. Apart
+//! [`memory`] counts bytes, [`snapshot`] hands all entries on, [`digest`] compares data sets, [`effects`] counts what happened. Apart
 //! from all of them, [`locks`] orders the transactions that touch several shards.
 //!
 //! Invariants
@@ -38,6 +38,7 @@ pub mod locks;
 pub mod memory;
 mod segment;
 mod slab;
+pub mod snapshot;
 pub mod strings;
 pub mod values;
 pub mod waiters;
@@ -57,6 +58,7 @@ use crate::expiry::SweepPosition;
 use crate::keyspace::Db;
 use crate::lazy_free::LazyFree;
 use crate::memory::Ledger;
+use crate::snapshot::Snapshot;
 use crate::values::Unpacked;
 use crate::waiters::Waiters;
 use crate::watches::{Changed, Watches};
@@ -125,6 +127,7 @@ pub(crate) struct Common {
     pub(crate) events: Vec<KeyEvent>,
     pub(crate) lazy_free: LazyFree,
     pub(crate) unpacked: Unpacked,
+    pub(crate) snapshot: Option<Snapshot>,
 }
 
 impl Common {
@@ -187,6 +190,7 @@ impl Shard {
                 events: Vec::new(),
                 lazy_free: LazyFree::default(),
                 unpacked: Unpacked::default(),
+                snapshot: None,
             },
             sweep_position: SweepPosition::default(),
             eviction_pool: EvictionPool::default(),
