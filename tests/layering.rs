@@ -73,6 +73,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "invalidate",
             "long_replies",
             "pause",
+            "persistence",
             "pubsub",
             "running",
             "scripts",

@@ -9,6 +9,7 @@ use commands::spec::{CommandError, ShardCommand};
 use commands::wait_form::Waiting;
 use protocol::args::{Args, LargeWord, PackedArgs, WordRange};
 use protocol::reply::Resp;
+use shard::Shard;
 use shard::keyspace::Detached;
 use shard::loan::Loan;
 use shard::locks::Claim;
@@ -304,6 +305,8 @@ pub struct Watched {
 /// One thing a shard does within a hop.
 #[derive(Debug)]
 pub enum Operation {
+    /// Something else than a command, for which the whole shard is claimed: [`Outcome::Done`].
+    Visit(Visit),
     /// Runs a command: [`Outcome::Reply`].
     Run(Box<OwnedRequest>),
     /// Takes the value of a key out: [`Outcome::Lent`].
@@ -440,6 +443,27 @@ pub enum SortStep {
         /// The elements; what is missing becomes an empty one.
         shown: Vec<Option<Text>>,
     },
+}
+
+/// Something done to a shard that the coordinator need not understand.
+pub struct Visit(Box<dyn FnOnce(&mut Shard) + Send>);
+
+impl Visit {
+    /// Wraps what is to be done.
+    pub fn new(work: impl FnOnce(&mut Shard) + Send + 'static) -> Self {
+        Self(Box::new(work))
+    }
+
+    /// Does it.
+    pub(crate) fn run(self, shard: &mut Shard) {
+        (self.0)(shard);
+    }
+}
+
+impl std::fmt::Debug for Visit {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Visit")
+    }
 }
 
 /// What an [`Operation`] gave.

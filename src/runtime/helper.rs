@@ -5,6 +5,19 @@
 //! Not here: what the helpers do.
 
 use std::io;
+use std::thread::{Builder, JoinHandle};
+
+/// A thread that was started. It goes on if this is dropped.
+#[derive(Debug)]
+pub struct Helper(JoinHandle<()>);
+
+impl Helper {
+    /// Waits until the work is done. Not for cores.
+    pub fn join(self) {
+        // What it had to tell, it has told by its channels; a panic was told by the process.
+        drop(self.0.join());
+    }
+}
 
 /// Starts a thread that runs `work` and then ends. A core that waits for something of it is woken by the
 /// work itself, with a [`crate::waker::Waker`].
@@ -12,9 +25,6 @@ use std::io;
 /// # Errors
 ///
 /// If no thread can be made; `work` was not run then.
-pub fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map(drop)
+pub fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Helper> {
+    Builder::new().name(name.to_owned()).spawn(work).map(Helper)
 }

@@ -854,11 +854,14 @@ impl Engine {
         }
     }
 
-    /// Returns the error of a command that has to wait for the end of a script that takes long.
+    /// Returns the error of a command that has to wait for the end of a script that takes long, or for data
+    /// that is being loaded, or for a disk that takes writes.
     #[cold]
     fn busy_refusal(&self, command: &Command) -> Option<&'static str> {
-        if command.declaration.flags.has(Flags::ALLOW_BUSY) {
-            return None;
+        let flags = command.declaration.flags;
+        let refusal = self.shared.persistence.refusal(flags, &self.config);
+        if refusal.is_some() || flags.has(Flags::ALLOW_BUSY) {
+            return refusal;
         }
         self.shared.scripts.busy.refusal()
     }

@@ -7,8 +7,8 @@
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`,
 //! `long_replies`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`], [`invalidate`], [`table`],
-//! [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, `pause`, [`moves`],
-//! [`config`], [`layer_options`].
+//! [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, `pause`, [`persistence`],
+//! [`moves`], [`config`], [`layer_options`].
 
 pub mod command_index;
 pub mod config;
@@ -27,6 +27,7 @@ mod long_replies;
 pub mod moves;
 pub mod observe;
 mod pause;
+pub mod persistence;
 pub mod pubsub;
 pub mod running;
 pub mod scripts;

@@ -15,7 +15,7 @@
 //! layout of one key, `access` notes its use, [`expiry`] removes
 //! the dead ([`field_expiry`] those in hashes), [`eviction`] what there is no room for, `lazy_free` gives large values
 //! back in steps, [`watches`] serves WATCH, [`waiters`] those who wait for keys,
-//! [`memory`] counts bytes, [`snapshot`] hands all entries on, [`digest`] compares data sets, [`effects`] counts what happened. Apart
+//! [`memory`] counts bytes, [`snapshot`] hands all entries on to a [`sink`], [`digest`] compares data sets, [`effects`] counts what happened. Apart
 //! from all of them, [`locks`] orders the transactions that touch several shards.
 //!
 //! Invariants
@@ -37,6 +37,7 @@ pub mod loan;
 pub mod locks;
 pub mod memory;
 mod segment;
+pub mod sink;
 mod slab;
 pub mod snapshot;
 pub mod strings;

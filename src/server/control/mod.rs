@@ -23,6 +23,7 @@ pub(crate) mod latency;
 mod lolwut;
 pub(crate) mod memory;
 pub(crate) mod monitor;
+mod persistence;
 pub(crate) mod pubsub;
 mod script;
 pub(crate) mod server;
@@ -125,6 +126,7 @@ pub fn all() -> impl Iterator<Item = &'static ControlCommand> {
         connection::COMMANDS,
         client::COMMANDS,
         server::COMMANDS,
+        persistence::COMMANDS,
         config::COMMANDS,
         debug::COMMANDS,
         lolwut::COMMANDS,

@@ -15,14 +15,14 @@
 //! their slots when segments are split, joined or laid out anew. What is below `next` is thus marked,
 //! wherever it lies: a new entry is born marked, a moved one was.
 //!
-//! Not here: what becomes of the entries ([`crate::snapshot`]).
+//! Not here: what becomes of the entries ([`crate::sink`]).
 
 use base::clock::UnixMillis;
 use base::ids::DbIndex;
 
 use super::{Dict, Place};
 use crate::segment::{MARK, address_of};
-use crate::snapshot::SharedSink;
+use crate::sink::SharedSink;
 
 /// A snapshot on its way through a dict.
 #[derive(Debug)]

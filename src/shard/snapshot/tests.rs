@@ -9,11 +9,12 @@ use base::ids::{DbIndex, ShardId};
 use base::random::Random;
 use types::hash::{FieldExpiry, Growth, Hash};
 
-use super::{SharedSink, Sink, Step};
+use super::Step;
 use crate::digest::{Digest, value};
 use crate::effects::Change;
 use crate::entry::EntryRef;
 use crate::keyspace::Expiry;
+use crate::sink::{SharedSink, Sink};
 use crate::{Options, Shard};
 
 const NOON: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -82,9 +83,15 @@ fn change(shard: &mut Shard, random: &mut Random) {
             };
             shard.db(db).set_string(key, &vec![b'v'; len], expiry);
         }
-        4 => drop(shard.db(db).append(key, b"more")),
-        5 => drop(shard.db(db).overwrite(key, 3, b"xyz")),
-        6 => drop(shard.db(db).remove(key)),
+        4 => {
+            shard.db(db).append(key, b"more").ok();
+        }
+        5 => {
+            shard.db(db).overwrite(key, 3, b"xyz").ok();
+        }
+        6 => {
+            shard.db(db).remove(key);
+        }
         7 => {
             let at = (random.below(2) == 0).then_some(UnixMillis(now.0 + 80));
             shard.db(db).set_expiry(key, at);
@@ -107,13 +114,15 @@ fn change(shard: &mut Shard, random: &mut Random) {
                 }
                 ((), Change::UNTOLD)
             });
-            drop(edited);
+            edited.ok();
         }
         11 => {
             let loan = shard.db(db).lend(key, true, true);
             shard.db(db).settle(key, loan);
         }
-        12 => drop(shard.db(db).lookup(key, true)),
+        12 => {
+            shard.db(db).lookup(key, true);
+        }
         _ => {
             shard.set_now(UnixMillis(now.0 + 1));
             shard.sweep(200, &mut |_, _| {});

@@ -57,6 +57,14 @@ pub enum Fault {
     Trailing,
 }
 
+impl Fault {
+    /// Says that a key is there twice.
+    #[must_use]
+    pub fn twice(key: &[u8]) -> Self {
+        Self::Twice(shown(key))
+    }
+}
+
 impl fmt::Display for RdbError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "at byte {}: {}", self.offset, self.fault)
