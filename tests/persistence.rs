@@ -381,6 +381,38 @@ fn a_file_that_is_not_whole_keeps_the_server_from_starting() {
 }
 
 #[test]
+fn a_kill_during_a_save_leaves_a_whole_file() {
+    let directory = Directory::new("killed");
+    {
+        let server = directory.trestle(2, &[]);
+        let mut client = server.client();
+        client.ok("DEBUG POPULATE 60000 key 40");
+        client.ok("MSET one 0 other 0");
+        client.ok("SAVE");
+    }
+    let mut last = 0;
+    for round in 1..=number("ROUNDS", 5) {
+        let server = directory.trestle(2, &[]);
+        let mut client = server.client();
+        assert_eq!(client.line("DBSIZE"), Value::Integer(60_002));
+        let one = integer(&mut client, "GET one");
+        assert_eq!(one, integer(&mut client, "GET other"));
+        assert!(one == last || one + 1 == round, "{one} in round {round}");
+        last = one;
+        client.ok(&format!("MSET one {round} other {round}"));
+        client.line("BGSAVE");
+        // Some way into it; the server is killed when it is dropped.
+        let wanted = round * 10_000;
+        assert!(wait_until(LIMIT, || {
+            let info = info(&mut client);
+            let written = line_of(&info, "current_save_keys_processed").to_owned();
+            let (_, written) = written.split_once(':').unwrap();
+            written.parse::<u64>().unwrap() >= wanted || info.contains("rdb_saves:1")
+        }));
+    }
+}
+
+#[test]
 fn clients_are_told_while_data_is_loaded() {
     let directory = Directory::new("loading");
     {
