@@ -18,12 +18,12 @@ use crate::support::{number, one_in, pick, seed};
 const REFERENCE_FLAGS: &[&str] = &["--sanitize-dump-payload", "yes"];
 
 /// One request.
-type Request = Vec<Vec<u8>>;
+pub(crate) type Request = Vec<Vec<u8>>;
 
 /// A value of a random type, as the requests that make it.
-struct Recipe {
-    name: &'static str,
-    requests: Vec<Request>,
+pub(crate) struct Recipe {
+    pub(crate) name: &'static str,
+    pub(crate) requests: Vec<Request>,
     /// Whether the value has an order, so that there is one payload for it.
     has_order: bool,
     /// Whether the same requests make the same bytes: not if the time of day gets into them, nor if a
@@ -314,7 +314,9 @@ fn hex(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-const RECIPES: &[fn(&mut Random) -> Recipe] = &[string, list, set, hash, sorted_set, stream];
+/// Makers of values of the key `k`, one for each type.
+pub(crate) const RECIPES: &[fn(&mut Random) -> Recipe] =
+    &[string, list, set, hash, sorted_set, stream];
 
 #[test]
 fn payloads_go_from_server_to_server_and_back() {

@@ -39,6 +39,24 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("loadgen", &["base", "protocol", "runtime"]),
     (
+        "tools",
+        &[
+            "base",
+            "protocol",
+            "types",
+            "tables",
+            "runtime",
+            "shard",
+            "net",
+            "storage",
+            "commands",
+            "replication",
+            "scripting",
+            "coordinator",
+            "cluster",
+        ],
+    ),
+    (
         "trestle",
         &[
             "base",
@@ -73,6 +91,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "invalidate",
             "long_replies",
             "pause",
+            "persistence",
             "pubsub",
             "running",
             "scripts",

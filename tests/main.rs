@@ -3,8 +3,9 @@
 //! In reading order: [`support`] starts servers and talks to them; [`differential`] compares every
 //! reply with Redis' own; [`atomicity`] looks for commands that other clients see half done;
 //! [`eviction`] fills servers beyond their limit; [`hostile`] sends what no client should; [`large`]
-//! asks for and sends many megabytes; [`waiting`] has many clients wait for keys; [`subscribers`] counts
-//! what many listeners get; [`tables`] is about TABLE.*; [`layering`] and [`tidy`] read the source tree.
+//! asks for and sends many megabytes; [`waiting`] has many clients wait for keys; [`persistence`] saves
+//! and loads files of Redis; [`subscribers`] counts what many listeners get; [`tables`] is about TABLE.*;
+//! [`layering`] and [`tidy`] read the source tree.
 //!
 //! The server under test is the binary of this package, or the program named in `TRESTLE_BIN`.
 //! The reference is the `redis-server` on the path, or the one named in `REDIS_BIN`. Random tests
@@ -29,6 +30,7 @@ mod eviction;
 mod hostile;
 mod large;
 mod layering;
+mod persistence;
 mod subscribers;
 mod support;
 mod tables;

@@ -1,6 +1,7 @@
-//! Small files, read and written whole while nothing else waits: settings, identity, locks.
+//! Files: small ones, read and written whole while nothing else waits (settings, identity, locks), and
+//! large ones, which [`crate::helper`] threads read and write piece by piece.
 //!
-//! Not here: the log and snapshots, which must not stop a core.
+//! Every call here may wait for the disk, so a core makes none for a large file.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -128,6 +129,106 @@ fn write_and_sync(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// A file that takes the place of another when it is whole. Dropped before that, it leaves nothing
+/// behind.
+#[derive(Debug)]
+pub struct PendingFile {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+    is_committed: bool,
+    /// Bytes that were written since the last were brought to the disk.
+    unsynced_bytes: usize,
+}
+
+/// So many bytes are brought to the disk together, so that the end need not wait for all of them.
+const SYNC_BYTES: usize = 32 << 20;
+
+impl PendingFile {
+    /// Begins a file that is to become `path`, in the same directory.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open(2)`.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let temporary = temporary_name(path)?;
+        Ok(Self {
+            file: File::create(&temporary)?,
+            temporary,
+            path: path.to_owned(),
+            is_committed: false,
+            unsynced_bytes: 0,
+        })
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write(2)` and `fdatasync(2)`.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.unsynced_bytes += bytes.len();
+        if self.unsynced_bytes >= SYNC_BYTES {
+            self.unsynced_bytes = 0;
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    /// Puts the file in its place. Done means: on disk, name and content.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system; what was in the place is unchanged then, but for the last one: the
+    /// directory may not be on the disk yet.
+    pub fn commit(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.temporary, &self.path)?;
+        self.is_committed = true;
+        File::open(parent(&self.path))?.sync_all()
+    }
+}
+
+impl Drop for PendingFile {
+    fn drop(&mut self) {
+        if !self.is_committed {
+            // There is nobody to tell; the file is not in the way of another.
+            drop(fs::remove_file(&self.temporary));
+        }
+    }
+}
+
+/// A file that is read from its beginning.
+#[derive(Debug)]
+pub struct ReadFile(File);
+
+impl ReadFile {
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open(2)`.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        File::open(path).map(Self)
+    }
+
+    /// Returns how many bytes it has now.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fstat(2)`.
+    pub fn size_bytes(&self) -> io::Result<u64> {
+        self.0.metadata().map(|metadata| metadata.len())
+    }
+}
+
+impl Read for ReadFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
 /// Removes a file.
 ///
 /// # Errors
@@ -190,6 +291,28 @@ mod tests {
         );
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
         assert!(write_atomically(&directory.join("missing/file"), b"").is_err());
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_pending_file_takes_its_place_whole_or_not_at_all() {
+        let directory = directory("pending");
+        let path = directory.join("file");
+        write_atomically(&path, b"before").unwrap();
+        let mut dropped = PendingFile::create(&path).unwrap();
+        dropped.write(b"half").unwrap();
+        drop(dropped);
+        assert_eq!(read_to_string(&path, 10).unwrap(), "before");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+        let mut whole = PendingFile::create(&path).unwrap();
+        whole.write(b"aft").unwrap();
+        whole.write(b"er").unwrap();
+        whole.commit().unwrap();
+        let mut file = ReadFile::open(&path).unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), file.size_bytes().unwrap()), ("after", 5));
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
         fs::remove_dir_all(&directory).unwrap();
     }
 

@@ -11,7 +11,8 @@
 //! [`socket_ring`] moves the bytes of all sockets, made by [`listener`] and described by [`socket`];
 //! [`idle`] decides how a core without work sleeps, [`waker`] ends that sleep, and [`mesh`] carries
 //! messages between cores over the rings of [`spsc`]. [`large_blocks`] gives memory back in steps;
-//! [`memory`], [`signals`] and [`mod@file`] do what their names say; [`faults`] are what a simulation
+//! [`memory`], [`signals`] and [`mod@file`] do what their names say; [`helper`] threads
+//! wait for the disk in the place of cores; [`faults`] are what a simulation
 //! may have done wrong on purpose.
 //!
 //! Not here: what the bytes mean (`protocol`, `net`) and what is done with them.
@@ -23,6 +24,7 @@ pub mod executor;
 pub mod facts;
 pub mod faults;
 pub mod file;
+pub mod helper;
 #[cfg(not(feature = "simulation"))]
 pub mod idle;
 #[cfg(not(feature = "simulation"))]

@@ -34,6 +34,8 @@ use crate::gather::{Asker, Finish, Finished, Gather};
 use crate::layer_options;
 use crate::long_replies;
 use crate::observe::slow_log;
+use crate::persistence;
+use crate::persistence::load::Inbox;
 use crate::session::{Replies, Session};
 
 /// Everything that one core owns.
@@ -46,6 +48,10 @@ pub struct Core {
     pub listeners: Vec<runtime::socket_ring::ListenerId>,
     /// Set by a signal: the configuration is to be read again. Core 0 sees to it.
     pub reload: Arc<AtomicBool>,
+    /// The save that the process ends with, once it has ended. On core 0.
+    pub(crate) stop_after: Option<u64>,
+    /// What a file that is being loaded has for this core.
+    pub(crate) inbox: Option<Inbox>,
     mesh: MeshEnd<CoreMessage>,
     idle: Idle,
     next_cron: Monotonic,
@@ -93,6 +99,8 @@ impl Core {
             net,
             listeners: Vec::new(),
             reload: Arc::new(AtomicBool::new(false)),
+            stop_after: None,
+            inbox: None,
             mesh,
             idle,
             next_cron: Monotonic::default(),
@@ -132,6 +140,7 @@ impl Core {
         is_busy |= self.end_pause_in_time();
         is_busy |= self.pump();
         is_busy |= long_replies::step(self);
+        is_busy |= persistence::step(self);
         self.engine.host.tell_wanted();
         is_busy |= self.pump();
         self.begin_moves();

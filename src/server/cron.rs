@@ -7,6 +7,7 @@ use base::clock::Monotonic;
 use crate::core_loop::Core;
 use crate::eviction;
 use crate::observe::latency::EXPIRE_CYCLE;
+use crate::persistence;
 
 /// Slots that one step of the expiry sweep looks at per unit of `active-expire-effort`.
 const SWEEP_SLOTS_PER_EFFORT: usize = 4096;
@@ -47,6 +48,7 @@ pub fn run(core: &mut Core) -> Monotonic {
     review_monitors(core);
     review_tracking(core);
     review_memory(core);
+    persistence::review(core);
     close_idle_clients(core, now);
     close_slow_readers(core, now);
     let hz = u64::from(core.engine.config.settings().hz.max(1));

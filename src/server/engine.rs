@@ -34,6 +34,7 @@ use crate::long_replies::LongReplies;
 use crate::moves::Moves;
 use crate::observe::Observed;
 use crate::pause::Pause;
+use crate::persistence::Persistence;
 use crate::pubsub::wishes::{Forward, Presence, PubSub};
 use crate::running::Running;
 use crate::scripts::forward::{Guests, Sent};
@@ -121,6 +122,8 @@ pub struct Shared {
     pub started: Monotonic,
     /// 40 hexadecimal digits that name this run.
     pub run_id: String,
+    /// What is saved and loaded.
+    pub persistence: Persistence,
     /// Sources of scripts.
     pub scripts: Arc<Registry>,
     /// All commands.
@@ -292,7 +295,9 @@ impl Engine {
         self.host.set_now(self.now);
         self.observed.latency.set_now(self.now);
         let refusal = self.shared.scripts.busy.refusal();
-        self.observed.is_attentive = self.observed.has_monitors || refusal.is_some();
+        self.observed.is_attentive = self.observed.has_monitors
+            || refusal.is_some()
+            || self.shared.persistence.is_attentive();
         if let Some(text) = refusal {
             // What waits for the script would wait for as long as it takes.
             self.host.refuse_waiting(text);

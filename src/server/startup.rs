@@ -24,6 +24,8 @@ use crate::core_loop::Core;
 use crate::engine::{CoreMessage, Engine, Shared};
 use crate::eviction::ShardMemory;
 use crate::layer_options;
+use crate::persistence::load::Inbox;
+use crate::persistence::{self, Persistence};
 use crate::pubsub::wishes::Presence;
 use crate::table::CommandTable;
 
@@ -46,6 +48,7 @@ const LANE_MESSAGES: usize = 1024;
 struct CoreSeed {
     listeners: Vec<Listener>,
     mesh: MeshEnd<CoreMessage>,
+    inbox: Option<Inbox>,
 }
 
 /// Runs the server until it is told to stop.
@@ -58,6 +61,7 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     let settings = config.settings().clone();
     enter_data_dir(&settings.data_dir)?;
     let shard_count = shard_count(&config)?;
+    let file = persistence::load::open(&settings).map_err(StartError)?;
     warn_of_descriptors(settings.clients_max, report.open_files_max);
     let listeners = listeners(&config, shard_count)?;
     let ends = mesh::<CoreMessage>(usize::from(shard_count), LANE_MESSAGES)
@@ -69,7 +73,15 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     } else {
         Vec::new()
     };
-    let specs = core_specs(ends, listeners, &cpus);
+    shared.persistence.set_wakers(wakers.clone());
+    let mut specs = core_specs(ends, listeners, &cpus);
+    if let Some(file) = file {
+        let inboxes = persistence::load::begin(&shared, &config, file)
+            .map_err(|error| StartError(format!("start a thread: {error}")))?;
+        for (spec, inbox) in specs.iter_mut().zip(inboxes) {
+            spec.seed.inbox = Some(inbox);
+        }
+    }
     banner(&config, shard_count);
     let reload = Arc::new(AtomicBool::new(false));
     let guard = watch_signals(Arc::clone(&shared), wakers, Arc::clone(&reload))
@@ -77,7 +89,7 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     write_pid_file(&config)?;
     let config = Arc::new(config);
     let common = Common {
-        shared,
+        shared: Arc::clone(&shared),
         config: Arc::clone(&config),
         reload,
         hash_seed: runtime::clock::random_seed(),
@@ -91,9 +103,13 @@ pub fn serve(config: Config) -> Result<(), StartError> {
             .map_err(|error| StartError(format!("a core has failed: {error}"))),
         Err(error) => Err(StartError(format!("start the cores: {error}"))),
     };
+    shared.persistence.join();
     drop(guard);
     remove_files(&config);
     result?;
+    if let Some(text) = shared.persistence.failure() {
+        return Err(StartError(text));
+    }
     tracing::info!("bye");
     Ok(())
 }
@@ -110,7 +126,11 @@ fn core_specs(
         .map(|(index, (mesh, listeners))| CoreSpec {
             shard: ShardId(u16::try_from(index).unwrap_or(0)),
             cpu: pinned_cpu(cpus, index, shard_count),
-            seed: CoreSeed { listeners, mesh },
+            seed: CoreSeed {
+                listeners,
+                mesh,
+                inbox: None,
+            },
         })
         .collect()
 }
@@ -340,6 +360,7 @@ pub fn shared(config: &Config, shard_count: u16, table: &'static CommandTable) -
         monitor_count: AtomicUsize::new(0),
         presence: Presence::new(shard_count),
         tracking_count: AtomicUsize::new(0),
+        persistence: Persistence::new(shard_count, runtime::clock::unix_millis()),
         broadcasting: Presence::new(shard_count),
         slow_numbers: Arc::default(),
         startup_bytes: AtomicUsize::new(0),
@@ -367,7 +388,11 @@ fn banner(config: &Config, shard_count: u16) {
         port = settings.port,
         shard_ports = settings.shard_ports,
         memory_limit = settings.memory_bytes_max,
-        persistence = "none",
+        persistence = if settings.save_points.is_empty() {
+            "on demand"
+        } else {
+            "rdb"
+        },
         pid = std::process::id(),
         "trestle starts"
     );
@@ -382,7 +407,10 @@ fn watch_signals(
         match signal {
             Signal::Terminate | Signal::Interrupt => {
                 tracing::info!(?signal, "stopping");
-                shared.stopping.store(true, Ordering::Relaxed);
+                // A second signal does not wait for what the first has asked for.
+                if shared.persistence.want_stop() {
+                    shared.stopping.store(true, Ordering::Relaxed);
+                }
             }
             Signal::HangUp => reload.store(true, Ordering::Relaxed),
         }
@@ -417,6 +445,7 @@ fn build_core(context: &CoreContext, seed: CoreSeed, common: Common) -> io::Resu
     let engine = Engine::new(host, SlotMap::new(count), shared, config);
     let mut core = Core::new(engine, net, seed.mesh, context);
     core.reload = reload;
+    core.inbox = seed.inbox;
     for listener in seed.listeners {
         let id = core.net.listen(listener);
         core.listeners.push(id);

@@ -271,6 +271,7 @@ impl Db<'_> {
     /// search. Returns whether it did.
     #[inline]
     fn replace_plain(&mut self, key: Key<'_>, value: &[u8], origin: Origin) -> bool {
+        self.dict.before_change(key.hash, key.bytes);
         let (note, lfu) = (self.common.note, self.common.access.lfu);
         let replaced = self.dict.with_found(key.hash, key.bytes, |entry, _| {
             let replaced = entry.as_ref().is_plain() && entry.replace_inline(value, origin);
@@ -591,7 +592,10 @@ impl Db<'_> {
         self.common.watches.note_clear();
         let old = self.dict.take_all();
         let len = old.len();
-        self.common.lazy_free.dict(old);
+        match &mut self.common.snapshot {
+            Some(snapshot) if old.has_snapshot() => snapshot.emptied.push(old),
+            Some(_) | None => self.common.lazy_free.dict(old),
+        }
         self.common.stats.dirty += base::cast::u64_from(len);
         len
     }
@@ -658,8 +662,7 @@ impl Db<'_> {
         let new = self.common.note_after(old);
         // Most accesses fall into the second of the one before: the line stays clean.
         if new != old {
-            self.dict
-                .with_entry(place, |entry, _| entry.set_access(new));
+            self.dict.set_access(place, new);
         }
     }
 

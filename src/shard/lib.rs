@@ -15,7 +15,8 @@
 //! layout of one key, `access` notes its use, [`expiry`] removes
 //! the dead ([`field_expiry`] those in hashes), [`eviction`] what there is no room for, `lazy_free` gives large values
 //! back in steps, [`mod@tables`] is about tables, [`watches`] serves WATCH, [`waiters`] those who wait for keys,
-//! [`memory`] counts bytes, [`digest`] compares data sets, [`effects`] counts what happened. Apart
+//! [`memory`] counts bytes, [`snapshot`] hands all entries on to a [`sink`], [`digest`] compares data sets,
+//! [`effects`] counts what happened. Apart
 //! from all of them, [`locks`] orders the transactions that touch several shards.
 //!
 //! Invariants
@@ -37,7 +38,9 @@ pub mod loan;
 pub mod locks;
 pub mod memory;
 mod segment;
+pub mod sink;
 mod slab;
+pub mod snapshot;
 pub mod strings;
 pub mod tables;
 pub mod values;
@@ -60,6 +63,7 @@ use crate::expiry::SweepPosition;
 use crate::keyspace::Db;
 use crate::lazy_free::LazyFree;
 use crate::memory::Ledger;
+use crate::snapshot::Snapshot;
 use crate::values::Unpacked;
 use crate::waiters::Waiters;
 use crate::watches::{Changed, Watches};
@@ -137,6 +141,7 @@ pub(crate) struct Common {
     pub(crate) events: Vec<KeyEvent>,
     pub(crate) lazy_free: LazyFree,
     pub(crate) unpacked: Unpacked,
+    pub(crate) snapshot: Option<Snapshot>,
 }
 
 impl Common {
@@ -202,6 +207,7 @@ impl Shard {
                 events: Vec::new(),
                 lazy_free: LazyFree::default(),
                 unpacked: Unpacked::default(),
+                snapshot: None,
             },
             tables: Tables::new(id, KeyHasher::new(options.hash_seed)),
             growing: Vec::new(),

@@ -12,7 +12,7 @@
 //! the home bucket: `tag * buckets / 2^16`. So a segment can be laid out anew at any size without
 //! touching an entry, and home buckets rise with tags, which is what cursors count on. Flag
 //! [`VOLATILE`] says that the entry carries an expiry, so that walks after such entries touch no
-//! others.
+//! others; [`MARK`] is for snapshots. A slot keeps its flags wherever it moves.
 //!
 //! Invariants
 //! - An entry lies in its home bucket or in one of those after it, wrapping round, and no bucket
@@ -49,6 +49,9 @@ const DEPTH_MASK: u64 = 63;
 
 /// The flag of slots whose entry carries an expiry.
 pub(crate) const VOLATILE: u64 = 1;
+
+/// The flag of slots that a snapshot flips when it has their entries: see `dict/snapshot.rs`.
+pub(crate) const MARK: u64 = 1 << 2;
 
 const USED: usize = 0;
 const DELETED_COUNT: usize = 1;
@@ -406,6 +409,12 @@ impl Segment {
         let volatile = &mut lines[0].0[VOLATILE_COUNT];
         *volatile = *volatile + (slot & VOLATILE) - (old & VOLATILE);
         old
+    }
+
+    /// Sets the mark of a used slot to that in `mark`.
+    pub(crate) fn set_mark(&mut self, position: usize, mark: u64) {
+        let slot = &mut self.lines_mut()[1 + position / SLOTS].0[position % SLOTS];
+        *slot = *slot & !MARK | mark;
     }
 
     /// Takes a used slot out; returns it.

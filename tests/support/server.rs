@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -124,6 +124,28 @@ impl Server {
         Client::connect(self.port)
     }
 
+    /// Asks the process to end.
+    pub(crate) fn terminate(&self) {
+        let pid = self.pid().to_string();
+        let status = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits until the process has ended.
+    ///
+    /// # Panics
+    ///
+    /// If it does not in time.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        let mut status = None;
+        let has_ended = wait_until(START_LIMIT, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(has_ended, "{} does not end: {}", self.name, self.log());
+        status.unwrap()
+    }
+
     /// Returns the process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
@@ -184,7 +206,7 @@ pub(crate) fn answers_ping(port: u16) -> bool {
 }
 
 /// Returns the program under test: `TRESTLE_BIN`, or the binary of this package.
-fn trestle_program() -> PathBuf {
+pub(crate) fn trestle_program() -> PathBuf {
     if let Some(program) = std::env::var_os("TRESTLE_BIN") {
         return program.into();
     }

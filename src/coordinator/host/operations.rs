@@ -46,6 +46,10 @@ impl Host {
         started: &mut Monotonic,
     ) -> Outcome {
         match operation {
+            Operation::Visit(visit) => {
+                visit.run(&mut self.shard);
+                Outcome::Done
+            }
             Operation::Run(mut request) => match request.large.take() {
                 Some(large) => self.run_large(&request, large, started),
                 None => self.run_command(&request, started),

@@ -93,6 +93,16 @@ pub struct Settings {
     pub log_file: Option<PathBuf>,
     /// Directory of all persistent files.
     pub data_dir: PathBuf,
+    /// Name of the RDB file in that directory.
+    pub rdb_file: String,
+    /// Saves by itself after so many seconds if there were so many changes.
+    pub save_points: Vec<(u64, u64)>,
+    /// Compresses strings in the RDB file.
+    pub is_rdb_compressed: bool,
+    /// Ends the RDB file with a checksum.
+    pub has_rdb_checksum: bool,
+    /// Refuses writes after saving has failed.
+    pub stops_writes_unsaved: bool,
     /// File that holds the process id while the server runs.
     pub pid_file: Option<PathBuf>,
     /// Shards, one per core; none means as many as there are cores.
@@ -250,6 +260,11 @@ impl Settings {
             log_format: LogFormat::Text,
             log_file: None,
             data_dir: PathBuf::new(),
+            rdb_file: String::new(),
+            save_points: Vec::new(),
+            is_rdb_compressed: false,
+            has_rdb_checksum: false,
+            stops_writes_unsaved: false,
             pid_file: None,
             shards: None,
             shard_ports: 0,

@@ -80,6 +80,8 @@ pub enum Kind {
     Shards,
     /// Letters, digits, hyphens and dots.
     Hostname,
+    /// A name without a directory.
+    FileName,
 }
 
 /// What a directive holds.
@@ -250,6 +252,12 @@ impl Kind {
                 Some(_) => Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into()),
                 None => Ok(Value::Text(ordered_events(word))),
             },
+            Self::FileName => {
+                if word.is_empty() || word.contains('/') {
+                    return Err("dbfilename can't be a path, just a filename".into());
+                }
+                Ok(Value::Text(word.to_owned()))
+            }
             Self::Hostname => {
                 if word
                     .bytes()

@@ -19,7 +19,7 @@ use shard::keyspace::Expiry;
 
 use super::client::reply_with;
 use super::declarations::server as declared;
-use super::{Answer, ControlCommand, ControlContext};
+use super::{Answer, ControlCommand, ControlContext, persistence};
 use crate::config::settings::Access;
 use crate::core_loop::Core;
 use crate::engine::is_loopback;
@@ -68,6 +68,10 @@ const HELP: &[(&str, &str)] = &[
          attrib, push, verbatim, true or false.",
     ),
     (
+        "RELOAD [NOSAVE]",
+        "Saves the data, unless told not to, and loads it again; writes beside it may be lost.",
+    ),
+    (
         "SET-ACTIVE-EXPIRE <0|1>",
         "Switches off or on that dead keys are removed before anybody looks at them.",
     ),
@@ -105,7 +109,6 @@ const ABSENT: &[&str] = &[
     "PAUSE-CRON",
     "QUICKLIST",
     "QUICKLIST-PACKED-THRESHOLD",
-    "RELOAD",
     "REPLICATE",
     "REPLYBUFFER",
     "RESTART",
@@ -153,6 +156,10 @@ fn debug(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Com
         })));
     } else if args.len() > 1 && equals_ignore_case(word, "DIGEST-VALUE") {
         return Ok(digest_values(args, db));
+    } else if is("RELOAD", 2) {
+        return Ok(Answer::Gather(persistence::reload(true)));
+    } else if is("RELOAD", 3) && equals_ignore_case(args.word(2), "NOSAVE") {
+        return Ok(Answer::Gather(persistence::reload(false)));
     } else if is("SET-ACTIVE-EXPIRE", 3) {
         let is_on = parse_i64(args.word(2)).is_some_and(|value| value != 0);
         return Ok(Answer::Gather(Gather::all(

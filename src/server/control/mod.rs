@@ -25,6 +25,7 @@ mod lolwut;
 pub(crate) mod memory;
 mod module;
 pub(crate) mod monitor;
+mod persistence;
 pub(crate) mod pubsub;
 mod script;
 pub(crate) mod server;
@@ -129,6 +130,7 @@ pub fn all() -> impl Iterator<Item = &'static ControlCommand> {
         connection::COMMANDS,
         client::COMMANDS,
         server::COMMANDS,
+        persistence::COMMANDS,
         config::COMMANDS,
         debug::COMMANDS,
         lolwut::COMMANDS,

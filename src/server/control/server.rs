@@ -1,6 +1,5 @@
-//! COMMAND, TIME, LASTSAVE, SHUTDOWN, ROLE, WAIT.
+//! COMMAND, TIME, SHUTDOWN, ROLE, WAIT.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base::number::parse_i64;
@@ -8,8 +7,7 @@ use commands::spec::CommandError;
 use protocol::args::{Args, equals_ignore_case};
 
 use super::declarations::server as declared;
-use super::{Answer, ControlCommand, ControlContext, command};
-use crate::gather::{Finished, Gather};
+use super::{Answer, ControlCommand, ControlContext, command, persistence};
 
 pub(super) const COMMANDS: &[ControlCommand] = &[
     ControlCommand {
@@ -19,10 +17,6 @@ pub(super) const COMMANDS: &[ControlCommand] = &[
     ControlCommand {
         declaration: &declared::TIME,
         run: time,
-    },
-    ControlCommand {
-        declaration: &declared::LASTSAVE,
-        run: last_save,
     },
     ControlCommand {
         declaration: &declared::SHUTDOWN,
@@ -76,13 +70,6 @@ fn time(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Com
     Ok(Answer::Now)
 }
 
-/// Nothing was ever saved, so, as in Redis, the answer is when the process started.
-fn last_save(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
-    let seconds = context.engine.shared.started_at.seconds();
-    context.reply().integer(seconds);
-    Ok(Answer::Now)
-}
-
 fn role(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
     let mut reply = context.reply();
     reply.array(3);
@@ -111,35 +98,32 @@ fn wait(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
 }
 
 fn shutdown(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
-    let mut saves = false;
-    let mut aborts = false;
+    let (mut saves, mut saves_not, mut aborts) = (false, false, false);
     for word in args.from(1).iter() {
         if equals_ignore_case(word, "SAVE") {
             saves = true;
+        } else if equals_ignore_case(word, "NOSAVE") {
+            saves_not = true;
         } else if equals_ignore_case(word, "ABORT") {
             aborts = true;
-        } else if !["NOSAVE", "NOW", "FORCE"]
+        } else if !["NOW", "FORCE"]
             .iter()
             .any(|it| equals_ignore_case(word, it))
         {
             return Err(CommandError::Syntax);
         }
     }
+    if saves && saves_not || aborts && args.len() > 2 {
+        return Err(CommandError::Syntax);
+    }
     if aborts {
-        return Err(if args.len() > 2 {
-            CommandError::Syntax
-        } else {
-            CommandError::Text("ERR No shutdown in progress.")
-        });
+        return Err(CommandError::Text("ERR No shutdown in progress."));
     }
-    if saves {
-        return Err(CommandError::Text(
-            "ERR SHUTDOWN SAVE is refused: snapshots are not built yet, use SHUTDOWN NOSAVE",
-        ));
-    }
+    let settings = context.engine.config.settings();
+    let has_points = !settings.save_points.is_empty();
+    let is_loading = context.engine.shared.persistence.is_loading();
     tracing::info!(client = %context.session().about.address, "asked to shut down");
-    Ok(Answer::Gather(Gather::all(
-        |core| core.engine.shared.stopping.store(true, Ordering::Relaxed),
-        |_, _| Finished::Reply(Vec::new()),
-    )))
+    // What is loaded only in part must not take the place of the whole.
+    let saves = (saves || has_points && !saves_not) && !is_loading;
+    Ok(Answer::Gather(persistence::shut_down(saves)))
 }

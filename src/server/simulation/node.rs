@@ -35,7 +35,9 @@ pub(super) fn run(seed: u64, fault: Option<Fault>, table: &'static CommandTable)
     world::begin(seed, fault);
     let mut random = Random::new(seed ^ 0x5EED);
     let shards = [2, 4, 8][random.index(3)];
-    let config = Config::defaults();
+    let mut config = Config::defaults();
+    // The world has no disk.
+    config.set(&[("save", "")]).expect("no save points");
     let port = config.settings().port;
     let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
     let (cores, shared) = start_simulated(config, shards, table).expect("a simulated node starts");

@@ -39,11 +39,14 @@
 //! - Each entry is in the segment its hash leads to, and no key is there twice.
 //! - A key stands in `field_expiries` if and only if fields of its hash expire, and then once.
 //!
-//! Not here: what an entry is (`entry`), the table inside a segment (`segment`).
+//! Not here: what an entry is (`entry`), the table inside a segment (`segment`); `snapshot.rs` has how a
+//! snapshot goes over a dict that changes meanwhile.
 #![expect(
     unsafe_code,
     reason = "slots are words with an address and a tag: 8 bytes per key"
 )]
+
+mod snapshot;
 
 use base::cast;
 use base::clock::UnixMillis;
@@ -115,6 +118,10 @@ pub(crate) struct Dict {
     field_expiry_key_bytes: usize,
     /// Words of the directory whose segments [`Dict::free_step`] has freed already.
     freed_words: usize,
+    /// The snapshot that does not have all entries yet.
+    snapshot: Option<Box<snapshot::Walk>>,
+    /// The mark of slots that no snapshot waits for.
+    mark: u64,
 }
 
 /// A point of a scan, unpacked.
@@ -162,6 +169,8 @@ impl Dict {
             field_expiries: Schedule::default(),
             field_expiry_key_bytes: 0,
             freed_words: 0,
+            snapshot: None,
+            mark: 0,
         }
     }
 
@@ -264,7 +273,8 @@ impl Dict {
     }
 
     /// Finds the entry of a key and changes it in place; whether and when it expires stays as it is.
-    /// `None` if there is no such key.
+    /// `None` if there is no such key. If more than its use may change, the caller has called
+    /// [`Dict::before_change`].
     #[inline]
     pub(crate) fn with_found<R>(
         &mut self,
@@ -297,9 +307,25 @@ impl Dict {
         self.at(address)
     }
 
+    /// Notes the use of an entry. For a snapshot that is no change.
+    #[inline]
+    pub(crate) fn set_access(&mut self, place: Place, access: u32) {
+        self.with_entry_noted(place, |entry, _| entry.set_access(access));
+    }
+
     /// Changes an entry in place; whether and when it expires stays as it is.
     #[inline]
     pub(crate) fn with_entry<R>(
+        &mut self,
+        place: Place,
+        change: impl FnOnce(&mut Entry, &mut Heap) -> R,
+    ) -> R {
+        self.before_change_at(place);
+        self.with_entry_noted(place, change)
+    }
+
+    #[inline]
+    fn with_entry_noted<R>(
         &mut self,
         place: Place,
         change: impl FnOnce(&mut Entry, &mut Heap) -> R,
@@ -374,12 +400,14 @@ impl Dict {
             self.make_room(self.word_of(hash));
         }
         let word = self.word_of(hash);
-        self.directory[word].put(slot_of(tag_of(hash), entry.into_address(), volatile));
+        let slot = slot_of(tag_of(hash), entry.into_address(), volatile) | self.mark;
+        self.directory[word].put(slot);
     }
 
     /// Puts another entry with the same key in the place of one; returns a value that lay apart.
     pub(crate) fn replace(&mut self, place: Place, new: NewEntry<'_>) -> Option<Box<Value>> {
         self.count_expiry(self.entry(place).expire_at(), new.expire_at);
+        self.before_change_at(place);
         let before = self.entry(place).next_expiry();
         self.reschedule(new.key, before, new.value.next_expiry());
         let entry = self.heap.create(new);
@@ -397,7 +425,8 @@ impl Dict {
         let volatile = entry.as_ref().expire_at().is_some();
         let segment = &mut self.directory[place.word];
         let tag = tag_in(segment.slot(place.position));
-        let old = segment.replace(place.position, slot_of(tag, entry.into_address(), volatile));
+        let slot = slot_of(tag, entry.into_address(), volatile) | self.mark;
+        let old = segment.replace(place.position, slot);
         // SAFETY: the slot owned this entry and now owns another.
         let old = unsafe { Entry::at(address_of(old)) };
         self.heap.destroy(old)
@@ -412,6 +441,7 @@ impl Dict {
 
     /// Removes an entry and leaves its segment as large as it is.
     fn take(&mut self, place: Place) -> Option<Box<Value>> {
+        self.before_change_at(place);
         self.count_expiry(self.entry(place).expire_at(), None);
         self.len -= 1;
         if let Some(at) = self.entry(place).next_expiry() {
@@ -424,7 +454,7 @@ impl Dict {
         self.heap.destroy(entry)
     }
 
-    /// Leaves an empty dict behind and returns the old one.
+    /// Leaves an empty dict behind and returns the old one, with the snapshot that goes over it.
     pub(crate) fn take_all(&mut self) -> Self {
         let empty = Self::new(self.hasher.clone());
         std::mem::replace(self, empty)

@@ -263,6 +263,7 @@ impl Db<'_> {
         key: Key<'_>,
         change: F,
     ) -> Result<Result<R, F>, WrongType> {
+        self.dict.before_change(key.hash, key.bytes);
         let common = &mut *self.common;
         let mut change = Some(change);
         let found = self.dict.with_found(key.hash, key.bytes, |entry, heap| {
@@ -401,13 +402,46 @@ impl Db<'_> {
         expire_at: Option<UnixMillis>,
         recency: Recency,
     ) {
+        let access = self.note_of(recency);
+        self.attach(key, Detached::new(value, expire_at).with_access(access));
+    }
+
+    /// Adds a key out of a file. Counts as no change and tells no event. Returns whether it has done so: a
+    /// key that is there already stays as it is.
+    #[must_use]
+    pub fn load(
+        &mut self,
+        key: Key<'_>,
+        value: Value,
+        expire_at: Option<UnixMillis>,
+        recency: Recency,
+    ) -> bool {
+        if self.dict.find(key.hash, key.bytes).is_some() {
+            return false;
+        }
+        let access = self.note_of(recency);
+        let value = match NewValue::beside(&value, key.bytes.len(), expire_at.is_some()) {
+            Some(beside) => beside,
+            None => NewValue::Apart(Box::new(value)),
+        };
+        let new = NewEntry {
+            key: key.bytes,
+            value,
+            expire_at,
+            access,
+            origin: Origin::Stored,
+        };
+        self.dict.insert(key.hash, new);
+        true
+    }
+
+    fn note_of(&self, recency: Recency) -> u32 {
         let (policy, now) = (self.common.access, self.common.now);
-        let access = match recency {
+        match recency {
             Recency::Idle(seconds) if !policy.lfu => access::used_before(now, seconds),
             Recency::Frequency(counter) if policy.lfu => access::used_often(now, counter),
             Recency::Now | Recency::Idle(_) | Recency::Frequency(_) => self.first_access(),
-        };
-        self.attach(key, Detached::new(value, expire_at).with_access(access));
+        }
     }
 
     /// Keeps an event for [`crate::Shard::take_events`], if somebody wants its class. Costs one test

@@ -30,8 +30,12 @@
 //! Source: payloads of DUMP of redis-server 7.0.15, the public description of RDB for older forms,
 //! and the release notes of Redis 7.4.
 //!
-//! Not here: files of many keys.
+//! For files of many keys there are [`extent`], which finds where an object ends, [`read_object`] and
+//! [`Writer`].
+//!
+//! Not here: what else stands in files of many keys (crate `storage`).
 
+pub mod extent;
 mod legacy;
 pub mod libraries;
 mod lzf;
@@ -41,13 +45,18 @@ mod sink;
 mod source;
 mod streams;
 mod write;
+mod writer;
+
+use std::borrow::Cow;
 
 use base::clock::UnixMillis;
 
 use crate::{Limits, Value};
 use sink::Sink as _;
+use source::Source;
 
-pub use payload::crc64;
+pub use payload::{Checksum, crc64};
+pub use writer::Writer;
 
 /// The version of RDB that is written for what it can express: that of Redis 7.0.
 pub const VERSION: u16 = 10;
@@ -63,6 +72,9 @@ mod kind {
     pub(super) const SORTED_SET_TEXT: u8 = 3;
     pub(super) const HASH: u8 = 4;
     pub(super) const SORTED_SET: u8 = 5;
+    /// Of versions of the API of modules that were never released.
+    pub(super) const MODULE_EARLY: u8 = 6;
+    pub(super) const MODULE: u8 = 7;
     pub(super) const HASH_ZIPMAP: u8 = 9;
     pub(super) const LIST_ZIPLIST: u8 = 10;
     pub(super) const SET_INTSET: u8 = 11;
@@ -78,6 +90,35 @@ mod kind {
     pub(super) const STREAM_WITH_ACTIVITY: u8 = 21;
     pub(super) const HASH_EXPIRING: u8 = 24;
     pub(super) const HASH_EXPIRING_LISTPACK: u8 = 25;
+}
+
+/// What an object is to a client, by its first byte; nothing for those that are none, or unknown.
+#[must_use]
+pub fn type_name(kind: u8) -> Option<&'static str> {
+    Some(match kind {
+        kind::STRING => "string",
+        kind::LIST | kind::LIST_ZIPLIST | kind::LIST_ZIPLISTS | kind::LIST_NODES => "list",
+        kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => "set",
+        kind::SORTED_SET_TEXT
+        | kind::SORTED_SET
+        | kind::SORTED_SET_ZIPLIST
+        | kind::SORTED_SET_LISTPACK => "zset",
+        kind::HASH
+        | kind::HASH_ZIPMAP
+        | kind::HASH_ZIPLIST
+        | kind::HASH_LISTPACK
+        | kind::HASH_EXPIRING
+        | kind::HASH_EXPIRING_LISTPACK => "hash",
+        kind::STREAM | kind::STREAM_WITH_FIGURES | kind::STREAM_WITH_ACTIVITY => "stream",
+        kind::MODULE_EARLY | kind::MODULE => "module",
+        _ => return None,
+    })
+}
+
+/// Returns whether an object is that of a module.
+#[must_use]
+pub fn is_of_module(kind: u8) -> bool {
+    matches!(kind, kind::MODULE_EARLY | kind::MODULE)
 }
 
 /// How a node of a list is written.
@@ -162,7 +203,45 @@ pub fn object_bytes(object: Object<'_>, now: UnixMillis) -> usize {
 /// [`Refused`].
 pub fn restore(payload: &[u8], surroundings: &Surroundings<'_>) -> Result<Value, Refused> {
     let (object, version) = payload::open(payload).ok_or(Refused::Footer)?;
-    read::object(object, version, surroundings).ok_or(Refused::Object)
+    let (&kind, object) = object.split_first().ok_or(Refused::Object)?;
+    let mut source = Source::new(object);
+    let value = read::object(kind, &mut source, version, surroundings);
+    let has_no_place = |value: &Value| value.is_void() && !may_expire(kind);
+    value
+        .filter(|value| !has_no_place(value))
+        .ok_or(Refused::Object)
+}
+
+/// Returns whether an object of a kind may be void because its fields have expired.
+fn may_expire(kind: u8) -> bool {
+    matches!(kind, kind::HASH_EXPIRING | kind::HASH_EXPIRING_LISTPACK)
+}
+
+/// Reads an object of a file: its kind, and the bytes that [`extent::Extent`] has found.
+///
+/// A value may be void: nothing is left of a hash whose fields have expired, and old versions of Redis
+/// have written keys without elements. O(n) in the bytes; O(n log n) for sorted sets.
+///
+/// # Errors
+///
+/// [`Refused::Object`].
+pub fn read_object(
+    kind: u8,
+    object: &[u8],
+    version: u16,
+    surroundings: &Surroundings<'_>,
+) -> Result<Value, Refused> {
+    let mut source = Source::new(object);
+    let value = read::object(kind, &mut source, version, surroundings);
+    value.filter(|_| source.is_empty()).ok_or(Refused::Object)
+}
+
+/// Reads a string of a file; nothing if the bytes are not exactly one. O(n).
+#[must_use]
+pub fn read_string(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let mut source = Source::new(bytes);
+    let string = source.string()?;
+    source.is_empty().then_some(string)
 }
 
 /// Returns whether a payload has a version that is known and its right checksum. O(n).

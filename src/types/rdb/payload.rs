@@ -21,6 +21,34 @@ pub fn crc64(bytes: &[u8]) -> u64 {
     CRC64.checksum(bytes)
 }
 
+/// The CRC-64 of bytes that come in pieces.
+pub struct Checksum(crc::Digest<'static, u64, Table<16>>);
+
+impl Checksum {
+    /// Goes on with the next bytes. O(n).
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Returns the checksum of all bytes so far.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.clone().finalize()
+    }
+}
+
+impl Default for Checksum {
+    fn default() -> Self {
+        Self(CRC64.digest())
+    }
+}
+
+impl std::fmt::Debug for Checksum {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Checksum({:#018x})", self.value())
+    }
+}
+
 /// Appends version and checksum to the bytes of an object.
 pub(super) fn seal(out: &mut Vec<u8>, version: u16) {
     out.extend_from_slice(&version.to_le_bytes());
@@ -49,6 +77,15 @@ mod tests {
         // The check value that Redis's documentation of its CRC-64 gives.
         assert_eq!(crc64(b"123456789"), 0xE9C6_D914_C4B8_D9CA);
         assert_eq!(crc64(b""), 0);
+    }
+
+    #[test]
+    fn a_checksum_of_pieces_is_that_of_the_whole() {
+        let mut checksum = Checksum::default();
+        for piece in [&b"1234"[..], b"", b"56789"] {
+            checksum.update(piece);
+        }
+        assert_eq!(checksum.value(), crc64(b"123456789"));
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Bytes to values, the forms that Redis 7.0 and later write.
 //!
 //! Elements are put into a value one by one where their order or form is free, so that the thresholds
-//! of this server decide the encoding. Empty collections, and elements that are there twice, are
-//! refused, as in Redis.
+//! of this server decide the encoding. Elements that are there twice are refused, as in Redis.
 //!
 //! Not here: streams (`streams.rs`), forms of older versions (`legacy.rs`).
 
@@ -18,57 +17,57 @@ use crate::set::Set;
 use crate::sorted_set::SortedSet;
 use crate::{Typed, Value, set, sorted_set};
 
-/// Reads an object from its first byte on; nothing if it is none of this version.
-pub(super) fn object(bytes: &[u8], version: u16, around: &Surroundings<'_>) -> Option<Value> {
-    let mut source = Source::new(bytes);
-    let first = source.byte()?;
-    if first > kind::STREAM_WITH_FIGURES && version <= VERSION {
+/// Reads an object of a kind; nothing if it is none of this version. It may be without elements.
+/// Bytes behind it stay in `source`.
+pub(super) fn object(
+    kind: u8,
+    source: &mut Source<'_>,
+    version: u16,
+    around: &Surroundings<'_>,
+) -> Option<Value> {
+    if kind > kind::STREAM_WITH_FIGURES && version <= VERSION {
         return None;
     }
-    match first {
+    match kind {
         kind::STRING => Some(Value::String(source.string()?.into_owned())),
-        kind::LIST => full(elements_of_list(&mut source, around)?),
-        kind::LIST_NODES => full(nodes_of_list(&mut source, around)?),
-        kind::LIST_ZIPLIST => full(legacy::list(&mut source, 1)?),
+        kind::LIST => typed(elements_of_list(source, around)),
+        kind::LIST_NODES => typed(nodes_of_list(source, around)),
+        kind::LIST_ZIPLIST => typed(legacy::list(source, 1)),
         kind::LIST_ZIPLISTS => {
             let count = source.count()?;
-            full(legacy::list(&mut source, count)?)
+            typed(legacy::list(source, count))
         }
-        kind::SET => full(members(&mut source, around)?),
-        kind::SET_INTSET => full(intset(&mut source, around)?),
+        kind::SET => typed(members(source, around)),
+        kind::SET_INTSET => typed(intset(source, around)),
         kind::SET_LISTPACK => {
-            let listpack = listpack(&mut source)?;
-            full(set_of(listpack.iter(), around)?)
+            let listpack = listpack(source)?;
+            typed(set_of(listpack.iter(), around))
         }
-        kind::HASH => full(pairs(&mut source, around)?),
-        kind::HASH_LISTPACK => full(hash_of(listpack(&mut source)?, around)?),
-        kind::HASH_ZIPLIST => full(hash_of(legacy::ziplist(&mut source)?, around)?),
-        kind::HASH_ZIPMAP => full(hash_of(legacy::zipmap(&mut source)?, around)?),
-        kind::HASH_EXPIRING => Some(expiring_pairs(&mut source, around)?.into_value()),
-        kind::HASH_EXPIRING_LISTPACK => Some(expiring_packed(&mut source, around)?.into_value()),
-        kind::SORTED_SET => full(scored(&mut source, Source::score, around)?),
-        kind::SORTED_SET_TEXT => full(scored(&mut source, Source::score_text, around)?),
+        kind::HASH => typed(pairs(source, around)),
+        kind::HASH_LISTPACK => typed(hash_of(listpack(source)?, around)),
+        kind::HASH_ZIPLIST => typed(hash_of(legacy::ziplist(source)?, around)),
+        kind::HASH_ZIPMAP => typed(hash_of(legacy::zipmap(source)?, around)),
+        kind::HASH_EXPIRING => typed(expiring_pairs(source, around)),
+        kind::HASH_EXPIRING_LISTPACK => typed(expiring_packed(source, around)),
+        kind::SORTED_SET => typed(scored(source, Source::score, around)),
+        kind::SORTED_SET_TEXT => typed(scored(source, Source::score_text, around)),
         kind::SORTED_SET_LISTPACK => {
             let rules = sorted_set::Rules::new(around.limits, around.hash_seed);
-            full(SortedSet::from_listpack(listpack(&mut source)?, &rules)?)
+            typed(SortedSet::from_listpack(listpack(source)?, &rules))
         }
         kind::SORTED_SET_ZIPLIST => {
             let rules = sorted_set::Rules::new(around.limits, around.hash_seed);
-            full(SortedSet::from_listpack(
-                legacy::ziplist(&mut source)?,
-                &rules,
-            )?)
+            typed(SortedSet::from_listpack(legacy::ziplist(source)?, &rules))
         }
         kind::STREAM | kind::STREAM_WITH_FIGURES | kind::STREAM_WITH_ACTIVITY => {
-            Some(streams::read(&mut source, first)?.into_value())
+            typed(streams::read(source, kind))
         }
         _ => None,
     }
 }
 
-/// Refuses a value without elements.
-fn full<T: Typed>(value: T) -> Option<Value> {
-    (!value.is_void()).then(|| value.into_value())
+fn typed<T: Typed>(value: Option<T>) -> Option<Value> {
+    value.map(Typed::into_value)
 }
 
 /// Reads a string that is a listpack.

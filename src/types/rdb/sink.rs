@@ -19,8 +19,8 @@ const INTEGER_TEXT_BYTES_MAX: usize = 11;
 pub(super) trait Sink {
     fn put(&mut self, bytes: &[u8]);
 
-    /// Returns what compresses the strings of this object.
-    fn compressor(&mut self) -> &mut Compressor;
+    /// Returns what compresses the strings of this object; none if they stay as they are.
+    fn compressor(&mut self) -> Option<&mut Compressor>;
 }
 
 /// Keeps what is written.
@@ -28,6 +28,7 @@ pub(super) trait Sink {
 pub(super) struct Bytes {
     pub(super) bytes: Vec<u8>,
     compressor: Compressor,
+    pub(super) is_plain: bool,
 }
 
 impl Sink for Bytes {
@@ -35,8 +36,8 @@ impl Sink for Bytes {
         self.bytes.extend_from_slice(bytes);
     }
 
-    fn compressor(&mut self) -> &mut Compressor {
-        &mut self.compressor
+    fn compressor(&mut self) -> Option<&mut Compressor> {
+        (!self.is_plain).then_some(&mut self.compressor)
     }
 }
 
@@ -52,8 +53,8 @@ impl Sink for Count {
         self.bytes += bytes.len();
     }
 
-    fn compressor(&mut self) -> &mut Compressor {
-        &mut self.compressor
+    fn compressor(&mut self) -> Option<&mut Compressor> {
+        Some(&mut self.compressor)
     }
 }
 
@@ -90,9 +91,8 @@ pub(super) fn string(sink: &mut impl Sink, bytes: &[u8]) {
         return;
     }
     if bytes.len() > PLAIN_BYTES_MAX
-        && let Some(packed) = sink
-            .compressor()
-            .compress(bytes, bytes.len() - SAVED_BYTES_MIN)
+        && let Some(compressor) = sink.compressor()
+        && let Some(packed) = compressor.compress(bytes, bytes.len() - SAVED_BYTES_MIN)
     {
         sink.put(&[0xC3]);
         count(sink, packed.len());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{POSITIVE, SIZE, SMALL};
 use crate::config::directive::Directive as D;
 use crate::config::directive::Status::{Dormant, Meaningless, NotYet, Works};
-use crate::config::value::Kind;
+use crate::config::value::{Kind, Value};
 
 pub(super) static STORAGE: &[D] = &[
     D::start(
@@ -83,16 +83,21 @@ pub(super) static SNAPSHOTS: &[D] = &[
     D::live(
         "save",
         Kind::SavePoints,
-        "",
-        NotYet("saving of snapshots"),
+        "3600 1 300 100 60 10000",
+        Works(|s, v| {
+            s.save_points = match v {
+                Value::SavePoints(points) => points.clone(),
+                _ => Vec::new(),
+            };
+        }),
         "Saves after so many seconds if there were so many changes; empty means never.",
     )
     .toml(&["persistence.save"]),
     D::live(
         "dbfilename",
-        Kind::Text,
+        Kind::FileName,
         "dump.rdb",
-        NotYet("the choice of a file for RDB"),
+        Works(|s, v| v.as_text().clone_into(&mut s.rdb_file)),
         "Name of the RDB file in the data directory.",
     )
     .protected(),
@@ -100,14 +105,14 @@ pub(super) static SNAPSHOTS: &[D] = &[
         "rdbcompression",
         Kind::Bool,
         "yes",
-        Dormant { switch: "save" },
+        Works(|s, v| s.is_rdb_compressed = v.is_yes()),
         "Compresses strings in the RDB file.",
     ),
     D::start(
         "rdbchecksum",
         Kind::Bool,
         "yes",
-        Dormant { switch: "save" },
+        Works(|s, v| s.has_rdb_checksum = v.is_yes()),
         "Ends the RDB file with a checksum.",
     ),
     D::live(
@@ -123,21 +128,21 @@ pub(super) static SNAPSHOTS: &[D] = &[
         "rdb-save-incremental-fsync",
         Kind::Bool,
         "yes",
-        Meaningless("snapshots are written in small steps in any case"),
+        Meaningless("the RDB file is brought to the disk bit by bit in any case"),
         "Lets Redis sync the RDB file bit by bit.",
     ),
     D::live(
         "stop-writes-on-bgsave-error",
         Kind::Bool,
         "yes",
-        Dormant { switch: "save" },
+        Works(|s, v| s.stops_writes_unsaved = v.is_yes()),
         "Refuses writes after a snapshot failed.",
     ),
     D::live(
         "sanitize-dump-payload",
         Kind::Choice(&["no", "yes", "clients"]),
         "no",
-        NotYet("RESTORE and the loading of RDB"),
+        Meaningless("payloads and RDB files are looked at closely in any case"),
         "How closely a payload of RESTORE or an RDB file is looked at.",
     ),
     D::start(

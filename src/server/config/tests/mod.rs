@@ -16,14 +16,11 @@ use super::*;
 const REDIS_DEFAULTS: &str = include_str!("../redis_defaults.txt");
 
 /// Defaults that differ from Redis on purpose.
-const DIFFERENCES: &[(&str, &str, &str)] = &[
-    (
-        "bind",
-        "127.0.0.1 -::1",
-        "a server that was not configured serves its own machine only",
-    ),
-    ("save", "", "snapshots are not built yet"),
-];
+const DIFFERENCES: &[(&str, &str, &str)] = &[(
+    "bind",
+    "127.0.0.1 -::1",
+    "a server that was not configured serves its own machine only",
+)];
 
 /// Files in memory.
 struct Memory(BTreeMap<&'static str, &'static str>);

@@ -16,6 +16,7 @@
 pub(crate) mod cluster;
 pub(crate) mod connection;
 pub(crate) mod diagnostics;
+pub(crate) mod persistence;
 pub(crate) mod pubsub;
 pub(crate) mod scripting;
 pub(crate) mod server;
@@ -55,7 +56,9 @@ pub(crate) const ALL: &[&Declaration] = &[
     &server::CONFIG,
     &server::INFO,
     &server::TIME,
-    &server::LASTSAVE,
+    &persistence::SAVE,
+    &persistence::BGSAVE,
+    &persistence::LASTSAVE,
     &server::SHUTDOWN,
     &server::DEBUG,
     &server::MONITOR,

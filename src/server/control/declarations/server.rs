@@ -228,18 +228,6 @@ pub(crate) const TIME: Declaration =
             "O(1)",
         ));
 
-/// `LASTSAVE`
-pub(crate) const LASTSAVE: Declaration =
-    Declaration::new("lastsave", Arity::Exactly(1), ANY_TIME.and(Flags::FAST))
-        .categories(&[Category::Admin, Category::Dangerous])
-        .tips(&["nondeterministic_output"])
-        .docs(Docs::new(
-            "server",
-            "1.0.0",
-            "Answers when the data was last saved, in seconds since 1970.",
-            "O(1)",
-        ));
-
 /// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]`
 pub(crate) const SHUTDOWN: Declaration = Declaration::new(
     "shutdown",

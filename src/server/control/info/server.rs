@@ -119,31 +119,46 @@ pub(super) fn clients(core: &Core, facts: &Facts, lines: &mut Lines) {
     lines.field("clients_in_timeout_table", timed);
 }
 
-/// Writes `persistence`: nothing is ever saved, and nothing was loaded.
+/// Writes `persistence`. There is no copy on write, so what Redis says of that is 0.
 pub(super) fn persistence(core: &Core, facts: &Facts, lines: &mut Lines) {
+    let persistence = &core.engine.shared.persistence;
+    let saves = persistence.saves(|saves| saves.clone());
+    lines.field("loading", u8::from(persistence.is_loading()));
     lines.zeros(&[
-        "loading",
         "async_loading",
         "current_cow_peak",
         "current_cow_size",
         "current_cow_size_age",
     ]);
-    lines.field("current_fork_perc", "0.00");
-    lines.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
-    let changes = facts.sum(|core| core.stats.dirty);
-    lines.field("rdb_changes_since_last_save", changes);
-    lines.field("rdb_bgsave_in_progress", 0);
+    let (keys, written) = saves
+        .under_way
+        .map_or((0, 0), |begun| (begun.keys, begun.keys_written));
+    lines.field("current_fork_perc", percent(written, keys));
+    lines.field("current_save_keys_processed", written);
+    lines.field("current_save_keys_total", keys);
+    let changes: u64 = facts.sum(|core| core.stats.dirty);
+    let saved = persistence.saved_changes();
+    let unsaved = changes.saturating_sub(saved);
+    lines.field("rdb_changes_since_last_save", unsaved);
+    let background = saves.under_way.filter(|begun| begun.is_in_background);
+    lines.field("rdb_bgsave_in_progress", u8::from(background.is_some()));
     // As in Redis, a server that has never saved counts from its start.
-    let started = core.engine.shared.started_at.seconds();
-    lines.field("rdb_last_save_time", started);
-    lines.field("rdb_last_bgsave_status", "ok");
-    lines.field("rdb_last_bgsave_time_sec", -1);
-    lines.field("rdb_current_bgsave_time_sec", -1);
+    lines.field("rdb_last_save_time", saves.saved_at.seconds());
+    let status = if saves.last.is_ok() { "ok" } else { "err" };
+    lines.field("rdb_last_bgsave_status", status);
+    let seconds = |seconds: Option<u64>| seconds.map_or("-1".to_owned(), |it| it.to_string());
+    lines.field("rdb_last_bgsave_time_sec", seconds(saves.last_seconds));
+    let now = core.engine.clock;
+    let current = background.map(|begun| now.nanos_since(begun.at) / 1_000_000_000);
+    lines.field("rdb_current_bgsave_time_sec", seconds(current));
+    lines.field("rdb_saves", saves.succeeded);
+    lines.field("rdb_last_cow_size", 0);
+    let loaded = &persistence.loaded;
+    let dead = loaded.dead_keys.load(Ordering::Relaxed);
+    lines.field("rdb_last_load_keys_expired", dead);
+    let loaded_keys = loaded.keys.load(Ordering::Relaxed);
+    lines.field("rdb_last_load_keys_loaded", loaded_keys);
     lines.zeros(&[
-        "rdb_saves",
-        "rdb_last_cow_size",
-        "rdb_last_load_keys_expired",
-        "rdb_last_load_keys_loaded",
         "aof_enabled",
         "aof_rewrite_in_progress",
         "aof_rewrite_scheduled",
@@ -158,6 +173,34 @@ pub(super) fn persistence(core: &Core, facts: &Facts, lines: &mut Lines) {
         "module_fork_in_progress",
         "module_fork_last_cow_size",
     ]);
+    if persistence.is_loading() {
+        loading(core, lines);
+    }
+}
+
+/// Returns a part of a whole in percent, with two digits behind the point.
+fn percent(part: u64, whole: u64) -> String {
+    let hundredths = u128::from(part) * 10_000 / u128::from(whole.max(1));
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+/// Writes what Redis adds while data is loaded.
+fn loading(core: &Core, lines: &mut Lines) {
+    let loaded = &core.engine.shared.persistence.loaded;
+    let (begun, since) = loaded.begun.with(|begun| *begun);
+    let total = loaded.bytes.load(Ordering::Relaxed);
+    let read = loaded.bytes_read.load(Ordering::Relaxed);
+    let seconds = core.engine.clock.nanos_since(begun) / 1_000_000_000;
+    let left = total.saturating_sub(read);
+    lines.field("loading_start_time", since.seconds());
+    lines.field("loading_total_bytes", total);
+    lines.field("loading_rdb_used_mem", 0);
+    lines.field("loading_loaded_bytes", read);
+    lines.field("loading_loaded_perc", percent(read, total));
+    let eta = left
+        .checked_mul(seconds)
+        .and_then(|it| it.checked_div(read));
+    lines.field("loading_eta_seconds", eta.unwrap_or(1));
 }
 
 /// Writes `replication`: a primary without replicas.

@@ -1,0 +1,443 @@
+//! Loading: a thread finds the keys of a file, the cores make values of them.
+//!
+//! ```text
+//!   thread: bytes -> parts -> batches of keys, by the shard that owns them -> inbox of each core
+//!   core, a batch or some per turn: bytes of a value -> value -> its shard
+//! ```
+//!
+//! Finding where values end is quick, making them is not; so all cores work. The inboxes are short: the
+//! thread waits where a core is behind.
+//!
+//! Whatever is wrong with the file ends the process, with the byte of the file and what can be done. The file
+//! stays as it is.
+//!
+//! Not here: when a file is loaded (`startup`, `control::persistence`).
+
+use std::borrow::Cow;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+
+use base::cast::u64_from;
+use base::clock::UnixMillis;
+use base::ids::{DbIndex, ShardId};
+use coordinator::route::SlotMap;
+use runtime::file::ReadFile;
+use scripting::functions::RestorePolicy;
+use shard::values::Recency;
+use storage::rdb_file::{Entry, Fault, Part, RdbError, Reader, Use};
+use types::rdb::Surroundings;
+
+use crate::config::Config;
+use crate::config::settings::Settings;
+use crate::core_loop::Core;
+use crate::engine::Shared;
+
+/// Bytes that are read from the file at a time.
+const READ_BYTES: usize = 1 << 20;
+/// A batch is sent when it has so many bytes, or so many keys.
+const BATCH_BYTES: usize = 256 * 1024;
+const BATCH_KEYS: usize = 1024;
+/// Batches that wait for a core.
+const BATCHES_MAX: usize = 4;
+/// How long a turn may go on with loading, in nanoseconds. Nobody is served meanwhile.
+const NANOS_PER_TURN: u64 = 1_000_000;
+/// Time between two lines of the log.
+const PROGRESS_NANOS: u64 = 2_000_000_000;
+
+/// A file to be loaded.
+#[derive(Debug)]
+pub(crate) struct RdbFile {
+    path: PathBuf,
+    file: ReadFile,
+}
+
+/// What a file has for one core.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    receiver: Receiver<Loaded>,
+    path: Arc<PathBuf>,
+}
+
+/// Something on its way from the thread to a core.
+enum Loaded {
+    Keys(Batch),
+    /// All libraries of functions; for core 0 only.
+    Libraries(Vec<Vec<u8>>),
+    /// There is no more.
+    End,
+    Failed(String),
+}
+
+/// Keys of one shard, packed into few allocations.
+#[derive(Default)]
+struct Batch {
+    /// Key and object of each, one after the other.
+    bytes: Vec<u8>,
+    keys: Vec<Found>,
+}
+
+/// A key in a batch.
+struct Found {
+    key_len: usize,
+    object_len: usize,
+    offset: u64,
+    database: u64,
+    expire_at: Option<UnixMillis>,
+    last_use: Option<Use>,
+    kind: u8,
+    version: u16,
+}
+
+impl Batch {
+    fn push(&mut self, entry: &Entry<'_>) {
+        self.bytes.extend_from_slice(&entry.key);
+        self.bytes.extend_from_slice(entry.object);
+        self.keys.push(Found {
+            key_len: entry.key.len(),
+            object_len: entry.object.len(),
+            offset: entry.offset,
+            database: entry.database,
+            expire_at: entry.expire_at,
+            last_use: entry.last_use,
+            kind: entry.kind,
+            version: entry.version,
+        });
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.len() >= BATCH_BYTES || self.keys.len() >= BATCH_KEYS
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut left = self.bytes.as_slice();
+        self.keys.iter().map(move |found| {
+            let (key, rest) = left.split_at(found.key_len);
+            let (object, rest) = rest.split_at(found.object_len);
+            left = rest;
+            Entry {
+                offset: found.offset,
+                database: found.database,
+                key: Cow::Borrowed(key),
+                expire_at: found.expire_at,
+                last_use: found.last_use,
+                kind: found.kind,
+                object,
+                version: found.version,
+            }
+        })
+    }
+}
+
+/// Opens the file that the settings name; nothing if there is none.
+///
+/// # Errors
+///
+/// One line with what is wrong and what can be done.
+pub(crate) fn open(settings: &Settings) -> Result<Option<RdbFile>, String> {
+    let path = settings.data_dir.join(&settings.rdb_file);
+    match ReadFile::open(&path) {
+        Ok(file) => Ok(Some(RdbFile { path, file })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!(
+            "open {}: {error}; make it readable, or choose another with --dir or --dbfilename",
+            path.display()
+        )),
+    }
+}
+
+/// Begins to load a file: returns what each core has to take, in the order of their shards. From now on
+/// commands are refused until all cores have taken all.
+///
+/// # Errors
+///
+/// If no thread can be started.
+pub(crate) fn begin(
+    shared: &Arc<Shared>,
+    config: &Config,
+    file: RdbFile,
+) -> io::Result<Vec<Inbox>> {
+    let shards = shared.shard_memory.len();
+    let map = SlotMap::new(u16::try_from(shards).unwrap_or(1));
+    let (senders, inboxes): (Vec<_>, Vec<_>) =
+        (0..shards).map(|_| sync_channel(BATCHES_MAX)).unzip();
+    let persistence = &shared.persistence;
+    let bytes = file.file.size_bytes()?;
+    let loaded = &persistence.loaded;
+    loaded.bytes.store(bytes, Ordering::Relaxed);
+    for count in [
+        &loaded.bytes_read,
+        &loaded.keys,
+        &loaded.dead_keys,
+        &loaded.empty_keys,
+    ] {
+        count.store(0, Ordering::Relaxed);
+    }
+    let begun = (runtime::clock::monotonic(), runtime::clock::unix_millis());
+    loaded.begun.with(|at| *at = begun);
+    persistence.loading.store(shards, Ordering::Release);
+    let path = Arc::new(file.path);
+    let sending = Sending {
+        batches: (0..shards).map(|_| Batch::default()).collect(),
+        shared: Arc::clone(shared),
+        senders,
+        map,
+        path: Arc::clone(&path),
+    };
+    let is_checked = config.settings().has_rdb_checksum;
+    tracing::info!(path = %sending.path.display(), bytes, "loading begins");
+    drop(runtime::helper::start("load", move || {
+        sending.run(file.file, is_checked);
+    })?);
+    let inbox = |receiver| Inbox {
+        receiver,
+        path: Arc::clone(&path),
+    };
+    Ok(inboxes.into_iter().map(inbox).collect())
+}
+
+/// The thread that reads a file.
+struct Sending {
+    path: Arc<PathBuf>,
+    shared: Arc<Shared>,
+    map: SlotMap,
+    senders: Vec<SyncSender<Loaded>>,
+    batches: Vec<Batch>,
+}
+
+/// Why the thread stops.
+enum Stopped {
+    Rdb(RdbError),
+    Io(io::Error),
+    /// The cores are gone: the process ends.
+    Gone,
+}
+
+impl Sending {
+    fn run(mut self, file: ReadFile, is_checked: bool) {
+        let text = match self.read(file, is_checked) {
+            Ok(()) | Err(Stopped::Gone) => return,
+            Err(Stopped::Rdb(error)) => refusal(&self.path, &error),
+            Err(Stopped::Io(error)) => format!("read {}: {error}", self.path.display()),
+        };
+        // Any core will do; if none is there, the process ends anyway.
+        self.send(ShardId(0), Loaded::Failed(text)).ok();
+    }
+
+    fn read(&mut self, mut file: ReadFile, is_checked: bool) -> Result<(), Stopped> {
+        let mut reader = Reader::new(is_checked);
+        let mut buffer = vec![0; READ_BYTES];
+        let mut libraries = Vec::new();
+        let mut told = runtime::clock::monotonic();
+        loop {
+            match reader.part().map_err(Stopped::Rdb)? {
+                Some(Part::Entry(entry)) => {
+                    let shard = self.map.shard_of_key(&entry.key);
+                    let batch = &mut self.batches[shard.index()];
+                    batch.push(&entry);
+                    if batch.is_full() {
+                        self.send_batch(shard)?;
+                    }
+                }
+                Some(Part::Library(code)) => libraries.push(code.into_owned()),
+                Some(Part::Version(_) | Part::About { .. } | Part::Sizes { .. }) => {}
+                Some(Part::End) => break,
+                None => {
+                    let count = file.read(&mut buffer).map_err(Stopped::Io)?;
+                    if count == 0 {
+                        reader.end();
+                    }
+                    reader.feed(&buffer[..count]);
+                    let loaded = &self.shared.persistence.loaded;
+                    loaded
+                        .bytes_read
+                        .fetch_add(u64_from(count), Ordering::Relaxed);
+                    let now = runtime::clock::monotonic();
+                    if now.nanos_since(told) > PROGRESS_NANOS {
+                        told = now;
+                        self.tell_progress();
+                    }
+                }
+            }
+        }
+        for shard in self.map.shards() {
+            self.send_batch(shard)?;
+        }
+        self.send(ShardId(0), Loaded::Libraries(libraries))?;
+        for shard in self.map.shards() {
+            self.send(shard, Loaded::End)?;
+        }
+        Ok(())
+    }
+
+    fn send_batch(&mut self, shard: ShardId) -> Result<(), Stopped> {
+        let batch = std::mem::take(&mut self.batches[shard.index()]);
+        self.send(shard, Loaded::Keys(batch))
+    }
+
+    /// Waits until the core has room.
+    fn send(&self, shard: ShardId, loaded: Loaded) -> Result<(), Stopped> {
+        let sent = self.senders[shard.index()].send(loaded);
+        self.shared.persistence.wake(shard);
+        sent.map_err(|_gone| Stopped::Gone)
+    }
+
+    fn tell_progress(&self) {
+        let loaded = &self.shared.persistence.loaded;
+        let bytes = loaded.bytes.load(Ordering::Relaxed).max(1);
+        let read = loaded.bytes_read.load(Ordering::Relaxed);
+        let percent = read.saturating_mul(100) / bytes;
+        let keys = loaded.keys.load(Ordering::Relaxed);
+        tracing::info!(path = %self.path.display(), percent, keys, "loading");
+    }
+}
+
+/// Returns what is said of a file that cannot be loaded.
+fn refusal(path: &Path, error: &RdbError) -> String {
+    format!(
+        "load {}: {error}; look at the file with `trestle-tools rdb-check`, put back a whole copy of it, or \
+         move it away to start without data",
+        path.display()
+    )
+}
+
+/// Takes what the thread has sent. Returns whether there was anything.
+pub(super) fn step(core: &mut Core) -> bool {
+    let begun = runtime::clock::monotonic();
+    let mut is_busy = false;
+    loop {
+        let Some(inbox) = &core.inbox else {
+            return is_busy;
+        };
+        let path = Arc::clone(&inbox.path);
+        let loaded = match inbox.receiver.try_recv() {
+            Ok(loaded) => loaded,
+            Err(TryRecvError::Empty) => return is_busy,
+            Err(TryRecvError::Disconnected) => {
+                // It says why, but to another core.
+                core.inbox = None;
+                return is_busy;
+            }
+        };
+        is_busy = true;
+        match loaded {
+            Loaded::Keys(batch) => {
+                if let Err(error) = store(core, &batch) {
+                    fail(core, refusal(&path, &error));
+                }
+            }
+            Loaded::Libraries(codes) => restore_libraries(core, &codes),
+            Loaded::Failed(text) => fail(core, text),
+            Loaded::End => {
+                core.inbox = None;
+                end(core);
+            }
+        }
+        if runtime::clock::monotonic().nanos_since(begun) > NANOS_PER_TURN {
+            return is_busy;
+        }
+    }
+}
+
+/// Puts keys into the shard.
+fn store(core: &mut Core, batch: &Batch) -> Result<(), RdbError> {
+    let now = core.engine.now;
+    let shard = &mut core.engine.host.shard;
+    let options = *shard.options();
+    let surroundings = Surroundings {
+        limits: &options.limits,
+        hash_seed: options.hash_seed,
+        now,
+    };
+    let (mut keys, mut dead_keys, mut empty_keys) = (0, 0, 0);
+    for entry in batch.entries() {
+        let fault = |fault| RdbError {
+            offset: entry.offset,
+            fault,
+        };
+        let db = u16::try_from(entry.database).ok();
+        let db = db.filter(|db| *db < options.databases);
+        let db = DbIndex(db.ok_or_else(|| fault(Fault::Database(entry.database)))?);
+        let value = entry.read(&surroundings)?;
+        if entry.expire_at.is_some_and(|at| at < now) {
+            dead_keys += 1;
+        } else if value.is_void() {
+            empty_keys += 1;
+        } else {
+            let recency = match entry.last_use {
+                None => Recency::Now,
+                Some(Use::Idle(seconds)) => Recency::Idle(seconds),
+                Some(Use::Frequency(counter)) => Recency::Frequency(counter),
+            };
+            let key = shard.key(&entry.key);
+            if !shard.db(db).load(key, value, entry.expire_at, recency) {
+                return Err(fault(Fault::twice(&entry.key)));
+            }
+            keys += 1;
+        }
+    }
+    let loaded = &core.engine.shared.persistence.loaded;
+    loaded.keys.fetch_add(keys, Ordering::Relaxed);
+    loaded.dead_keys.fetch_add(dead_keys, Ordering::Relaxed);
+    loaded.empty_keys.fetch_add(empty_keys, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Puts the libraries of the file in the place of those there are.
+fn restore_libraries(core: &mut Core, codes: &[Vec<u8>]) {
+    let scripts = std::rc::Rc::clone(&core.engine.scripts);
+    let restored = scripts.change_libraries(|scripting| {
+        let log = &mut crate::scripts::program::log;
+        scripting.restore_libraries(codes, RestorePolicy::Flush, log)
+    });
+    if let Err(error) = restored {
+        let error = String::from_utf8_lossy(&error.0).into_owned();
+        fail(
+            core,
+            format!(
+                "load the functions of the RDB file: {error}; remove that library where the file \
+                     comes from, and save again"
+            ),
+        );
+    }
+}
+
+/// Notes that this core has taken all.
+fn end(core: &Core) {
+    let shared = &core.engine.shared;
+    let persistence = &shared.persistence;
+    let dirty = core.engine.host.shard.stats().dirty;
+    persistence.saves(|saves| {
+        if let Some(saved) = saves.saved_dirty.get_mut(core.engine.me.index()) {
+            *saved = dirty;
+        }
+    });
+    if persistence.loading.fetch_sub(1, Ordering::AcqRel) > 1 {
+        return;
+    }
+    let loaded = &persistence.loaded;
+    let (begun, _) = loaded.begun.with(|begun| *begun);
+    let nanos = runtime::clock::monotonic().nanos_since(begun);
+    tracing::info!(
+        keys = loaded.keys.load(Ordering::Relaxed),
+        dead_keys = loaded.dead_keys.load(Ordering::Relaxed),
+        empty_keys = loaded.empty_keys.load(Ordering::Relaxed),
+        milliseconds = nanos / 1_000_000,
+        "loaded"
+    );
+    persistence.wake_all();
+}
+
+/// Ends the process: what was loaded is not all there is.
+fn fail(core: &mut Core, text: String) {
+    core.inbox = None;
+    let shared = &core.engine.shared;
+    tracing::error!("{text}");
+    shared.persistence.failure.with(|failure| {
+        failure.get_or_insert(text);
+    });
+    shared.stopping.store(true, Ordering::Relaxed);
+    shared.persistence.wake_all();
+}

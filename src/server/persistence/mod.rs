@@ -1,0 +1,258 @@
+//! What is saved to files and loaded from them, and when.
+//!
+//! ```text
+//!   start:  dump.rdb -> helper thread: parts -> inbox of each core: values -> its shard      (`load`)
+//!   save:   cut on all shards -> each core: entries -> pieces -> helper thread: file         (`save`)
+//! ```
+//!
+//! Invariants
+//! - No core waits for the disk; helper threads do.
+//! - A save has the data of all shards as they were at one moment: the snapshots of the shards begin in one
+//!   transaction that claims all of them.
+//! - While data is loaded nothing else is served, and a file that is not whole ends the process.
+//!
+//! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`.
+//!
+//! Not here: the form of the file (crate `storage`), the walk over a shard (`shard::snapshot`), the
+//! commands (`control::persistence`).
+
+pub mod load;
+pub mod points;
+pub mod save;
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use base::clock::{Monotonic, UnixMillis};
+use base::ids::ShardId;
+use commands::spec::Flags;
+use runtime::facts::Facts;
+use runtime::helper::Helper;
+use runtime::waker::Waker;
+
+use crate::config::Config;
+use crate::core_loop::Core;
+
+/// What clients are told while data is loaded.
+const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+
+/// What those who write are told after a save has failed.
+const UNSAVED: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to \
+    persist to disk. Commands that may modify the data set are disabled, because this instance is \
+    configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error \
+    option). Please check the Redis logs for details about the RDB error.";
+
+/// What all cores know of saving and loading.
+#[derive(Debug)]
+pub struct Persistence {
+    /// Cores that have not loaded all yet.
+    loading: AtomicUsize,
+    /// What was loaded.
+    pub(crate) loaded: Loaded,
+    /// The last save failed.
+    has_failed: AtomicBool,
+    /// By shard: its changes so far, some time ago.
+    dirty: Box<[AtomicU64]>,
+    /// What is known of saves.
+    saves: Facts<Saves>,
+    /// The process was asked to end.
+    stop_wanted: AtomicBool,
+    /// The thread of the last save.
+    thread: Facts<Option<Helper>>,
+    wakers: OnceLock<Vec<Waker>>,
+    /// Why the process ends.
+    failure: Facts<Option<String>>,
+}
+
+/// What was loaded, or is being loaded.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// Bytes of the file, and those of them that were read.
+    pub(crate) bytes: AtomicU64,
+    pub(crate) bytes_read: AtomicU64,
+    /// Keys that were kept, and that were dead.
+    pub(crate) keys: AtomicU64,
+    pub(crate) dead_keys: AtomicU64,
+    /// Keys without elements, which were left out.
+    pub(crate) empty_keys: AtomicU64,
+    /// When it began.
+    pub(crate) begun: Facts<(Monotonic, UnixMillis)>,
+}
+
+/// What is known of saves.
+#[derive(Clone, Debug)]
+pub(crate) struct Saves {
+    /// The save under way: when it began, and whether a client waits for it.
+    pub(crate) under_way: Option<Begun>,
+    /// Saves that have ended, one way or the other.
+    pub(crate) ended: u64,
+    /// Those that have succeeded.
+    pub(crate) succeeded: u64,
+    /// When the last one succeeded, or the process began.
+    pub(crate) saved_at: UnixMillis,
+    /// When the last one that failed has ended.
+    pub(crate) failed_at: Option<Monotonic>,
+    /// What came of the last one.
+    pub(crate) last: Result<(), String>,
+    /// How long the last one in the background took.
+    pub(crate) last_seconds: Option<u64>,
+    /// By shard: changes that were saved, or need not be.
+    pub(crate) saved_dirty: Vec<u64>,
+    /// One is to begin as soon as possible.
+    pub(crate) is_scheduled: bool,
+}
+
+/// A save under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    pub(crate) at: Monotonic,
+    pub(crate) is_in_background: bool,
+    pub(crate) keys: u64,
+    pub(crate) keys_written: u64,
+}
+
+impl Persistence {
+    /// Creates what is known at the start of the process.
+    #[must_use]
+    pub fn new(shard_count: u16, now: UnixMillis) -> Self {
+        Self {
+            loading: AtomicUsize::new(0),
+            loaded: Loaded::default(),
+            has_failed: AtomicBool::new(false),
+            dirty: (0..shard_count).map(|_| AtomicU64::new(0)).collect(),
+            saves: Facts::new(Saves {
+                under_way: None,
+                ended: 0,
+                succeeded: 0,
+                saved_at: now,
+                failed_at: None,
+                last: Ok(()),
+                last_seconds: None,
+                saved_dirty: vec![0; usize::from(shard_count)],
+                is_scheduled: false,
+            }),
+            stop_wanted: AtomicBool::new(false),
+            thread: Facts::new(None),
+            wakers: OnceLock::new(),
+            failure: Facts::new(None),
+        }
+    }
+
+    /// Says how cores are woken. Once.
+    pub fn set_wakers(&self, wakers: Vec<Waker>) {
+        self.wakers.get_or_init(|| wakers);
+    }
+
+    /// Wakes all cores.
+    pub(crate) fn wake_all(&self) {
+        for waker in self.wakers.get().into_iter().flatten() {
+            waker.wake();
+        }
+    }
+
+    /// Wakes one core.
+    pub(crate) fn wake(&self, shard: ShardId) {
+        let wakers = self.wakers.get();
+        if let Some(waker) = wakers.and_then(|wakers| wakers.get(shard.index())) {
+            waker.wake();
+        }
+    }
+
+    /// Returns whether commands have to ask [`Persistence::refusal`].
+    #[inline]
+    #[must_use]
+    pub fn is_attentive(&self) -> bool {
+        self.is_loading() || self.has_failed.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether data is being loaded.
+    #[inline]
+    #[must_use]
+    pub fn is_loading(&self) -> bool {
+        self.loading.load(Ordering::Acquire) > 0
+    }
+
+    /// Returns the error of a command that may not run now.
+    #[must_use]
+    pub fn refusal(&self, flags: Flags, config: &Config) -> Option<&'static str> {
+        if self.is_loading() && !flags.has(Flags::LOADING) {
+            return Some(LOADING);
+        }
+        let settings = config.settings();
+        let is_refused = self.has_failed.load(Ordering::Relaxed)
+            && flags.has(Flags::WRITE)
+            && settings.stops_writes_unsaved
+            && !settings.save_points.is_empty();
+        is_refused.then_some(UNSAVED)
+    }
+
+    /// Asks for the end of the process. Returns whether that was asked for before.
+    #[must_use]
+    pub fn want_stop(&self) -> bool {
+        self.stop_wanted.swap(true, Ordering::Relaxed)
+    }
+
+    /// Waits for the thread of the last save, which gives up when the cores are gone. For the end of the
+    /// process, so that no half of a file stays behind.
+    pub fn join(&self) {
+        if let Some(thread) = self.thread.with(Option::take) {
+            thread.join();
+        }
+    }
+
+    /// Returns why the process ends, if it does so because of a file.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.failure.with(|failure| failure.clone())
+    }
+
+    /// Notes whether the last save has failed.
+    pub(crate) fn set_failed(&self, has_failed: bool) {
+        self.has_failed.store(has_failed, Ordering::Relaxed);
+    }
+
+    /// Looks at what is known of saves, or changes it.
+    pub(crate) fn saves<R>(&self, work: impl FnOnce(&mut Saves) -> R) -> R {
+        self.saves.with(work)
+    }
+
+    /// Returns the changes of all shards that were not saved, as far as is known here.
+    pub(crate) fn unsaved_changes(&self) -> u64 {
+        let dirty: u64 = self.dirty.iter().map(|it| it.load(Ordering::Relaxed)).sum();
+        dirty.saturating_sub(self.saved_changes())
+    }
+
+    /// Returns how many of the changes so far were saved.
+    pub(crate) fn saved_changes(&self) -> u64 {
+        self.saves(|saves| saves.saved_dirty.iter().sum())
+    }
+}
+
+/// Does what a turn has to do for saving and loading. Returns whether there was anything.
+pub(crate) fn step(core: &mut Core) -> bool {
+    let mut is_busy = save::step(core);
+    if core.inbox.is_some() {
+        is_busy |= load::step(core);
+    }
+    if core.engine.me == ShardId(0)
+        && core
+            .engine
+            .shared
+            .persistence
+            .stop_wanted
+            .load(Ordering::Relaxed)
+    {
+        is_busy |= points::stop(core);
+    }
+    is_busy
+}
+
+/// Does what housekeeping has to do for saving.
+pub(crate) fn review(core: &mut Core) {
+    let dirty = core.engine.host.shard.stats().dirty;
+    let persistence = &core.engine.shared.persistence;
+    persistence.dirty[core.engine.me.index()].store(dirty, Ordering::Relaxed);
+    if core.engine.me == ShardId(0) {
+        points::review(core);
+    }
+}

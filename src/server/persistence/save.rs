@@ -1,0 +1,519 @@
+//! A save: the cut, the pieces of each core, and the thread that makes a file of them.
+//!
+//! ```text
+//!   core 0: begin -> transaction that claims all shards -> on each: snapshot begins, piece "begin"
+//!   each core, a step per turn:   entries -> pieces of some 100 KiB -> thread
+//!   thread: header (when all have begun) -> pieces as they come -> end, checksum, rename
+//! ```
+//!
+//! A core that finds the channel full keeps its pieces and goes on with the walk when they have gone;
+//! entries that change are written in any case, so memory grows by those at most.
+//!
+//! Not here: who asks for a save ([`super::points`], `control::persistence`).
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use base::cast::u64_from;
+use base::clock::UnixMillis;
+use base::ids::{DbIndex, ShardId};
+use coordinator::message::{Operation, Origin, Visit};
+use coordinator::step::{HopOutcome, Program, Step};
+use shard::Shard;
+use shard::entry::{EntryRef, ValueRef};
+use shard::eviction::EvictionOrder;
+use shard::locks::{Claim, Mode};
+use shard::sink::{SharedSink, Sink};
+use shard::snapshot::Step as Walked;
+use storage::rdb_file::{About, Use, Writer};
+use storage::save::Saving;
+use types::rdb::Object;
+
+use super::{Begun, Persistence};
+use crate::config::settings::Settings;
+use crate::core_loop::Core;
+use crate::engine::Shared;
+
+/// A piece is handed on when it has so many bytes.
+const PIECE_BYTES: usize = 128 * 1024;
+/// Pieces between the cores and the thread.
+const PIECES_MAX: usize = 16;
+/// Entries of one step; between steps the clock is read.
+const ENTRIES_PER_STEP: usize = 32;
+/// How long a turn may go on with the walk, in nanoseconds.
+const NANOS_PER_TURN: u64 = 100_000;
+
+/// The origin of the transaction that cuts: nobody waits for its reply.
+const NOBODY: Origin = Origin {
+    connection: u64::MAX,
+    place: 0,
+};
+
+/// Who wants a save.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A client that waits for it, or the end of the process.
+    Waited,
+    /// BGSAVE, or a save point.
+    InBackground,
+}
+
+/// A save is under way already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UnderWay;
+
+/// Something on its way to the file.
+enum Piece {
+    /// The snapshot of a shard has begun.
+    Begin(Cut),
+    /// Bytes of the file, and how many keys they are.
+    Bytes(Vec<u8>, u64),
+    /// The shard has no more.
+    End,
+}
+
+/// A shard at the moment of the cut.
+struct Cut {
+    shard: ShardId,
+    /// By database: keys, and those that expire.
+    sizes: Vec<(DbIndex, u64, u64)>,
+    fields_expire: bool,
+    /// Its changes so far.
+    dirty: u64,
+}
+
+/// What the thread has to know.
+struct Plan {
+    path: PathBuf,
+    shards: usize,
+    is_compressed: bool,
+    has_checksum: bool,
+    libraries: Arc<[Vec<u8>]>,
+    now: UnixMillis,
+    used_bytes: u64,
+}
+
+impl Persistence {
+    /// Returns what came of a save, once it has ended.
+    pub(crate) fn outcome(&self, number: u64) -> Option<Result<(), String>> {
+        self.saves(|saves| (saves.ended >= number).then(|| saves.last.clone()))
+    }
+}
+
+/// Begins a save; on core 0. Returns its number, for [`Persistence::outcome`].
+///
+/// # Errors
+///
+/// If one is under way.
+pub(crate) fn begin(core: &mut Core, wanted: Wanted) -> Result<u64, UnderWay> {
+    let shared = Arc::clone(&core.engine.shared);
+    let begun = Begun {
+        at: core.engine.clock,
+        is_in_background: wanted == Wanted::InBackground,
+        keys: 0,
+        keys_written: 0,
+    };
+    let number = shared.persistence.saves(|saves| {
+        if saves.under_way.is_some() {
+            return Err(UnderWay);
+        }
+        saves.under_way = Some(begun);
+        saves.is_scheduled = false;
+        Ok(saves.ended + 1)
+    })?;
+    let settings = core.engine.config.settings();
+    let (libraries, _) = shared.scripts.libraries();
+    let plan = Plan {
+        path: settings.data_dir.join(&settings.rdb_file),
+        shards: core.engine.map.shards().count(),
+        is_compressed: settings.is_rdb_compressed,
+        has_checksum: settings.has_rdb_checksum,
+        libraries,
+        now: core.engine.now,
+        used_bytes: u64_from(runtime::memory::allocated_bytes()),
+    };
+    let (sender, receiver) = sync_channel(PIECES_MAX);
+    let program = Cutting {
+        shards: core.engine.map.shards().collect(),
+        form: Form::of(settings),
+        sender,
+    };
+    tracing::info!(path = %plan.path.display(), "saving begins");
+    let thread_shared = Arc::clone(&shared);
+    let started = runtime::helper::start("save", move || {
+        let mut intake = Intake {
+            pieces: receiver,
+            shards_left: plan.shards,
+        };
+        let outcome = write(&plan, &mut intake, &thread_shared.persistence);
+        // The next save may begin only when no shard is in the middle of this one.
+        intake.drain();
+        end(&thread_shared, &plan, outcome);
+    });
+    match started {
+        Ok(thread) => shared.persistence.thread.with(|last| *last = Some(thread)),
+        Err(error) => {
+            fail(&shared, format!("start a thread: {error}"));
+            return Ok(number);
+        }
+    }
+    let whole = Claim {
+        keys: Vec::new(),
+        whole: Some(Mode::Exclusive),
+    };
+    let claims = program.shards.iter().map(|shard| (*shard, whole.clone()));
+    let (claims, program) = (claims.collect(), Box::new(program));
+    let engine = &mut core.engine;
+    engine.flush_envelopes();
+    engine
+        .transactions
+        .begin(&mut engine.host, NOBODY, claims, program);
+    Ok(number)
+}
+
+/// Goes on with the snapshot of this core. Returns whether there is more to do.
+pub(super) fn step(core: &mut Core) -> bool {
+    let shard = &mut core.engine.host.shard;
+    if !shard.has_snapshot() {
+        return false;
+    }
+    let begun = runtime::clock::monotonic();
+    loop {
+        match shard.snapshot_step(ENTRIES_PER_STEP) {
+            Walked::More => {}
+            Walked::Idle | Walked::Waiting | Walked::Done => return true,
+        }
+        if runtime::clock::monotonic().nanos_since(begun) > NANOS_PER_TURN {
+            return true;
+        }
+    }
+}
+
+/// The transaction that begins the snapshots of all shards at one moment.
+#[derive(Debug)]
+struct Cutting {
+    shards: Vec<ShardId>,
+    form: Form,
+    sender: SyncSender<Piece>,
+}
+
+impl Program for Cutting {
+    fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
+        if !outcomes.is_empty() {
+            return Step::Done { reply: Vec::new() };
+        }
+        let operations = self.shards.iter().map(|&shard| {
+            let (form, sender) = (self.form, self.sender.clone());
+            let visit = Visit::new(move |shard| cut(shard, form, sender));
+            (shard, vec![Operation::Visit(visit)])
+        });
+        Step::Hop {
+            operations: operations.collect(),
+            last: true,
+        }
+    }
+}
+
+/// Begins the snapshot of a shard.
+fn cut(shard: &mut Shard, form: Form, sender: SyncSender<Piece>) {
+    let databases = shard.options().databases;
+    let mut sizes = Vec::new();
+    for db in (0..databases).map(DbIndex) {
+        let database = shard.db(db);
+        if !database.is_empty() {
+            let (keys, expires) = (database.len(), database.expires_len());
+            sizes.push((db, u64_from(keys), u64_from(expires)));
+        }
+    }
+    let begin = Piece::Begin(Cut {
+        shard: shard.id(),
+        sizes,
+        fields_expire: shard.has_field_expiries(),
+        dirty: shard.stats().dirty,
+    });
+    shard.begin_snapshot(SharedSink::new(Pieces {
+        sender,
+        form,
+        now: shard.now(),
+        writer: Writer::new(form.is_compressed),
+        db: None,
+        keys: 0,
+        waiting: VecDeque::from([begin]),
+        has_ended: false,
+    }));
+}
+
+/// How entries are written.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    is_compressed: bool,
+    order: Option<EvictionOrder>,
+    lfu_decay_minutes: u32,
+}
+
+impl Form {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            is_compressed: settings.is_rdb_compressed,
+            order: settings.memory_policy.map(|policy| policy.order),
+            lfu_decay_minutes: settings.lfu_decay_minutes,
+        }
+    }
+
+    /// Returns the use of an entry as it is written: only under a policy that goes by it.
+    fn use_of(self, entry: EntryRef<'_>, now: UnixMillis) -> Option<Use> {
+        match self.order? {
+            EvictionOrder::LeastRecent => Some(Use::Idle(entry.idle_seconds(now))),
+            EvictionOrder::LeastFrequent => {
+                let counter = entry.lfu_frequency(now, self.lfu_decay_minutes);
+                Some(Use::Frequency(u8::try_from(counter).unwrap_or(u8::MAX)))
+            }
+            EvictionOrder::Random | EvictionOrder::SoonestDead => None,
+        }
+    }
+}
+
+/// Makes pieces of the entries of a shard.
+struct Pieces {
+    sender: SyncSender<Piece>,
+    form: Form,
+    now: UnixMillis,
+    writer: Writer,
+    /// The database that the bytes in `writer` end in.
+    db: Option<DbIndex>,
+    /// The keys in `writer`.
+    keys: u64,
+    waiting: VecDeque<Piece>,
+    has_ended: bool,
+}
+
+impl Pieces {
+    fn cut_piece(&mut self) {
+        if !self.writer.is_empty() {
+            let piece = Piece::Bytes(self.writer.take(), std::mem::take(&mut self.keys));
+            self.waiting.push_back(piece);
+            self.db = None;
+        }
+    }
+
+    /// Sends what waits; returns whether all of it has gone.
+    fn send(&mut self) -> bool {
+        while let Some(piece) = self.waiting.pop_front() {
+            match self.sender.try_send(piece) {
+                Ok(()) => {}
+                Err(TrySendError::Full(piece)) => {
+                    self.waiting.push_front(piece);
+                    return false;
+                }
+                // The thread ends before its time only with the process.
+                Err(TrySendError::Disconnected(_)) => {}
+            }
+        }
+        true
+    }
+}
+
+impl Sink for Pieces {
+    fn entry(&mut self, db: DbIndex, entry: EntryRef<'_>) {
+        if self.db != Some(db) {
+            self.writer.database(u64::from(db.0));
+            self.db = Some(db);
+        }
+        let marks = (entry.expire_at(), self.form.use_of(entry, self.now));
+        let value = entry.value();
+        let object = match &value {
+            ValueRef::String(bytes) => Object::String(bytes),
+            ValueRef::Other(value) => Object::Value(value),
+        };
+        self.writer.entry(entry.key(), object, marks, self.now);
+        self.keys += 1;
+        if self.writer.len() >= PIECE_BYTES {
+            self.cut_piece();
+        }
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.send()
+    }
+
+    fn end(&mut self) -> bool {
+        if !self.has_ended {
+            self.has_ended = true;
+            self.cut_piece();
+            self.waiting.push_back(Piece::End);
+        }
+        self.send()
+    }
+}
+
+/// What the thread has learnt of a save that is on the disk.
+struct Written {
+    bytes: u64,
+    keys: u64,
+    dirty: Vec<(ShardId, u64)>,
+}
+
+/// The thread's end of the channel.
+struct Intake {
+    pieces: Receiver<Piece>,
+    /// Shards that have more to send.
+    shards_left: usize,
+}
+
+impl Intake {
+    /// Returns the next piece.
+    ///
+    /// # Errors
+    ///
+    /// If the cores are gone before their end.
+    fn next(&mut self) -> Result<Piece, String> {
+        let piece = self.pieces.recv();
+        let piece = piece.map_err(|_gone| "the server has ended".to_owned())?;
+        if matches!(piece, Piece::End) {
+            self.shards_left -= 1;
+        }
+        Ok(piece)
+    }
+
+    /// Waits until all shards have come to their end.
+    fn drain(&mut self) {
+        while self.shards_left > 0 && self.next().is_ok() {}
+    }
+}
+
+/// Makes a file of the pieces of all shards. On the thread.
+fn write(plan: &Plan, intake: &mut Intake, persistence: &Persistence) -> Result<Written, String> {
+    let shown = plan.path.display();
+    let failed = |error| format!("write {shown}: {error}");
+    let mut file = Saving::create(&plan.path, plan.has_checksum).map_err(failed)?;
+    let mut cuts: Vec<Cut> = Vec::new();
+    // What comes from shards that have begun before others.
+    let mut early = Vec::new();
+    let mut keys = 0;
+    while cuts.len() < plan.shards {
+        match intake.next()? {
+            Piece::Begin(cut) => cuts.push(cut),
+            Piece::Bytes(bytes, count) => early.push((bytes, count)),
+            Piece::End => {}
+        }
+    }
+    let total = cuts.iter().flat_map(|cut| &cut.sizes);
+    let total = total.map(|(_, keys, _)| *keys).sum();
+    let mut note = |count: u64| {
+        keys += count;
+        persistence.saves(|saves| {
+            if let Some(begun) = &mut saves.under_way {
+                begun.keys = total;
+                begun.keys_written = keys;
+            }
+        });
+    };
+    file.write(&head(plan, &cuts)).map_err(failed)?;
+    for (bytes, count) in early {
+        file.write(&bytes).map_err(failed)?;
+        note(count);
+    }
+    while intake.shards_left > 0 {
+        if let Piece::Bytes(bytes, count) = intake.next()? {
+            file.write(&bytes).map_err(failed)?;
+            note(count);
+        }
+    }
+    let mut writer = Writer::new(false);
+    writer.end();
+    file.write(&writer.take()).map_err(failed)?;
+    let bytes = file.finish().map_err(failed)?;
+    let dirty = cuts.iter().map(|cut| (cut.shard, cut.dirty)).collect();
+    Ok(Written { bytes, keys, dirty })
+}
+
+/// Returns what stands before the first key.
+fn head(plan: &Plan, cuts: &[Cut]) -> Vec<u8> {
+    let mut writer = Writer::new(plan.is_compressed);
+    let about = About {
+        server_version: crate::version::REDIS,
+        now: plan.now,
+        used_bytes: plan.used_bytes,
+    };
+    writer.begin(cuts.iter().any(|cut| cut.fields_expire), &about);
+    for code in plan.libraries.iter() {
+        writer.library(code);
+    }
+    let mut sizes: Vec<(DbIndex, u64, u64)> = Vec::new();
+    for &(db, keys, expires) in cuts.iter().flat_map(|cut| &cut.sizes) {
+        match sizes.iter_mut().find(|(it, ..)| *it == db) {
+            Some(size) => {
+                size.1 += keys;
+                size.2 += expires;
+            }
+            None => sizes.push((db, keys, expires)),
+        }
+    }
+    sizes.sort_unstable_by_key(|(db, ..)| *db);
+    for (db, keys, expires) in sizes {
+        writer.database(u64::from(db.0));
+        writer.sizes(keys, expires);
+    }
+    writer.take()
+}
+
+/// Notes how a save has ended. On the thread.
+fn end(shared: &Shared, plan: &Plan, outcome: Result<Written, String>) {
+    let written = match outcome {
+        Ok(written) => written,
+        Err(error) => return fail(shared, error),
+    };
+    let now = runtime::clock::monotonic();
+    let unix = runtime::clock::unix_millis();
+    let persistence = &shared.persistence;
+    let seconds = persistence.saves(|saves| {
+        let begun = saves.under_way.take();
+        let seconds = begun.map_or(0, |begun| now.nanos_since(begun.at) / 1_000_000_000);
+        saves.ended += 1;
+        saves.succeeded += 1;
+        saves.saved_at = unix;
+        saves.failed_at = None;
+        saves.last = Ok(());
+        if begun.is_some_and(|begun| begun.is_in_background) {
+            saves.last_seconds = Some(seconds);
+        }
+        for (shard, dirty) in written.dirty {
+            if let Some(saved) = saves.saved_dirty.get_mut(shard.index()) {
+                *saved = dirty;
+            }
+        }
+        seconds
+    });
+    persistence.set_failed(false);
+    tracing::info!(
+        path = %plan.path.display(),
+        bytes = written.bytes,
+        keys = written.keys,
+        seconds,
+        "saved"
+    );
+    persistence.wake_all();
+}
+
+/// Notes that a save has failed.
+fn fail(shared: &Shared, error: String) {
+    tracing::error!(
+        error,
+        "saving failed; the file before is as it was. Make room in the directory or change dir"
+    );
+    let now = runtime::clock::monotonic();
+    let persistence = &shared.persistence;
+    persistence.set_failed(true);
+    persistence.saves(|saves| {
+        let begun = saves.under_way.take();
+        saves.ended += 1;
+        saves.failed_at = Some(now);
+        saves.last = Err(error);
+        if let Some(begun) = begun.filter(|begun| begun.is_in_background) {
+            saves.last_seconds = Some(now.nanos_since(begun.at) / 1_000_000_000);
+        }
+    });
+    persistence.wake_all();
+}

@@ -1,0 +1,108 @@
+//! A snapshot of a shard: every entry as it was at one moment, while the shard goes on.
+//!
+//! ```text
+//!   begin -> step, step ... step -> all entries have gone to the sink, which is told so
+//!             ^ between the steps commands run; an entry that one changes goes to the sink first
+//! ```
+//!
+//! Invariants
+//! - The sink gets each entry that was alive at the beginning once, as it was then, in any order.
+//! - A step is bounded by the entries it hands on, each whole: a large value is handed on in one go.
+//! - At the beginning no value is on loan: the caller has claimed the whole shard for that moment.
+//!
+//! Not here: the walk over a dict (`dict/snapshot.rs`), the sink ([`crate::sink`]).
+
+use base::ids::DbIndex;
+
+use crate::Shard;
+use crate::dict::Dict;
+use crate::sink::SharedSink;
+
+/// What a step has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There is no snapshot.
+    Idle,
+    /// It has handed entries on, and there may be more.
+    More,
+    /// The sink has no room, or is not done with the last entries.
+    Waiting,
+    /// The snapshot is over.
+    Done,
+}
+
+/// The snapshot of a shard.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    sink: SharedSink,
+    /// Dicts that were emptied meanwhile, with entries that the snapshot waits for.
+    pub(crate) emptied: Vec<Dict>,
+}
+
+impl Shard {
+    /// Begins a snapshot of all databases. O(databases).
+    ///
+    /// # Panics
+    ///
+    /// If one is under way.
+    pub fn begin_snapshot(&mut self, sink: SharedSink) {
+        assert!(
+            self.common.snapshot.is_none(),
+            "a snapshot follows the one before"
+        );
+        let now = self.common.now;
+        for (index, dict) in self.databases.iter_mut().enumerate() {
+            let db = DbIndex(u16::try_from(index).expect("databases have numbers of 16 bits"));
+            dict.begin_snapshot(db, now, &sink);
+        }
+        self.common.snapshot = Some(Snapshot {
+            sink,
+            emptied: Vec::new(),
+        });
+    }
+
+    /// Returns whether a snapshot is under way.
+    #[inline]
+    #[must_use]
+    pub fn has_snapshot(&self) -> bool {
+        self.common.snapshot.is_some()
+    }
+
+    /// Goes on with the snapshot by about `entries` entries. O(`entries`) and the bytes of these.
+    pub fn snapshot_step(&mut self, entries: usize) -> Step {
+        let Some(snapshot) = &mut self.common.snapshot else {
+            return Step::Idle;
+        };
+        if !snapshot.sink.with(|sink| sink.has_room()) {
+            return Step::Waiting;
+        }
+        if let Some(dict) = self.databases.iter_mut().find(|dict| dict.has_snapshot()) {
+            dict.snapshot_step(entries);
+            return Step::More;
+        }
+        if let Some(dict) = snapshot.emptied.last_mut() {
+            dict.snapshot_step(entries);
+            if !dict.has_snapshot()
+                && let Some(dict) = snapshot.emptied.pop()
+            {
+                self.common.lazy_free.dict(dict);
+            }
+            return Step::More;
+        }
+        if !snapshot.sink.with(|sink| sink.end()) {
+            return Step::Waiting;
+        }
+        self.common.snapshot = None;
+        Step::Done
+    }
+
+    /// Returns whether fields of some hash expire. O(databases).
+    #[must_use]
+    pub fn has_field_expiries(&self) -> bool {
+        let mut dicts = self.databases.iter();
+        dicts.any(|dict| dict.first_field_expiry().is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests;
