@@ -197,7 +197,7 @@ impl Engine {
         hint: Hint,
         known: &mut Option<Known<'static>>,
     ) -> Then {
-        let command = match self.gates(id, connection, args, hint, known) {
+        let command = match self.gates(id, connection, args, &hint, known) {
             Ok(command) => command,
             Err(then) => return then,
         };
@@ -287,7 +287,7 @@ impl Engine {
         id: SocketId,
         connection: &mut Connection<Session>,
         args: Args<'_>,
-        hint: Hint,
+        hint: &Hint,
         known: &mut Option<Known<'static>>,
     ) -> Result<&'static Command, Then> {
         if connection.session.special {
@@ -329,7 +329,7 @@ impl Engine {
         id: SocketId,
         connection: &mut Connection<Session>,
         command: &Command,
-        (args, hint): (Args<'_>, Hint),
+        (args, hint): (Args<'_>, &Hint),
     ) -> Option<Then> {
         let flags = command.declaration.flags;
         let session = &connection.session;
@@ -371,7 +371,7 @@ impl Engine {
         connection: &mut Connection<Session>,
         command: &Command,
         args: Args<'_>,
-        hint: Hint,
+        hint: &Hint,
     ) -> Then {
         let session = &mut connection.session;
         if let Some(multi) = &mut session.multi

@@ -6,9 +6,9 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`,
-//! `long_replies`, `statements`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`], [`invalidate`], [`table`],
-//! [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, `pause`, [`persistence`],
-//! [`moves`], [`config`], [`layer_options`].
+//! `long_replies`, `statements`, `late_statements`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`],
+//! [`invalidate`], [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, `pause`,
+//! [`persistence`], [`moves`], [`config`], [`layer_options`].
 
 pub mod command_index;
 pub mod config;
@@ -21,6 +21,7 @@ pub mod eviction;
 pub mod gather;
 pub mod invalidate;
 mod large_requests;
+mod late_statements;
 pub mod layer_options;
 pub mod logging;
 mod long_replies;

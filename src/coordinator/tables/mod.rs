@@ -275,6 +275,7 @@ fn table_outcomes(hops: Vec<HopOutcome>) -> impl Iterator<Item = (ShardId, Table
                 | Outcome::Elements(_)
                 | Outcome::Values(_)
                 | Outcome::Entry(_)
+                | Outcome::Replies(_)
                 | Outcome::Integer(_)
                 | Outcome::Done => None,
             })

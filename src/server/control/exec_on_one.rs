@@ -33,7 +33,7 @@ pub(super) fn shard_of(engine: &Engine, queue: &Queue, watched: &[Watched]) -> O
         return None;
     }
     let all = watched.iter().fold(queue.lies(), |lies, watched| {
-        lies.and(Lies::On(engine.map.shard_of_key(&watched.key)))
+        lies.and(Lies::On(watched.shard))
     });
     match all {
         Lies::Anywhere => Some(engine.me),
