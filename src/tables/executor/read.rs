@@ -89,7 +89,10 @@ pub(super) fn begin(table: &Table, plan: &Plan, at: &mut Progress) -> Result<(),
         return Ok(());
     }
     let is_one = plan.ids.0 == plan.ids.1;
-    let chosen = access::choose(table, &plan.ways);
+    let chosen = match access::only_value(table, &plan.ways) {
+        Some(chosen) => chosen,
+        None => access::choose(table, &plan.ways),
+    };
     // A row that is named is looked up, whatever indexes there are.
     let (way, is_exact, rows) = if is_one {
         (&Access::All, !is_condition(&plan.filter), 1)

@@ -340,6 +340,11 @@ impl Writer<'_> {
                 let Some(place) = self.table.place(id) else {
                     return;
                 };
+                if self.table.rows.row(place).is_none() {
+                    // Its time was over between the check and now, and it was swept.
+                    out.inserted.push((number, None));
+                    return;
+                }
                 let changes = self.conflict_changes(insert, number, place);
                 self.table.change(place, &changes);
                 if let Some(end) = end {

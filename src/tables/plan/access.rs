@@ -256,6 +256,23 @@ fn range_keys(test: &Test) -> Option<(Vec<u8>, Vec<u8>)> {
     }
 }
 
+/// Returns the only way if it is one value of a hash index and the whole condition: nothing is left to
+/// choose, so its rows, of which there may be any number, are not counted.
+pub(crate) fn only_value<'p>(table: &Table, ways: &'p [Candidate]) -> Option<Chosen<'p>> {
+    let [way] = ways else {
+        return None;
+    };
+    let Access::Keys { index, keys } = &way.access else {
+        return None;
+    };
+    let is_one = way.is_exact && keys.len() == 1;
+    (is_one && table.complete_index(*index).is_some()).then_some(Chosen {
+        access: &way.access,
+        is_exact: true,
+        rows: 0,
+    })
+}
+
 /// Takes the way with the fewest rows here. O(keys) for hash indexes, O(blocks) for ordered ones.
 pub(crate) fn choose<'p>(table: &Table, ways: &'p [Candidate]) -> Chosen<'p> {
     let all = Chosen {
