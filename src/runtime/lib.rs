@@ -32,6 +32,7 @@ mod kernel_ring;
 pub mod large_blocks;
 #[cfg(not(feature = "simulation"))]
 pub mod listener;
+pub mod log_file;
 pub mod memory;
 #[cfg(not(feature = "simulation"))]
 pub mod mesh;

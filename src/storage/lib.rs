@@ -1,6 +1,6 @@
 //! What outlives the process: files of data, read and written.
 //!
-//! [`rdb_file`] reads and writes the files of Redis, `dump.rdb`; [`save`] puts one on the disk, so that
+//! [`log`] is the append-only log of all changes; [`rdb_file`] reads and writes the files of Redis, `dump.rdb`; [`save`] puts one on the disk, so that
 //! there is always a whole one.
 //!
 //! Invariants
@@ -8,7 +8,7 @@
 //! - What a file says is checked before it is believed; no file makes this crate panic.
 //!
 //! Not here: what happens when keys change (crate `shard`), and who decides when to save (the server).
-//! There is no log of changes yet.
 
+pub mod log;
 pub mod rdb_file;
 pub mod save;

@@ -16,6 +16,7 @@
 pub mod bitfield;
 pub mod bitmap;
 pub mod block_map;
+pub mod effect;
 pub mod geo;
 pub mod hash;
 pub mod hyperloglog;

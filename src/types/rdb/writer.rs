@@ -57,4 +57,15 @@ impl Writer {
         self.string(key);
         write::object(&mut self.sink, object, now);
     }
+
+    /// Appends a value alone: kind and object, as [`Writer::entry`] does. O(n) in the bytes.
+    pub fn object(&mut self, object: Object<'_>, now: UnixMillis) {
+        self.put(&[write::type_of(object, now)]);
+        write::object(&mut self.sink, object, now);
+    }
+
+    /// Forgets the bytes so far and keeps the memory for others.
+    pub fn clear(&mut self) {
+        self.sink.bytes.clear();
+    }
 }

@@ -1,0 +1,177 @@
+//! The manifest: which files of the directory are the state. It is replaced whole.
+//!
+//! ```text
+//!   trestle-log 1
+//!   base base.3.rdb          or none, if the log begins with no data
+//!   generation 3 shards 4
+//!   generation 4 shards 2
+//!   checksum 1a2b3c4d        CRC-32C of all before, in hexadecimal digits
+//! ```
+//!
+//! Not here: what the files say.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crc::{CRC_32_ISCSI, Crc, Table};
+
+/// The name of the manifest in its directory.
+pub const NAME: &str = "manifest";
+
+/// The first line.
+const TITLE: &str = "trestle-log 1";
+
+/// A longer manifest is none: each start of the server that is not followed by a rewrite adds a line.
+const BYTES_MAX: u64 = 16 << 20;
+
+static CRC32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+
+/// The files of one run of the server, or of a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Its number.
+    pub number: u64,
+    /// How many shards wrote.
+    pub shards: u16,
+}
+
+/// See the head of this file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// The file that the logs go on from.
+    pub base: Option<String>,
+    /// The logs, in the order in which they are read.
+    pub generations: Vec<Generation>,
+}
+
+impl Manifest {
+    /// Reads the manifest of a directory; nothing if it has none.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system; [`io::ErrorKind::InvalidData`] if the file is no manifest.
+    pub fn load(directory: &Path) -> io::Result<Option<Self>> {
+        let path = directory.join(NAME);
+        let text = match runtime::file::read_to_string(&path, BYTES_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the manifest is damaged");
+        Self::parse(&text).map(Some).ok_or_else(damaged)
+    }
+
+    /// Puts this manifest in the place of the one before. Done means: on disk.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system.
+    pub fn store(&self, directory: &Path) -> io::Result<()> {
+        runtime::file::write_atomically(&directory.join(NAME), self.text().as_bytes())
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{TITLE}\nbase {}\n", self.base.as_deref().unwrap_or("none"));
+        for Generation { number, shards } in &self.generations {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "generation {number} shards {shards}");
+        }
+        let checksum = CRC32C.checksum(text.as_bytes());
+        let _ = writeln!(text, "checksum {checksum:08x}");
+        text
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (body, checksum) = text.strip_suffix('\n')?.rsplit_once("\nchecksum ")?;
+        let covered = &text[..=body.len()];
+        if u32::from_str_radix(checksum, 16).ok()? != CRC32C.checksum(covered.as_bytes()) {
+            return None;
+        }
+        let mut lines = body.lines();
+        if lines.next()? != TITLE {
+            return None;
+        }
+        let base = lines.next()?.strip_prefix("base ")?;
+        let mut generations: Vec<Generation> = Vec::new();
+        for line in lines {
+            let (number, shards) = line.strip_prefix("generation ")?.split_once(" shards ")?;
+            let number = number.parse().ok()?;
+            if generations.last().is_some_and(|last| last.number >= number) {
+                return None;
+            }
+            let shards = shards.parse().ok()?;
+            generations.push(Generation { number, shards });
+        }
+        Some(Self {
+            base: (base != "none").then(|| base.to_owned()),
+            generations,
+        })
+    }
+
+    /// Returns a number that no generation so far has had.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.generations.last().map_or(1, |last| last.number + 1)
+    }
+}
+
+/// Returns the name of the log of a shard.
+#[must_use]
+pub fn log_path(directory: &Path, generation: u64, shard: u16) -> PathBuf {
+    directory.join(format!("shard-{shard}.{generation}.log"))
+}
+
+/// Returns the name of the base that a generation begins with.
+#[must_use]
+pub fn base_name(generation: u64) -> String {
+    format!("base.{generation}.rdb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some() -> Manifest {
+        Manifest {
+            base: Some(base_name(3)),
+            generations: vec![
+                Generation {
+                    number: 3,
+                    shards: 4,
+                },
+                Generation {
+                    number: 4,
+                    shards: 2,
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_read_back() {
+        let directory = std::env::temp_dir().join(format!("manifest-{}", std::process::id()));
+        runtime::file::create_dir(&directory).unwrap();
+        assert_eq!(Manifest::load(&directory).unwrap(), None);
+        for manifest in [some(), Manifest::default()] {
+            manifest.store(&directory).unwrap();
+            assert_eq!(Manifest::load(&directory).unwrap(), Some(manifest));
+        }
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_changed_manifest_is_none() {
+        let text = some().text();
+        for at in 0..text.len() {
+            for bit in 0..7 {
+                let mut damaged = text.clone().into_bytes();
+                damaged[at] ^= 1 << bit;
+                let damaged = String::from_utf8(damaged).unwrap();
+                // A checksum may be written with large letters too.
+                let is_same = damaged.eq_ignore_ascii_case(&text) && at > text.len() - 10;
+                assert_eq!(Manifest::parse(&damaged).is_some(), is_same, "{at} {bit}");
+            }
+            assert_eq!(Manifest::parse(&text[..at]), None, "{at}");
+        }
+    }
+}
