@@ -44,6 +44,7 @@ pub mod list_wait;
 pub mod loans;
 pub mod long_reply;
 pub mod parts;
+pub mod replay;
 pub mod run;
 pub mod scope;
 pub mod set;

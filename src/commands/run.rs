@@ -19,7 +19,7 @@ use shard::{Key, Shard};
 
 use crate::loans::LoanId;
 use crate::long_reply::{Course, LongReply, Pieces, Reach, Walk};
-use crate::spec::{Context, ShardCommand};
+use crate::spec::{CommandError, Context, Flags, ShardCommand, Spread};
 
 impl Context<'_> {
     /// Takes the value of a key out until the request is over. A key that was borrowed already has
@@ -88,12 +88,46 @@ pub fn settle(shard: &mut Shard, db: DbIndex, loan: Loan) {
 #[inline]
 pub fn run(command: &ShardCommand, context: &mut Context<'_>, args: Args<'_>) {
     let begun = context.reply.out.len();
-    if let Err(error) = (command.run)(context, args) {
+    if let Err(error) = call(command, context, args) {
         context.reply.out.truncate(begun);
         context
             .reply
             .error(&error.text(command.declaration.name, args));
     }
+}
+
+/// Calls the handler.
+#[inline]
+pub(crate) fn call(
+    command: &ShardCommand,
+    context: &mut Context<'_>,
+    args: Args<'_>,
+) -> Result<(), CommandError> {
+    if context.shard.is_recording() {
+        return call_told(command, context, args);
+    }
+    (command.run)(context, args)
+}
+
+/// Calls the handler so that its change of a large value is told by its words, if they say all.
+#[cold]
+fn call_told(
+    command: &ShardCommand,
+    context: &mut Context<'_>,
+    args: Args<'_>,
+) -> Result<(), CommandError> {
+    let is_told = command.spread == Spread::OneShard
+        && command.declaration.flags.has(Flags::WRITE)
+        && !command.draws;
+    if !is_told {
+        return (command.run)(context, args);
+    }
+    context.shard.begin_told_run();
+    let result = (command.run)(context, args);
+    let name = command.declaration.name.as_bytes();
+    let words = (0..args.len()).map(|index| if index == 0 { name } else { args.word(index) });
+    context.shard.end_told_run(context.db, words);
+    result
 }
 
 /// As [`run`], for a request of which a long word came by itself. The command takes it.

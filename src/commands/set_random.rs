@@ -17,7 +17,7 @@ use crate::words;
 
 /// The commands of this family.
 pub const COMMANDS: &[ShardCommand] = &[
-    ShardCommand::new(SPOP, Spread::OneShard, spop),
+    ShardCommand::new(SPOP, Spread::OneShard, spop).drawing(),
     ShardCommand::new(SRANDMEMBER, Spread::OneShard, srandmember),
     ShardCommand::new(SSCAN, Spread::OneShard, sscan),
 ];

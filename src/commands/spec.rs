@@ -31,6 +31,8 @@ pub struct ShardCommand {
     pub large: Option<LargeRun>,
     /// Whether a long reply may walk over the value of word 1 in steps.
     pub walks: bool,
+    /// Whether what it changes depends on chance, so that it cannot be run again.
+    pub draws: bool,
 }
 
 /// How a command takes a long word that came by itself, to be moved to where it stays.
@@ -53,6 +55,7 @@ impl ShardCommand {
             wait: None,
             large: None,
             walks: false,
+            draws: false,
         }
     }
 
@@ -68,6 +71,13 @@ impl ShardCommand {
     #[must_use]
     pub const fn walking(mut self) -> Self {
         self.walks = true;
+        self
+    }
+
+    /// Says that what the command changes depends on chance.
+    #[must_use]
+    pub const fn drawing(mut self) -> Self {
+        self.draws = true;
         self
     }
 

@@ -17,7 +17,7 @@ use shard::{Options, Shard};
 
 use crate::key_object;
 use crate::loans::Loans;
-use crate::spec::{CommandError, Context, Declaration, Run};
+use crate::spec::{CommandError, Context, Declaration, Run, ShardCommand};
 use crate::wait_form::Waiting;
 
 /// The time of every request: later than that of `EXAT 1`, earlier than any other in transcripts.
@@ -68,7 +68,7 @@ impl Player {
     }
 
     fn run_words(&mut self, args: Args<'_>, out: &mut Vec<u8>) -> Result<(), String> {
-        let (declaration, run) = find(args.word(0));
+        let (declaration, run, command) = find(args.word(0));
         let resolved = declaration
             .resolve(args)
             .map_err(|error| error.text(args))?;
@@ -84,9 +84,21 @@ impl Player {
             loans: Loans::default(),
             waiting: Waiting::Never,
         };
-        let result = run(&mut context, args);
+        let result = match command {
+            Some(command) => crate::run::call(command, &mut context, args),
+            None => run(&mut context, args),
+        };
         crate::run::end(&mut context);
         result.map_err(|error: CommandError| error.text(resolved.name, args).into_owned())
+    }
+
+    /// Does what a line of a transcript says.
+    pub(crate) fn step(&mut self, line: &str) {
+        if let Some(directive) = line.strip_prefix("! ") {
+            self.direct(directive);
+        } else {
+            self.run(line.trim_start_matches(['>', '~', '@']));
+        }
     }
 
     fn direct(&mut self, directive: &str) {
@@ -129,17 +141,21 @@ fn set_threshold(options: &mut Options, pair: &str) {
     *place = value.parse().unwrap();
 }
 
-fn find(name: &[u8]) -> (Declaration, Run) {
+fn find(name: &[u8]) -> (Declaration, Run, Option<&'static ShardCommand>) {
     // MEMORY is a container of the server; here it has the one subcommand that works on a key.
     if name.eq_ignore_ascii_case(b"memory") {
         const SUBCOMMANDS: &[Declaration] = &[key_object::USAGE.declaration];
         let container = Declaration::new("memory", crate::spec::Arity::AtLeast(2), NO_FLAGS);
-        return (container.subcommands(SUBCOMMANDS), key_object::USAGE.run);
+        return (
+            container.subcommands(SUBCOMMANDS),
+            key_object::USAGE.run,
+            None,
+        );
     }
     let command = crate::all()
         .find(|command| name.eq_ignore_ascii_case(command.declaration.name.as_bytes()))
         .unwrap_or_else(|| panic!("no command {}", name.escape_ascii()));
-    (command.declaration, command.run)
+    (command.declaration, command.run, Some(command))
 }
 
 const NO_FLAGS: crate::spec::Flags = crate::spec::Flags::NONE;
@@ -251,6 +267,24 @@ fn mask_times(lines: &mut [String]) {
         }
         is_named = names_next;
     }
+}
+
+/// Returns the names of all transcripts.
+pub(crate) fn names() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance");
+    let files = std::fs::read_dir(folder).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(".resp")).collect();
+    names.sort();
+    names
+}
+
+/// Calls `each` with every directive and request of a transcript, for [`Player::step`].
+pub(crate) fn each_step(name: &str, mut each: impl FnMut(&str)) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance");
+    let text = std::fs::read_to_string(folder.join(name)).unwrap();
+    let steps = text.lines().filter(|line| line.starts_with(['!', '>']));
+    steps.for_each(&mut each);
 }
 
 /// Replays one transcript; fails with all steps that differ.

@@ -597,6 +597,9 @@ impl Db<'_> {
             Some(_) | None => self.common.lazy_free.dict(old),
         }
         self.common.stats.dirty += base::cast::u64_from(len);
+        if let Some(records) = &mut self.common.records {
+            records.clear(self.index);
+        }
         len
     }
 
@@ -673,6 +676,7 @@ impl Db<'_> {
     fn changed(&mut self, key: Key<'_>) {
         self.common.stats.dirty += 1;
         self.common.touch(self.index, key.bytes);
+        self.common.record(self.index, key.bytes);
     }
 
     fn put(&mut self, key: Key<'_>, place: Option<Place>, new: NewEntry<'_>) {

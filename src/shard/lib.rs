@@ -16,7 +16,7 @@
 //! the dead ([`field_expiry`] those in hashes), [`eviction`] what there is no room for, `lazy_free` gives large values
 //! back in steps, [`mod@tables`] is about tables, [`watches`] serves WATCH, [`waiters`] those who wait for keys,
 //! [`memory`] counts bytes, [`snapshot`] hands all entries on to a [`sink`], [`digest`] compares data sets,
-//! [`effects`] counts what happened. Apart
+//! [`effects`] counts what happened, [`records`] tells the log of it. Apart
 //! from all of them, [`locks`] orders the transactions that touch several shards.
 //!
 //! Invariants
@@ -37,6 +37,7 @@ mod lazy_free;
 pub mod loan;
 pub mod locks;
 pub mod memory;
+pub mod records;
 mod segment;
 pub mod sink;
 mod slab;
@@ -63,6 +64,7 @@ use crate::expiry::SweepPosition;
 use crate::keyspace::Db;
 use crate::lazy_free::LazyFree;
 use crate::memory::Ledger;
+use crate::records::Records;
 use crate::snapshot::Snapshot;
 use crate::values::Unpacked;
 use crate::waiters::Waiters;
@@ -142,6 +144,8 @@ pub(crate) struct Common {
     pub(crate) lazy_free: LazyFree,
     pub(crate) unpacked: Unpacked,
     pub(crate) snapshot: Option<Snapshot>,
+    /// What the log is to be told, if there is one.
+    pub(crate) records: Option<Box<Records>>,
 }
 
 impl Common {
@@ -208,6 +212,7 @@ impl Shard {
                 lazy_free: LazyFree::default(),
                 unpacked: Unpacked::default(),
                 snapshot: None,
+                records: None,
             },
             tables: Tables::new(id, KeyHasher::new(options.hash_seed)),
             growing: Vec::new(),
@@ -308,6 +313,7 @@ impl Shard {
         if one == other {
             return;
         }
+        self.tell_swap(one, other);
         let Common {
             watches, hasher, ..
         } = &mut self.common;

@@ -17,10 +17,10 @@ use base::clock::UnixMillis;
 use types::string::Origin;
 use types::{Typed, Value};
 
-use crate::Key;
 use crate::effects::{Change, EventClass};
 use crate::entry::{WrongType, apart_bytes};
 use crate::keyspace::{Db, Detached};
+use crate::{Key, records};
 
 /// The value of one key, taken out; one that lies beside its key is copied.
 #[derive(Debug)]
@@ -163,6 +163,9 @@ impl Db<'_> {
         };
         if touch {
             self.note_access(place);
+        }
+        if self.common.records.is_some() {
+            records::tell_before_loan(self.dict, self.common, self.index, key);
         }
         let entry = self.dict.entry(place);
         loan.expire_at = entry.expire_at();

@@ -10,7 +10,7 @@
 //!   4  run            db u16 | milliseconds i64 | count u32 | words, strings
 //!   5  clear          db u16
 //!   6  swap           db u16 | db u16
-//!   7  libraries      count u32 | codes, strings
+//!   7  libraries      number u64 | count u32 | codes, strings
 //!   8  part           transaction u64 | shards u16
 //! ```
 //!
@@ -88,6 +88,8 @@ pub enum Effect<'a> {
     },
     /// All libraries of functions are these now.
     Libraries {
+        /// Of two changes of one run of the server, the one with the larger number is the later.
+        number: u64,
         /// Their sources.
         codes: Vec<&'a [u8]>,
     },
@@ -165,8 +167,9 @@ pub fn swap(out: &mut Vec<u8>, one: DbIndex, other: DbIndex) {
 }
 
 /// Appends libraries.
-pub fn libraries(out: &mut Vec<u8>, codes: &[Vec<u8>]) {
+pub fn libraries(out: &mut Vec<u8>, number: u64, codes: &[Vec<u8>]) {
     out.push(tag::LIBRARIES);
+    out.extend_from_slice(&number.to_le_bytes());
     out.extend_from_slice(&u32_from(codes.len()).to_le_bytes());
     for code in codes {
         string(out, code);
@@ -274,6 +277,7 @@ impl<'a> Effects<'a> {
                 other: self.db()?,
             },
             tag::LIBRARIES => Effect::Libraries {
+                number: u64::from_le_bytes(self.array()?),
                 codes: self.strings()?,
             },
             tag::PART => Effect::Part {
@@ -314,7 +318,7 @@ mod tests {
         run(&mut out, db, at, [&b"rpush"[..], b"key", b""].into_iter());
         clear(&mut out, db);
         swap(&mut out, db, DbIndex(65_535));
-        libraries(&mut out, &[b"code".to_vec(), Vec::new()]);
+        libraries(&mut out, 6, &[b"code".to_vec(), Vec::new()]);
         out
     }
 
@@ -349,6 +353,7 @@ mod tests {
                 other: DbIndex(65_535),
             },
             Effect::Libraries {
+                number: 6,
                 codes: vec![b"code", b""],
             },
         ];

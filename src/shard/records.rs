@@ -1,0 +1,230 @@
+//! What a shard has to tell the log: effects of the changes since the log took the last ones.
+//!
+//! ```text
+//!   a change of a key -> the key is noted --------------------> put or delete, as it is when they are taken
+//!   a run that changes one large value, of a key not noted ---> run, at once, in the order of runs
+//!   all keys of a database gone, databases swapped -----------> clear or swap, at once
+//! ```
+//!
+//! A key that changes a hundred times between two takes is told once, as it is at the end. That is what makes
+//! it possible to tell small values whole. A value of more than [`LARGE_BYTES`] is told by the words of the
+//! commands that change it, as long as these depend on nothing but the value and the time; otherwise whole.
+//!
+//! Invariants
+//! - What was told so far and the puts and deletes of the noted keys together give the keys as they are.
+//! - A run is told only while its key is not noted: all that was told before gives the value it has seen.
+//! - Time is told by no effect: a key that dies has told when it does, and so have the fields of hashes.
+//! - A shard that nobody listens to pays one comparison per change.
+//!
+//! Not here: the bytes of effects (`types::effect`), and who keeps them (the server).
+
+use base::hash::Map;
+use base::ids::DbIndex;
+use types::effect;
+use types::rdb::{Object, Writer};
+
+use crate::dict::Dict;
+use crate::entry::{EntryRef, ValueRef, apart_bytes};
+use crate::{Common, Key, Shard};
+
+/// Above so many bytes a value is told by what changes it.
+pub const LARGE_BYTES: usize = 4096;
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    /// Effects, in order.
+    told: Vec<u8>,
+    /// Keys whose effects are still to be made.
+    noted: Map<DbIndex, Map<Box<[u8]>, ()>>,
+    /// The keys that the command which runs now has changed, if it may be told by its words.
+    changed: Option<Vec<(DbIndex, Box<[u8]>)>>,
+    large_bytes: usize,
+    writer: Writer,
+}
+
+impl Records {
+    /// Notes a change of a key.
+    #[cold]
+    pub(crate) fn note(&mut self, db: DbIndex, key: &[u8]) {
+        if let Some(changed) = &mut self.changed {
+            if changed
+                .last()
+                .is_none_or(|last| *last.1 != *key || last.0 != db)
+            {
+                changed.push((db, key.into()));
+            }
+            return;
+        }
+        self.note_for_later(db, key);
+    }
+
+    fn note_for_later(&mut self, db: DbIndex, key: &[u8]) {
+        let keys = self.noted.entry(db).or_default();
+        if !keys.contains_key(key) {
+            keys.insert(key.into(), ());
+        }
+    }
+
+    fn is_noted(&self, db: DbIndex, key: &[u8]) -> bool {
+        self.noted
+            .get(&db)
+            .is_some_and(|keys| keys.contains_key(key))
+    }
+
+    /// Tells that all keys of a database are gone.
+    pub(crate) fn clear(&mut self, db: DbIndex) {
+        effect::clear(&mut self.told, db);
+    }
+
+    /// Tells of one key as it is.
+    fn tell(&mut self, dict: &Dict, now: base::clock::UnixMillis, db: DbIndex, key: Key<'_>) {
+        let entry = dict.find(key.hash, key.bytes);
+        let entry = entry.map(|place| dict.entry(place));
+        let Some(entry) = entry.filter(|entry| !entry.is_dead(now) && !entry.is_emptied(now))
+        else {
+            effect::delete(&mut self.told, db, key.bytes);
+            return;
+        };
+        let value = entry.value();
+        let object = match &value {
+            ValueRef::String(bytes) => Object::String(bytes),
+            ValueRef::Other(value) => Object::Value(value),
+        };
+        self.writer.clear();
+        self.writer.object(object, now);
+        let (at, object) = (entry.expire_at(), self.writer.bytes());
+        effect::put(&mut self.told, db, key.bytes, at, object);
+    }
+}
+
+impl Common {
+    /// Notes a change of a key for the log.
+    #[inline]
+    pub(crate) fn record(&mut self, db: DbIndex, key: &[u8]) {
+        if let Some(records) = &mut self.records {
+            records.note(db, key);
+        }
+    }
+}
+
+/// Tells of a key that was noted, before its value goes away for a while.
+#[cold]
+pub(crate) fn tell_before_loan(dict: &Dict, common: &mut Common, db: DbIndex, key: Key<'_>) {
+    if let Some(records) = &mut common.records
+        && let Some(keys) = records.noted.get_mut(&db)
+        && keys.remove(key.bytes).is_some()
+    {
+        records.tell(dict, common.now, db, key);
+    }
+}
+
+impl Shard {
+    /// Begins or ends to tell of changes. Values above `large_bytes`, mostly [`LARGE_BYTES`], are told by
+    /// what changes them. What was not taken is forgotten.
+    pub fn record_changes(&mut self, is_on: bool, large_bytes: usize) {
+        self.common.records = is_on.then(|| {
+            Box::new(Records {
+                large_bytes,
+                ..Records::default()
+            })
+        });
+    }
+
+    /// Returns whether changes are told.
+    #[inline]
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.common.records.is_some()
+    }
+
+    /// Returns whether [`Shard::take_effects`] has any.
+    #[must_use]
+    pub fn has_effects(&self) -> bool {
+        let records = self.common.records.as_ref();
+        records
+            .is_some_and(|it| !it.told.is_empty() || it.noted.values().any(|keys| !keys.is_empty()))
+    }
+
+    /// Appends the effects of all changes since the last call (see `types::effect`). O(bytes of the keys
+    /// that have changed and are told whole).
+    pub fn take_effects(&mut self, out: &mut Vec<u8>) {
+        self.tell_noted();
+        if let Some(records) = &mut self.common.records {
+            out.append(&mut records.told);
+        }
+    }
+
+    /// Makes the effects of all keys that are noted.
+    fn tell_noted(&mut self) {
+        let Some(mut records) = self.common.records.take() else {
+            return;
+        };
+        for (db, keys) in std::mem::take(&mut records.noted) {
+            for (key, ()) in keys {
+                let key = self.key(&key);
+                let dict = &self.databases[db.index()];
+                records.tell(dict, self.common.now, db, key);
+            }
+        }
+        self.common.records = Some(records);
+    }
+
+    /// Begins a run of a command that depends on nothing but its words, its key and the time, so that it may
+    /// be told by its words.
+    pub fn begin_told_run(&mut self) {
+        if let Some(records) = &mut self.common.records {
+            records.changed = Some(Vec::new());
+        }
+    }
+
+    /// Ends it. `words` are the command's, its name as it is declared.
+    pub fn end_told_run<'w>(
+        &mut self,
+        db: DbIndex,
+        words: impl ExactSizeIterator<Item = &'w [u8]>,
+    ) {
+        let Some(mut records) = self.common.records.take() else {
+            return;
+        };
+        let changed = records.changed.take().unwrap_or_default();
+        match &changed[..] {
+            [(at, key)]
+                if *at == db
+                    && !records.is_noted(db, key)
+                    && self.is_large(db, key, records.large_bytes) =>
+            {
+                effect::run(&mut records.told, db, self.common.now, words);
+            }
+            changed => {
+                for (db, key) in changed {
+                    records.note_for_later(*db, key);
+                }
+            }
+        }
+        self.common.records = Some(records);
+    }
+
+    fn is_large(&self, db: DbIndex, key: &[u8], large_bytes: usize) -> bool {
+        let dict = &self.databases[db.index()];
+        let place = dict.find(self.key(key).hash, key);
+        place.is_some_and(|place| bytes_of(dict.entry(place)) > large_bytes)
+    }
+
+    /// Tells that two databases change places. Before they do.
+    pub(crate) fn tell_swap(&mut self, one: DbIndex, other: DbIndex) {
+        self.tell_noted();
+        if let Some(records) = &mut self.common.records {
+            effect::swap(&mut records.told, one, other);
+        }
+    }
+}
+
+/// Returns about how many bytes a value has.
+fn bytes_of(entry: EntryRef<'_>) -> usize {
+    match (entry.apart(), entry.value()) {
+        (Some(value), _) => apart_bytes(value),
+        (None, ValueRef::String(bytes)) => bytes.len(),
+        (None, ValueRef::Other(_)) => 0,
+    }
+}
