@@ -4,7 +4,7 @@
 //! reply with Redis' own; [`atomicity`] looks for commands that other clients see half done;
 //! [`eviction`] fills servers beyond their limit; [`hostile`] sends what no client should; [`large`]
 //! asks for and sends many megabytes; [`waiting`] has many clients wait for keys; [`persistence`] saves
-//! and loads files of Redis; [`subscribers`] counts what many listeners get; [`tables`] is about TABLE.*;
+//! and loads files of Redis; [`log`] kills servers that write a log; [`subscribers`] counts what many listeners get; [`tables`] is about TABLE.*;
 //! [`layering`] and [`tidy`] read the source tree.
 //!
 //! The server under test is the binary of this package, or the program named in `TRESTLE_BIN`.
@@ -30,6 +30,7 @@ mod eviction;
 mod hostile;
 mod large;
 mod layering;
+mod log;
 mod persistence;
 mod subscribers;
 mod support;

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 /// A thread that was started. It goes on if this is dropped.
 #[derive(Debug)]
@@ -27,4 +28,22 @@ impl Helper {
 /// If no thread can be made; `work` was not run then.
 pub fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Helper> {
     Builder::new().name(name.to_owned()).spawn(work).map(Helper)
+}
+
+/// Starts a thread that runs `work` again and again, with a pause of `period` between two runs, until it
+/// returns false.
+///
+/// # Errors
+///
+/// If no thread can be made.
+pub fn start_every(
+    name: &str,
+    period: Duration,
+    mut work: impl FnMut() -> bool + Send + 'static,
+) -> io::Result<Helper> {
+    start(name, move || {
+        while work() {
+            std::thread::sleep(period);
+        }
+    })
 }

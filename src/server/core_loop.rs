@@ -13,6 +13,7 @@ use std::time::Duration;
 use base::clock::Monotonic;
 use base::ids::ShardId;
 use bytes::Bytes;
+use commands::replay::Replay;
 use coordinator::long_reply::Source;
 use coordinator::message::{Handed, LateReply, Message, Origin};
 use coordinator::transaction::Event;
@@ -36,6 +37,7 @@ use crate::long_replies;
 use crate::observe::slow_log;
 use crate::persistence;
 use crate::persistence::load::Inbox;
+use crate::persistence::log::{self, CoreLog};
 use crate::session::{Replies, Session};
 
 /// Everything that one core owns.
@@ -52,6 +54,10 @@ pub struct Core {
     pub(crate) stop_after: Option<u64>,
     /// What a file that is being loaded has for this core.
     pub(crate) inbox: Option<Inbox>,
+    /// This core's end of the log.
+    pub(crate) log: Option<CoreLog>,
+    /// What applies the records of a log that is replayed.
+    pub(crate) replay: Option<Box<Replay>>,
     mesh: MeshEnd<CoreMessage>,
     idle: Idle,
     next_cron: Monotonic,
@@ -101,6 +107,8 @@ impl Core {
             reload: Arc::new(AtomicBool::new(false)),
             stop_after: None,
             inbox: None,
+            log: None,
+            replay: None,
             mesh,
             idle,
             next_cron: Monotonic::default(),
@@ -123,6 +131,7 @@ impl Core {
                 self.wait().await;
             }
         }
+        log::close(self);
         self.farewell();
         while large_blocks::release_step(usize::MAX) {}
     }
@@ -158,6 +167,7 @@ impl Core {
         self.engine.wrote.clear();
         is_busy |= self.engine.host.shard.free_step(FREE_PER_TURN);
         is_busy |= large_blocks::release_step(RELEASED_BYTES_PER_TURN);
+        log::flush(self);
         is_busy |= self.net.send(&mut self.engine);
         if let Err(error) = self.net.exchange() {
             tracing::error!(core = self.engine.me.0, %error, "exchange with the kernel");
@@ -228,6 +238,7 @@ impl Core {
     }
 
     fn send_messages(&mut self) -> bool {
+        log::flush(self);
         self.engine.flush_envelopes();
         let mut is_busy = false;
         let mut full: Vec<(ShardId, Lane)> = Vec::new();

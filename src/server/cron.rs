@@ -19,7 +19,8 @@ const SWEEP_CHUNKS_PER_EFFORT: usize = 8;
 pub fn run(core: &mut Core) -> Monotonic {
     let now = core.engine.clock;
     let mut has_expiring_keys = false;
-    if core.engine.observed.is_expiring && !core.engine.pause.is_active() {
+    // What is loaded may not change before all of it is there.
+    if core.engine.observed.is_expiring && !core.engine.pause.is_active() && core.inbox.is_none() {
         let effort = usize::from(core.engine.config.settings().expire_effort);
         let begun = runtime::clock::monotonic();
         let swept = core
@@ -75,7 +76,8 @@ pub fn review_memory(core: &mut Core) {
     eviction::publish(&core.engine);
     let used = eviction::used_bytes(&core.engine.shared);
     core.engine.observed.note_memory(used);
-    core.engine.observed.has_memory_limit = core.engine.config.settings().memory_bytes_max > 0;
+    core.engine.observed.has_memory_limit =
+        core.inbox.is_none() && core.engine.config.settings().memory_bytes_max > 0;
     eviction::review(&mut core.engine);
 }
 

@@ -25,6 +25,7 @@ use crate::engine::{CoreMessage, Engine, Shared};
 use crate::eviction::ShardMemory;
 use crate::layer_options;
 use crate::persistence::load::Inbox;
+use crate::persistence::log::{self, Log};
 use crate::persistence::{self, Persistence};
 use crate::pubsub::wishes::Presence;
 use crate::table::CommandTable;
@@ -61,7 +62,16 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     let settings = config.settings().clone();
     enter_data_dir(&settings.data_dir)?;
     let shard_count = shard_count(&config)?;
-    let file = persistence::load::open(&settings).map_err(StartError)?;
+    let log = if settings.is_logged {
+        Some(Log::open(&settings, shard_count).map_err(StartError)?)
+    } else {
+        None
+    };
+    let file = match &log {
+        Some(log) => persistence::load::open_base(log),
+        None => persistence::load::open(&settings),
+    };
+    let file = file.map_err(StartError)?;
     warn_of_descriptors(settings.clients_max, report.open_files_max);
     let listeners = listeners(&config, shard_count)?;
     let ends = mesh::<CoreMessage>(usize::from(shard_count), LANE_MESSAGES)
@@ -75,13 +85,18 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     };
     shared.persistence.set_wakers(wakers.clone());
     let mut specs = core_specs(ends, listeners, &cpus);
-    if let Some(file) = file {
+    if let Some(log) = &log {
+        shared.persistence.set_log(Arc::clone(log));
+    }
+    if file.is_some() || log.is_some() {
         let inboxes = persistence::load::begin(&shared, &config, file)
             .map_err(|error| StartError(format!("start a thread: {error}")))?;
         for (spec, inbox) in specs.iter_mut().zip(inboxes) {
             spec.seed.inbox = Some(inbox);
         }
     }
+    let syncing = log::start_syncing(&shared)
+        .map_err(|error| StartError(format!("start a thread: {error}")))?;
     banner(&config, shard_count);
     let reload = Arc::new(AtomicBool::new(false));
     let guard = watch_signals(Arc::clone(&shared), wakers, Arc::clone(&reload))
@@ -104,6 +119,7 @@ pub fn serve(config: Config) -> Result<(), StartError> {
         Err(error) => Err(StartError(format!("start the cores: {error}"))),
     };
     shared.persistence.join();
+    drop(syncing);
     drop(guard);
     remove_files(&config);
     result?;

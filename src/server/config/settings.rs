@@ -103,6 +103,12 @@ pub struct Settings {
     pub has_rdb_checksum: bool,
     /// Refuses writes after saving has failed.
     pub stops_writes_unsaved: bool,
+    /// Writes every change to a log.
+    pub is_logged: bool,
+    /// When the log is on the disk.
+    pub log_sync: SyncPolicy,
+    /// Directory of the log in the data directory.
+    pub log_dir: String,
     /// File that holds the process id while the server runs.
     pub pid_file: Option<PathBuf>,
     /// Shards, one per core; none means as many as there are cores.
@@ -265,6 +271,9 @@ impl Settings {
             is_rdb_compressed: false,
             has_rdb_checksum: false,
             stops_writes_unsaved: false,
+            is_logged: false,
+            log_sync: SyncPolicy::EverySecond,
+            log_dir: String::new(),
             pid_file: None,
             shards: None,
             shard_ports: 0,
@@ -325,5 +334,28 @@ pub(super) fn output_limits(value: &Value) -> OutputLimits {
             pubsub: *pubsub,
         },
         _ => OutputLimits::default(),
+    }
+}
+
+/// When the log is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// Before a reply leaves.
+    Always,
+    /// A second later.
+    EverySecond,
+    /// When the kernel likes.
+    Never,
+}
+
+impl SyncPolicy {
+    /// Reads the value of the directive.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "always" => Self::Always,
+            "no" => Self::Never,
+            _ => Self::EverySecond,
+        }
     }
 }

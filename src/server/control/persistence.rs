@@ -138,9 +138,14 @@ fn load_again() -> Gather {
             if shared.persistence.is_loading() {
                 return Err("another client loads".to_owned());
             }
+            if shared.persistence.log().is_some() {
+                return Err(
+                    "the RDB file cannot be loaded again while appendonly is yes".to_owned(),
+                );
+            }
             let file = load::open(engine.config.settings())?;
             let file = file.ok_or_else(|| "there is no RDB file".to_owned())?;
-            load::begin(shared, &engine.config, file).map_err(|error| error.to_string())
+            load::begin(shared, &engine.config, Some(file)).map_err(|error| error.to_string())
         },
         |_, parts| match parts.into_iter().next() {
             Some(Ok(inboxes)) => Finished::More(empty_and_take(inboxes)),

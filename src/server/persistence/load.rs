@@ -35,6 +35,9 @@ use crate::config::settings::Settings;
 use crate::core_loop::Core;
 use crate::engine::Shared;
 
+use super::log::Log;
+use super::log_load::{self, Records};
+
 /// Bytes that are read from the file at a time.
 const READ_BYTES: usize = 1 << 20;
 /// A batch is sent when it has so many bytes, or so many keys.
@@ -59,15 +62,19 @@ pub(crate) struct RdbFile {
 pub(crate) struct Inbox {
     receiver: Receiver<Loaded>,
     path: Arc<PathBuf>,
+    /// The log that goes on from the file.
+    log: Option<Arc<Log>>,
 }
 
 /// Something on its way from the thread to a core.
 enum Loaded {
     Keys(Batch),
+    /// Records of the log of this core's shard.
+    Records(Records),
     /// All libraries of functions; for core 0 only.
     Libraries(Vec<Vec<u8>>),
-    /// There is no more.
-    End,
+    /// There is no more; with a log, the number of its next record.
+    End(u64),
     Failed(String),
 }
 
@@ -148,6 +155,24 @@ pub(crate) fn open(settings: &Settings) -> Result<Option<RdbFile>, String> {
     }
 }
 
+/// Opens the base of a log; nothing if it has none.
+///
+/// # Errors
+///
+/// One line with what is wrong and what can be done.
+pub(crate) fn open_base(log: &Log) -> Result<Option<RdbFile>, String> {
+    let Some(path) = log.base_path() else {
+        return Ok(None);
+    };
+    let file = ReadFile::open(&path).map_err(|error| {
+        format!(
+            "open {}, which the log goes on from: {error}; put back a whole copy of the directory",
+            path.display()
+        )
+    })?;
+    Ok(Some(RdbFile { path, file }))
+}
+
 /// Begins to load a file: returns what each core has to take, in the order of their shards. From now on
 /// commands are refused until all cores have taken all.
 ///
@@ -157,14 +182,18 @@ pub(crate) fn open(settings: &Settings) -> Result<Option<RdbFile>, String> {
 pub(crate) fn begin(
     shared: &Arc<Shared>,
     config: &Config,
-    file: RdbFile,
+    file: Option<RdbFile>,
 ) -> io::Result<Vec<Inbox>> {
     let shards = shared.shard_memory.len();
     let map = SlotMap::new(u16::try_from(shards).unwrap_or(1));
     let (senders, inboxes): (Vec<_>, Vec<_>) =
         (0..shards).map(|_| sync_channel(BATCHES_MAX)).unzip();
     let persistence = &shared.persistence;
-    let bytes = file.file.size_bytes()?;
+    let bytes = match &file {
+        Some(file) => file.file.size_bytes()?,
+        None => 0,
+    };
+    let log = persistence.log().cloned();
     let loaded = &persistence.loaded;
     loaded.bytes.store(bytes, Ordering::Relaxed);
     for count in [
@@ -178,22 +207,28 @@ pub(crate) fn begin(
     let begun = (runtime::clock::monotonic(), runtime::clock::unix_millis());
     loaded.begun.with(|at| *at = begun);
     persistence.loading.store(shards, Ordering::Release);
-    let path = Arc::new(file.path);
+    let (path, file) = match file {
+        Some(file) => (file.path, Some(file.file)),
+        None => (PathBuf::from("no file"), None),
+    };
+    let path = Arc::new(path);
     let sending = Sending {
         batches: (0..shards).map(|_| Batch::default()).collect(),
         shared: Arc::clone(shared),
         senders,
         map,
         path: Arc::clone(&path),
+        log: log.clone(),
     };
     let is_checked = config.settings().has_rdb_checksum;
     tracing::info!(path = %sending.path.display(), bytes, "loading begins");
     drop(runtime::helper::start("load", move || {
-        sending.run(file.file, is_checked);
+        sending.run(file, is_checked);
     })?);
     let inbox = |receiver| Inbox {
         receiver,
         path: Arc::clone(&path),
+        log: log.clone(),
     };
     Ok(inboxes.into_iter().map(inbox).collect())
 }
@@ -205,6 +240,7 @@ struct Sending {
     map: SlotMap,
     senders: Vec<SyncSender<Loaded>>,
     batches: Vec<Batch>,
+    log: Option<Arc<Log>>,
 }
 
 /// Why the thread stops.
@@ -216,8 +252,12 @@ enum Stopped {
 }
 
 impl Sending {
-    fn run(mut self, file: ReadFile, is_checked: bool) {
-        let text = match self.read(file, is_checked) {
+    fn run(mut self, file: Option<ReadFile>, is_checked: bool) {
+        let read = match file {
+            Some(file) => self.read(file, is_checked),
+            None => Ok(()),
+        };
+        let text = match read.and_then(|()| self.go_on()) {
             Ok(()) | Err(Stopped::Gone) => return,
             Err(Stopped::Rdb(error)) => refusal(&self.path, &error),
             Err(Stopped::Io(error)) => format!("read {}: {error}", self.path.display()),
@@ -266,8 +306,36 @@ impl Sending {
             self.send_batch(shard)?;
         }
         self.send(ShardId(0), Loaded::Libraries(libraries))?;
+        Ok(())
+    }
+
+    /// Ends the loading, or begins to replay the logs, on a thread for each.
+    fn go_on(&self) -> Result<(), Stopped> {
+        let Some(log) = &self.log else {
+            for shard in self.map.shards() {
+                self.send(shard, Loaded::End(0))?;
+            }
+            return Ok(());
+        };
         for shard in self.map.shards() {
-            self.send(shard, Loaded::End)?;
+            let (log, shared) = (Arc::clone(log), Arc::clone(&self.shared));
+            let sender = self.senders[shard.index()].clone();
+            let started = runtime::helper::start("replay", move || {
+                let send = |loaded| {
+                    let sent = sender.send(loaded);
+                    shared.persistence.wake(shard);
+                    sent.map_err(|_gone| log_load::Stopped::Gone)
+                };
+                let read = log_load::read(&log, shard.0, |records| send(Loaded::Records(records)));
+                let last = match read {
+                    Ok(next) => Loaded::End(next),
+                    Err(log_load::Stopped::Failed(text)) => Loaded::Failed(text),
+                    Err(log_load::Stopped::Gone) => return,
+                };
+                // If the core is gone, the process ends anyway.
+                send(last).ok();
+            });
+            drop(started.map_err(Stopped::Io)?);
         }
         Ok(())
     }
@@ -311,7 +379,7 @@ pub(super) fn step(core: &mut Core) -> bool {
         let Some(inbox) = &core.inbox else {
             return is_busy;
         };
-        let path = Arc::clone(&inbox.path);
+        let (path, log) = (Arc::clone(&inbox.path), inbox.log.clone());
         let loaded = match inbox.receiver.try_recv() {
             Ok(loaded) => loaded,
             Err(TryRecvError::Empty) => return is_busy,
@@ -324,14 +392,28 @@ pub(super) fn step(core: &mut Core) -> bool {
         is_busy = true;
         match loaded {
             Loaded::Keys(batch) => {
-                if let Err(error) = store(core, &batch) {
+                if let Err(error) = store(core, &batch, log.is_some()) {
                     fail(core, refusal(&path, &error));
+                }
+            }
+            Loaded::Records(records) => {
+                if let Some(log) = &log
+                    && let Err(error) = records.apply(core, log)
+                {
+                    fail(core, error);
                 }
             }
             Loaded::Libraries(codes) => restore_libraries(core, &codes),
             Loaded::Failed(text) => fail(core, text),
-            Loaded::End => {
+            Loaded::End(next) => {
                 core.inbox = None;
+                if let Some(log) = &log
+                    && let Err(error) = log_load::end(core, log, next)
+                {
+                    fail(core, error);
+                    return true;
+                }
+                restore_logged_libraries(core);
                 end(core);
             }
         }
@@ -342,8 +424,14 @@ pub(super) fn step(core: &mut Core) -> bool {
 }
 
 /// Puts keys into the shard.
-fn store(core: &mut Core, batch: &Batch) -> Result<(), RdbError> {
-    let now = core.engine.now;
+///
+/// With a log behind the file nothing is dead yet: the log may say that it lives longer.
+fn store(core: &mut Core, batch: &Batch, has_log: bool) -> Result<(), RdbError> {
+    let now = if has_log {
+        UnixMillis(i64::MIN)
+    } else {
+        core.engine.now
+    };
     let shard = &mut core.engine.host.shard;
     let options = *shard.options();
     let surroundings = Surroundings {
@@ -404,6 +492,16 @@ fn restore_libraries(core: &mut Core, codes: &[Vec<u8>]) {
     }
 }
 
+/// Restores the libraries that the logs say, as far as they are read: the last core to do so knows all.
+fn restore_logged_libraries(core: &mut Core) {
+    let shared = Arc::clone(&core.engine.shared);
+    shared.persistence.loaded.libraries.with(|last| {
+        if let Some((_, codes)) = last {
+            restore_libraries(core, codes);
+        }
+    });
+}
+
 /// Notes that this core has taken all.
 fn end(core: &Core) {
     let shared = &core.engine.shared;
@@ -424,6 +522,7 @@ fn end(core: &Core) {
         keys = loaded.keys.load(Ordering::Relaxed),
         dead_keys = loaded.dead_keys.load(Ordering::Relaxed),
         empty_keys = loaded.empty_keys.load(Ordering::Relaxed),
+        records = loaded.records.load(Ordering::Relaxed),
         milliseconds = nanos / 1_000_000,
         "loaded"
     );

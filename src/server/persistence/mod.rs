@@ -3,25 +3,29 @@
 //! ```text
 //!   start:  dump.rdb -> helper thread: parts -> inbox of each core: values -> its shard      (`load`)
 //!   save:   cut on all shards -> each core: entries -> pieces -> helper thread: file         (`save`)
+//!   log:    changes of a turn -> record -> file of the core; at the start back again         (`log`, `log_load`)
 //! ```
 //!
 //! Invariants
-//! - No core waits for the disk; helper threads do.
+//! - No core waits for the disk, helper threads do; but for the log, see there.
 //! - A save has the data of all shards as they were at one moment: the snapshots of the shards begin in one
 //!   transaction that claims all of them.
 //! - While data is loaded nothing else is served, and a file that is not whole ends the process.
 //!
-//! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`.
+//! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`,
+//! `log`, `log_load`.
 //!
 //! Not here: the form of the file (crate `storage`), the walk over a shard (`shard::snapshot`), the
 //! commands (`control::persistence`).
 
 pub mod load;
+pub mod log;
+mod log_load;
 pub mod points;
 pub mod save;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use base::clock::{Monotonic, UnixMillis};
 use base::ids::ShardId;
@@ -30,7 +34,9 @@ use runtime::facts::Facts;
 use runtime::helper::Helper;
 use runtime::waker::Waker;
 
+use self::log::Log;
 use crate::config::Config;
+use crate::config::settings::SyncPolicy;
 use crate::core_loop::Core;
 
 /// What clients are told while data is loaded.
@@ -51,6 +57,12 @@ pub struct Persistence {
     pub(crate) loaded: Loaded,
     /// The last save failed.
     has_failed: AtomicBool,
+    /// The log, if there is one.
+    log: OnceLock<Arc<Log>>,
+    /// The log cannot be written.
+    log_has_failed: AtomicBool,
+    /// `appendfsync everysec`.
+    syncs_each_second: AtomicBool,
     /// By shard: its changes so far, some time ago.
     dirty: Box<[AtomicU64]>,
     /// What is known of saves.
@@ -75,9 +87,16 @@ pub(crate) struct Loaded {
     pub(crate) dead_keys: AtomicU64,
     /// Keys without elements, which were left out.
     pub(crate) empty_keys: AtomicU64,
+    /// Records of the log.
+    pub(crate) records: AtomicU64,
+    /// The libraries that the logs have: those of the last generation and change.
+    pub(crate) libraries: Facts<Option<OrderedLibraries>>,
     /// When it began.
     pub(crate) begun: Facts<(Monotonic, UnixMillis)>,
 }
+
+/// Generation and change of libraries, and their sources.
+pub(crate) type OrderedLibraries = ((u64, u64), Vec<Vec<u8>>);
 
 /// What is known of saves.
 #[derive(Clone, Debug)]
@@ -119,6 +138,9 @@ impl Persistence {
             loading: AtomicUsize::new(0),
             loaded: Loaded::default(),
             has_failed: AtomicBool::new(false),
+            log: OnceLock::new(),
+            log_has_failed: AtomicBool::new(false),
+            syncs_each_second: AtomicBool::new(false),
             dirty: (0..shard_count).map(|_| AtomicU64::new(0)).collect(),
             saves: Facts::new(Saves {
                 under_way: None,
@@ -162,7 +184,9 @@ impl Persistence {
     #[inline]
     #[must_use]
     pub fn is_attentive(&self) -> bool {
-        self.is_loading() || self.has_failed.load(Ordering::Relaxed)
+        self.is_loading()
+            || self.has_failed.load(Ordering::Relaxed)
+            || self.log_has_failed.load(Ordering::Relaxed)
     }
 
     /// Returns whether data is being loaded.
@@ -177,6 +201,9 @@ impl Persistence {
     pub fn refusal(&self, flags: Flags, config: &Config) -> Option<&'static str> {
         if self.is_loading() && !flags.has(Flags::LOADING) {
             return Some(LOADING);
+        }
+        if self.log_has_failed.load(Ordering::Relaxed) && flags.has(Flags::WRITE) {
+            return self.log().and_then(|log| log.refusal());
         }
         let settings = config.settings();
         let is_refused = self.has_failed.load(Ordering::Relaxed)
@@ -204,6 +231,28 @@ impl Persistence {
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         self.failure.with(|failure| failure.clone())
+    }
+
+    /// Sets the log. Once, before the cores start.
+    pub fn set_log(&self, log: Arc<Log>) {
+        self.log.get_or_init(|| log);
+    }
+
+    /// Returns the log, if there is one.
+    #[must_use]
+    pub fn log(&self) -> Option<&Arc<Log>> {
+        self.log.get()
+    }
+
+    /// Returns whether the files of the log are synced each second.
+    #[must_use]
+    pub fn syncs_each_second(&self) -> bool {
+        self.syncs_each_second.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the log can be written.
+    pub(crate) fn set_log_failed(&self, has_failed: bool) {
+        self.log_has_failed.store(has_failed, Ordering::Relaxed);
     }
 
     /// Notes whether the last save has failed.
@@ -252,7 +301,13 @@ pub(crate) fn review(core: &mut Core) {
     let dirty = core.engine.host.shard.stats().dirty;
     let persistence = &core.engine.shared.persistence;
     persistence.dirty[core.engine.me.index()].store(dirty, Ordering::Relaxed);
+    log::flush(core);
     if core.engine.me == ShardId(0) {
+        let is_everysec = core.engine.config.settings().log_sync == SyncPolicy::EverySecond;
+        let persistence = &core.engine.shared.persistence;
+        persistence
+            .syncs_each_second
+            .store(is_everysec, Ordering::Relaxed);
         points::review(core);
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct LocalScripts {
     flushes: Cell<u64>,
     /// The change of libraries that this core has followed last.
     changes: Cell<u64>,
+    /// A change of libraries was made here since [`LocalScripts::take_change`].
+    has_changed: Cell<bool>,
     running: RefCell<Vec<Rc<Visible>>>,
     calls: Rc<Calls>,
     counts: Counts,
@@ -77,6 +79,7 @@ impl LocalScripts {
             facts: RefCell::default(),
             flushes: Cell::new(0),
             changes: Cell::new(0),
+            has_changed: Cell::new(false),
             running: RefCell::default(),
             calls: Rc::default(),
             counts: Counts::default(),
@@ -253,7 +256,16 @@ impl LocalScripts {
             Ok::<_, ScriptError>((libraries, outcome))
         })?;
         self.changes.set(number);
+        self.has_changed.set(true);
         Ok(outcome)
+    }
+
+    /// Returns the sources of all libraries and the number of their last change, if one was made here since
+    /// the last call.
+    pub(crate) fn take_change(&self) -> Option<(Arc<[Vec<u8>]>, u64)> {
+        self.has_changed
+            .replace(false)
+            .then(|| self.registry.libraries())
     }
 
     /// Prepares a call of a function that was found.

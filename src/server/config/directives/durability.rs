@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{POSITIVE, SIZE, SMALL};
 use crate::config::directive::Directive as D;
 use crate::config::directive::Status::{Dormant, Meaningless, NotYet, Works};
+use crate::config::settings::SyncPolicy;
 use crate::config::value::{Kind, Value};
 
 pub(super) static STORAGE: &[D] = &[
@@ -183,11 +184,11 @@ pub(super) static SNAPSHOTS: &[D] = &[
 ];
 
 pub(super) static LOG: &[D] = &[
-    D::live(
+    D::start(
         "appendonly",
         Kind::Bool,
         "no",
-        NotYet("the append-only log"),
+        Works(|s, v| s.is_logged = v.is_yes()),
         "Writes every change to a log before or soon after its reply.",
     )
     .toml(&["persistence.aof_enabled"]),
@@ -195,9 +196,7 @@ pub(super) static LOG: &[D] = &[
         "appendfsync",
         Kind::Choice(&["everysec", "always", "no"]),
         "everysec",
-        Dormant {
-            switch: "appendonly",
-        },
+        Works(|s, v| s.log_sync = SyncPolicy::parse(v.as_text())),
         "When the log is on disk: with each reply, each second, or when the kernel likes.",
     )
     .toml(&["persistence.aof_sync"]),
@@ -205,18 +204,14 @@ pub(super) static LOG: &[D] = &[
         "appendfilename",
         Kind::Text,
         "appendonly.aof",
-        Dormant {
-            switch: "appendonly",
-        },
+        Meaningless("the files of the log have names of their own"),
         "First part of the names of the log files.",
     ),
     D::start(
         "appenddirname",
         Kind::Text,
         "appendonlydir",
-        Dormant {
-            switch: "appendonly",
-        },
+        Works(|s, v| v.as_text().clone_into(&mut s.log_dir)),
         "Directory of the log files in the data directory.",
     ),
     D::start(
@@ -233,63 +228,49 @@ pub(super) static LOG: &[D] = &[
         "no-appendfsync-on-rewrite",
         Kind::Bool,
         "no",
-        Dormant {
-            switch: "appendonly",
-        },
+        NotYet("rewriting the log"),
         "Does not sync the log while it is rewritten.",
     ),
     D::live(
         "auto-aof-rewrite-percentage",
         SMALL,
         "100",
-        Dormant {
-            switch: "appendonly",
-        },
+        NotYet("rewriting the log"),
         "Growth in percent at which the log is rewritten; 0 means never.",
     ),
     D::live(
         "auto-aof-rewrite-min-size",
         SIZE,
         "64mb",
-        Dormant {
-            switch: "appendonly",
-        },
+        NotYet("rewriting the log"),
         "Size below which the log is not rewritten.",
     ),
     D::live(
         "aof-load-truncated",
         Kind::Bool,
         "yes",
-        Dormant {
-            switch: "appendonly",
-        },
+        NotYet("refusing a log whose last record is torn"),
         "Starts even if the end of the log is missing.",
     ),
     D::live(
         "aof-use-rdb-preamble",
         Kind::Bool,
         "yes",
-        Dormant {
-            switch: "appendonly",
-        },
+        Meaningless("a log goes on from an RDB file or from nothing"),
         "Begins a rewritten log with a snapshot.",
     ),
     D::live(
         "aof-timestamp-enabled",
         Kind::Bool,
         "no",
-        Dormant {
-            switch: "appendonly",
-        },
+        Meaningless("every record has its time"),
         "Notes the time in the log.",
     ),
     D::live(
         "aof-disable-auto-gc",
         Kind::Bool,
         "no",
-        Dormant {
-            switch: "appendonly",
-        },
+        NotYet("rewriting the log"),
         "Keeps log files that are no longer needed.",
     ),
     D::live(

@@ -169,7 +169,11 @@ fn config_set_refuses_lists_with_the_words_of_redis() {
 #[test]
 fn config_set_refuses_what_is_not_built() {
     let check = |name, text, why| check_refused(name, text, name, why);
-    check("appendonly", "yes", "the append-only log is not built yet");
+    check(
+        "checkpoint-enabled",
+        "yes",
+        "saving of snapshots is not built yet",
+    );
     check(
         "activedefrag",
         "yes",
@@ -177,7 +181,6 @@ fn config_set_refuses_what_is_not_built() {
     );
     let mut config = Config::defaults();
     let accepted = [
-        ("appendonly", "no"),
         ("save", ""),
         ("maxmemory-policy", "noeviction"),
         ("hz", "0"),

@@ -158,21 +158,26 @@ pub(super) fn persistence(core: &Core, facts: &Facts, lines: &mut Lines) {
     lines.field("rdb_last_load_keys_expired", dead);
     let loaded_keys = loaded.keys.load(Ordering::Relaxed);
     lines.field("rdb_last_load_keys_loaded", loaded_keys);
-    lines.zeros(&[
-        "aof_enabled",
-        "aof_rewrite_in_progress",
-        "aof_rewrite_scheduled",
-    ]);
+    let log = persistence.log();
+    lines.field("aof_enabled", u8::from(log.is_some()));
+    lines.zeros(&["aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
     lines.field("aof_last_rewrite_time_sec", -1);
     lines.field("aof_current_rewrite_time_sec", -1);
     lines.field("aof_last_bgrewrite_status", "ok");
     lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    lines.field("aof_last_write_status", "ok");
+    let is_written = log.is_none_or(|log| log.refusal().is_none());
+    let status = if is_written { "ok" } else { "err" };
+    lines.field("aof_last_write_status", status);
     lines.zeros(&[
         "aof_last_cow_size",
         "module_fork_in_progress",
         "module_fork_last_cow_size",
     ]);
+    if let Some(log) = log {
+        let (base, written) = log.sizes();
+        lines.field("aof_current_size", base + written);
+        lines.field("aof_base_size", base);
+    }
     if persistence.is_loading() {
         loading(core, lines);
     }

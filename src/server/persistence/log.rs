@@ -1,0 +1,388 @@
+//! The append-only log: what each core writes in a turn, and when it is on the disk.
+//!
+//! ```text
+//!   turn: requests run -> effects of all changes -> one record -> write, and sync if `always`
+//!                                                   -> only then replies and messages leave
+//! ```
+//!
+//! The core waits for the kernel to take the bytes, and with `appendfsync always` for the device: once per turn,
+//! for all that its clients have written in it. With `everysec` a helper thread syncs the files of all cores.
+//!
+//! Invariants
+//! - No reply leaves a core before the record of what it has changed there was written, and with `always` synced.
+//! - Records are written in their order. After a write that failed nothing is written before that record is.
+//! - While a record is not written, writes are refused. After a sync that failed they are refused for good:
+//!   nobody knows what of the file is on the disk. With `always` either ends the process, before the replies
+//!   leave.
+//!
+//! A transaction over several cores is a record on each: after a crash some of them may be there and others
+//! not.
+//!
+//! Not here: what effects are (`shard::records`), the form of the files (crate `storage`), how they are read
+//! (`log_load`).
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use base::cast::u64_from;
+use runtime::facts::Facts;
+use runtime::file::{DirectoryLock, lock_directory};
+use runtime::helper::{self, Helper};
+use runtime::log_file::{self, LogFile};
+use shard::records::LARGE_BYTES;
+use storage::log::manifest::{self, Generation, Manifest};
+use storage::log::record::{self, EFFECTS_BYTES_MAX, Head};
+use types::effect;
+
+use crate::config::settings::{Settings, SyncPolicy};
+use crate::core_loop::Core;
+use crate::engine::Shared;
+
+/// How often the files are synced with `everysec`.
+const SYNC_PERIOD: Duration = Duration::from_secs(1);
+
+/// The log of this process, as found at the start.
+#[derive(Debug)]
+pub struct Log {
+    pub(super) directory: PathBuf,
+    /// What is to be replayed.
+    pub(super) before: Manifest,
+    /// What this process writes.
+    generation: Generation,
+    /// The end of each file of this process, if it is not synced; by shard.
+    files: Facts<Vec<Option<LogFile>>>,
+    unsynced: Box<[AtomicBool]>,
+    /// Bytes of the files of this process.
+    bytes: AtomicU64,
+    /// Bytes of the base, and of the files of processes before.
+    base_bytes: u64,
+    before_bytes: u64,
+    /// Why writes are refused, by the way of the last core or thread that has failed.
+    failures: Facts<Vec<Option<Failure>>>,
+    _lock: DirectoryLock,
+}
+
+/// What the disk has refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Full,
+    TooLarge,
+    Other,
+}
+
+impl Failure {
+    fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            io::ErrorKind::FileTooLarge => Self::TooLarge,
+            _ => Self::Other,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Full => "MISCONF Errors writing to the AOF file: No space left on device",
+            Self::TooLarge => "MISCONF Errors writing to the AOF file: File too large",
+            Self::Other => "MISCONF Errors writing to the AOF file: Input/output error",
+        }
+    }
+}
+
+impl Log {
+    /// Finds the log of the data directory, or makes one, and begins a generation. A new log goes on from the
+    /// RDB file if there is one.
+    ///
+    /// # Errors
+    ///
+    /// One line with what is wrong and what can be done.
+    pub fn open(settings: &Settings, shards: u16) -> Result<Arc<Self>, String> {
+        let directory = settings.data_dir.join(&settings.log_dir);
+        let shown = directory.display().to_string();
+        let failed = |error: io::Error| format!("open the log in {shown}: {error}");
+        runtime::file::create_dir(&directory).map_err(failed)?;
+        let lock = lock_directory(&directory)
+            .map_err(|error| format!("{error}; stop it, or choose another directory with --dir"))?;
+        let before = Manifest::load(&directory).map_err(|error| {
+            format!(
+                "read {shown}/{}: {error}; put back a whole copy of the directory",
+                manifest::NAME
+            )
+        })?;
+        let before = match before {
+            Some(before) => before,
+            None => new_manifest(settings, &directory).map_err(failed)?,
+        };
+        if let Some(other) = before.generations.iter().find(|it| it.shards != shards) {
+            return Err(format!(
+                "the log in {shown} was written by {} shards and is read by as many; start with --shards {}",
+                other.shards, other.shards
+            ));
+        }
+        let generation = Generation {
+            number: before.next_number(),
+            shards,
+        };
+        let mut after = before.clone();
+        after.generations.push(generation);
+        after.store(&directory).map_err(failed)?;
+        let before_bytes = bytes_before(&directory, &before);
+        let base_bytes = before.base.as_ref().map_or(0, |name| {
+            let file = runtime::file::ReadFile::open(&directory.join(name));
+            file.and_then(|file| file.size_bytes()).unwrap_or(0)
+        });
+        let per_shard = 0..usize::from(shards);
+        Ok(Arc::new(Self {
+            directory,
+            before,
+            generation,
+            files: Facts::new(vec![None; usize::from(shards)]),
+            unsynced: per_shard.map(|_| AtomicBool::new(false)).collect(),
+            bytes: AtomicU64::new(0),
+            base_bytes,
+            before_bytes,
+            failures: Facts::new(vec![None; usize::from(shards) + 1]),
+            _lock: lock,
+        }))
+    }
+
+    /// Returns the base, if the log has one.
+    pub(crate) fn base_path(&self) -> Option<PathBuf> {
+        let name = self.before.base.as_ref();
+        name.map(|name| self.directory.join(name))
+    }
+
+    /// Returns the bytes of the base and those of the logs.
+    pub(crate) fn sizes(&self) -> (u64, u64) {
+        let written = self.bytes.load(Ordering::Relaxed);
+        (self.base_bytes, self.before_bytes + written)
+    }
+
+    /// Returns the error of writes while the disk takes none.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
+        let failure = self
+            .failures
+            .with(|all| all.iter().copied().flatten().next());
+        failure.map(Failure::text)
+    }
+
+    fn set_failure(&self, shared: &Shared, place: usize, failure: Option<Failure>) {
+        let has_failed = self.failures.with(|all| {
+            all[place] = failure;
+            all.iter().any(Option::is_some)
+        });
+        shared.persistence.set_log_failed(has_failed);
+    }
+
+    /// Syncs what was written since the last time. For the helper thread, and for the end.
+    fn sync(&self, shared: &Shared) {
+        let files = self.files.with(|files| files.clone());
+        for (file, is_unsynced) in files.iter().zip(&self.unsynced) {
+            let Some(file) = file else { continue };
+            if is_unsynced.swap(false, Ordering::AcqRel)
+                && let Err(error) = file.sync()
+            {
+                tracing::error!(%error, "sync the log; writes are refused until the server is started again");
+                self.set_failure(shared, files.len(), Some(Failure::of(&error)));
+            }
+        }
+    }
+}
+
+/// Returns how many bytes the logs of processes before have; one that is missing has none.
+fn bytes_before(directory: &Path, before: &Manifest) -> u64 {
+    let size = |path: PathBuf| {
+        let file = runtime::file::ReadFile::open(&path);
+        file.and_then(|file| file.size_bytes()).unwrap_or(0)
+    };
+    let generations = before.generations.iter();
+    let paths = generations
+        .flat_map(|it| (0..it.shards).map(|shard| manifest::log_path(directory, it.number, shard)));
+    paths.map(size).sum()
+}
+
+/// Makes the manifest of a new log.
+fn new_manifest(settings: &Settings, directory: &Path) -> io::Result<Manifest> {
+    let rdb = settings.data_dir.join(&settings.rdb_file);
+    let name = manifest::base_name(0);
+    let base = match runtime::file::ReadFile::open(&rdb) {
+        Ok(_) => {
+            let path = directory.join(&name);
+            match runtime::file::remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => log_file::link_or_copy(&rdb, &path)?,
+            }
+            tracing::info!(path = %rdb.display(), "a new log goes on from the RDB file");
+            Some(name)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let manifest = Manifest {
+        base,
+        generations: Vec::new(),
+    };
+    manifest.store(directory)?;
+    Ok(manifest)
+}
+
+/// Starts the thread that syncs the files each second, as long as the policy says so.
+///
+/// # Errors
+///
+/// If there can be no thread.
+pub fn start_syncing(shared: &Arc<Shared>) -> io::Result<Option<Helper>> {
+    if shared.persistence.log().is_none() {
+        return Ok(None);
+    }
+    let shared = Arc::clone(shared);
+    let syncing = helper::start_every("sync", SYNC_PERIOD, move || {
+        let persistence = &shared.persistence;
+        if let Some(log) = persistence.log()
+            && persistence.syncs_each_second()
+        {
+            log.sync(&shared);
+        }
+        !shared.stopping.load(Ordering::Relaxed)
+    });
+    syncing.map(Some)
+}
+
+/// A core's end of the log.
+#[derive(Debug)]
+pub(crate) struct CoreLog {
+    log: Arc<Log>,
+    file: LogFile,
+    /// Bytes of the file that are records.
+    written_bytes: u64,
+    next: u64,
+    effects: Vec<u8>,
+    /// Records that are not written yet.
+    records: Vec<u8>,
+}
+
+/// Begins to write the log of a core, whose shard is as the log says. `next` is the number of its next record.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub(super) fn begin(core: &mut Core, log: &Arc<Log>, next: u64) -> io::Result<()> {
+    let me = core.engine.me;
+    let head = Head {
+        shard: me.0,
+        shards: log.generation.shards,
+        generation: log.generation.number,
+        first: next,
+    };
+    let file = LogFile::create(&manifest::log_path(
+        &log.directory,
+        log.generation.number,
+        me.0,
+    ))?;
+    let bytes = head.bytes();
+    file.append(&bytes)?;
+    file.sync()?;
+    log_file::sync_directory(&log.directory)?;
+    log.files
+        .with(|files| files[me.index()] = Some(file.clone()));
+    log.bytes
+        .fetch_add(u64_from(bytes.len()), Ordering::Relaxed);
+    core.log = Some(CoreLog {
+        log: Arc::clone(log),
+        file,
+        written_bytes: u64_from(bytes.len()),
+        next,
+        effects: Vec::new(),
+        records: Vec::new(),
+    });
+    core.engine.scripts.take_change();
+    core.engine.host.shard.record_changes(true, LARGE_BYTES);
+    Ok(())
+}
+
+/// Writes the record of what has changed, before replies and messages leave.
+#[inline]
+pub(crate) fn flush(core: &mut Core) {
+    if core.log.is_some() {
+        flush_effects(core);
+    }
+}
+
+fn flush_effects(core: &mut Core) {
+    let Core { engine, log, .. } = core;
+    let Some(log) = log else { return };
+    let libraries = engine.scripts.take_change();
+    if !engine.host.shard.has_effects() && libraries.is_none() && log.records.is_empty() {
+        return;
+    }
+    engine.host.shard.take_effects(&mut log.effects);
+    if let Some((codes, number)) = libraries {
+        effect::libraries(&mut log.effects, number, &codes);
+    }
+    if log.effects.len() > EFFECTS_BYTES_MAX {
+        give_up("a turn has changed more than 4 GiB, which no record holds");
+    }
+    if !log.effects.is_empty() {
+        record::write(&mut log.records, log.next, engine.now, &log.effects);
+        log.next += 1;
+        log.effects.clear();
+        log.effects.shrink_to(KEPT_BYTES_MAX);
+    }
+    let is_always = engine.config.settings().log_sync == SyncPolicy::Always;
+    log.write(&engine.shared, engine.me.index(), is_always);
+}
+
+/// Larger buffers are not kept for the next turn.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+
+impl CoreLog {
+    /// Writes the records that wait.
+    fn write(&mut self, shared: &Shared, me: usize, is_always: bool) {
+        if let Err(error) = self.file.append(&self.records) {
+            tracing::error!(%error, "write the log; writes are refused until that works");
+            if is_always {
+                give_up("the log cannot be written, and appendfsync is always");
+            }
+            self.log.set_failure(shared, me, Some(Failure::of(&error)));
+            if let Err(error) = self.file.cut(self.written_bytes) {
+                // What stands there is a torn record. The next write would stand behind it.
+                tracing::error!(%error, "cut what was written of a record");
+                give_up("the log can be neither written nor cut");
+            }
+            return;
+        }
+        let bytes = u64_from(self.records.len());
+        self.written_bytes += bytes;
+        self.log.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.records.clear();
+        self.records.shrink_to(KEPT_BYTES_MAX);
+        if self.log.failures.with(|all| all[me].is_some()) {
+            tracing::info!("the log is written again");
+            self.log.set_failure(shared, me, None);
+        }
+        if is_always {
+            if let Err(error) = self.file.sync() {
+                tracing::error!(%error, "sync the log");
+                give_up("the log cannot be synced, and appendfsync is always");
+            }
+        } else {
+            self.log.unsynced[me].store(true, Ordering::Release);
+        }
+    }
+}
+
+/// Writes what is left and syncs it. For the end of the process.
+pub(crate) fn close(core: &mut Core) {
+    flush(core);
+    if let Some(log) = core.log.take() {
+        log.log.sync(&core.engine.shared);
+    }
+}
+
+/// Ends the process before a reply leaves that says more than the disk has, as Redis does.
+fn give_up(why: &str) -> ! {
+    tracing::error!("the server ends: {why}. Make room on the disk and start it again");
+    std::process::exit(1);
+}

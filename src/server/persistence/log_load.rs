@@ -1,0 +1,184 @@
+//! Replaying the log at the start: a thread per shard reads records, the core of the shard applies them.
+//!
+//! ```text
+//!   load: base, if there is one -> each core
+//!         then per shard: files of all generations, in their order -> batches of records -> its core
+//! ```
+//!
+//! A torn tail is cut off with a line in the log of the server. Anything else that is wrong ends the process
+//! with the file, its byte and what can be done; the files stay as they are.
+//!
+//! Not here: the form of the files (crate `storage`), what an effect does to a shard (`commands::replay`).
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use base::cast::u64_from;
+use base::clock::UnixMillis;
+use runtime::file::ReadFile;
+use runtime::log_file;
+use storage::log::manifest;
+use storage::log::record::{Fault, Reader};
+use types::effect::{Effect, Effects};
+
+use super::log::Log;
+use crate::core_loop::Core;
+
+/// A batch is sent when it has so many bytes.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Records of one shard, packed into few allocations.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    effects: Vec<u8>,
+    /// Of each: its length, when it was made, and where it begins in its file.
+    records: Vec<(usize, UnixMillis, u64)>,
+    generation: u64,
+    shard: u16,
+}
+
+/// Why replaying stops.
+pub(super) enum Stopped {
+    /// One line with what is wrong and what can be done.
+    Failed(String),
+    /// The core is gone: the process ends.
+    Gone,
+}
+
+/// Reads all records of a shard and hands them to `send`. Returns the number of the next record.
+pub(super) fn read(
+    log: &Log,
+    shard: u16,
+    mut send: impl FnMut(Records) -> Result<(), Stopped>,
+) -> Result<u64, Stopped> {
+    let mut next = 1;
+    // A file with a torn tail, which has to be the last with records.
+    let mut torn: Option<String> = None;
+    for generation in &log.before.generations {
+        let path = manifest::log_path(&log.directory, generation.number, shard);
+        let file = match ReadFile::open(&path) {
+            // The server has ended before it began to write there.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other.map_err(|error| failed(&path, &error.to_string()))?,
+        };
+        let refused = |damage: &dyn std::fmt::Display| failed(&path, &damage.to_string());
+        let mut reader = Reader::open(file).map_err(|damage| refused(&damage))?;
+        let Some(head) = reader.head() else { continue };
+        if head.shard != shard || head.generation != generation.number {
+            return Err(refused(&"it is the log of another shard or generation"));
+        }
+        if head.first != next {
+            let (found, expected) = (head.first, next);
+            return Err(refused(&Fault::Number { found, expected }));
+        }
+        let mut batch = Records::new(generation.number, shard);
+        while let Some(record) = reader.record().map_err(|damage| refused(&damage))? {
+            if let Some(torn) = &torn {
+                return Err(Stopped::Failed(format!(
+                    "{torn}, and the log goes on behind that"
+                )));
+            }
+            batch.effects.extend_from_slice(record.effects);
+            let length = record.effects.len();
+            batch.records.push((length, record.at, record.offset));
+            if batch.effects.len() >= BATCH_BYTES {
+                let full = std::mem::replace(&mut batch, Records::new(generation.number, shard));
+                send(full)?;
+            }
+        }
+        send(batch)?;
+        next = reader.next_number();
+        if reader.torn_bytes() > 0 {
+            let (offset, bytes) = (reader.offset(), reader.torn_bytes());
+            tracing::warn!(path = %path.display(), offset, bytes, "the last record is not whole and is cut off");
+            log_file::cut(&path, offset).map_err(|error| refused(&error))?;
+            torn = Some(format!(
+                "{} ends with a torn record at byte {offset}",
+                path.display()
+            ));
+        }
+    }
+    Ok(next)
+}
+
+fn failed(path: &Path, what: &str) -> Stopped {
+    Stopped::Failed(format!(
+        "replay {}: {what}; put back a whole copy of the directory, or cut all its logs of that shard there \
+         (`truncate`), which loses what stands behind",
+        path.display()
+    ))
+}
+
+impl Records {
+    fn new(generation: u64, shard: u16) -> Self {
+        Self {
+            generation,
+            shard,
+            ..Self::default()
+        }
+    }
+
+    /// Applies all effects to the shard of a core.
+    ///
+    /// # Errors
+    ///
+    /// One line.
+    pub(super) fn apply(&self, core: &mut Core, log: &Log) -> Result<(), String> {
+        let mut left = self.effects.as_slice();
+        for &(length, at, offset) in &self.records {
+            let (effects, rest) = left.split_at(length);
+            left = rest;
+            self.apply_record(core, at, effects).map_err(|error| {
+                let path = manifest::log_path(&log.directory, self.generation, self.shard);
+                format!("replay {}: at byte {offset}: {error}", path.display())
+            })?;
+        }
+        // Nobody was there to be told.
+        drop(core.engine.host.shard.take_events());
+        let now = core.engine.now;
+        core.engine.host.shard.set_now(now);
+        let loaded = &core.engine.shared.persistence.loaded;
+        loaded.records.fetch_add(
+            u64_from(self.records.len()),
+            std::sync::atomic::Ordering::Relaxed,
+        );
+        Ok(())
+    }
+
+    fn apply_record(&self, core: &mut Core, at: UnixMillis, effects: &[u8]) -> Result<(), String> {
+        for effect in Effects::new(effects) {
+            match effect.map_err(|damaged| damaged.to_string())? {
+                Effect::Libraries { number, codes } => {
+                    let persistence = &core.engine.shared.persistence;
+                    persistence.loaded.libraries.with(|last| {
+                        let order = (self.generation, number);
+                        if last.as_ref().is_none_or(|(before, _)| *before < order) {
+                            let codes = codes.iter().map(|code| code.to_vec());
+                            *last = Some((order, codes.collect()));
+                        }
+                    });
+                }
+                effect => {
+                    let replay = &mut core.replay;
+                    let replay = replay.get_or_insert_with(Box::default);
+                    replay
+                        .apply(&mut core.engine.host.shard, at, &effect)
+                        .map_err(|refused| refused.to_string())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Begins to write where the log of a core ends.
+pub(super) fn end(core: &mut Core, log: &Arc<Log>, next: u64) -> Result<(), String> {
+    core.replay = None;
+    super::log::begin(core, log, next).map_err(|error| {
+        format!(
+            "begin a file in {}: {error}; make room there",
+            log.directory.display()
+        )
+    })
+}
