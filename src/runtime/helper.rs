@@ -43,6 +43,10 @@ pub fn start_every(
 ) -> io::Result<Helper> {
     start(name, move || {
         while work() {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a thread of its own, and no core"
+            )]
             std::thread::sleep(period);
         }
     })

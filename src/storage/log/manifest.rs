@@ -10,7 +10,6 @@
 //!
 //! Not here: what the files say.
 
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -73,12 +72,10 @@ impl Manifest {
     fn text(&self) -> String {
         let mut text = format!("{TITLE}\nbase {}\n", self.base.as_deref().unwrap_or("none"));
         for Generation { number, shards } in &self.generations {
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "generation {number} shards {shards}");
+            text += &format!("generation {number} shards {shards}\n");
         }
         let checksum = CRC32C.checksum(text.as_bytes());
-        let _ = writeln!(text, "checksum {checksum:08x}");
-        text
+        text + &format!("checksum {checksum:08x}\n")
     }
 
     fn parse(text: &str) -> Option<Self> {
