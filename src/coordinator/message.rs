@@ -3,6 +3,7 @@
 //! Messages from the same sender arrive in the order they were sent. Requests and replies travel on
 //! separate lanes, so that a core with a full inbox can still be answered.
 
+use base::clock::UnixMillis;
 use base::ids::{DbIndex, TxId};
 use commands::sort::{Order, Taken, Text};
 use commands::spec::{CommandError, ShardCommand};
@@ -64,6 +65,8 @@ pub enum Message {
         operations: Vec<Operation>,
         /// Whether the claim is released with it.
         last: bool,
+        /// The time that all of its hops see: nothing expires in the midst of a transaction.
+        now: UnixMillis,
     },
     /// A whole transaction that needs one shard only: claim, hop and release in one.
     Alone {
@@ -100,7 +103,8 @@ pub enum Message {
     Forget {
         /// Its name.
         waiter: WaiterNumber,
-        /// Whether [`Message::Forgotten`] is to come back. A reply to the request comes before it.
+        /// Whether [`Message::Forgotten`] is to come back. A reply to the request comes before it, or
+        /// instead of it: one that has not looked at its keys yet does so first.
         is_answered: bool,
     },
     /// A shard that has a key for a request which waits on several shards, or moves an element to

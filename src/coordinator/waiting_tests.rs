@@ -9,7 +9,7 @@ use protocol::value::Value;
 use types::Kind;
 
 use crate::host::add_claim;
-use crate::message::{OwnedRequest, WaiterNumber};
+use crate::message::{Message, OwnedRequest, WaiterNumber};
 use crate::route::{Route, route};
 use crate::tests::{CLIENTS, CORES, Node, bytes, request};
 use shard::locks::Claim;
@@ -314,4 +314,50 @@ fn who_came_first_is_served_first_on_whatever_core() {
         }
     }
     assert!(usize::from(CORES) < CLIENTS, "cores share clients");
+}
+
+/// A request that stands behind a claim looks at its keys when that has left, however little time it had:
+/// for its client it never waited.
+#[test]
+fn who_was_parked_until_its_time_was_over_still_takes_what_is_there() {
+    let mut node = Node::new(1);
+    let key = KEYS[0];
+    let shard = node.map.shard_of_key(key.as_bytes());
+    let client = shard.index();
+    node.begin(client, &request(&["rpush", key, "element"]));
+    node.drain();
+    node.replies[client] = None;
+    for has_left in [true, false] {
+        let host = &mut node.hosts[client];
+        let tx = host.ids.next();
+        let claim = host.claim_of(&request(&["del", key]).as_request());
+        let schedule = Message::Schedule {
+            tx,
+            connection: 99,
+            claim,
+        };
+        host.receive(shard, schedule);
+        node.drain();
+        let waiter = node.wait(client, &["blpop", key, "0.001"]);
+        node.drain();
+        if has_left {
+            let (transactions, host) = (&mut node.coordinators[client], &mut node.hosts[client]);
+            transactions.abandon_wait(host, waiter);
+            node.flush(client);
+        } else {
+            node.end_wait(client, waiter);
+        }
+        node.drain();
+        node.hosts[client].receive(shard, Message::Release { tx });
+        node.flush(client);
+        node.drain();
+        let reply = node.replies[client].take();
+        let taken = [key, "element"].map(|word| Value::Bulk(word.as_bytes().to_vec()));
+        if has_left {
+            assert!(node.holds_list(key), "nobody takes it in vain");
+        } else {
+            assert_eq!(reply.map(bytes), Some(Value::Array(taken.into())));
+        }
+    }
+    assert!(node.is_at_rest());
 }

@@ -32,10 +32,20 @@ pub enum Fault {
     DoorbellLost,
     /// A transaction gets in front of a request that the same client has sent before it.
     OvertakesItself,
+    /// Those who wait for a key are served from the end of the queue.
+    LastComeFirst,
+    /// Who has been served stays in the queues.
+    WaiterKept,
+    /// A request that looks at an offer takes another one too.
+    SecondOfferTaken,
+    /// A shard does not look at a key again when an offer of it has come to nothing, or was too little.
+    OfferEndMissed,
+    /// Scripts that write claim their keys as if they only read.
+    ScriptShares,
 }
 
 /// All faults.
-pub const ALL: [Fault; 12] = [
+pub const ALL: [Fault; 17] = [
     Fault::WakeLost,
     Fault::IntentMissing,
     Fault::LateAccepted,
@@ -48,6 +58,11 @@ pub const ALL: [Fault; 12] = [
     Fault::LaneReordered,
     Fault::DoorbellLost,
     Fault::OvertakesItself,
+    Fault::LastComeFirst,
+    Fault::WaiterKept,
+    Fault::SecondOfferTaken,
+    Fault::OfferEndMissed,
+    Fault::ScriptShares,
 ];
 
 /// Returns whether `fault` is switched on in this world.

@@ -123,7 +123,7 @@ impl Engine {
         command: &commands::spec::ShardCommand,
         args: Args<'_>,
     ) {
-        if !command.declaration.flags.has(Flags::READONLY) {
+        if !command.declaration.flags_of(args).has(Flags::READONLY) {
             return;
         }
         let mut by_core: Vec<(ShardId, Vec<Box<[u8]>>)> = Vec::new();

@@ -112,7 +112,9 @@ fn is_write(command: &Command, multi: Option<&Multi>) -> bool {
     let executes_write = command.full_name == "exec"
         && multi.is_some_and(|multi| {
             multi.queued.iter().any(|queued| match queued {
-                Queued::Shard(request) => is_write(request.command.declaration.flags),
+                Queued::Shard(request) => {
+                    is_write(request.command.declaration.flags_of(request.args.args()))
+                }
                 Queued::Control { .. } => false,
             })
         });

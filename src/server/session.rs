@@ -111,7 +111,10 @@ impl Multi {
     #[must_use]
     pub fn needs_memory(&self) -> bool {
         self.queued.iter().any(|queued| match queued {
-            Queued::Shard(request) => request.command.declaration.flags.has(Flags::DENY_OOM),
+            Queued::Shard(request) => {
+                let flags = request.command.declaration.flags_of(request.args.args());
+                flags.has(Flags::DENY_OOM)
+            }
             Queued::Control { .. } => false,
         })
     }

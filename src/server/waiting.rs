@@ -83,8 +83,7 @@ impl Engine {
     /// Ends the waiting of a client that has left.
     pub(crate) fn abandon_wait(&mut self, id: SocketId) {
         if let Some((_, Due::Wait(waiter, _))) = self.timers.remove(id.to_bits()) {
-            self.transactions
-                .end_wait(&mut self.host, waiter, Vec::new());
+            self.transactions.abandon_wait(&mut self.host, waiter);
         }
     }
 }

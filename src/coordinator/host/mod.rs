@@ -64,8 +64,11 @@ pub struct Host {
     /// The largest id of a transaction over several shards that has left here. One that comes later
     /// with a smaller id might stand before that one elsewhere, so it has to come back with a new id.
     passed: TxId,
-    /// The id of the request that was parked last.
+    /// The id of the request that was parked last, or of the last guest.
     last_parked: TxId,
+    /// Transactions of clients of other cores that were begun here, and the clients: their core and
+    /// connection.
+    guests: Vec<(TxId, (ShardId, u64))>,
     pub(crate) random: Random,
 }
 
@@ -100,17 +103,22 @@ enum Parked {
         operations: Vec<Operation>,
     },
     /// A hop of a transaction over several shards.
-    Hop {
-        from: ShardId,
-        operations: Vec<Operation>,
-        last: bool,
-    },
+    Hop(Hop),
     /// A request for this shard alone that may wait for its keys.
     Wait {
         from: ShardId,
         waiter: WaiterNumber,
         request: Box<OwnedRequest>,
     },
+}
+
+/// A hop that has come: see [`Message::Hop`].
+#[derive(Debug)]
+struct Hop {
+    from: ShardId,
+    operations: Vec<Operation>,
+    last: bool,
+    now: UnixMillis,
 }
 
 /// A request that has just run, for a connection of core `to`.
@@ -139,6 +147,7 @@ impl Host {
             waiting: WaitingRequests::default(),
             passed: TxId(0),
             last_parked: TxId(0),
+            guests: Vec::new(),
             random: Random::new(seed.0 ^ seed.1),
         }
     }
@@ -160,7 +169,8 @@ impl Host {
         later
     }
 
-    /// As [`Self::run`], for those who need the whole reply at once, however long it is.
+    /// As [`Self::run`], for those who need the whole reply at once, however long it is, and who call
+    /// [`Self::serve_if_ready`] when all that belongs together is done.
     pub fn run_whole(&mut self, request: &Request<'_>, out: &mut Vec<u8>) {
         let (shard, random) = (&mut self.shard, &mut self.random);
         let mut context = context_of(shard, random, request, Loans::default(), out);
@@ -168,7 +178,6 @@ impl Host {
         run::finish_now(&mut context, request.args);
         let foreign = run::end(&mut context);
         debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
-        self.serve_if_ready();
     }
 
     /// Returns whether a request may run now, before all that waits here.
@@ -315,18 +324,18 @@ impl Host {
                 tx,
                 operations,
                 last,
+                now,
             } => {
+                let hop = Hop {
+                    from,
+                    operations,
+                    last,
+                    now,
+                };
                 if self.is_granted(tx) {
-                    self.run_hop(from, tx, operations, last);
+                    self.run_hop(tx, hop);
                 } else {
-                    self.parked.insert(
-                        tx,
-                        Parked::Hop {
-                            from,
-                            operations,
-                            last,
-                        },
-                    );
+                    self.parked.insert(tx, Parked::Hop(hop));
                 }
             }
             Message::Alone {
@@ -437,17 +446,20 @@ impl Host {
     }
 
     /// Returns whether a request of the same connection waits here with a larger id than `tx`. It was
-    /// sent before the transaction, but got its id when it was parked; the transaction would overtake
-    /// it. O(what is parked), but only for an id that was under way while something was parked.
+    /// sent before the transaction, but got its id when it was parked, or when it began as a guest; the
+    /// transaction would overtake it. O(what is parked), but only for an id that was under way while
+    /// something was parked.
     fn has_earlier_request(&self, asker: (ShardId, u64), tx: TxId) -> bool {
-        tx < self.last_parked
-            && !faults::is_on(Fault::OvertakesItself)
-            && self.parked.iter().any(|(id, parked)| match parked {
-                Parked::Single { from, origin, .. } => {
-                    *id > tx && (*from, origin.connection) == asker
-                }
-                Parked::Alone { .. } | Parked::Hop { .. } | Parked::Wait { .. } => false,
-            })
+        if tx >= self.last_parked || faults::is_on(Fault::OvertakesItself) {
+            return false;
+        }
+        self.parked.iter().any(|(id, parked)| match parked {
+            Parked::Single { from, origin, .. } => *id > tx && (*from, origin.connection) == asker,
+            Parked::Alone { .. } | Parked::Hop(_) | Parked::Wait { .. } => false,
+        }) || self
+            .guests
+            .iter()
+            .any(|(id, guest)| *id > tx && *guest == asker)
     }
 
     fn alone(&mut self, from: ShardId, tx: TxId, claim: Claim, operations: Vec<Operation>) {
@@ -469,11 +481,12 @@ impl Host {
         }
     }
 
-    fn run_hop(&mut self, from: ShardId, tx: TxId, operations: Vec<Operation>, last: bool) {
+    fn run_hop(&mut self, tx: TxId, hop: Hop) {
         if !BYPASS && !faults::is_on(Fault::OrderIgnored) && !self.is_released_early(tx) {
             self.locks.start(tx);
         }
-        self.answer_hop(from, tx, operations);
+        let last = hop.last;
+        self.answer_in_time(tx, hop);
         if last || faults::is_on(Fault::ReleaseEarly) {
             self.release(tx);
         }
@@ -496,6 +509,7 @@ impl Host {
     /// Ends the claim of a transaction over several shards.
     fn leave(&mut self, tx: TxId, granted: &mut Vec<TxId>) {
         self.end_offer(tx);
+        self.guests.retain(|(guest, _)| *guest != tx);
         if !BYPASS {
             self.passed = self.passed.max(tx);
             self.locks.release(tx, granted);
@@ -511,6 +525,15 @@ impl Host {
             debug_assert!(scheduled != Scheduled::Refused, "this id is the largest");
         }
         id
+    }
+
+    /// Claims keys for a transaction of a client of another core, under a new id. What this client sends
+    /// later does not get in front of it, though it may have a smaller id. Returns the id.
+    pub(crate) fn claim_for_guest(&mut self, asker: (ShardId, u64), claim: Claim) -> TxId {
+        let tx = self.claim_next(claim);
+        self.last_parked = tx;
+        self.guests.push((tx, asker));
+        tx
     }
 
     /// Keeps a request that may wait until its keys are free.
@@ -566,13 +589,10 @@ impl Host {
                     self.answer_hop(from, name, operations);
                     self.locks.release(tx, &mut granted);
                 }
-                Some(Parked::Hop {
-                    from,
-                    operations,
-                    last,
-                }) => {
+                Some(Parked::Hop(hop)) => {
                     self.locks.start(tx);
-                    self.answer_hop(from, tx, operations);
+                    let last = hop.last;
+                    self.answer_in_time(tx, hop);
                     if last || faults::is_on(Fault::ReleaseEarly) {
                         self.leave(tx, &mut granted);
                     }
@@ -619,6 +639,15 @@ impl Host {
         };
         self.send(from, Message::LateReply(Box::new(late)));
         true
+    }
+
+    /// As [`Self::answer_hop`], at the time of the transaction. What others have met as dead since is not
+    /// there any more.
+    fn answer_in_time(&mut self, tx: TxId, hop: Hop) {
+        let now = self.shard.now();
+        self.shard.set_now(hop.now);
+        self.answer_hop(hop.from, tx, hop.operations);
+        self.shard.set_now(now);
     }
 
     /// Runs the operations of a hop and tells core `to` what they gave and how long they took.
@@ -673,7 +702,7 @@ pub fn add_claim(
     args: Args<'_>,
     claim: &mut Claim,
 ) {
-    let flags = command.declaration.flags;
+    let flags = command.declaration.flags_of(args);
     let names_others =
         command.spread == Spread::Plan(Plan::Sort) && sort::names_others(command, args);
     // A value that is lent is away for everybody.

@@ -27,6 +27,7 @@ use commands::wait_form::{WaitForm, Waiting};
 use protocol::args::PackedArgs;
 use protocol::reply::Resp;
 use runtime::clock::monotonic;
+use runtime::faults::{self, Fault};
 use shard::locks::Claim;
 use shard::waiters::{Awaited, Place, Ticket};
 
@@ -45,8 +46,19 @@ pub(crate) struct WaitingRequests {
     offers: Map<TxId, (Place, Ticket)>,
     /// The same keys.
     offered: Set<Place>,
-    /// Requests that are parked behind a claim and may wait; whether they are to be forgotten.
-    parked: Map<Name, bool>,
+    /// Requests that are parked behind a claim and may wait.
+    parked: Map<Name, Patience>,
+}
+
+/// What a request that is parked does when its turn comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// It looks at its keys, and waits if there is nothing.
+    Waits,
+    /// Its time was over before it had looked at its keys: it looks once.
+    LooksOnce,
+    /// Its client has left.
+    Gone,
 }
 
 impl WaitingRequests {
@@ -118,7 +130,7 @@ impl Host {
             self.answer_or_keep(from, waiter, &request);
             self.serve_if_ready();
         } else {
-            self.waiting.parked.insert((from, waiter), false);
+            self.waiting.parked.insert((from, waiter), Patience::Waits);
             self.park_wait(from, waiter, request);
         }
     }
@@ -130,23 +142,34 @@ impl Host {
         waiter: WaiterNumber,
         request: &OwnedRequest,
     ) {
-        if self.waiting.parked.remove(&(from, waiter)) == Some(true) {
-            self.send(from, Message::Forgotten { waiter });
-        } else {
-            self.answer_or_keep(from, waiter, request);
+        match self.waiting.parked.remove(&(from, waiter)) {
+            Some(Patience::Waits) | None => self.answer_or_keep(from, waiter, request),
+            Some(Patience::LooksOnce) => {
+                if !self.is_answered((from, waiter), request) {
+                    self.send(from, Message::Forgotten { waiter });
+                }
+            }
+            Some(Patience::Gone) => {}
         }
     }
 
     fn answer_or_keep(&mut self, from: ShardId, waiter: WaiterNumber, request: &OwnedRequest) {
-        let started = monotonic();
-        if let Some(reply) = self.run_waiting(request.as_request(), Waiting::Possible) {
-            let nanos = monotonic().nanos_since(started);
-            self.answer((from, waiter), reply, nanos);
-        } else {
+        if !self.is_answered((from, waiter), request) {
             let form = request.command.wait.expect(ASKS_TO_WAIT);
             let words = (form.keys)(request.args.args());
             self.join_queues((from, waiter), request, words, true);
         }
+    }
+
+    /// Runs a request, and answers it if it does not want to wait.
+    fn is_answered(&mut self, name: Name, request: &OwnedRequest) -> bool {
+        let started = monotonic();
+        let Some(reply) = self.run_waiting(request.as_request(), Waiting::Possible) else {
+            return false;
+        };
+        let nanos = monotonic().nanos_since(started);
+        self.answer(name, reply, nanos);
+        true
     }
 
     fn answer(&mut self, (to, waiter): Name, reply: Vec<u8>, nanos: u64) {
@@ -197,9 +220,12 @@ impl Host {
 
     /// Ends the waiting of a request, if it still waits.
     pub(crate) fn forget(&mut self, from: ShardId, waiter: WaiterNumber, is_answered: bool) {
-        if let Some(is_forgotten) = self.waiting.parked.get_mut(&(from, waiter)) {
-            // It answers when its turn comes.
-            *is_forgotten = true;
+        if let Some(patience) = self.waiting.parked.get_mut(&(from, waiter)) {
+            *patience = if is_answered {
+                Patience::LooksOnce
+            } else {
+                Patience::Gone
+            };
             return;
         }
         if let Some(&ticket) = self.waiting.tickets.get(&(from, waiter)) {
@@ -255,6 +281,9 @@ impl Host {
     pub(crate) fn end_offer(&mut self, tx: TxId) {
         if let Some((place, ticket)) = self.waiting.offers.remove(&tx) {
             self.waiting.offered.remove(&place);
+            if faults::is_on(Fault::OfferEndMissed) {
+                return;
+            }
             self.look_again(ticket, State::Offered);
             self.shard.waiters_mut().note(place.0, &place.1);
         }
@@ -296,7 +325,7 @@ impl Host {
     fn serve_key(&mut self, place: &Place) {
         for awaited in Awaited::ALL {
             let mut after = None;
-            while let Some(ticket) = self.shard.waiters().next(place.0, &place.1, awaited, after) {
+            while let Some(ticket) = self.next_in_queue(place, awaited, after) {
                 after = Some(ticket);
                 match self.serve_one(place, ticket) {
                     Served::Answered | Served::Skipped => {}
@@ -311,6 +340,26 @@ impl Host {
                 }
             }
         }
+    }
+
+    /// Returns who stands in a queue behind `after`.
+    fn next_in_queue(
+        &self,
+        place: &Place,
+        awaited: Awaited,
+        after: Option<Ticket>,
+    ) -> Option<Ticket> {
+        let next = |after| self.shard.waiters().next(place.0, &place.1, awaited, after);
+        if !faults::is_on(Fault::LastComeFirst) {
+            return next(after);
+        }
+        let mut last = None;
+        while let Some(ticket) = next(last)
+            && after.is_none_or(|after| ticket < after)
+        {
+            last = Some(ticket);
+        }
+        last
     }
 
     fn serve_one(&mut self, place: &Place, ticket: Ticket) -> Served {
@@ -378,7 +427,7 @@ impl Host {
         let waiter = self.waiting.waiters.remove(&ticket)?;
         let reply = self.run_waiting(waiter.request(index), Waiting::Again);
         self.waiting.waiters.insert(ticket, waiter);
-        if reply.is_some() {
+        if reply.is_some() && !faults::is_on(Fault::WaiterKept) {
             self.remove(ticket);
         }
         reply

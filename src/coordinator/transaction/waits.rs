@@ -18,6 +18,7 @@
 
 use base::hash::Map;
 use base::ids::{ShardId, TxId};
+use runtime::faults::{self, Fault};
 use shard::locks::Claim;
 
 use crate::host::{Host, add_claim};
@@ -147,6 +148,28 @@ impl Transactions {
         }
     }
 
+    /// As [`Self::end_wait`], for a request whose client has left.
+    pub fn abandon_wait(&mut self, host: &mut Host, waiter: WaiterNumber) {
+        let wait = self.waits.active.get(&waiter);
+        let is_alone = |wait: &Wait| wait.phase == Phase::Waiting && wait.is_alone;
+        if !wait.is_some_and(is_alone) {
+            self.end_wait(host, waiter, Vec::new());
+        } else if let Some(wait) = self.waits.active.remove(&waiter) {
+            // Nobody is left to be told.
+            for shard in wait.shards {
+                let forget = Message::Forget {
+                    waiter,
+                    is_answered: false,
+                };
+                host.outbox.push((shard, forget));
+            }
+            self.events.push(Event::Left {
+                origin: wait.origin,
+                reply: Vec::new(),
+            });
+        }
+    }
+
     /// Takes the word of a shard that it has let a request go.
     pub(crate) fn forgotten(&mut self, waiter: WaiterNumber) {
         // It may have been answered before.
@@ -230,6 +253,9 @@ impl Transactions {
         };
         match wait.phase {
             Phase::Waiting => self.begin_try(host, from, waiter, tx, key),
+            Phase::Trying if faults::is_on(Fault::SecondOfferTaken) => {
+                self.begin_try(host, from, waiter, tx, key);
+            }
             Phase::Joining => wait.early.push((from, tx, key)),
             Phase::Trying => {
                 wait.put_off.push(from);

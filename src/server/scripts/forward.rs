@@ -92,9 +92,10 @@ impl Core {
                 )
             })
         });
+        let asker = (from, sent.origin.connection);
         let origin = engine.guests.welcome(from, sent);
         match looked_up {
-            Some(Ok((claims, program))) => self.run_guest(origin, claims, program),
+            Some(Ok((claims, program))) => self.run_guest(asker, origin, claims, program),
             Some(Err(error)) => {
                 let text = String::from_utf8_lossy(&error.0);
                 self.send_home(origin, error_reply(&text, caller.resp), 0);
@@ -108,14 +109,23 @@ impl Core {
 
     fn run_guest(
         &mut self,
+        asker: (ShardId, u64),
         origin: Origin,
-        claims: Vec<(ShardId, Claim)>,
+        mut claims: Vec<(ShardId, Claim)>,
         mut program: Box<ScriptProgram>,
     ) {
         let engine = &mut self.engine;
         let Some(claim) = engine.claim_if_free(&claims) else {
-            let host = &mut engine.host;
-            return engine.transactions.begin(host, origin, claims, program);
+            let (host, transactions) = (&mut engine.host, &mut engine.transactions);
+            return match claims.pop() {
+                Some((shard, claim)) if claims.is_empty() && shard == host.me() => {
+                    transactions.begin_guest(host, origin, asker, claim, program);
+                }
+                last => {
+                    claims.extend(last);
+                    transactions.begin(host, origin, claims, program);
+                }
+            };
         };
         let begun = runtime::clock::monotonic();
         let step = program.begin_here(&mut engine.host);

@@ -18,6 +18,7 @@ use commands::spec::CommandError;
 use coordinator::host::fingerprint;
 use protocol::args::{Args, PackedArgs, equals_ignore_case};
 use protocol::reply::Resp;
+use runtime::faults::{self, Fault};
 use scripting::running::Running;
 use scripting::scripts::{Environment, ScriptError, ScriptFlags, Sha};
 use shard::locks::{Claim, Mode};
@@ -179,7 +180,7 @@ impl Engine {
         db: DbIndex,
     ) -> Vec<(ShardId, Claim)> {
         let is_read_only = wanted.is_read_only || known.is_some_and(|known| known.flags.no_writes);
-        let mode = if is_read_only {
+        let mode = if is_read_only || faults::is_on(Fault::ScriptShares) {
             Mode::Shared
         } else {
             Mode::Exclusive
