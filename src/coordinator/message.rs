@@ -13,6 +13,7 @@ use protocol::reply::Resp;
 use shard::keyspace::Detached;
 use shard::loan::Loan;
 use shard::locks::Claim;
+use shard::watches::Author;
 
 use crate::long_reply::Source;
 
@@ -98,6 +99,8 @@ pub enum Message {
         waiter: WaiterNumber,
         /// The request.
         request: Box<OwnedRequest>,
+        /// Who is not to be told of its changes.
+        author: Option<Author>,
     },
     /// Ends the waiting of a request, if it still waits.
     Forget {
@@ -308,6 +311,8 @@ pub struct Watched {
 /// One thing a shard does within a hop.
 #[derive(Debug)]
 pub enum Operation {
+    /// Says who makes the changes of the rest of the hop: [`Outcome::Done`].
+    Sign(Author),
     /// Runs a command: [`Outcome::Reply`].
     Run(Box<OwnedRequest>),
     /// Takes the value of a key out: [`Outcome::Lent`].

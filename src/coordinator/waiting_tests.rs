@@ -29,10 +29,10 @@ impl Node {
         let origin = Self::origin(client);
         let (transactions, host) = (&mut self.coordinators[core], &mut self.hosts[core]);
         let waiter = match route(self.map, request.command, request.args.args()) {
-            Route::One(shard) => transactions.wait_on_one(host, origin, shard, request),
+            Route::One(shard) => transactions.wait_on_one(host, origin, shard, request, None),
             Route::Several(shards) => {
                 let claims = claims(host, &request, &shards);
-                transactions.wait_on_several(host, origin, claims, around, request)
+                transactions.wait_on_several(host, origin, claims, around, request, None)
             }
             Route::Anywhere | Route::Cursor => unreachable!("these commands have keys"),
         };

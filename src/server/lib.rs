@@ -6,7 +6,7 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`,
-//! `long_replies`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`], [`invalidate`], [`table`],
+//! `long_replies`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`], [`invalidate`], `signed`, [`table`],
 //! [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, `pause`, [`moves`],
 //! [`config`], [`layer_options`].
 
@@ -31,6 +31,7 @@ pub mod pubsub;
 pub mod running;
 pub mod scripts;
 pub mod session;
+mod signed;
 #[cfg(all(test, feature = "simulation"))]
 mod simulation;
 pub mod startup;

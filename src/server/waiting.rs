@@ -47,15 +47,16 @@ impl Engine {
         let origin = origin_of(id, place, connection.session.drops_reply());
         self.flush_envelopes();
         let owned = OwnedRequest::new(request);
+        let author = self.author_of(id, &connection.session);
         let waiter = if shards.len() == 1 {
             self.count_for_pin(connection, first);
             self.transactions
-                .wait_on_one(&mut self.host, origin, first, owned)
+                .wait_on_one(&mut self.host, origin, first, owned, author)
         } else {
             let claims = self.claims(request, &shards);
             let around = self.surroundings();
             self.transactions
-                .wait_on_several(&mut self.host, origin, claims, around, owned)
+                .wait_on_several(&mut self.host, origin, claims, around, owned, author)
         };
         let deadline = millis.map(|millis| {
             let nanos = millis.saturating_mul(1_000_000);

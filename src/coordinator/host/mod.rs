@@ -22,6 +22,7 @@ use runtime::clock::monotonic;
 use runtime::faults::{self, Fault};
 use shard::Shard;
 use shard::locks::{Claim, LockTable, Mode, Scheduled};
+use shard::watches::Author;
 
 use self::waiters::WaitingRequests;
 use crate::long_reply::GivenWalk;
@@ -109,6 +110,7 @@ enum Parked {
         from: ShardId,
         waiter: WaiterNumber,
         request: Box<OwnedRequest>,
+        author: Option<Author>,
     },
 }
 
@@ -345,7 +347,11 @@ impl Host {
             } => self.alone(from, tx, claim, operations),
             Message::Release { tx } => self.release(tx),
             Message::Return { tx, db, loan } => self.take_back(tx, db, *loan),
-            Message::Wait { waiter, request } => self.wait(from, waiter, request),
+            Message::Wait {
+                waiter,
+                request,
+                author,
+            } => self.wait(from, waiter, request, author),
             Message::Forget {
                 waiter,
                 is_answered,
@@ -542,6 +548,7 @@ impl Host {
         from: ShardId,
         waiter: WaiterNumber,
         request: Box<OwnedRequest>,
+        author: Option<Author>,
     ) {
         self.counters.parked += 1;
         let claim = self.claim_of(&request.as_request());
@@ -550,6 +557,7 @@ impl Host {
             from,
             waiter,
             request,
+            author,
         };
         self.schedule_here(id, claim, parked);
     }
@@ -575,9 +583,10 @@ impl Host {
                     from,
                     waiter,
                     request,
+                    author,
                 }) => {
                     self.locks.start(tx);
-                    self.run_parked_wait(from, waiter, &request);
+                    self.run_parked_wait((from, waiter), &request, author);
                     self.locks.release(tx, &mut granted);
                 }
                 Some(Parked::Alone {

@@ -34,6 +34,8 @@ impl Host {
                 break;
             }
         }
+        // What the hop has signed; nothing if it has not.
+        self.shard.sign_changes(None);
         outcomes
     }
 
@@ -44,6 +46,10 @@ impl Host {
         started: &mut Monotonic,
     ) -> Outcome {
         match operation {
+            Operation::Sign(author) => {
+                self.shard.sign_changes(Some(author));
+                Outcome::Done
+            }
             Operation::Run(mut request) => match request.large.take() {
                 Some(large) => self.run_large(&request, large, started),
                 None => self.run_command(&request, started),

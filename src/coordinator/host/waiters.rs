@@ -30,6 +30,7 @@ use runtime::clock::monotonic;
 use runtime::faults::{self, Fault};
 use shard::locks::Claim;
 use shard::waiters::{Awaited, Place, Ticket};
+use shard::watches::Author;
 
 use crate::host::{BYPASS, Host, add_claim, fingerprint};
 use crate::message::{Message, OwnedRequest, Request, WaiterNumber, Woken};
@@ -81,6 +82,8 @@ struct Waiter {
     keys: Vec<(Box<[u8]>, PackedArgs)>,
     /// It waits nowhere else and needs no other shard.
     is_alone: bool,
+    /// Who is not to be told of its changes; of one that is not alone, its transaction says that.
+    author: Option<Author>,
     state: State,
 }
 
@@ -124,28 +127,35 @@ impl Waiter {
 
 impl Host {
     /// Takes a request of which all keys lie here and that may wait.
-    pub(crate) fn wait(&mut self, from: ShardId, waiter: WaiterNumber, request: Box<OwnedRequest>) {
+    pub(crate) fn wait(
+        &mut self,
+        from: ShardId,
+        waiter: WaiterNumber,
+        request: Box<OwnedRequest>,
+        author: Option<Author>,
+    ) {
         self.counters.remote_requests += u64::from(from != self.me());
         if self.may_run(&request.as_request()) {
-            self.answer_or_keep(from, waiter, &request);
+            self.answer_or_keep((from, waiter), &request, author);
             self.serve_if_ready();
         } else {
             self.waiting.parked.insert((from, waiter), Patience::Waits);
-            self.park_wait(from, waiter, request);
+            self.park_wait(from, waiter, request, author);
         }
     }
 
     /// Runs a request that was parked, unless it was forgotten meanwhile.
     pub(crate) fn run_parked_wait(
         &mut self,
-        from: ShardId,
-        waiter: WaiterNumber,
+        name: Name,
         request: &OwnedRequest,
+        author: Option<Author>,
     ) {
-        match self.waiting.parked.remove(&(from, waiter)) {
-            Some(Patience::Waits) | None => self.answer_or_keep(from, waiter, request),
+        match self.waiting.parked.remove(&name) {
+            Some(Patience::Waits) | None => self.answer_or_keep(name, request, author),
             Some(Patience::LooksOnce) => {
-                if !self.is_answered((from, waiter), request) {
+                if !self.is_answered(name, request, author) {
+                    let (from, waiter) = name;
                     self.send(from, Message::Forgotten { waiter });
                 }
             }
@@ -153,18 +163,24 @@ impl Host {
         }
     }
 
-    fn answer_or_keep(&mut self, from: ShardId, waiter: WaiterNumber, request: &OwnedRequest) {
-        if !self.is_answered((from, waiter), request) {
+    fn answer_or_keep(&mut self, name: Name, request: &OwnedRequest, author: Option<Author>) {
+        if !self.is_answered(name, request, author) {
             let form = request.command.wait.expect(ASKS_TO_WAIT);
             let words = (form.keys)(request.args.args());
-            self.join_queues((from, waiter), request, words, true);
+            let ticket = self.join_queues(name, request, words, true);
+            if let Some(waiter) = self.waiting.waiters.get_mut(&ticket) {
+                waiter.author = author;
+            }
         }
     }
 
     /// Runs a request, and answers it if it does not want to wait.
-    fn is_answered(&mut self, name: Name, request: &OwnedRequest) -> bool {
+    fn is_answered(&mut self, name: Name, request: &OwnedRequest, author: Option<Author>) -> bool {
         let started = monotonic();
-        let Some(reply) = self.run_waiting(request.as_request(), Waiting::Possible) else {
+        self.shard.sign_changes(author);
+        let reply = self.run_waiting(request.as_request(), Waiting::Possible);
+        self.shard.sign_changes(None);
+        let Some(reply) = reply else {
             return false;
         };
         let nanos = monotonic().nanos_since(started);
@@ -188,7 +204,7 @@ impl Host {
         request: &OwnedRequest,
         words: impl Iterator<Item = usize>,
         is_alone: bool,
-    ) {
+    ) -> Ticket {
         let form = request.command.wait.expect(ASKS_TO_WAIT);
         let (db, args) = (request.db, request.args.args());
         let ticket = self.shard.waiters_mut().draw();
@@ -212,10 +228,12 @@ impl Host {
             tag: request.tag,
             keys,
             is_alone,
+            author: None,
             state: State::Waiting,
         };
         self.waiting.waiters.insert(ticket, waiter);
         self.waiting.tickets.insert(name, ticket);
+        ticket
     }
 
     /// Ends the waiting of a request, if it still waits.
@@ -425,7 +443,15 @@ impl Host {
     /// Runs a request for one of its keys. If that gives a reply it waits no more.
     fn wake(&mut self, ticket: Ticket, index: usize) -> Option<Vec<u8>> {
         let waiter = self.waiting.waiters.remove(&ticket)?;
+        // Alone, it runs in the midst of what has made its key ready, which may be another's work.
+        let author = self.shard.sign_changes(None);
+        self.shard.sign_changes(if waiter.is_alone {
+            waiter.author
+        } else {
+            author
+        });
         let reply = self.run_waiting(waiter.request(index), Waiting::Again);
+        self.shard.sign_changes(author);
         self.waiting.waiters.insert(ticket, waiter);
         if reply.is_some() && !faults::is_on(Fault::WaiterKept) {
             self.remove(ticket);

@@ -20,10 +20,12 @@ use base::hash::Map;
 use base::ids::{ShardId, TxId};
 use runtime::faults::{self, Fault};
 use shard::locks::Claim;
+use shard::watches::Author;
 
 use crate::host::{Host, add_claim};
 use crate::lend::{self, Lend};
 use crate::message::{Message, Operation, Origin, Outcome, OwnedRequest, WaiterNumber, Woken};
+use crate::signed::Signed;
 use crate::step::{Base, HopOutcome, Program, Step, Surroundings};
 use crate::transaction::{Event, Transaction, Transactions};
 
@@ -44,6 +46,8 @@ struct Wait {
     is_alone: bool,
     /// A request that moves an element to another shard: what runs when the source is ready.
     moves: Option<(Surroundings, OwnedRequest)>,
+    /// Who is not to be told of its changes.
+    author: Option<Author>,
     /// Offers that came while it was joining its queues.
     early: Vec<(ShardId, TxId, Box<[u8]>)>,
     /// Shards that were told to wait with their offers.
@@ -71,6 +75,7 @@ impl Transactions {
         origin: Origin,
         shard: ShardId,
         request: OwnedRequest,
+        author: Option<Author>,
     ) -> WaiterNumber {
         let waiter = self.waits.begin(Wait {
             phase: Phase::Waiting,
@@ -78,7 +83,12 @@ impl Transactions {
             ..Wait::new(origin, vec![shard])
         });
         let request = Box::new(request);
-        host.outbox.push((shard, Message::Wait { waiter, request }));
+        let wait = Message::Wait {
+            waiter,
+            request,
+            author,
+        };
+        host.outbox.push((shard, wait));
         waiter
     }
 
@@ -90,6 +100,7 @@ impl Transactions {
         claims: Vec<(ShardId, Claim)>,
         around: Surroundings,
         request: OwnedRequest,
+        author: Option<Author>,
     ) -> WaiterNumber {
         let copy = OwnedRequest::new(request.as_request());
         let base = base_of(around, request);
@@ -105,13 +116,14 @@ impl Transactions {
         commands::keys::positions(declaration, copy.args.args(), |_, _| keys += 1);
         let waiter = self.waits.begin(Wait {
             moves: (keys > awaited).then_some((around, copy)),
+            author,
             ..Wait::new(origin, shards)
         });
         let wait = lend::Wait {
             waiter,
             is_known: false,
         };
-        let program = Box::new(Lend::waiting(base, wait));
+        let program = Signed::if_any(author, Box::new(Lend::waiting(base, wait)));
         let mut transaction = Transaction::new(origin, claims, program);
         transaction.waiter = Some((waiter, false));
         self.begin_transaction(host, transaction);
@@ -280,7 +292,7 @@ impl Transactions {
         wait.phase = Phase::Trying;
         self.counters.begun += 1;
         let mut claims = Vec::new();
-        let mut program: Box<dyn Program> = match &wait.moves {
+        let program: Box<dyn Program> = match &wait.moves {
             None => Box::new(Wake {
                 shard: from,
                 waiter,
@@ -305,6 +317,7 @@ impl Transactions {
                 Box::new(Lend::waiting(base_of(*around, request), wait))
             }
         };
+        let mut program = Signed::if_any(wait.author, program);
         let first = program.step(Vec::new());
         let mut transaction = Transaction::new(wait.origin, claims, program);
         transaction.serial = self.counters.begun;
@@ -344,6 +357,7 @@ impl Wait {
             shards,
             is_alone: false,
             moves: None,
+            author: None,
             early: Vec::new(),
             put_off: Vec::new(),
             ending: None,

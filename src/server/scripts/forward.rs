@@ -9,9 +9,11 @@ use base::hash::Map;
 use base::ids::ShardId;
 use commands::spec::CommandError;
 use coordinator::message::Origin;
+use coordinator::signed::Signed;
 use coordinator::step::Step;
 use protocol::args::PackedArgs;
 use shard::locks::Claim;
+use shard::watches::Author;
 
 use super::program::{ScriptProgram, error_reply};
 use super::start::{Caller, Wanted};
@@ -28,6 +30,8 @@ pub struct Sent {
     /// The command, for statistics.
     pub(crate) index: CommandIndex,
     caller: Caller,
+    /// Who is not to be told of its changes.
+    pub(crate) author: Option<Author>,
     /// Where the reply belongs, on the core that sends it.
     pub(crate) origin: Origin,
 }
@@ -39,6 +43,7 @@ impl Sent {
             source: wanted.source.clone(),
             index,
             caller,
+            author: None,
             origin: Origin {
                 connection: 0,
                 place: 0,
@@ -93,9 +98,10 @@ impl Core {
             })
         });
         let asker = (from, sent.origin.connection);
+        let author = sent.author;
         let origin = engine.guests.welcome(from, sent);
         match looked_up {
-            Some(Ok((claims, program))) => self.run_guest(asker, origin, claims, program),
+            Some(Ok((claims, program))) => self.run_guest((asker, author), origin, claims, program),
             Some(Err(error)) => {
                 let text = String::from_utf8_lossy(&error.0);
                 self.send_home(origin, error_reply(&text, caller.resp), 0);
@@ -109,7 +115,7 @@ impl Core {
 
     fn run_guest(
         &mut self,
-        asker: (ShardId, u64),
+        (asker, author): ((ShardId, u64), Option<Author>),
         origin: Origin,
         mut claims: Vec<(ShardId, Claim)>,
         mut program: Box<ScriptProgram>,
@@ -117,6 +123,7 @@ impl Core {
         let engine = &mut self.engine;
         let Some(claim) = engine.claim_if_free(&claims) else {
             let (host, transactions) = (&mut engine.host, &mut engine.transactions);
+            let program = Signed::if_any(author, program);
             return match claims.pop() {
                 Some((shard, claim)) if claims.is_empty() && shard == host.me() => {
                     transactions.begin_guest(host, origin, asker, claim, program);
@@ -128,13 +135,16 @@ impl Core {
             };
         };
         let begun = runtime::clock::monotonic();
+        engine.host.shard.sign_changes(author);
         let step = program.begin_here(&mut engine.host);
+        engine.host.shard.sign_changes(None);
         engine.count_calls();
         if let Step::Done { reply } = step {
             let nanos = runtime::clock::monotonic().nanos_since(begun);
             self.send_home(origin, reply, nanos);
         } else {
             let host = &mut engine.host;
+            let (program, step) = Signed::from_step_if_any(author, program, step);
             engine
                 .transactions
                 .adopt(host, origin, claim, program, step);
