@@ -130,7 +130,7 @@ impl Exec {
         for watched in &self.watched {
             let at = self.map.shard_of_key(&watched.key);
             let hash = shard.key(&watched.key).hash;
-            let key = (crate::host::fingerprint(watched.db, hash), Mode::Shared);
+            let key = (hash, Mode::Shared);
             claim_at(&mut claims, at).keys.push(key);
         }
         for (at, claim) in self.parts.iter().flat_map(|part| &part.claims) {
@@ -148,13 +148,7 @@ impl Exec {
             };
             for at in self.shards_of(request) {
                 let claim = claim_at(&mut claims, at);
-                add_claim(
-                    shard,
-                    request.command,
-                    request.db,
-                    request.args.args(),
-                    claim,
-                );
+                add_claim(shard, request.command, request.args.args(), claim);
             }
         }
         claims

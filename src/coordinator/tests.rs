@@ -714,3 +714,24 @@ fn no_key_expires_in_the_midst_of_a_transaction() {
     assert!(now > 1_000_030, "it took its time");
     assert_eq!(replies[2], Value::Integer(1));
 }
+
+/// COPY with DB, MOVE, and scripts that use SELECT or one of these, write keys of other databases.
+#[test]
+fn a_key_is_claimed_in_all_databases_at_once() {
+    let mut node = Node::new(1);
+    let host = &mut node.hosts[0];
+    for words in [&["copy", "a", "key", "db", "1"][..], &["move", "key", "1"]] {
+        let tx = host.ids.next();
+        let schedule = Message::Schedule {
+            tx,
+            connection: 0,
+            claim: host.claim_of(&request(words).as_request()),
+        };
+        host.receive(ShardId(0), schedule);
+        let mut set = request(&["set", "key", "value"]);
+        set.db = DbIndex(1);
+        assert!(!host.may_run(&set.as_request()), "{words:?}");
+        host.receive(ShardId(0), Message::Release { tx });
+        assert!(host.may_run(&set.as_request()));
+    }
+}

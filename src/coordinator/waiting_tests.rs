@@ -76,7 +76,7 @@ fn claims(
 ) -> Vec<(base::ids::ShardId, Claim)> {
     let mut claim = Claim::default();
     let args = request.args.args();
-    add_claim(&host.shard, request.command, request.db, args, &mut claim);
+    add_claim(&host.shard, request.command, args, &mut claim);
     let shards = shards.iter();
     shards.map(|shard| (*shard, claim.clone())).collect()
 }

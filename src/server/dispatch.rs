@@ -696,7 +696,7 @@ impl Engine {
             whole: None,
         };
         let shard = &self.host.shard;
-        add_claim(shard, request.command, request.db, request.args, &mut all);
+        add_claim(shard, request.command, request.args, &mut all);
         // Each shard claims the keys of all: cheaper than to split, and no harm where they are not.
         shards
             .into_iter()

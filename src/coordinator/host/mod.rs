@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::clock::{Monotonic, UnixMillis};
 use base::hash::Map;
-use base::ids::{DbIndex, ShardId, TxId};
+use base::ids::{ShardId, TxId};
 use base::random::Random;
 use commands::loans::Loans;
 use commands::long_reply::LongReply;
@@ -224,13 +224,7 @@ impl Host {
             keys: Vec::new(),
             whole: None,
         };
-        add_claim(
-            &self.shard,
-            request.command,
-            request.db,
-            request.args,
-            &mut claim,
-        );
+        add_claim(&self.shard, request.command, request.args, &mut claim);
         if request.command.walks {
             // The value is away for as long as a long reply walks over it.
             for (_, mode) in &mut claim.keys {
@@ -704,13 +698,7 @@ impl Host {
 
 /// Adds what a request claims on `shard` to `claim`: its keys, or the whole shard if it works on the
 /// keyspace without naming keys, or reads keys that nobody can name yet.
-pub fn add_claim(
-    shard: &Shard,
-    command: &ShardCommand,
-    db: DbIndex,
-    args: Args<'_>,
-    claim: &mut Claim,
-) {
+pub fn add_claim(shard: &Shard, command: &ShardCommand, args: Args<'_>, claim: &mut Claim) {
     let flags = command.declaration.flags_of(args);
     let names_others =
         command.spread == Spread::Plan(Plan::Sort) && sort::names_others(command, args);
@@ -737,15 +725,8 @@ pub fn add_claim(
     }
     commands::keys::positions(declaration, args, |index, _| {
         let key = shard.key(args.word(index));
-        claim.keys.push((fingerprint(db, key.hash), mode));
+        claim.keys.push((key.hash, mode));
     });
-}
-
-/// Names a key of a database in a lock table. Two keys with one fingerprint only wait for each other
-/// without need.
-#[must_use]
-pub fn fingerprint(db: DbIndex, hash: u64) -> u64 {
-    hash ^ u64::from(db.0).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 #[inline]

@@ -32,7 +32,7 @@ use shard::locks::Claim;
 use shard::waiters::{Awaited, Place, Ticket};
 use shard::watches::Author;
 
-use crate::host::{BYPASS, Host, add_claim, fingerprint};
+use crate::host::{BYPASS, Host, add_claim};
 use crate::message::{Message, OwnedRequest, Request, WaiterNumber, Woken};
 
 /// A request that waits: its coordinator, and the name it has there.
@@ -327,7 +327,7 @@ impl Host {
                     continue;
                 }
                 let hash = self.shard.key(&place.1).hash;
-                if !BYPASS && self.locks.is_in_use(fingerprint(place.0, hash)) {
+                if !BYPASS && self.locks.is_in_use(hash) {
                     later.push(place);
                 } else {
                     self.serve_key(&place);
@@ -396,7 +396,7 @@ impl Host {
             return Served::Nothing;
         }
         let mut claim = Claim::default();
-        add_claim(&self.shard, request.command, db, request.args, &mut claim);
+        add_claim(&self.shard, request.command, request.args, &mut claim);
         // A second key, to which an element is moved, may be claimed by others.
         let is_free = BYPASS || claim.keys.len() == 1 || !self.locks.claim_conflicts(&claim);
         if !waiter.is_alone || !is_free {

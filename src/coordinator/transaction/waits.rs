@@ -301,8 +301,8 @@ impl Transactions {
             }),
             Some((around, request)) => {
                 let mut claim = Claim::default();
-                let (command, db, args) = (request.command, request.db, request.args.args());
-                add_claim(&host.shard, command, db, args, &mut claim);
+                let (command, args) = (request.command, request.args.args());
+                add_claim(&host.shard, command, args, &mut claim);
                 commands::keys::positions(&command.declaration, args, |word, _| {
                     let shard = around.map.shard_of_key(args.word(word));
                     if shard != from && !claims.iter().any(|(at, _)| *at == shard) {

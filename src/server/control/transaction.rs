@@ -3,7 +3,6 @@
 use base::ids::{ClientId, DbIndex, TxId};
 use commands::spec::CommandError;
 use coordinator::exec::{Exec, Part, Queued};
-use coordinator::host::fingerprint;
 use coordinator::message::{Message, Operation, Origin, Watched};
 use coordinator::program::WatchKeys;
 use net::connection::Connection;
@@ -118,10 +117,7 @@ fn watch(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Com
     let mut claims: Vec<(_, Claim)> = Vec::new();
     for key in &keys {
         let shard = engine.map.shard_of_key(key);
-        let claimed = (
-            fingerprint(db, engine.host.shard.key(key).hash),
-            Mode::Shared,
-        );
+        let claimed = (engine.host.shard.key(key).hash, Mode::Shared);
         match claims.iter_mut().find(|(at, _)| *at == shard) {
             Some((_, claim)) => claim.keys.push(claimed),
             None => claims.push((
@@ -216,7 +212,7 @@ fn parts_of(engine: &mut Engine, queued: &[Queued], mut caller: Caller) -> Vec<P
             continue;
         };
         let known = engine.foresee(&wanted);
-        let claims = engine.claims_of(&wanted, known, caller.db);
+        let claims = engine.claims_of(&wanted, known);
         parts.push(Part {
             index,
             claims,

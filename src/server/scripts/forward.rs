@@ -90,7 +90,7 @@ impl Core {
         let looked_up = Wanted::read(sent.words.args()).ok().map(|mut wanted| {
             wanted.source.clone_from(&sent.source);
             engine.look_up(&wanted).map(|known| {
-                let claims = engine.claims_of(&wanted, Some(known), caller.db);
+                let claims = engine.claims_of(&wanted, Some(known));
                 (
                     claims,
                     engine.program_of_script(&wanted, Some(known), caller),
