@@ -361,3 +361,29 @@ fn who_was_parked_until_its_time_was_over_still_takes_what_is_there() {
     }
     assert!(node.is_at_rest());
 }
+
+#[test]
+fn who_is_parked_behind_a_busy_script_is_told_so_even_if_he_may_wait() {
+    let mut node = Node::new(1);
+    let key = KEYS[0];
+    let shard = node.map.shard_of_key(key.as_bytes());
+    let client = shard.index();
+    let host = &mut node.hosts[client];
+    let tx = host.ids.next();
+    let claim = host.claim_of(&request(&["del", key]).as_request());
+    let schedule = Message::Schedule {
+        tx,
+        connection: 99,
+        claim,
+    };
+    host.receive(shard, schedule);
+    node.wait(client, &["blpop", key, "0"]);
+    node.drain();
+    node.hosts[client].refuse_waiting("BUSY text");
+    node.hosts[client].receive(shard, Message::Release { tx });
+    node.flush(client);
+    node.drain();
+    let reply = node.replies[client].take().map(bytes);
+    assert_eq!(reply, Some(Value::Error(b"BUSY text".to_vec())));
+    assert!(node.is_at_rest());
+}

@@ -254,33 +254,44 @@ impl Host {
         let waiting: Vec<TxId> = self
             .parked
             .iter()
-            .filter(|(_, parked)| matches!(parked, Parked::Single { .. }))
+            .filter(|(_, parked)| matches!(parked, Parked::Single { .. } | Parked::Wait { .. }))
             .map(|(id, _)| *id)
             .collect();
         let mut granted = Vec::new();
         for id in waiting {
-            let Some(Parked::Single {
-                from,
-                origin,
-                request,
-            }) = self.parked.remove(&id)
-            else {
-                continue;
+            let refusal = |resp| {
+                let mut out = Vec::new();
+                Reply {
+                    out: &mut out,
+                    resp,
+                }
+                .error(text);
+                out
             };
-            self.locks.release(id, &mut granted);
-            let mut reply = Vec::new();
-            Reply {
-                out: &mut reply,
-                resp: request.resp,
+            match self.parked.remove(&id) {
+                Some(Parked::Single {
+                    from,
+                    origin,
+                    request,
+                }) => {
+                    let reply = refusal(request.resp);
+                    let late = LateReply {
+                        origin,
+                        request,
+                        reply,
+                        nanos: 0,
+                    };
+                    self.send(from, Message::LateReply(Box::new(late)));
+                }
+                Some(Parked::Wait {
+                    from,
+                    waiter,
+                    request,
+                    ..
+                }) => self.refuse_wait((from, waiter), refusal(request.resp)),
+                Some(Parked::Alone { .. } | Parked::Hop(_)) | None => continue,
             }
-            .error(text);
-            let late = LateReply {
-                origin,
-                request,
-                reply,
-                nanos: 0,
-            };
-            self.send(from, Message::LateReply(Box::new(late)));
+            self.locks.release(id, &mut granted);
         }
         granted.retain(|id| self.parked.contains_key(id));
         self.run_granted(granted);

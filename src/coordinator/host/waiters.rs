@@ -163,6 +163,13 @@ impl Host {
         }
     }
 
+    /// Answers a request that was parked with an error, if anybody is there to be told.
+    pub(crate) fn refuse_wait(&mut self, name: Name, error: Vec<u8>) {
+        if self.waiting.parked.remove(&name) != Some(Patience::Gone) {
+            self.answer(name, error, 0);
+        }
+    }
+
     fn answer_or_keep(&mut self, name: Name, request: &OwnedRequest, author: Option<Author>) {
         if !self.is_answered(name, request, author) {
             let form = request.command.wait.expect(ASKS_TO_WAIT);

@@ -44,9 +44,10 @@ pub enum Mode {
 /// What one transaction uses on one shard.
 #[derive(Clone, Debug, Default)]
 pub struct Claim {
-    /// The hash of a key's name, and the use: the key is claimed in all databases, as COPY, MOVE and
-    /// scripts may write it in another one. Two keys with one hash only wait for each other without
-    /// need. Any order; a key may come more than once, and then the strongest mode counts.
+    /// The fingerprint of a key, which is the hash of its name, and the use. The key is claimed in all
+    /// databases, as COPY, MOVE and scripts may write it in another one. Two keys with one fingerprint
+    /// only wait for each other without need. Any order; a key may come more than once, and then the
+    /// strongest mode counts.
     pub keys: Vec<(u64, Mode)>,
     /// The use of the whole shard, as `FLUSHALL` (exclusive) and `DBSIZE` (shared) have it.
     pub whole: Option<Mode>,
@@ -77,7 +78,7 @@ pub struct LockTable {
 /// A claim that was kept.
 #[derive(Debug)]
 struct Transaction {
-    /// Sorted by hash, each once, without those that `whole` covers.
+    /// Sorted by fingerprint, each once, without those that `whole` covers.
     keys: Vec<(u64, Mode)>,
     reach: Reach,
     /// The keys at which a smaller id is in the way, plus the smaller ids that conflict through the

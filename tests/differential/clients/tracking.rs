@@ -60,8 +60,8 @@ const RESP3: &[(&str, &str)] = &[
          A: SET f 1
          A: RPUSH {f}l 1
          A: EXEC
-         A: EVAL 'return redis.call(\"SET\", KEYS[1], 1)' 1 g
-         A: EVAL 'return redis.call(\"INCR\", ARGV[1])' 0 h
+         A: EVAL \"return redis.call('SET', KEYS[1], 1)\" 1 g
+         A: EVAL \"return redis.call('INCR', ARGV[1])\" 0 h
          A: MGET a b c d e f g h
          P: SET a 1
          A? 1
@@ -158,6 +158,17 @@ const RESP3: &[(&str, &str)] = &[
          A: CLIENT TRACKINGINFO
          A: GET a
          A: SET a 1
+         A? 1",
+    ),
+    (
+        "reads by subcommands are remembered",
+        "A: CLIENT TRACKING ON
+         P: XADD x 1-1 f v
+         A: XINFO GROUPS x
+         P: XADD x 1-2 f v
+         A? 1
+         A: OBJECT ENCODING x
+         P: XADD x 1-3 f v
          A? 1",
     ),
     (
