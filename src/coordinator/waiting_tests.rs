@@ -12,6 +12,7 @@ use crate::host::add_claim;
 use crate::message::{Message, OwnedRequest, WaiterNumber};
 use crate::route::{Route, route};
 use crate::tests::{CLIENTS, CORES, Node, bytes, request};
+use crate::transaction::waits::Whose;
 use shard::locks::Claim;
 
 const KEYS: [&str; 6] = ["k:0", "k:1", "k:2", "k:3", "k:4", "k:5"];
@@ -26,13 +27,16 @@ impl Node {
         let core = Self::core_of(client);
         let request = request(words);
         let around = self.around();
-        let origin = Self::origin(client);
+        let whose = Whose {
+            origin: Self::origin(client),
+            author: None,
+        };
         let (transactions, host) = (&mut self.coordinators[core], &mut self.hosts[core]);
         let waiter = match route(self.map, request.command, request.args.args()) {
-            Route::One(shard) => transactions.wait_on_one(host, origin, shard, request, None),
+            Route::One(shard) => transactions.wait_on_one(host, whose, shard, request),
             Route::Several(shards) => {
                 let claims = claims(host, &request, &shards);
-                transactions.wait_on_several(host, origin, claims, around, request, None)
+                transactions.wait_on_several(host, whose, claims, around, request)
             }
             Route::Anywhere | Route::Cursor => unreachable!("these commands have keys"),
         };

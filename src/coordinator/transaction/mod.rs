@@ -6,7 +6,7 @@
 //! ```
 //! A transaction on one shard that needs one hop goes as [`Message::Alone`], without the first round.
 
-mod waits;
+pub mod waits;
 
 use base::clock::UnixMillis;
 use base::hash::Map;

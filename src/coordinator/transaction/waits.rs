@@ -36,6 +36,15 @@ pub(crate) struct Waits {
     active: Map<WaiterNumber, Wait>,
 }
 
+/// Whose request it is that may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose {
+    /// Where the reply belongs.
+    pub origin: Origin,
+    /// Who is not to be told of its changes.
+    pub author: Option<Author>,
+}
+
 #[derive(Debug)]
 struct Wait {
     origin: Origin,
@@ -72,11 +81,11 @@ impl Transactions {
     pub fn wait_on_one(
         &mut self,
         host: &mut Host,
-        origin: Origin,
+        whose: Whose,
         shard: ShardId,
         request: OwnedRequest,
-        author: Option<Author>,
     ) -> WaiterNumber {
+        let Whose { origin, author } = whose;
         let waiter = self.waits.begin(Wait {
             phase: Phase::Waiting,
             is_alone: true,
@@ -96,12 +105,12 @@ impl Transactions {
     pub fn wait_on_several(
         &mut self,
         host: &mut Host,
-        origin: Origin,
+        whose: Whose,
         claims: Vec<(ShardId, Claim)>,
         around: Surroundings,
         request: OwnedRequest,
-        author: Option<Author>,
     ) -> WaiterNumber {
+        let Whose { origin, author } = whose;
         let copy = OwnedRequest::new(request.as_request());
         let base = base_of(around, request);
         let shards: Vec<ShardId> = lend::words_by_shard(&base)

@@ -45,8 +45,11 @@ struct Script {
     kind: char,
     /// The keys are declared.
     is_declared: bool,
-    run: fn(&mut Run<'_>, [&String; 2], &[String]) -> Result<Value, Value>,
+    run: Effect,
 }
+
+/// Does to the model what a script does with two keys and its values.
+type Effect = fn(&mut Run<'_>, [&String; 2], &[String]) -> Result<Value, Value>;
 
 const SCRIPTS: &[Script] = &[
     Script {
