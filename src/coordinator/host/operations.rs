@@ -36,6 +36,8 @@ impl Host {
                 break;
             }
         }
+        // What the hop has signed; nothing if it has not.
+        self.shard.sign_changes(None);
         outcomes
     }
 
@@ -48,6 +50,10 @@ impl Host {
         match operation {
             Operation::Visit(visit) => {
                 visit.run(&mut self.shard);
+                Outcome::Done
+            }
+            Operation::Sign(author) => {
+                self.shard.sign_changes(Some(author));
                 Outcome::Done
             }
             Operation::Run(mut request) => match request.large.take() {
