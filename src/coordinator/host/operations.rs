@@ -48,10 +48,7 @@ impl Host {
         started: &mut Monotonic,
     ) -> Outcome {
         match operation {
-            Operation::Visit(visit) => {
-                visit.run(&mut self.shard);
-                Outcome::Done
-            }
+            Operation::Visit(visit) => visit.run(&mut self.shard),
             Operation::Sign(author) => {
                 self.shard.sign_changes(Some(author));
                 Outcome::Done
@@ -113,11 +110,9 @@ impl Host {
                 }
                 Outcome::Integer(i64::from(existed))
             }
-            Operation::Exists { db, keys } => {
-                let count = keys
-                    .iter()
-                    .filter(|key| parts::exists(&mut self.shard, db, key));
-                Outcome::Integer(base::cast::i64_from(count.count()))
+            Operation::Exists { db, mut keys } => {
+                keys.retain(|key| parts::exists(&mut self.shard, db, key));
+                Outcome::Integer(base::cast::i64_from(keys.len()))
             }
             Operation::Size { db } => {
                 Outcome::Integer(base::cast::i64_from(self.shard.db(db).len()))

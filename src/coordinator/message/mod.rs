@@ -505,8 +505,9 @@ impl Visit {
     }
 
     /// Does it.
-    pub(crate) fn run(self, shard: &mut Shard) {
+    pub(crate) fn run(self, shard: &mut Shard) -> Outcome {
         (self.0)(shard);
+        Outcome::Done
     }
 }
 
