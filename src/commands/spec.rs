@@ -288,6 +288,17 @@ impl Declaration {
             .find(|sub| word.eq_ignore_ascii_case(sub.name.as_bytes()))
     }
 
+    /// Returns the flags of a request of these words: those of the subcommand that word 1 names, if there is
+    /// one. A container has none that would count for its subcommands.
+    #[must_use]
+    pub fn flags_of(&self, args: Args<'_>) -> Flags {
+        let subcommand = match args.get(1) {
+            Some(word) if !self.subcommands.is_empty() => self.subcommand(word),
+            Some(_) | None => None,
+        };
+        subcommand.map_or(self.flags, |subcommand| subcommand.flags)
+    }
+
     /// Finds the declaration that a request of these words is checked by: this one, or the
     /// subcommand that word 1 names. Words are checked against it completely.
     ///

@@ -111,7 +111,7 @@ impl Exec {
         for watched in &self.watched {
             let at = watched.shard;
             let hash = shard.key(&watched.key).hash;
-            let key = (crate::host::fingerprint(watched.db, hash), Mode::Shared);
+            let key = (hash, Mode::Shared);
             claim_at(&mut claims, at).keys.push(key);
         }
         for (at, claim) in self.parts.iter().flat_map(|part| &part.claims) {
@@ -126,7 +126,7 @@ impl Exec {
         for request in self.queue.requests() {
             for at in self.shards_of(&request) {
                 let claim = claim_at(&mut claims, at);
-                add_claim(shard, request.command, request.db, request.args, claim);
+                add_claim(shard, request.command, request.args, claim);
             }
         }
         claims

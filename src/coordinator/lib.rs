@@ -26,8 +26,8 @@
 //!
 //! In reading order: [`route`] says which shards a request needs, [`message`] what crosses cores,
 //! [`host`] is a core's receiving side, [`program`] the steps of requests over several shards,
-//! [`exec`] those of MULTI/EXEC, [`single`] that of a request with a large word, [`transaction`] their
-//! coordinator; [`long_reply`] and `walks` are about replies in steps; `host::waiters` and
+//! [`exec`] those of MULTI/EXEC, [`single`] that of a request with a large word, [`signed`] says who they
+//! are for, [`transaction`] is their coordinator; [`long_reply`] and `walks` are about replies in steps; `host::waiters` and
 //! `transaction::waits` are the two sides of requests that wait for their keys.
 
 pub mod exec;
@@ -37,6 +37,7 @@ pub mod long_reply;
 pub mod message;
 pub mod program;
 pub mod route;
+pub mod signed;
 pub mod single;
 mod sort;
 pub mod step;

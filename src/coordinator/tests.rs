@@ -12,6 +12,7 @@ use protocol::args::PackedArgs;
 use protocol::reply::Resp;
 use protocol::value::{Value, parse_value};
 use shard::effects::EventClass;
+use shard::locks::Mode;
 use shard::{Options, Shard};
 
 use crate::exec::Exec;
@@ -675,4 +676,93 @@ fn a_transaction_does_not_overtake_a_parked_request_of_its_own_client() {
     // For another client the order does not matter.
     host.receive(ShardId(0), schedule(second, 8));
     assert!(is_accepted(&mut host));
+}
+
+#[test]
+fn a_change_of_a_consumer_group_claims_its_stream_for_itself() {
+    let node = Node::new(1);
+    let mode = |words: &[&str]| {
+        let claim = node.hosts[0].claim_of(&request(words).as_request());
+        claim.keys.first().map(|(_, mode)| *mode)
+    };
+    let create = ["xgroup", "create", "key", "group", "$"];
+    assert_eq!(mode(&create), Some(Mode::Exclusive));
+    let shows = ["xinfo", "stream", "key"];
+    assert_eq!(mode(&shows), Some(Mode::Shared));
+}
+
+/// A script that another core has sent here waits for its keys. What its client has sent behind it and got
+/// an id for on that core, a smaller one, does not get in front.
+#[test]
+fn a_guest_that_waits_is_not_overtaken_by_its_own_client() {
+    let mut node = Node::new(1);
+    let (home, me) = (ShardId(1), ShardId(0));
+    let del = request(&["del", "key"]);
+    let claim = node.hosts[0].claim_of(&del.as_request());
+    let schedule = |tx, connection| Message::Schedule {
+        tx,
+        connection,
+        claim: claim.clone(),
+    };
+    let [first, behind] = [(); 2].map(|()| node.hosts[0].ids.next());
+    node.hosts[0].receive(ShardId(2), schedule(first, 7));
+    let program = program_of(node.around(), del.as_request());
+    let origin = Node::origin(0);
+    let (host, transactions) = (&mut node.hosts[0], &mut node.coordinators[0]);
+    transactions.begin_guest(host, origin, (home, 8), claim.clone(), program);
+    for (connection, expected) in [(8, false), (9, true)] {
+        host.outbox.clear();
+        host.receive(home, schedule(behind, connection));
+        let answer = host.outbox.iter().find_map(|(_, message)| match message {
+            Message::Scheduled { accepted, .. } => Some(*accepted),
+            _ => None,
+        });
+        assert_eq!(answer, Some(expected), "connection {connection}");
+    }
+    assert_eq!(host.me(), me);
+}
+
+#[test]
+fn no_key_expires_in_the_midst_of_a_transaction() {
+    let mut node = Node::new(1);
+    let queued = [
+        &["psetex", "k:0", "5", "value"][..],
+        &["mget", "k:0", "k:1", "k:2", "k:3"],
+        &["exists", "k:0"],
+    ];
+    let queued = queued.map(request).into();
+    node.exec(0, Vec::new(), queued);
+    let mut now = 1_000_000;
+    while node.deliver() {
+        now += 10;
+        for host in &mut node.hosts {
+            host.set_now(UnixMillis(now));
+        }
+    }
+    let Some(Value::Array(replies)) = node.replies[0].take().map(bytes) else {
+        panic!("the EXEC is answered");
+    };
+    assert!(now > 1_000_030, "it took its time");
+    assert_eq!(replies[2], Value::Integer(1));
+}
+
+/// COPY with DB, MOVE, and scripts that use SELECT or one of these, write keys of other databases.
+#[test]
+fn a_key_is_claimed_in_all_databases_at_once() {
+    let mut node = Node::new(1);
+    let host = &mut node.hosts[0];
+    for words in [&["copy", "a", "key", "db", "1"][..], &["move", "key", "1"]] {
+        let tx = host.ids.next();
+        let schedule = Message::Schedule {
+            tx,
+            connection: 0,
+            claim: host.claim_of(&request(words).as_request()),
+        };
+        host.receive(ShardId(0), schedule);
+        let mut set = request(&["set", "key", "value"]);
+        set.db = DbIndex(1);
+        assert!(!host.may_run(&set.as_request()), "{words:?}");
+        host.receive(ShardId(0), Message::Release { tx });
+        assert!(host.may_run(&set.as_request()));
+    }
 }

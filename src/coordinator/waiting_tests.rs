@@ -9,9 +9,10 @@ use protocol::value::Value;
 use types::Kind;
 
 use crate::host::add_claim;
-use crate::message::{OwnedRequest, WaiterNumber};
+use crate::message::{Message, OwnedRequest, WaiterNumber};
 use crate::route::{Route, route};
 use crate::tests::{CLIENTS, CORES, Node, bytes, request};
+use crate::transaction::waits::Whose;
 use shard::locks::Claim;
 
 const KEYS: [&str; 6] = ["k:0", "k:1", "k:2", "k:3", "k:4", "k:5"];
@@ -26,13 +27,16 @@ impl Node {
         let core = Self::core_of(client);
         let request = request(words);
         let around = self.around();
-        let origin = Self::origin(client);
+        let whose = Whose {
+            origin: Self::origin(client),
+            author: None,
+        };
         let (transactions, host) = (&mut self.coordinators[core], &mut self.hosts[core]);
         let waiter = match route(self.map, request.command, request.args.args()) {
-            Route::One(shard) => transactions.wait_on_one(host, origin, shard, request),
+            Route::One(shard) => transactions.wait_on_one(host, whose, shard, request),
             Route::Several(shards) => {
                 let claims = claims(host, &request, &shards);
-                transactions.wait_on_several(host, origin, claims, around, request)
+                transactions.wait_on_several(host, whose, claims, around, request)
             }
             Route::Anywhere | Route::Cursor => unreachable!("these commands have keys"),
         };
@@ -76,7 +80,7 @@ fn claims(
 ) -> Vec<(base::ids::ShardId, Claim)> {
     let mut claim = Claim::default();
     let args = request.args.args();
-    add_claim(&host.shard, request.command, request.db, args, &mut claim);
+    add_claim(&host.shard, request.command, args, &mut claim);
     let shards = shards.iter();
     shards.map(|shard| (*shard, claim.clone())).collect()
 }
@@ -314,4 +318,76 @@ fn who_came_first_is_served_first_on_whatever_core() {
         }
     }
     assert!(usize::from(CORES) < CLIENTS, "cores share clients");
+}
+
+/// A request that stands behind a claim looks at its keys when that has left, however little time it had:
+/// for its client it never waited.
+#[test]
+fn who_was_parked_until_its_time_was_over_still_takes_what_is_there() {
+    let mut node = Node::new(1);
+    let key = KEYS[0];
+    let shard = node.map.shard_of_key(key.as_bytes());
+    let client = shard.index();
+    node.begin(client, &request(&["rpush", key, "element"]));
+    node.drain();
+    node.replies[client] = None;
+    for has_left in [true, false] {
+        let host = &mut node.hosts[client];
+        let tx = host.ids.next();
+        let claim = host.claim_of(&request(&["del", key]).as_request());
+        let schedule = Message::Schedule {
+            tx,
+            connection: 99,
+            claim,
+        };
+        host.receive(shard, schedule);
+        node.drain();
+        let waiter = node.wait(client, &["blpop", key, "0.001"]);
+        node.drain();
+        if has_left {
+            let (transactions, host) = (&mut node.coordinators[client], &mut node.hosts[client]);
+            transactions.abandon_wait(host, waiter);
+            node.flush(client);
+        } else {
+            node.end_wait(client, waiter);
+        }
+        node.drain();
+        node.hosts[client].receive(shard, Message::Release { tx });
+        node.flush(client);
+        node.drain();
+        let reply = node.replies[client].take();
+        let taken = [key, "element"].map(|word| Value::Bulk(word.as_bytes().to_vec()));
+        if has_left {
+            assert!(node.holds_list(key), "nobody takes it in vain");
+        } else {
+            assert_eq!(reply.map(bytes), Some(Value::Array(taken.into())));
+        }
+    }
+    assert!(node.is_at_rest());
+}
+
+#[test]
+fn who_is_parked_behind_a_busy_script_is_told_so_even_if_he_may_wait() {
+    let mut node = Node::new(1);
+    let key = KEYS[0];
+    let shard = node.map.shard_of_key(key.as_bytes());
+    let client = shard.index();
+    let host = &mut node.hosts[client];
+    let tx = host.ids.next();
+    let claim = host.claim_of(&request(&["del", key]).as_request());
+    let schedule = Message::Schedule {
+        tx,
+        connection: 99,
+        claim,
+    };
+    host.receive(shard, schedule);
+    node.wait(client, &["blpop", key, "0"]);
+    node.drain();
+    node.hosts[client].refuse_waiting("BUSY text");
+    node.hosts[client].receive(shard, Message::Release { tx });
+    node.flush(client);
+    node.drain();
+    let reply = node.replies[client].take().map(bytes);
+    assert_eq!(reply, Some(Value::Error(b"BUSY text".to_vec())));
+    assert!(node.is_at_rest());
 }

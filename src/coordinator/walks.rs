@@ -8,7 +8,7 @@ use runtime::clock::monotonic;
 use shard::loan::Loan;
 use shard::locks::{Claim, Mode, Scheduled};
 
-use crate::host::{Host, Ran, fingerprint};
+use crate::host::{Host, Ran};
 use crate::long_reply::{GivenWalk, Source, WalkSource};
 use crate::message::{Handed, Message, Request};
 
@@ -35,7 +35,7 @@ impl Host {
         };
         let key = self.shard.key(request.args.word(1));
         let claim = Claim {
-            keys: vec![(fingerprint(request.db, key.hash), Mode::Exclusive)],
+            keys: vec![(key.hash, Mode::Exclusive)],
             whole: None,
         };
         let tx = self.ids.next();

@@ -34,10 +34,20 @@ pub enum Fault {
     OvertakesItself,
     /// A coordinator does not claim on its own shard what it sends another one with its claim.
     PairUnclaimed,
+    /// Those who wait for a key are served from the end of the queue.
+    LastComeFirst,
+    /// Who has been served stays in the queues.
+    WaiterKept,
+    /// A request that looks at an offer takes another one too.
+    SecondOfferTaken,
+    /// A shard does not look at a key again when an offer of it has come to nothing, or was too little.
+    OfferEndMissed,
+    /// Scripts that write claim their keys as if they only read.
+    ScriptShares,
 }
 
 /// All faults.
-pub const ALL: [Fault; 13] = [
+pub const ALL: [Fault; 18] = [
     Fault::WakeLost,
     Fault::IntentMissing,
     Fault::LateAccepted,
@@ -51,6 +61,11 @@ pub const ALL: [Fault; 13] = [
     Fault::DoorbellLost,
     Fault::OvertakesItself,
     Fault::PairUnclaimed,
+    Fault::LastComeFirst,
+    Fault::WaiterKept,
+    Fault::SecondOfferTaken,
+    Fault::OfferEndMissed,
+    Fault::ScriptShares,
 ];
 
 /// Returns whether `fault` is switched on in this world.

@@ -20,6 +20,7 @@ use coordinator::message::Request;
 use coordinator::message::queue::Lies;
 use coordinator::program::program_of;
 use coordinator::route::{Route, route};
+use coordinator::signed::Signed;
 use net::connection::Connection;
 use net::requests::Requests;
 use net::turn::{OUTPUT_PAUSE_BYTES, PENDING_REPLIES_MAX};
@@ -240,7 +241,7 @@ impl Engine {
 
     /// Shows a command on shards to `MONITOR`, or refuses it while a script takes long.
     #[cold]
-    fn attend(
+    pub(crate) fn attend(
         &mut self,
         connection: &mut Connection<Session>,
         command: &Command,
@@ -346,7 +347,9 @@ impl Engine {
         if session.is_gated && self.is_postponed(id, &mut connection.session, command) {
             return Some(Then::Wait);
         }
-        let multi = connection.session.multi.as_ref()?;
+        let Some(multi) = connection.session.multi.as_ref() else {
+            return self.run_signed(id, connection, command, args);
+        };
         if command.ends_multi {
             let needs_memory = command.full_name == "exec" && multi.queue.has_flag(Flags::DENY_OOM);
             return (needs_memory && self.is_out_of_memory())
@@ -680,7 +683,7 @@ impl Engine {
         self.begin(id, connection, claims, program)
     }
 
-    fn begin_transaction(
+    pub(crate) fn begin_transaction(
         &mut self,
         id: SocketId,
         connection: &mut Connection<Session>,
@@ -706,7 +709,7 @@ impl Engine {
             whole: None,
         };
         let shard = &self.host.shard;
-        add_claim(shard, request.command, request.db, request.args, &mut all);
+        add_claim(shard, request.command, request.args, &mut all);
         // Each shard claims the keys of all: cheaper than to split, and no harm where they are not.
         shards
             .into_iter()
@@ -724,6 +727,7 @@ impl Engine {
     ) -> Then {
         let place = connection.output.defer();
         let origin = origin_of(id, place, is_dropped(&connection.session));
+        let program = Signed::if_any(self.author_of(id, &connection.session), program);
         self.flush_envelopes();
         self.transactions
             .begin(&mut self.host, origin, claims, program);
@@ -740,6 +744,8 @@ impl Engine {
     ) -> Then {
         let mut out = std::mem::take(&mut self.observed.scratch);
         out.clear();
+        let author = self.author_of(id, &connection.session);
+        self.host.shard.sign_changes(author);
         let begun = self.clock;
         let answer = {
             let mut context = ControlContext {
@@ -751,6 +757,7 @@ impl Engine {
             };
             run(&mut context, args)
         };
+        self.host.shard.sign_changes(None);
         let answer = answer.unwrap_or_else(|error| {
             out.clear();
             let mut reply = Reply {
@@ -847,6 +854,7 @@ impl Engine {
             Answer::Elsewhere(core, mut sent) => {
                 let place = connection.output.defer();
                 sent.origin = origin_of(id, place, is_dropped(&connection.session));
+                sent.author = self.author_of(id, &connection.session);
                 // What the client has sent to that core before comes first.
                 self.flush_envelopes();
                 self.observed.sent_requests += 1;
@@ -856,6 +864,8 @@ impl Engine {
             Answer::Begun(claim, program, step) => {
                 let place = connection.output.defer();
                 let origin = origin_of(id, place, is_dropped(&connection.session));
+                let author = self.author_of(id, &connection.session);
+                let (program, step) = Signed::from_step_if_any(author, program, step);
                 self.transactions
                     .adopt(&mut self.host, origin, claim, program, step);
                 Then::Wait

@@ -12,6 +12,7 @@
 //! Invariants
 //! - From the `+OK` of `CLIENT TRACKING ON` on, the changes of all cores are noted.
 //! - A client that tracks, and one that is told in place of another, stay on their cores.
+//! - Who is not to be told of its own changes (NOLOOP) signs them, see [`crate::signed`].
 //! - Nobody who does not track pays for it but by a test of a flag per change, which WATCH needs anyway.
 //!
 //! Not here: what clients ask for (`control::tracking`) and who has read what (`tracking`).
@@ -27,7 +28,7 @@ use net::connection::Connection;
 use protocol::args::Args;
 use protocol::reply::{Reply, Resp};
 use runtime::socket_ring::SocketId;
-use shard::watches::Changed;
+use shard::watches::{Author, Changed};
 
 use crate::core_loop::Core;
 use crate::engine::{CoreMessage, Engine};
@@ -43,8 +44,8 @@ const CHANNEL: &str = "__redis__:invalidate";
 pub enum Told {
     /// A key that one of its clients has read.
     Read(Reader, Arc<[u8]>),
-    /// A key, for those who asked for prefixes.
-    Key(Arc<[u8]>),
+    /// A key, for those who asked for prefixes, but for who has changed it.
+    Key(Arc<[u8]>, Option<Author>),
     /// All keys are gone.
     All,
 }
@@ -120,7 +121,7 @@ impl Engine {
         command: &commands::spec::ShardCommand,
         args: Args<'_>,
     ) {
-        if !command.declaration.flags.has(Flags::READONLY) {
+        if !command.declaration.flags_of(args).has(Flags::READONLY) {
             return;
         }
         let mut by_core: Vec<(ShardId, Vec<Box<[u8]>>)> = Vec::new();
@@ -200,13 +201,18 @@ impl Engine {
     pub(crate) fn tell_changes(&mut self) {
         for change in self.host.shard.take_changes() {
             match change {
-                Changed::Key(key) => {
-                    let readers = self.caching.readers.take(&key);
+                Changed::Key(key, author) => {
+                    let readers = self.caching.readers.take(&key).into_iter();
+                    let others = readers.filter(|reader| {
+                        author.is_none_or(|it| {
+                            (it.core, it.connection) != (reader.core, reader.connection)
+                        })
+                    });
                     let key: Arc<[u8]> = key.into();
-                    self.tell_readers(&key, readers.into_iter());
+                    self.tell_readers(&key, others);
                     for core in self.map.shards() {
                         if self.shared.broadcasting.is_listening(core) {
-                            self.tell_core(core, Told::Key(Arc::clone(&key)));
+                            self.tell_core(core, Told::Key(Arc::clone(&key), author));
                         }
                     }
                 }
@@ -252,10 +258,10 @@ impl Core {
 
     fn tell_clients(&mut self, list: Vec<Told>) {
         // In runs, as one message tells a client of all keys with its prefix.
-        let mut keys: Vec<Arc<[u8]>> = Vec::new();
+        let mut keys: Vec<(Arc<[u8]>, Option<Author>)> = Vec::new();
         for told in list {
             match told {
-                Told::Key(key) => keys.push(key),
+                Told::Key(key, author) => keys.push((key, author)),
                 Told::Read(reader, key) => self.tell_reader(reader, &[key]),
                 Told::All => {
                     self.broadcast(&std::mem::take(&mut keys));
@@ -290,14 +296,20 @@ impl Core {
     }
 
     /// Tells each client of the keys with each of its prefixes. Cost: O(clients, prefixes, keys).
-    fn broadcast(&mut self, keys: &[Arc<[u8]>]) {
+    fn broadcast(&mut self, keys: &[(Arc<[u8]>, Option<Author>)]) {
         if keys.is_empty() {
             return;
         }
-        let keys: BTreeSet<&Arc<[u8]>> = keys.iter().collect();
+        let me = self.engine.me;
         let clients: Vec<u64> = self.engine.caching.broadcast.iter().copied().collect();
         for bits in clients {
             let id = SocketId::from_bits(bits);
+            let own = Some(Author {
+                core: me,
+                connection: bits,
+            });
+            let others = keys.iter().filter(|(_, author)| *author != own);
+            let keys: BTreeSet<&Arc<[u8]>> = others.map(|(key, _)| key).collect();
             let tracking = self
                 .net
                 .connection_mut(id)

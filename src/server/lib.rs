@@ -7,8 +7,8 @@
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`,
 //! `long_replies`, `statements`, `late_statements`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`],
-//! [`invalidate`], [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, `pause`,
-//! [`persistence`], [`moves`], [`config`], [`layer_options`].
+//! [`invalidate`], `signed`, [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`,
+//! `pause`, [`persistence`], [`moves`], [`config`], [`layer_options`].
 
 pub mod command_index;
 pub mod config;
@@ -33,6 +33,7 @@ pub mod pubsub;
 pub mod running;
 pub mod scripts;
 pub mod session;
+mod signed;
 #[cfg(all(test, feature = "simulation"))]
 mod simulation;
 pub mod startup;

@@ -18,7 +18,6 @@ use std::collections::VecDeque;
 use base::ids::{ShardId, TxId};
 use commands::scope::Scope;
 use commands::table::{self, Way};
-use coordinator::host::fingerprint;
 use coordinator::long_reply::Source;
 use coordinator::message::{Handed, Origin, OwnedRequest, Request};
 use coordinator::program::program_of;
@@ -131,7 +130,7 @@ impl Engine {
         for (db, table, name) in self.host.shard.take_growing() {
             let key = self.host.shard.key(table::key_of(&name));
             let claim = Claim {
-                keys: vec![(fingerprint(db, key.hash), Mode::Exclusive)],
+                keys: vec![(key.hash, Mode::Exclusive)],
                 whole: None,
             };
             let claims = self.map.shards().map(|shard| (shard, claim.clone()));

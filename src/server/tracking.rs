@@ -45,6 +45,8 @@ pub struct Tracking {
     pub prefixes: BTreeSet<Box<[u8]>>,
     /// Who is told.
     pub redirect: Option<Target>,
+    /// It is not told of its own changes.
+    pub is_silent: bool,
     /// Who was to be told has left.
     pub is_broken: bool,
     /// `CLIENT CACHING` was said of the next command.

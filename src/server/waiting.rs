@@ -11,6 +11,7 @@ use base::ids::ShardId;
 use commands::wait_form::{Timeout, WaitForm};
 use coordinator::message::{Origin, OwnedRequest, Request};
 use coordinator::route::{Route, route};
+use coordinator::transaction::waits::Whose;
 use net::Then;
 use net::connection::Connection;
 use protocol::reply::Reply;
@@ -47,15 +48,19 @@ impl Engine {
         let origin = origin_of(id, place, connection.session.drops_reply());
         self.flush_envelopes();
         let owned = OwnedRequest::new(request);
+        let whose = Whose {
+            origin,
+            author: self.author_of(id, &connection.session),
+        };
         let waiter = if shards.len() == 1 {
             self.count_for_pin(connection, first);
             self.transactions
-                .wait_on_one(&mut self.host, origin, first, owned)
+                .wait_on_one(&mut self.host, whose, first, owned)
         } else {
             let claims = self.claims(request, &shards);
             let around = self.surroundings();
             self.transactions
-                .wait_on_several(&mut self.host, origin, claims, around, owned)
+                .wait_on_several(&mut self.host, whose, claims, around, owned)
         };
         let deadline = millis.map(|millis| {
             let nanos = millis.saturating_mul(1_000_000);
@@ -83,8 +88,7 @@ impl Engine {
     /// Ends the waiting of a client that has left.
     pub(crate) fn abandon_wait(&mut self, id: SocketId) {
         if let Some((_, Due::Wait(waiter, _))) = self.timers.remove(id.to_bits()) {
-            self.transactions
-                .end_wait(&mut self.host, waiter, Vec::new());
+            self.transactions.abandon_wait(&mut self.host, waiter);
         }
     }
 }

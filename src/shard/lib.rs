@@ -68,7 +68,7 @@ use crate::records::Records;
 use crate::snapshot::Snapshot;
 use crate::values::Unpacked;
 use crate::waiters::Waiters;
-use crate::watches::{Changed, Watches};
+use crate::watches::{Author, Changed, Watches};
 
 /// What a shard is made with, and may be told anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -373,6 +373,12 @@ impl Shard {
     /// Begins or ends to note the changes of all keys for [`Shard::take_changes`].
     pub fn note_changes(&mut self, is_on: bool) {
         self.common.watches.note_changes(is_on);
+    }
+
+    /// Says who makes the changes from now on that [`Shard::take_changes`] tells of; mostly that is not
+    /// known. Returns who did before, for whoever runs a request in the midst of another.
+    pub fn sign_changes(&mut self, author: Option<Author>) -> Option<Author> {
+        self.common.watches.sign(author)
     }
 
     /// Returns whether [`Shard::take_changes`] has any.

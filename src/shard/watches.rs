@@ -12,7 +12,7 @@
 //! Not here: which connection watches what (the coordinator keeps that with the session).
 
 use base::hash::Map;
-use base::ids::DbIndex;
+use base::ids::{DbIndex, ShardId};
 
 /// One watched key.
 #[derive(Clone, Copy, Debug)]
@@ -21,11 +21,21 @@ struct Watch {
     watchers: usize,
 }
 
+/// Who makes changes and does not want to be told of them: a connection, and its core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// The core.
+    pub core: ShardId,
+    /// The connection.
+    pub connection: u64,
+}
+
 /// A change that clients who cache may have to know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// A key of any database has another value, or none.
-    Key(Box<[u8]>),
+    /// A key of any database has another value, or none; and who has made it so, if he said so
+    /// ([`crate::Shard::sign_changes`]).
+    Key(Box<[u8]>, Option<Author>),
     /// All keys of a database are gone.
     All,
 }
@@ -38,6 +48,8 @@ pub(crate) struct Watches {
     counter: u64,
     /// All changes are noted.
     notes_changes: bool,
+    /// Who makes the changes that are noted.
+    author: Option<Author>,
     changes: Vec<Changed>,
 }
 
@@ -51,6 +63,11 @@ impl Watches {
     /// Begins or ends to note all changes.
     pub(crate) fn note_changes(&mut self, is_on: bool) {
         self.notes_changes = is_on;
+    }
+
+    /// Says who makes the changes from now on; returns who did before.
+    pub(crate) fn sign(&mut self, author: Option<Author>) -> Option<Author> {
+        std::mem::replace(&mut self.author, author)
     }
 
     /// Returns the changes noted since the last call, in order.
@@ -123,7 +140,7 @@ impl Watches {
 
     fn touch_watched(&mut self, db: DbIndex, key: &[u8]) {
         if self.notes_changes {
-            self.changes.push(Changed::Key(key.into()));
+            self.changes.push(Changed::Key(key.into(), self.author));
         }
         if let Some(watch) = self.keys.get_mut(&db).and_then(|keys| keys.get_mut(key)) {
             self.counter += 1;

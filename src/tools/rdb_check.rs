@@ -68,7 +68,7 @@ pub(crate) fn run(path: &Path, is_checked: bool) -> Result<String> {
             };
             Ok(format!("{shown}: whole; {checksum}\n{report}"))
         }
-        Err(error) => Err(error.context(format!("{shown} is not whole\nuntil there:\n{report}"))),
+        Err(error) => Err(anyhow!("{shown}: {error:#}\nbefore that: {report}")),
     }
 }
 

@@ -11,7 +11,7 @@ use runtime::clock::monotonic;
 use runtime::faults::{self, Fault};
 use shard::locks::{Claim, Mode};
 
-use super::{BYPASS, Host, Parked, add_claim, fingerprint};
+use super::{BYPASS, Host, Parked, add_claim};
 use crate::message::queue::{Queue, SentExec};
 use crate::message::{Message, Watched};
 
@@ -31,13 +31,11 @@ impl Host {
         let mut claim = Claim::default();
         for watched in watched {
             let hash = self.shard.key(&watched.key).hash;
-            claim
-                .keys
-                .push((fingerprint(watched.db, hash), Mode::Shared));
+            claim.keys.push((hash, Mode::Shared));
         }
         for request in queue.requests() {
             let (shard, command) = (&self.shard, request.command);
-            add_claim(shard, command, request.db, request.args, &mut claim);
+            add_claim(shard, command, request.args, &mut claim);
         }
         claim
     }

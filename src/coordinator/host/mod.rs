@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::clock::{Monotonic, UnixMillis};
 use base::hash::Map;
-use base::ids::{DbIndex, ShardId, TxId};
+use base::ids::{ShardId, TxId};
 use base::random::Random;
 use commands::loans::Loans;
 use commands::long_reply::LongReply;
@@ -25,6 +25,7 @@ use runtime::clock::monotonic;
 use runtime::faults::{self, Fault};
 use shard::Shard;
 use shard::locks::{Claim, LockTable, Mode, Scheduled};
+use shard::watches::Author;
 
 use self::waiters::WaitingRequests;
 use crate::long_reply::GivenWalk;
@@ -68,8 +69,11 @@ pub struct Host {
     /// The largest id of a transaction over several shards that has left here. One that comes later
     /// with a smaller id might stand before that one elsewhere, so it has to come back with a new id.
     passed: TxId,
-    /// The id of the request that was parked last.
+    /// The id of the request that was parked last, or of the last guest.
     last_parked: TxId,
+    /// Transactions of clients of other cores that were begun here, and the clients: their core and
+    /// connection.
+    guests: Vec<(TxId, (ShardId, u64))>,
     pub(crate) random: Random,
 }
 
@@ -106,17 +110,23 @@ enum Parked {
         operations: Vec<Operation>,
     },
     /// A hop of a transaction over several shards.
-    Hop {
-        from: ShardId,
-        operations: Vec<Operation>,
-        last: bool,
-    },
+    Hop(Hop),
     /// A request for this shard alone that may wait for its keys.
     Wait {
         from: ShardId,
         waiter: WaiterNumber,
         request: Box<OwnedRequest>,
+        author: Option<Author>,
     },
+}
+
+/// A hop that has come: see [`Message::Hop`].
+#[derive(Debug)]
+struct Hop {
+    from: ShardId,
+    operations: Vec<Operation>,
+    last: bool,
+    now: UnixMillis,
 }
 
 /// A request that has just run, for a connection of core `to`.
@@ -145,6 +155,7 @@ impl Host {
             waiting: WaitingRequests::default(),
             passed: TxId(0),
             last_parked: TxId(0),
+            guests: Vec::new(),
             random: Random::new(seed.0 ^ seed.1),
         }
     }
@@ -224,13 +235,7 @@ impl Host {
             keys: Vec::new(),
             whole: None,
         };
-        add_claim(
-            &self.shard,
-            request.command,
-            request.db,
-            request.args,
-            &mut claim,
-        );
+        add_claim(&self.shard, request.command, request.args, &mut claim);
         if request.command.walks {
             // The value is away for as long as a long reply walks over it.
             for (_, mode) in &mut claim.keys {
@@ -260,33 +265,46 @@ impl Host {
         let waiting: Vec<TxId> = self
             .parked
             .iter()
-            .filter(|(_, parked)| matches!(parked, Parked::Single { .. }))
+            .filter(|(_, parked)| matches!(parked, Parked::Single { .. } | Parked::Wait { .. }))
             .map(|(id, _)| *id)
             .collect();
         let mut granted = Vec::new();
         for id in waiting {
-            let Some(Parked::Single {
-                from,
-                origin,
-                request,
-            }) = self.parked.remove(&id)
-            else {
-                continue;
+            let refusal = |resp| {
+                let mut out = Vec::new();
+                Reply {
+                    out: &mut out,
+                    resp,
+                }
+                .error(text);
+                out
             };
-            self.locks.release(id, &mut granted);
-            let mut reply = Vec::new();
-            Reply {
-                out: &mut reply,
-                resp: request.resp,
+            match self.parked.remove(&id) {
+                Some(Parked::Single {
+                    from,
+                    origin,
+                    request,
+                }) => {
+                    let reply = refusal(request.resp);
+                    let late = LateReply {
+                        origin,
+                        request,
+                        reply,
+                        nanos: 0,
+                    };
+                    self.send(from, Message::LateReply(Box::new(late)));
+                }
+                Some(Parked::Wait {
+                    from,
+                    waiter,
+                    request,
+                    ..
+                }) => self.refuse_wait((from, waiter), refusal(request.resp)),
+                Some(Parked::Alone { .. } | Parked::Exec { .. } | Parked::Hop(_)) | None => {
+                    continue;
+                }
             }
-            .error(text);
-            let late = LateReply {
-                origin,
-                request,
-                reply,
-                nanos: 0,
-            };
-            self.send(from, Message::LateReply(Box::new(late)));
+            self.locks.release(id, &mut granted);
         }
         granted.retain(|id| self.parked.contains_key(id));
         self.run_granted(granted);
@@ -326,16 +344,32 @@ impl Host {
                 tx,
                 operations,
                 last,
-            } => self.run_or_park_hop(from, tx, operations, last),
+                now,
+            } => {
+                let hop = Hop {
+                    from,
+                    operations,
+                    last,
+                    now,
+                };
+                self.run_or_park_hop(tx, hop);
+            }
             Message::Begin {
                 tx,
                 connection,
                 claim,
                 operations,
                 last,
+                now,
             } => {
                 if self.accept((from, connection), tx, claim) {
-                    self.run_or_park_hop(from, tx, operations, last);
+                    let hop = Hop {
+                        from,
+                        operations,
+                        last,
+                        now,
+                    };
+                    self.run_or_park_hop(tx, hop);
                 } else {
                     self.send(from, Message::Refused { tx, operations });
                 }
@@ -348,7 +382,11 @@ impl Host {
             Message::Exec(sent) => self.take_exec(from, sent),
             Message::Release { tx } => self.release(tx),
             Message::Return { tx, db, loan } => self.take_back(tx, db, *loan),
-            Message::Wait { waiter, request } => self.wait(from, waiter, request),
+            Message::Wait {
+                waiter,
+                request,
+                author,
+            } => self.wait(from, waiter, request, author),
             Message::Forget {
                 waiter,
                 is_answered,
@@ -457,18 +495,21 @@ impl Host {
     }
 
     /// Returns whether a request of the same connection waits here with a larger id than `tx`. It was
-    /// sent before the transaction, but got its id when it was parked; the transaction would overtake
-    /// it. O(what is parked), but only for an id that was under way while something was parked.
+    /// sent before the transaction, but got its id when it was parked, or when it began as a guest; the
+    /// transaction would overtake it. O(what is parked), but only for an id that was under way while
+    /// something was parked.
     fn has_earlier_request(&self, asker: (ShardId, u64), tx: TxId) -> bool {
-        tx < self.last_parked
-            && !faults::is_on(Fault::OvertakesItself)
-            && self.parked.iter().any(|(id, parked)| match parked {
-                Parked::Single { from, origin, .. } => {
-                    *id > tx && (*from, origin.connection) == asker
-                }
-                Parked::Exec { from, sent } => *id > tx && (*from, sent.origin.connection) == asker,
-                Parked::Alone { .. } | Parked::Hop { .. } | Parked::Wait { .. } => false,
-            })
+        if tx >= self.last_parked || faults::is_on(Fault::OvertakesItself) {
+            return false;
+        }
+        self.parked.iter().any(|(id, parked)| match parked {
+            Parked::Single { from, origin, .. } => *id > tx && (*from, origin.connection) == asker,
+            Parked::Exec { from, sent } => *id > tx && (*from, sent.origin.connection) == asker,
+            Parked::Alone { .. } | Parked::Hop(_) | Parked::Wait { .. } => false,
+        }) || self
+            .guests
+            .iter()
+            .any(|(id, guest)| *id > tx && *guest == asker)
     }
 
     fn alone(&mut self, from: ShardId, tx: TxId, claim: Claim, operations: Vec<Operation>) {
@@ -490,24 +531,20 @@ impl Host {
         }
     }
 
-    fn run_or_park_hop(&mut self, from: ShardId, tx: TxId, operations: Vec<Operation>, last: bool) {
+    fn run_or_park_hop(&mut self, tx: TxId, hop: Hop) {
         if self.is_granted(tx) {
-            self.run_hop(from, tx, operations, last);
+            self.run_hop(tx, hop);
         } else {
-            let parked = Parked::Hop {
-                from,
-                operations,
-                last,
-            };
-            self.parked.insert(tx, parked);
+            self.parked.insert(tx, Parked::Hop(hop));
         }
     }
 
-    fn run_hop(&mut self, from: ShardId, tx: TxId, operations: Vec<Operation>, last: bool) {
+    fn run_hop(&mut self, tx: TxId, hop: Hop) {
         if !BYPASS && !faults::is_on(Fault::OrderIgnored) && !self.is_released_early(tx) {
             self.locks.start(tx);
         }
-        self.answer_hop(from, tx, operations);
+        let last = hop.last;
+        self.answer_in_time(tx, hop);
         if last || faults::is_on(Fault::ReleaseEarly) {
             self.release(tx);
         }
@@ -530,6 +567,7 @@ impl Host {
     /// Ends the claim of a transaction over several shards.
     fn leave(&mut self, tx: TxId, granted: &mut Vec<TxId>) {
         self.end_offer(tx);
+        self.guests.retain(|(guest, _)| *guest != tx);
         if !BYPASS {
             self.passed = self.passed.max(tx);
             self.locks.release(tx, granted);
@@ -547,12 +585,22 @@ impl Host {
         id
     }
 
+    /// Claims keys for a transaction of a client of another core, under a new id. What this client sends
+    /// later does not get in front of it, though it may have a smaller id. Returns the id.
+    pub(crate) fn claim_for_guest(&mut self, asker: (ShardId, u64), claim: Claim) -> TxId {
+        let tx = self.claim_next(claim);
+        self.last_parked = tx;
+        self.guests.push((tx, asker));
+        tx
+    }
+
     /// Keeps a request that may wait until its keys are free.
     pub(crate) fn park_wait(
         &mut self,
         from: ShardId,
         waiter: WaiterNumber,
         request: Box<OwnedRequest>,
+        author: Option<Author>,
     ) {
         self.counters.parked += 1;
         let claim = self.claim_of(&request.as_request());
@@ -561,6 +609,7 @@ impl Host {
             from,
             waiter,
             request,
+            author,
         };
         self.schedule_here(id, claim, parked);
     }
@@ -586,9 +635,10 @@ impl Host {
                     from,
                     waiter,
                     request,
+                    author,
                 }) => {
                     self.locks.start(tx);
-                    self.run_parked_wait(from, waiter, &request);
+                    self.run_parked_wait((from, waiter), &request, author);
                     self.locks.release(tx, &mut granted);
                 }
                 Some(Parked::Exec { from, sent }) => {
@@ -605,13 +655,10 @@ impl Host {
                     self.answer_hop(from, name, operations);
                     self.locks.release(tx, &mut granted);
                 }
-                Some(Parked::Hop {
-                    from,
-                    operations,
-                    last,
-                }) => {
+                Some(Parked::Hop(hop)) => {
                     self.locks.start(tx);
-                    self.answer_hop(from, tx, operations);
+                    let last = hop.last;
+                    self.answer_in_time(tx, hop);
                     if last || faults::is_on(Fault::ReleaseEarly) {
                         self.leave(tx, &mut granted);
                     }
@@ -658,6 +705,15 @@ impl Host {
         };
         self.send(from, Message::LateReply(Box::new(late)));
         true
+    }
+
+    /// As [`Self::answer_hop`], at the time of the transaction. What others have met as dead since is not
+    /// there any more.
+    fn answer_in_time(&mut self, tx: TxId, hop: Hop) {
+        let now = self.shard.now();
+        self.shard.set_now(hop.now);
+        self.answer_hop(hop.from, tx, hop.operations);
+        self.shard.set_now(now);
     }
 
     /// Runs the operations of a hop and tells core `to` what they gave and how long they took.
@@ -708,16 +764,10 @@ impl Host {
 
 /// Adds what a request claims on `shard` to `claim`: its keys, or the whole shard if it works on the
 /// keyspace without naming keys, or reads keys that nobody can name yet.
-pub fn add_claim(
-    shard: &Shard,
-    command: &ShardCommand,
-    db: DbIndex,
-    args: Args<'_>,
-    claim: &mut Claim,
-) {
-    let flags = command.declaration.flags;
+pub fn add_claim(shard: &Shard, command: &ShardCommand, args: Args<'_>, claim: &mut Claim) {
+    let flags = command.declaration.flags_of(args);
     if let Spread::Plan(Plan::Table(scope)) = command.spread {
-        return add_table_claim(shard, scope, flags, db, args, claim);
+        return add_table_claim(shard, scope, flags, args, claim);
     }
     let names_others =
         command.spread == Spread::Plan(Plan::Sort) && sort::names_others(command, args);
@@ -744,20 +794,13 @@ pub fn add_claim(
     }
     commands::keys::positions(declaration, args, |index, _| {
         let key = shard.key(args.word(index));
-        claim.keys.push((fingerprint(db, key.hash), mode));
+        claim.keys.push((key.hash, mode));
     });
 }
 
 /// The same for a table command. A table is claimed by its name, in whatever way that is written, on all the
 /// shards that take part.
-fn add_table_claim(
-    shard: &Shard,
-    scope: Scope,
-    flags: Flags,
-    db: DbIndex,
-    args: Args<'_>,
-    claim: &mut Claim,
-) {
+fn add_table_claim(shard: &Shard, scope: Scope, flags: Flags, args: Args<'_>, claim: &mut Claim) {
     let mode = if flags.has(Flags::WRITE) {
         Mode::Exclusive
     } else {
@@ -766,19 +809,11 @@ fn add_table_claim(
     let mut has_names = false;
     table::claimed_names(scope, args, &mut |name| {
         has_names = true;
-        let hash = shard.key(name).hash;
-        claim.keys.push((fingerprint(db, hash), mode));
+        claim.keys.push((shard.key(name).hash, mode));
     });
     if !has_names && (mode == Mode::Exclusive || claim.whole.is_none()) {
         claim.whole = Some(mode);
     }
-}
-
-/// Names a key of a database in a lock table. Two keys with one fingerprint only wait for each other
-/// without need.
-#[must_use]
-pub fn fingerprint(db: DbIndex, hash: u64) -> u64 {
-    hash ^ u64::from(db.0).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 #[inline]

@@ -3,12 +3,13 @@
 //! Not here: when a hop may run (`host`), which hops a request takes (`program`).
 
 use base::clock::Monotonic;
-use base::ids::ShardId;
+use base::ids::{DbIndex, ShardId};
 use commands::loans::Loans;
 use commands::parts;
 use commands::run;
 use commands::sort;
 use commands::table;
+use commands::table::parts::TableStep;
 use commands::wait_form::Waiting;
 use protocol::args::LargeWord;
 use runtime::clock::monotonic;
@@ -36,6 +37,8 @@ impl Host {
                 break;
             }
         }
+        // What the hop has signed; nothing if it has not.
+        self.shard.sign_changes(None);
         outcomes
     }
 
@@ -46,8 +49,9 @@ impl Host {
         started: &mut Monotonic,
     ) -> Outcome {
         match operation {
-            Operation::Visit(visit) => {
-                visit.run(&mut self.shard);
+            Operation::Visit(visit) => visit.run(&mut self.shard),
+            Operation::Sign(author) => {
+                self.shard.sign_changes(Some(author));
                 Outcome::Done
             }
             Operation::Run(mut request) => match request.large.take() {
@@ -107,11 +111,9 @@ impl Host {
                 }
                 Outcome::Integer(i64::from(existed))
             }
-            Operation::Exists { db, keys } => {
-                let count = keys
-                    .iter()
-                    .filter(|key| parts::exists(&mut self.shard, db, key));
-                Outcome::Integer(base::cast::i64_from(count.count()))
+            Operation::Exists { db, mut keys } => {
+                keys.retain(|key| parts::exists(&mut self.shard, db, key));
+                Outcome::Integer(base::cast::i64_from(keys.len()))
             }
             Operation::Size { db } => {
                 Outcome::Integer(base::cast::i64_from(self.shard.db(db).len()))
@@ -119,16 +121,18 @@ impl Host {
             Operation::Watch { db, key } => {
                 Outcome::Integer(self.shard.watch(db, &key).cast_signed())
             }
-            Operation::Table(db, step) => {
-                let id = TableId(self.ids.next().0);
-                let outcome = table::parts::run(&mut self.shard, (db, id), *step);
-                Outcome::Table(Box::new(outcome))
-            }
+            Operation::Table(db, step) => self.run_table_step(db, *step),
             Operation::Sort(step) => self.run_sort_step(step),
             Operation::CheckWatches(watched) => {
                 Outcome::Integer(i64::from(self.check_watches(&watched)))
             }
         }
+    }
+
+    fn run_table_step(&mut self, db: DbIndex, step: TableStep) -> Outcome {
+        let id = TableId(self.ids.next().0);
+        let outcome = table::parts::run(&mut self.shard, (db, id), step);
+        Outcome::Table(Box::new(outcome))
     }
 
     fn run_command(&mut self, request: &OwnedRequest, started: &mut Monotonic) -> Outcome {

@@ -27,10 +27,12 @@ use commands::wait_form::{WaitForm, Waiting};
 use protocol::args::PackedArgs;
 use protocol::reply::Resp;
 use runtime::clock::monotonic;
+use runtime::faults::{self, Fault};
 use shard::locks::Claim;
 use shard::waiters::{Awaited, Place, Ticket};
+use shard::watches::Author;
 
-use crate::host::{BYPASS, Host, add_claim, fingerprint};
+use crate::host::{BYPASS, Host, add_claim};
 use crate::message::{Message, OwnedRequest, Request, WaiterNumber, Woken};
 
 /// A request that waits: its coordinator, and the name it has there.
@@ -45,8 +47,19 @@ pub(crate) struct WaitingRequests {
     offers: Map<TxId, (Place, Ticket)>,
     /// The same keys.
     offered: Set<Place>,
-    /// Requests that are parked behind a claim and may wait; whether they are to be forgotten.
-    parked: Map<Name, bool>,
+    /// Requests that are parked behind a claim and may wait.
+    parked: Map<Name, Patience>,
+}
+
+/// What a request that is parked does when its turn comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// It looks at its keys, and waits if there is nothing.
+    Waits,
+    /// Its time was over before it had looked at its keys: it looks once.
+    LooksOnce,
+    /// Its client has left.
+    Gone,
 }
 
 impl WaitingRequests {
@@ -69,6 +82,8 @@ struct Waiter {
     keys: Vec<(Box<[u8]>, PackedArgs)>,
     /// It waits nowhere else and needs no other shard.
     is_alone: bool,
+    /// Who is not to be told of its changes; of one that is not alone, its transaction says that.
+    author: Option<Author>,
     state: State,
 }
 
@@ -112,41 +127,72 @@ impl Waiter {
 
 impl Host {
     /// Takes a request of which all keys lie here and that may wait.
-    pub(crate) fn wait(&mut self, from: ShardId, waiter: WaiterNumber, request: Box<OwnedRequest>) {
+    pub(crate) fn wait(
+        &mut self,
+        from: ShardId,
+        waiter: WaiterNumber,
+        request: Box<OwnedRequest>,
+        author: Option<Author>,
+    ) {
         self.counters.remote_requests += u64::from(from != self.me());
         if self.may_run(&request.as_request()) {
-            self.answer_or_keep(from, waiter, &request);
+            self.answer_or_keep((from, waiter), &request, author);
             self.serve_if_ready();
         } else {
-            self.waiting.parked.insert((from, waiter), false);
-            self.park_wait(from, waiter, request);
+            self.waiting.parked.insert((from, waiter), Patience::Waits);
+            self.park_wait(from, waiter, request, author);
         }
     }
 
     /// Runs a request that was parked, unless it was forgotten meanwhile.
     pub(crate) fn run_parked_wait(
         &mut self,
-        from: ShardId,
-        waiter: WaiterNumber,
+        name: Name,
         request: &OwnedRequest,
+        author: Option<Author>,
     ) {
-        if self.waiting.parked.remove(&(from, waiter)) == Some(true) {
-            self.send(from, Message::Forgotten { waiter });
-        } else {
-            self.answer_or_keep(from, waiter, request);
+        match self.waiting.parked.remove(&name) {
+            Some(Patience::Waits) | None => self.answer_or_keep(name, request, author),
+            Some(Patience::LooksOnce) => {
+                if !self.is_answered(name, request, author) {
+                    let (from, waiter) = name;
+                    self.send(from, Message::Forgotten { waiter });
+                }
+            }
+            Some(Patience::Gone) => {}
         }
     }
 
-    fn answer_or_keep(&mut self, from: ShardId, waiter: WaiterNumber, request: &OwnedRequest) {
-        let started = monotonic();
-        if let Some(reply) = self.run_waiting(request.as_request(), Waiting::Possible) {
-            let nanos = monotonic().nanos_since(started);
-            self.answer((from, waiter), reply, nanos);
-        } else {
+    /// Answers a request that was parked with an error, if anybody is there to be told.
+    pub(crate) fn refuse_wait(&mut self, name: Name, error: Vec<u8>) {
+        if self.waiting.parked.remove(&name) != Some(Patience::Gone) {
+            self.answer(name, error, 0);
+        }
+    }
+
+    fn answer_or_keep(&mut self, name: Name, request: &OwnedRequest, author: Option<Author>) {
+        if !self.is_answered(name, request, author) {
             let form = request.command.wait.expect(ASKS_TO_WAIT);
             let words = (form.keys)(request.args.args());
-            self.join_queues((from, waiter), request, words, true);
+            let ticket = self.join_queues(name, request, words, true);
+            if let Some(waiter) = self.waiting.waiters.get_mut(&ticket) {
+                waiter.author = author;
+            }
         }
+    }
+
+    /// Runs a request, and answers it if it does not want to wait.
+    fn is_answered(&mut self, name: Name, request: &OwnedRequest, author: Option<Author>) -> bool {
+        let started = monotonic();
+        self.shard.sign_changes(author);
+        let reply = self.run_waiting(request.as_request(), Waiting::Possible);
+        self.shard.sign_changes(None);
+        let Some(reply) = reply else {
+            return false;
+        };
+        let nanos = monotonic().nanos_since(started);
+        self.answer(name, reply, nanos);
+        true
     }
 
     fn answer(&mut self, (to, waiter): Name, reply: Vec<u8>, nanos: u64) {
@@ -165,7 +211,7 @@ impl Host {
         request: &OwnedRequest,
         words: impl Iterator<Item = usize>,
         is_alone: bool,
-    ) {
+    ) -> Ticket {
         let form = request.command.wait.expect(ASKS_TO_WAIT);
         let (db, args) = (request.db, request.args.args());
         let ticket = self.shard.waiters_mut().draw();
@@ -189,17 +235,22 @@ impl Host {
             tag: request.tag,
             keys,
             is_alone,
+            author: None,
             state: State::Waiting,
         };
         self.waiting.waiters.insert(ticket, waiter);
         self.waiting.tickets.insert(name, ticket);
+        ticket
     }
 
     /// Ends the waiting of a request, if it still waits.
     pub(crate) fn forget(&mut self, from: ShardId, waiter: WaiterNumber, is_answered: bool) {
-        if let Some(is_forgotten) = self.waiting.parked.get_mut(&(from, waiter)) {
-            // It answers when its turn comes.
-            *is_forgotten = true;
+        if let Some(patience) = self.waiting.parked.get_mut(&(from, waiter)) {
+            *patience = if is_answered {
+                Patience::LooksOnce
+            } else {
+                Patience::Gone
+            };
             return;
         }
         if let Some(&ticket) = self.waiting.tickets.get(&(from, waiter)) {
@@ -255,6 +306,9 @@ impl Host {
     pub(crate) fn end_offer(&mut self, tx: TxId) {
         if let Some((place, ticket)) = self.waiting.offers.remove(&tx) {
             self.waiting.offered.remove(&place);
+            if faults::is_on(Fault::OfferEndMissed) {
+                return;
+            }
             self.look_again(ticket, State::Offered);
             self.shard.waiters_mut().note(place.0, &place.1);
         }
@@ -280,7 +334,7 @@ impl Host {
                     continue;
                 }
                 let hash = self.shard.key(&place.1).hash;
-                if !BYPASS && self.locks.is_in_use(fingerprint(place.0, hash)) {
+                if !BYPASS && self.locks.is_in_use(hash) {
                     later.push(place);
                 } else {
                     self.serve_key(&place);
@@ -296,7 +350,7 @@ impl Host {
     fn serve_key(&mut self, place: &Place) {
         for awaited in Awaited::ALL {
             let mut after = None;
-            while let Some(ticket) = self.shard.waiters().next(place.0, &place.1, awaited, after) {
+            while let Some(ticket) = self.next_in_queue(place, awaited, after) {
                 after = Some(ticket);
                 match self.serve_one(place, ticket) {
                     Served::Answered | Served::Skipped => {}
@@ -311,6 +365,26 @@ impl Host {
                 }
             }
         }
+    }
+
+    /// Returns who stands in a queue behind `after`.
+    fn next_in_queue(
+        &self,
+        place: &Place,
+        awaited: Awaited,
+        after: Option<Ticket>,
+    ) -> Option<Ticket> {
+        let next = |after| self.shard.waiters().next(place.0, &place.1, awaited, after);
+        if !faults::is_on(Fault::LastComeFirst) {
+            return next(after);
+        }
+        let mut last = None;
+        while let Some(ticket) = next(last)
+            && after.is_none_or(|after| ticket < after)
+        {
+            last = Some(ticket);
+        }
+        last
     }
 
     fn serve_one(&mut self, place: &Place, ticket: Ticket) -> Served {
@@ -329,7 +403,7 @@ impl Host {
             return Served::Nothing;
         }
         let mut claim = Claim::default();
-        add_claim(&self.shard, request.command, db, request.args, &mut claim);
+        add_claim(&self.shard, request.command, request.args, &mut claim);
         // A second key, to which an element is moved, may be claimed by others.
         let is_free = BYPASS || claim.keys.len() == 1 || !self.locks.claim_conflicts(&claim);
         if !waiter.is_alone || !is_free {
@@ -376,9 +450,17 @@ impl Host {
     /// Runs a request for one of its keys. If that gives a reply it waits no more.
     fn wake(&mut self, ticket: Ticket, index: usize) -> Option<Vec<u8>> {
         let waiter = self.waiting.waiters.remove(&ticket)?;
+        // Alone, it runs in the midst of what has made its key ready, which may be another's work.
+        let author = self.shard.sign_changes(None);
+        self.shard.sign_changes(if waiter.is_alone {
+            waiter.author
+        } else {
+            author
+        });
         let reply = self.run_waiting(waiter.request(index), Waiting::Again);
+        self.shard.sign_changes(author);
         self.waiting.waiters.insert(ticket, waiter);
-        if reply.is_some() {
+        if reply.is_some() && !faults::is_on(Fault::WaiterKept) {
             self.remove(ticket);
         }
         reply

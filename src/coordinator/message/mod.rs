@@ -5,6 +5,7 @@
 
 pub mod queue;
 
+use base::clock::UnixMillis;
 use base::ids::{DbIndex, ShardId, TxId};
 use commands::sort::{Order, Taken, Text};
 use commands::spec::{CommandError, ShardCommand};
@@ -16,6 +17,7 @@ use shard::Shard;
 use shard::keyspace::Detached;
 use shard::loan::Loan;
 use shard::locks::Claim;
+use shard::watches::Author;
 
 use self::queue::{Queue, SentExec};
 use crate::long_reply::Source;
@@ -69,6 +71,8 @@ pub enum Message {
         operations: Vec<Operation>,
         /// Whether the claim is released with it.
         last: bool,
+        /// The time that all of its hops see: nothing expires in the midst of a transaction.
+        now: UnixMillis,
     },
     /// [`Message::Schedule`] and the first [`Message::Hop`] in one, for the last shard whose word is
     /// missing: [`Message::HopDone`], or [`Message::Refused`].
@@ -83,6 +87,8 @@ pub enum Message {
         operations: Vec<Operation>,
         /// Whether the claim is released with it.
         last: bool,
+        /// The time that all hops see.
+        now: UnixMillis,
     },
     /// Gives the operations of [`Message::Begin`] back: the claim came too late, and nothing was kept.
     Refused {
@@ -125,12 +131,15 @@ pub enum Message {
         waiter: WaiterNumber,
         /// The request.
         request: Box<OwnedRequest>,
+        /// Who is not to be told of its changes.
+        author: Option<Author>,
     },
     /// Ends the waiting of a request, if it still waits.
     Forget {
         /// Its name.
         waiter: WaiterNumber,
-        /// Whether [`Message::Forgotten`] is to come back. A reply to the request comes before it.
+        /// Whether [`Message::Forgotten`] is to come back. A reply to the request comes before it, or
+        /// instead of it: one that has not looked at its keys yet does so first.
         is_answered: bool,
     },
     /// A shard that has a key for a request which waits on several shards, or moves an element to
@@ -342,6 +351,8 @@ pub struct Watched {
 pub enum Operation {
     /// Something else than a command, for which the whole shard is claimed: [`Outcome::Done`].
     Visit(Visit),
+    /// Says who makes the changes of the rest of the hop: [`Outcome::Done`].
+    Sign(Author),
     /// Runs a command: [`Outcome::Reply`].
     Run(Box<OwnedRequest>),
     /// Runs commands of a MULTI, in order: [`Outcome::Replies`].
@@ -494,8 +505,9 @@ impl Visit {
     }
 
     /// Does it.
-    pub(crate) fn run(self, shard: &mut Shard) {
+    pub(crate) fn run(self, shard: &mut Shard) -> Outcome {
         (self.0)(shard);
+        Outcome::Done
     }
 }
 

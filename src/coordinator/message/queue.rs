@@ -114,7 +114,7 @@ impl Queue {
     pub fn push(&mut self, request: Request<'_>, lies: Lies, is_brief: bool) {
         let command = request.command;
         let flags = self.flags.unwrap_or(Flags::NONE);
-        self.flags = Some(flags.and(command.declaration.flags));
+        self.flags = Some(flags.and(command.declaration.flags_of(request.args)));
         self.lies = self.lies.and(lies);
         let position = self.entries.len();
         let entry = self.entry(Runs::Shard(command), request.args, position);

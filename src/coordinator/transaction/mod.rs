@@ -8,8 +8,9 @@
 //! on this core's shard and another one goes as [`Message::Begin`]: see `pair`.
 
 mod pair;
-mod waits;
+pub mod waits;
 
+use base::clock::UnixMillis;
 use base::hash::Map;
 use base::ids::{DbIndex, ShardId, TxId};
 use protocol::args::PackedArgs;
@@ -129,6 +130,8 @@ pub(crate) struct Transaction {
     hop: Vec<(ShardId, Option<Gave>)>,
     /// How long shards have run for it.
     nanos: u64,
+    /// The time that its hops see, that of the first.
+    now: Option<UnixMillis>,
     /// The shards that hold a claim.
     pub(crate) holders: Vec<ShardId>,
     /// The request that waits for its keys, or may begin to, and whether a shard has offered a key.
@@ -274,8 +277,29 @@ impl Transactions {
             host.claim_running(tx, claim);
             transaction.holders.push(host.me());
         }
+        transaction.now = Some(host.shard.now());
         self.active.insert(tx, transaction);
         self.follow(host, tx, step);
+    }
+
+    /// Begins a transaction of `asker`, a connection of another core, which claims keys of this core's
+    /// shard alone. They are claimed from now on.
+    pub fn begin_guest(
+        &mut self,
+        host: &mut Host,
+        origin: Origin,
+        asker: (ShardId, u64),
+        claim: Claim,
+        mut program: Box<dyn Program>,
+    ) {
+        self.counters.begun += 1;
+        let tx = host.claim_for_guest(asker, claim);
+        let first = program.step(Vec::new());
+        let mut transaction = Transaction::new(origin, Vec::new(), program);
+        transaction.serial = self.counters.begun;
+        transaction.holders.push(host.me());
+        self.active.insert(tx, transaction);
+        self.follow(host, tx, first);
     }
 
     fn run_alone(
@@ -563,6 +587,7 @@ impl Transaction {
             phase: Phase::Running { awaited: 0 },
             hop: Vec::new(),
             nanos: 0,
+            now: None,
             holders: Vec::new(),
             waiter: None,
             serial: 0,
@@ -595,6 +620,7 @@ impl Transaction {
         operations: Vec<(ShardId, Vec<Operation>)>,
         last: bool,
     ) {
+        let now = *self.now.get_or_insert_with(|| host.shard.now());
         self.phase = Phase::Running {
             awaited: operations.len(),
         };
@@ -613,6 +639,7 @@ impl Transaction {
                     tx,
                     operations,
                     last,
+                    now,
                 },
             ));
         }

@@ -76,6 +76,7 @@ impl Transaction {
             first => return Some(first),
         };
         let connection = self.origin.connection;
+        let now = *self.now.get_or_insert_with(|| host.shard.now());
         if !is_unclaimed(last) {
             if !host.accept((me, connection), tx, own.1.clone()) {
                 return Some(Step::Hop { operations, last });
@@ -104,6 +105,7 @@ impl Transaction {
             claim,
             operations: theirs,
             last,
+            now,
         };
         host.outbox.push((at, message));
         None
@@ -119,6 +121,7 @@ impl Transaction {
             self.holders.push(from);
         }
         let me = host.me();
+        let now = *self.now.get_or_insert_with(|| host.shard.now());
         match pair.own {
             Some(operations) if is_unclaimed(last) => {
                 let claim = Claim::default();
@@ -136,6 +139,7 @@ impl Transaction {
                     tx,
                     operations,
                     last,
+                    now,
                 },
             )),
             None if last => host.outbox.push((me, Message::Release { tx })),

@@ -18,11 +18,14 @@
 
 use base::hash::Map;
 use base::ids::{ShardId, TxId};
+use runtime::faults::{self, Fault};
 use shard::locks::Claim;
+use shard::watches::Author;
 
 use crate::host::{Host, add_claim};
 use crate::lend::{self, Lend};
 use crate::message::{Message, Operation, Origin, Outcome, OwnedRequest, WaiterNumber, Woken};
+use crate::signed::Signed;
 use crate::step::{Base, HopOutcome, Program, Step, Surroundings};
 use crate::transaction::{Event, Transaction, Transactions};
 
@@ -31,6 +34,15 @@ use crate::transaction::{Event, Transaction, Transactions};
 pub(crate) struct Waits {
     last: u64,
     active: Map<WaiterNumber, Wait>,
+}
+
+/// Whose request it is that may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose {
+    /// Where the reply belongs.
+    pub origin: Origin,
+    /// Who is not to be told of its changes.
+    pub author: Option<Author>,
 }
 
 #[derive(Debug)]
@@ -43,6 +55,8 @@ struct Wait {
     is_alone: bool,
     /// A request that moves an element to another shard: what runs when the source is ready.
     moves: Option<(Surroundings, OwnedRequest)>,
+    /// Who is not to be told of its changes.
+    author: Option<Author>,
     /// Offers that came while it was joining its queues.
     early: Vec<(ShardId, TxId, Box<[u8]>)>,
     /// Shards that were told to wait with their offers.
@@ -67,17 +81,23 @@ impl Transactions {
     pub fn wait_on_one(
         &mut self,
         host: &mut Host,
-        origin: Origin,
+        whose: Whose,
         shard: ShardId,
         request: OwnedRequest,
     ) -> WaiterNumber {
+        let Whose { origin, author } = whose;
         let waiter = self.waits.begin(Wait {
             phase: Phase::Waiting,
             is_alone: true,
             ..Wait::new(origin, vec![shard])
         });
         let request = Box::new(request);
-        host.outbox.push((shard, Message::Wait { waiter, request }));
+        let wait = Message::Wait {
+            waiter,
+            request,
+            author,
+        };
+        host.outbox.push((shard, wait));
         waiter
     }
 
@@ -85,11 +105,12 @@ impl Transactions {
     pub fn wait_on_several(
         &mut self,
         host: &mut Host,
-        origin: Origin,
+        whose: Whose,
         claims: Vec<(ShardId, Claim)>,
         around: Surroundings,
         request: OwnedRequest,
     ) -> WaiterNumber {
+        let Whose { origin, author } = whose;
         let copy = OwnedRequest::new(request.as_request());
         let base = base_of(around, request);
         let shards: Vec<ShardId> = lend::words_by_shard(&base)
@@ -104,13 +125,14 @@ impl Transactions {
         commands::keys::positions(declaration, copy.args.args(), |_, _| keys += 1);
         let waiter = self.waits.begin(Wait {
             moves: (keys > awaited).then_some((around, copy)),
+            author,
             ..Wait::new(origin, shards)
         });
         let wait = lend::Wait {
             waiter,
             is_known: false,
         };
-        let program = Box::new(Lend::waiting(base, wait));
+        let program = Signed::if_any(author, Box::new(Lend::waiting(base, wait)));
         let mut transaction = Transaction::new(origin, claims, program);
         transaction.waiter = Some((waiter, false));
         self.begin_transaction(host, transaction);
@@ -144,6 +166,28 @@ impl Transactions {
                     self.events.push(Event::Left { origin, reply });
                 }
             }
+        }
+    }
+
+    /// As [`Self::end_wait`], for a request whose client has left.
+    pub fn abandon_wait(&mut self, host: &mut Host, waiter: WaiterNumber) {
+        let wait = self.waits.active.get(&waiter);
+        let is_alone = |wait: &Wait| wait.phase == Phase::Waiting && wait.is_alone;
+        if !wait.is_some_and(is_alone) {
+            self.end_wait(host, waiter, Vec::new());
+        } else if let Some(wait) = self.waits.active.remove(&waiter) {
+            // Nobody is left to be told.
+            for shard in wait.shards {
+                let forget = Message::Forget {
+                    waiter,
+                    is_answered: false,
+                };
+                host.outbox.push((shard, forget));
+            }
+            self.events.push(Event::Left {
+                origin: wait.origin,
+                reply: Vec::new(),
+            });
         }
     }
 
@@ -230,6 +274,9 @@ impl Transactions {
         };
         match wait.phase {
             Phase::Waiting => self.begin_try(host, from, waiter, tx, key),
+            Phase::Trying if faults::is_on(Fault::SecondOfferTaken) => {
+                self.begin_try(host, from, waiter, tx, key);
+            }
             Phase::Joining => wait.early.push((from, tx, key)),
             Phase::Trying => {
                 wait.put_off.push(from);
@@ -254,7 +301,7 @@ impl Transactions {
         wait.phase = Phase::Trying;
         self.counters.begun += 1;
         let mut claims = Vec::new();
-        let mut program: Box<dyn Program> = match &wait.moves {
+        let program: Box<dyn Program> = match &wait.moves {
             None => Box::new(Wake {
                 shard: from,
                 waiter,
@@ -263,8 +310,8 @@ impl Transactions {
             }),
             Some((around, request)) => {
                 let mut claim = Claim::default();
-                let (command, db, args) = (request.command, request.db, request.args.args());
-                add_claim(&host.shard, command, db, args, &mut claim);
+                let (command, args) = (request.command, request.args.args());
+                add_claim(&host.shard, command, args, &mut claim);
                 commands::keys::positions(&command.declaration, args, |word, _| {
                     let shard = around.map.shard_of_key(args.word(word));
                     if shard != from && !claims.iter().any(|(at, _)| *at == shard) {
@@ -279,6 +326,7 @@ impl Transactions {
                 Box::new(Lend::waiting(base_of(*around, request), wait))
             }
         };
+        let mut program = Signed::if_any(wait.author, program);
         let first = program.step(Vec::new());
         let mut transaction = Transaction::new(wait.origin, claims, program);
         transaction.serial = self.counters.begun;
@@ -318,6 +366,7 @@ impl Wait {
             shards,
             is_alone: false,
             moves: None,
+            author: None,
             early: Vec::new(),
             put_off: Vec::new(),
             ending: None,

@@ -277,6 +277,20 @@ pub fn jump_to(at: u64) {
     with(|world| world.now = world.now.max(at));
 }
 
+/// Returns how long a message between cores, or a piece of bytes, is under way at most; nanoseconds.
+#[must_use]
+pub fn longest_delay() -> u64 {
+    with(|world| {
+        let weather = &world.weather;
+        let long = if weather.long_one_in > 0 {
+            weather.long_nanos
+        } else {
+            0
+        };
+        weather.delay_nanos.max(long)
+    })
+}
+
 /// Draws 64 bits.
 #[must_use]
 pub fn draw() -> u64 {

@@ -59,7 +59,7 @@ fn eval(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
         Ok(known) => known,
         Err(error) => return Ok(refuse(context, &error)),
     };
-    match context.engine.place_of(&wanted, known, caller.db) {
+    match context.engine.place_of(&wanted, known) {
         Place::Here(claims) => {
             if let [(shard, _)] = claims[..] {
                 context.connection.session.pin.vote(shard);

@@ -103,9 +103,6 @@ impl Wanted {
                  then re-enabling it with a different mode.",
             );
         }
-        if self.is_silent {
-            return text("ERR NOLOOP is not built yet");
-        }
         self.overlap(before)
     }
 
@@ -243,6 +240,7 @@ fn begin(
         mode: wanted.mode(),
         prefixes,
         redirect: target,
+        is_silent: wanted.is_silent,
         is_broken: false,
         is_chosen: false,
     }));
@@ -324,6 +322,9 @@ pub(super) fn info(context: &mut ControlContext<'_>) {
                 (Mode::OptOut, false) => &["optout"],
                 (Mode::OptOut, true) => &["optout", "caching-no"],
             });
+            if tracking.is_silent {
+                flags.push("noloop");
+            }
             if tracking.is_broken {
                 flags.push("broken_redirect");
             }

@@ -3,7 +3,6 @@
 use base::ids::{ClientId, DbIndex, ShardId, TxId};
 use commands::spec::CommandError;
 use coordinator::exec::{Exec, Part};
-use coordinator::host::fingerprint;
 use coordinator::message::queue::{Queue, Queued};
 use coordinator::message::{Message, Operation, Origin, Watched};
 use coordinator::program::WatchKeys;
@@ -132,10 +131,7 @@ fn watch(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Com
     let mut claims: Vec<(_, Claim)> = Vec::new();
     for (shard, key) in &keys {
         let shard = *shard;
-        let claimed = (
-            fingerprint(db, engine.host.shard.key(key).hash),
-            Mode::Shared,
-        );
+        let claimed = (engine.host.shard.key(key).hash, Mode::Shared);
         match claims.iter_mut().find(|(at, _)| *at == shard) {
             Some((_, claim)) => claim.keys.push(claimed),
             None => claims.push((
@@ -188,12 +184,16 @@ fn exec(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
         context.reply().array(0);
         return Ok(Answer::Now);
     }
-    Ok(
-        match exec_on_one::shard_of(context.engine, &queue, &watched) {
-            Some(shard) => exec_on_one::run(context, args, shard, (queue, watched)),
-            None => exec_on_several(context, queue, watched),
-        },
-    )
+    let shard = exec_on_one::shard_of(context.engine, &queue, &watched);
+    // Changes that are signed go to other cores as a transaction.
+    let author = context
+        .engine
+        .author_of(context.id, &context.connection.session);
+    let shard = shard.filter(|shard| author.is_none() || *shard == context.engine.me);
+    Ok(match shard {
+        Some(shard) => exec_on_one::run(context, args, shard, (queue, watched)),
+        None => exec_on_several(context, queue, watched),
+    })
 }
 
 /// Begins an EXEC as a transaction, for which the client waits.
@@ -261,7 +261,7 @@ fn parts_of(engine: &mut Engine, queue: &Queue, mut caller: Caller) -> Vec<Part>
             continue;
         };
         let known = engine.foresee(&wanted);
-        let claims = engine.claims_of(&wanted, known, caller.db);
+        let claims = engine.claims_of(&wanted, known);
         parts.push(Part {
             index,
             claims,

@@ -82,6 +82,8 @@ struct Cut {
     fields_expire: bool,
     /// Its changes so far.
     dirty: u64,
+    /// There are tables, which have no place in the file.
+    has_tables: bool,
 }
 
 /// What the thread has to know.
@@ -220,7 +222,9 @@ impl Program for Cutting {
 fn cut(shard: &mut Shard, form: Form, sender: SyncSender<Piece>) {
     let databases = shard.options().databases;
     let mut sizes = Vec::new();
+    let mut has_tables = false;
     for db in (0..databases).map(DbIndex) {
+        has_tables |= !shard.tables().catalog(db).is_empty();
         let database = shard.db(db);
         if !database.is_empty() {
             let (keys, expires) = (database.len(), database.expires_len());
@@ -232,6 +236,7 @@ fn cut(shard: &mut Shard, form: Form, sender: SyncSender<Piece>) {
         sizes,
         fields_expire: shard.has_field_expiries(),
         dirty: shard.stats().dirty,
+        has_tables,
     });
     shard.begin_snapshot(SharedSink::new(Pieces {
         sender,
@@ -398,6 +403,13 @@ fn write(plan: &Plan, intake: &mut Intake, persistence: &Persistence) -> Result<
             Piece::Bytes(bytes, count) => early.push((bytes, count)),
             Piece::End => {}
         }
+    }
+    if cuts.iter().any(|cut| cut.has_tables) {
+        tracing::warn!(
+            path = %plan.path.display(),
+            "the tables (TABLE.*) are not in the file, as Redis could not load them: they are gone when the \
+             process ends"
+        );
     }
     let total = cuts.iter().flat_map(|cut| &cut.sizes);
     let total = total.map(|(_, keys, _)| *keys).sum();

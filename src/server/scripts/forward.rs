@@ -9,9 +9,11 @@ use base::hash::Map;
 use base::ids::ShardId;
 use commands::spec::CommandError;
 use coordinator::message::Origin;
+use coordinator::signed::Signed;
 use coordinator::step::Step;
 use protocol::args::PackedArgs;
 use shard::locks::Claim;
+use shard::watches::Author;
 
 use super::program::{ScriptProgram, error_reply};
 use super::start::{Caller, Wanted};
@@ -28,6 +30,8 @@ pub struct Sent {
     /// The command, for statistics.
     pub(crate) index: CommandIndex,
     caller: Caller,
+    /// Who is not to be told of its changes.
+    pub(crate) author: Option<Author>,
     /// Where the reply belongs, on the core that sends it.
     pub(crate) origin: Origin,
 }
@@ -39,6 +43,7 @@ impl Sent {
             source: wanted.source.clone(),
             index,
             caller,
+            author: None,
             origin: Origin {
                 connection: 0,
                 place: 0,
@@ -85,16 +90,18 @@ impl Core {
         let looked_up = Wanted::read(sent.words.args()).ok().map(|mut wanted| {
             wanted.source.clone_from(&sent.source);
             engine.look_up(&wanted).map(|known| {
-                let claims = engine.claims_of(&wanted, Some(known), caller.db);
+                let claims = engine.claims_of(&wanted, Some(known));
                 (
                     claims,
                     engine.program_of_script(&wanted, Some(known), caller),
                 )
             })
         });
+        let asker = (from, sent.origin.connection);
+        let author = sent.author;
         let origin = engine.guests.welcome(from, sent);
         match looked_up {
-            Some(Ok((claims, program))) => self.run_guest(origin, claims, program),
+            Some(Ok((claims, program))) => self.run_guest((asker, author), origin, claims, program),
             Some(Err(error)) => {
                 let text = String::from_utf8_lossy(&error.0);
                 self.send_home(origin, error_reply(&text, caller.resp), 0);
@@ -108,17 +115,29 @@ impl Core {
 
     fn run_guest(
         &mut self,
+        (asker, author): ((ShardId, u64), Option<Author>),
         origin: Origin,
-        claims: Vec<(ShardId, Claim)>,
+        mut claims: Vec<(ShardId, Claim)>,
         mut program: Box<ScriptProgram>,
     ) {
         let engine = &mut self.engine;
         let Some(claim) = engine.claim_if_free(&claims) else {
-            let host = &mut engine.host;
-            return engine.transactions.begin(host, origin, claims, program);
+            let (host, transactions) = (&mut engine.host, &mut engine.transactions);
+            let program = Signed::if_any(author, program);
+            return match claims.pop() {
+                Some((shard, claim)) if claims.is_empty() && shard == host.me() => {
+                    transactions.begin_guest(host, origin, asker, claim, program);
+                }
+                last => {
+                    claims.extend(last);
+                    transactions.begin(host, origin, claims, program);
+                }
+            };
         };
         let begun = runtime::clock::monotonic();
+        engine.host.shard.sign_changes(author);
         let step = program.begin_here(&mut engine.host);
+        engine.host.shard.sign_changes(None);
         engine.count_calls();
         if let Step::Done { reply } = step {
             engine.host.serve_if_ready();
@@ -126,6 +145,7 @@ impl Core {
             self.send_home(origin, reply, nanos);
         } else {
             let host = &mut engine.host;
+            let (program, step) = Signed::from_step_if_any(author, program, step);
             engine
                 .transactions
                 .adopt(host, origin, claim, program, step);

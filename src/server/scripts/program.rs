@@ -141,12 +141,18 @@ impl ScriptProgram {
 
     /// Begins at once, on the shard of this core: what it claims there is free, and it claims nothing
     /// elsewhere. Its commands run in place for as long as they need nobody else. Returns the first
-    /// step that does, or the end.
+    /// step that does, or the end; only then those are served who wait for keys that it has changed.
     pub(crate) fn begin_here(&mut self, host: &mut Host) -> Step {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Waiting(starter) | State::Granted(starter) => self.begin(starter, Some(host)),
-            _ => unreachable!("a script begins once"),
+        let (State::Waiting(starter) | State::Granted(starter)) =
+            std::mem::replace(&mut self.state, State::Over)
+        else {
+            unreachable!("a script begins once")
+        };
+        let step = self.begin(starter, Some(&mut *host));
+        if matches!(step, Step::Done { .. }) {
+            host.serve_if_ready();
         }
+        step
     }
 
     fn begin(&mut self, starter: Starter, host: Option<&mut Host>) -> Step {

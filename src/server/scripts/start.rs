@@ -15,9 +15,9 @@ use std::sync::Arc;
 use base::hash::Set;
 use base::ids::{DbIndex, ShardId};
 use commands::spec::CommandError;
-use coordinator::host::fingerprint;
 use protocol::args::{Args, PackedArgs, equals_ignore_case};
 use protocol::reply::Resp;
+use runtime::faults::{self, Fault};
 use scripting::running::Running;
 use scripting::scripts::{Environment, ScriptError, ScriptFlags, Sha};
 use shard::locks::{Claim, Mode};
@@ -166,8 +166,8 @@ impl Engine {
     }
 
     /// Decides where a request runs.
-    pub(crate) fn place_of(&self, wanted: &Wanted<'_>, known: Known, db: DbIndex) -> Place {
-        let claims = self.claims_of(wanted, Some(known), db);
+    pub(crate) fn place_of(&self, wanted: &Wanted<'_>, known: Known) -> Place {
+        let claims = self.claims_of(wanted, Some(known));
         match &claims[..] {
             [(shard, _)] if *shard != self.me => Place::There(*shard),
             _ => Place::Here(claims),
@@ -179,10 +179,9 @@ impl Engine {
         &self,
         wanted: &Wanted<'_>,
         known: Option<Known>,
-        db: DbIndex,
     ) -> Vec<(ShardId, Claim)> {
         let is_read_only = wanted.is_read_only || known.is_some_and(|known| known.flags.no_writes);
-        let mode = if is_read_only {
+        let mode = if is_read_only || faults::is_on(Fault::ScriptShares) {
             Mode::Shared
         } else {
             Mode::Exclusive
@@ -200,7 +199,7 @@ impl Engine {
         let mut claims: Vec<(ShardId, Claim)> = Vec::new();
         for key in wanted.keys().iter() {
             let shard = self.map.shard_of_key(key);
-            let claimed = (fingerprint(db, self.host.shard.key(key).hash), mode);
+            let claimed = (self.host.shard.key(key).hash, mode);
             match claims.iter_mut().find(|(at, _)| *at == shard) {
                 Some((_, claim)) => claim.keys.push(claimed),
                 None => claims.push((

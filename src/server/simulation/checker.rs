@@ -5,6 +5,16 @@
 //! that does one thing at a time has to give the replies that were given.
 //! Requests whose reply was lost stand anywhere behind their beginning, or nowhere.
 //!
+//! Two more things are kept about requests that wait for keys, both with a margin for what a server may
+//! lawfully need to notice something ([`Limits`]):
+//! - One that found nothing found nothing at the end of its time, not at some point before.
+//! - One that waited at a single key comes before all that took something from this key and were sent
+//!   later: the queue at a key is in the order of arrival, and nobody overtakes it. What MULTI and scripts
+//!   take is left out: they see the key before those who wait do.
+//!
+//! Not looked at: which of several keys a request is served from, the order of those that wait at several
+//! keys or move an element, and the order of arrival within the margin.
+//!
 //! The search is that of Wing and Gong ("Testing and Verifying Concurrent Objects", 1993) with the
 //! memory of Lowe ("Testing for linearizability", 2017): pairs of done requests and state that led
 //! nowhere are not tried again.
@@ -15,12 +25,21 @@ use protocol::value::Value;
 use super::history::{Action, Record, line, show};
 use super::model::{Dirt, Model, Run, Window, key_index};
 use super::operations::{Operation, by_name};
+use super::waiting;
 
 /// Requests that a history may have.
 pub(super) const RECORDS_MAX: usize = 128;
 
 /// States that are looked at before the search gives up.
 const STATES_MAX: usize = 200_000;
+
+/// What the checker knows of the world.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// How long the server may need at most, from when a client sends a request that waits until it
+    /// stands in its queue, and from when a key is ready until who waits there is served: nanoseconds.
+    pub(super) margin_nanos: u64,
+}
 
 /// What the search found.
 #[derive(Debug)]
@@ -59,18 +78,25 @@ struct Search<'a> {
 }
 
 /// Looks for an order.
-pub(super) fn check(records: &[Record]) -> Verdict {
+pub(super) fn check(records: &[Record], limits: Limits) -> Verdict {
     assert!(
         records.len() <= RECORDS_MAX,
         "a history fits the bits of the search"
     );
+    if let Some(index) = records.iter().position(|it| is_hasty(it, limits)) {
+        let line = line(index, &records[index]);
+        return Verdict::Impossible(format!("gave up too early:\n  {line}"));
+    }
     let end = records
         .iter()
         .map(|it| it.answered_at.unwrap_or(it.asked_at))
         .max()
         .unwrap_or(0);
     let mut search = Search {
-        items: records.iter().map(|it| item(it, records, end)).collect(),
+        items: records
+            .iter()
+            .map(|it| item(it, records, end, limits))
+            .collect(),
         answered: 0,
         seen: Set::default(),
         order: Vec::new(),
@@ -91,33 +117,90 @@ pub(super) fn check(records: &[Record]) -> Verdict {
     }
 }
 
-fn item<'a>(record: &'a Record, records: &[Record], end: u64) -> Item<'a> {
+fn item<'a>(record: &'a Record, records: &[Record], end: u64, limits: Limits) -> Item<'a> {
     let keys = keys_of(&record.action);
+    let from = runs_from(record, limits);
+    let taken = match (&record.action, &record.reply) {
+        (Action::Command(words), Some(reply)) => waiting::taken_from(words, reply),
+        _ => Vec::new(),
+    };
     let mut before = 0;
     for (index, other) in records.iter().enumerate() {
-        let is_earlier = other.answered_at.is_some_and(|at| at < record.asked_at);
+        let is_earlier = other.answered_at.is_some_and(|at| at < from);
         let is_ahead = other.session == record.session
             && (other.asked_at, index) < (record.asked_at, own_index(record, records))
             && (keys_of(&other.action) & keys != 0);
-        if is_earlier || is_ahead && other.answered_at.is_some() {
+        let is_first = !taken.is_empty()
+            && arrival(other, records).is_some_and(|(queue, at)| {
+                taken.contains(&queue) && at + limits.margin_nanos <= record.asked_at
+            });
+        if is_earlier || (is_ahead || is_first) && other.answered_at.is_some() {
             before |= 1 << index;
         }
     }
     Item {
         record,
         window: Window {
-            from: record.asked_at,
+            from,
             to: record.answered_at.unwrap_or(end),
         },
         keys,
-        is_read: is_read(&record.action),
+        is_read: is_read(record),
         before,
     }
 }
 
-fn is_read(action: &Action) -> bool {
-    match action {
-        Action::Command(words) => by_name(&words[0]).is_read,
+/// Returns how long a request has waited for nothing, in nanoseconds, if that is what it got.
+fn waited_nanos(record: &Record) -> Option<u64> {
+    match (&record.action, &record.reply) {
+        (Action::Command(words), Some(reply)) if waiting::is_nothing(reply) => {
+            waiting::timeout_nanos(words)
+        }
+        _ => None,
+    }
+}
+
+/// Returns whether a request was told that there is nothing before its time was over.
+fn is_hasty(record: &Record, limits: Limits) -> bool {
+    let earliest = waited_nanos(record).map(|nanos| record.asked_at + nanos);
+    earliest.is_some_and(|at| {
+        record
+            .answered_at
+            .is_some_and(|answered_at| answered_at + limits.margin_nanos / 100 < at)
+    })
+}
+
+/// Returns the earliest moment at which a request may have taken effect. One that has waited for nothing
+/// did so at the end of its time.
+fn runs_from(record: &Record, limits: Limits) -> u64 {
+    let waited = waited_nanos(record).unwrap_or(0);
+    record.asked_at + waited.saturating_sub(limits.margin_nanos)
+}
+
+/// Returns the queue in which a request has waited, or would have, and when the server could take it
+/// up.
+fn arrival(record: &Record, records: &[Record]) -> Option<(waiting::Queue, u64)> {
+    let Action::Command(words) = &record.action else {
+        return None;
+    };
+    let queue = waiting::queue_of(words)?;
+    // What its client has sent before it comes first.
+    let mut at = record.asked_at;
+    for other in records {
+        if std::ptr::eq(other, record) {
+            break;
+        }
+        if other.session == record.session {
+            at = at.max(other.answered_at?);
+        }
+    }
+    Some((queue, at))
+}
+
+/// Returns whether a request has changed nothing, whatever the state was.
+fn is_read(record: &Record) -> bool {
+    match &record.action {
+        Action::Command(words) => by_name(&words[0]).is_read || waited_nanos(record).is_some(),
         // They begin and end watches.
         Action::Watch(_) | Action::Exec(_) => false,
     }
@@ -227,6 +310,9 @@ impl Search<'_> {
         let mut outcomes = Vec::new();
         for mut model in state.at(*window, keys | state.watched(session)) {
             match &record.action {
+                Action::Command(words) if waiting::timeout_nanos(words).is_some() => {
+                    outcomes.append(&mut waiting::outcomes(&model, *window, words));
+                }
                 Action::Command(words) => {
                     let reply = run_one(&mut model, *window, words);
                     outcomes.push((reply, model));

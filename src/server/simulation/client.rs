@@ -9,13 +9,14 @@ use protocol::value::{Value, parse_value};
 use runtime::world::{self, LinkId};
 
 use super::history::{Action, Record};
-use super::operations::{Draw, OPERATIONS};
+use super::operations::{Draw, Operation};
+use super::waiting;
 
 /// How clients behave in one world.
 #[derive(Clone, Debug)]
 pub(super) struct Habits {
-    /// The commands in use, by their place in the table.
-    pub(super) operations: Vec<usize>,
+    /// The commands in use.
+    pub(super) operations: Vec<&'static Operation>,
     /// The names of the keys.
     pub(super) keys: Vec<String>,
     /// Keys of each kind in use.
@@ -221,8 +222,12 @@ impl Client {
             return;
         };
         let mut bytes = Vec::new();
+        let mut waits_nanos = 0;
         for (words, action, line) in batch {
             encode(&words, &mut bytes);
+            if let Some(Action::Command(words)) = &action {
+                waits_nanos += waiting::timeout_nanos(words).unwrap_or(0);
+            }
             let awaited = match action {
                 Some(action) => {
                     records.push(Record {
@@ -242,7 +247,12 @@ impl Client {
         world::client_send(link, &bytes);
         let habits = &self.habits;
         if habits.cut_one_in > 0 && self.random.below(habits.cut_one_in) == 0 {
-            let delay = self.random.below(habits.pause_nanos.max(1) * 4);
+            // At times while the connection waits for keys.
+            let mut longest = habits.pause_nanos.max(1) * 4;
+            if self.random.below(2) == 0 {
+                longest = longest.max(waits_nanos);
+            }
+            let delay = self.random.below(longest);
             self.cut_at = Some(world::now() + delay);
         }
     }
@@ -314,18 +324,16 @@ impl Client {
 
     fn draw_command(&mut self) -> Vec<String> {
         let habits = &self.habits;
-        let weight = |index: &usize| OPERATIONS[*index].weight;
-        let total: u64 = habits.operations.iter().map(weight).sum();
+        let total: u64 = habits.operations.iter().map(|it| it.weight).sum();
         let mut drawn = self.random.below(total);
-        let chosen = habits.operations.iter().find(|index| {
-            let weight = weight(index);
-            if drawn < weight {
+        let chosen = habits.operations.iter().find(|operation| {
+            if drawn < operation.weight {
                 return true;
             }
-            drawn -= weight;
+            drawn -= operation.weight;
             false
         });
-        let operation = &OPERATIONS[*chosen.expect("the draw is below the sum")];
+        let operation = chosen.expect("the draw is below the sum");
         let mut words = vec![operation.name.to_owned()];
         words.append(&mut (operation.draw)(&mut Draw {
             random: &mut self.random,

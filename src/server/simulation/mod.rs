@@ -8,8 +8,9 @@
 //! SEED=7 cargo test -p trestle --features simulation --lib simulation
 //! ```
 //!
-//! In reading order: [`node`] puts a world together, [`client`] is one client, [`operations`] says what
-//! they send and what that means for a [`model`], [`history`] is what they saw, [`checker`] judges it.
+//! In reading order: [`node`] puts a world together, [`client`] is one client, [`operations`], [`waiting`],
+//! [`streams`] and [`scripts`] say what they send and what that means for a [`model`], [`history`] is what
+//! they saw, [`checker`] judges it.
 //!
 //! Not here: the machine ([`runtime::world`]).
 
@@ -19,4 +20,7 @@ mod history;
 mod model;
 mod node;
 mod operations;
+mod scripts;
+mod streams;
 mod tests;
+mod waiting;

@@ -1,18 +1,18 @@
 //! What a server with one thread would hold: a few keys, and who watches them.
 //!
-//! Keys are numbered by their names, `s0` to `l2` with anything behind: a letter for the kind of value
+//! Keys are numbered by their names, `s0` to `x2` with anything behind: a letter for the kind of value
 //! they begin with, and a digit. So a state is a small array that is quick to copy and to compare.
 //!
 //! A key that expires does so at some moment that clients do not see, so its deadline is the span in
 //! which it must lie; what is seen of the key narrows it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use protocol::value::Value;
 
-/// Letters that keys begin with: strings, numbers, sets, lists.
-pub(super) const KINDS: [char; 4] = ['s', 'n', 't', 'l'];
+/// Letters that keys begin with: strings, numbers, sets, lists, sorted sets, streams.
+pub(super) const KINDS: [char; 6] = ['s', 'n', 't', 'l', 'z', 'x'];
 
 /// Keys of each kind.
 pub(super) const KEYS_PER_KIND: usize = 3;
@@ -32,6 +32,28 @@ pub(super) enum Data {
     List(Vec<Vec<u8>>),
     /// A set.
     Set(BTreeSet<Vec<u8>>),
+    /// A sorted set: scores by member.
+    Scores(BTreeMap<Vec<u8>, i64>),
+    /// A stream.
+    Stream(Stream),
+}
+
+/// A stream whose ids all have the same first half, so that they are told apart by the second.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Stream {
+    /// Values, by id: the first has id 0, and none is ever removed.
+    pub(super) entries: Vec<Vec<u8>>,
+    /// Its only group, if that exists.
+    pub(super) group: Option<Group>,
+}
+
+/// A consumer group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Group {
+    /// How many entries of the stream have been delivered.
+    pub(super) delivered: usize,
+    /// Who has got what and not acknowledged it: consumers by id.
+    pub(super) pending: BTreeMap<usize, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -194,12 +216,22 @@ impl Run<'_> {
             Data::Text(_) => false,
             Data::List(items) => items.is_empty(),
             Data::Set(members) => members.is_empty(),
+            Data::Scores(scores) => scores.is_empty(),
+            // One without entries stays.
+            Data::Stream(_) => false,
         };
         let deadline = self.model.entries[index]
             .as_ref()
             .and_then(|it| it.deadline);
         self.model.entries[index] = (!is_empty).then(|| Rc::new(Entry { data, deadline }));
         self.model.changed(index);
+    }
+
+    /// Changes the value of a key in a way that those who watch it are not told of.
+    pub(super) fn change_unseen(&mut self, key: &str, data: Data) {
+        if let Some(entry) = &mut self.model.entries[Self::index(key)] {
+            Rc::make_mut(entry).data = data;
+        }
     }
 
     /// Removes a key; returns whether it was there.
@@ -260,12 +292,14 @@ impl Run<'_> {
     ///
     /// # Errors
     ///
-    /// What the client is told if it is something else; so for the other two.
+    /// What the client is told if it is something else; so for the others.
     pub(super) fn text(&self, key: &str) -> Result<Option<Vec<u8>>, Value> {
         match self.value(key) {
             None => Ok(None),
             Some(Data::Text(text)) => Ok(Some(text.clone())),
-            Some(Data::List(_) | Data::Set(_)) => Err(wrong_type()),
+            Some(Data::List(_) | Data::Set(_) | Data::Scores(_) | Data::Stream(_)) => {
+                Err(wrong_type())
+            }
         }
     }
 
@@ -274,7 +308,9 @@ impl Run<'_> {
         match self.value(key) {
             None => Ok(Vec::new()),
             Some(Data::List(items)) => Ok(items.clone()),
-            Some(Data::Text(_) | Data::Set(_)) => Err(wrong_type()),
+            Some(Data::Text(_) | Data::Set(_) | Data::Scores(_) | Data::Stream(_)) => {
+                Err(wrong_type())
+            }
         }
     }
 
@@ -283,7 +319,31 @@ impl Run<'_> {
         match self.value(key) {
             None => Ok(BTreeSet::new()),
             Some(Data::Set(members)) => Ok(members.clone()),
-            Some(Data::Text(_) | Data::List(_)) => Err(wrong_type()),
+            Some(Data::Text(_) | Data::List(_) | Data::Scores(_) | Data::Stream(_)) => {
+                Err(wrong_type())
+            }
+        }
+    }
+
+    /// Returns a sorted set, empty if the key is missing.
+    pub(super) fn scores(&self, key: &str) -> Result<BTreeMap<Vec<u8>, i64>, Value> {
+        match self.value(key) {
+            None => Ok(BTreeMap::new()),
+            Some(Data::Scores(scores)) => Ok(scores.clone()),
+            Some(Data::Text(_) | Data::List(_) | Data::Set(_) | Data::Stream(_)) => {
+                Err(wrong_type())
+            }
+        }
+    }
+
+    /// Returns a stream, none if the key is missing.
+    pub(super) fn stream(&self, key: &str) -> Result<Option<Stream>, Value> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(Data::Stream(stream)) => Ok(Some(stream.clone())),
+            Some(Data::Text(_) | Data::List(_) | Data::Set(_) | Data::Scores(_)) => {
+                Err(wrong_type())
+            }
         }
     }
 }

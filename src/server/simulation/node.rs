@@ -8,16 +8,26 @@ use runtime::executor::Cores;
 use runtime::faults::Fault;
 use runtime::world;
 
+use super::checker::Limits;
 use super::client::{Client, Habits};
 use super::history::Record;
 use super::model::{KEYS_PER_KIND, KINDS};
-use super::operations::{OPERATIONS, show};
+use super::operations::{self, Operation, show};
+use super::scripts;
 use crate::config::Config;
 use crate::startup::start_simulated;
 use crate::table::CommandTable;
 
 /// How long a request may take before it is taken for lost, in nanoseconds of the world.
 const PATIENCE_NANOS: u64 = 30_000_000_000;
+
+/// The messages, one after the other, that the server may need at most for what
+/// [`Limits::margin_nanos`] names: some for the request itself, and for each of five other clients those of
+/// one transaction that is before it, with its hops.
+const MARGIN_MESSAGES: u64 = 100;
+
+/// What the cores may do between two messages, in nanoseconds: each has a turn.
+const TURNS_NANOS: u64 = 20_000;
 
 /// What happened in a world.
 #[derive(Debug)]
@@ -26,6 +36,7 @@ pub(super) struct Outcome {
     pub(super) records: Vec<Record>,
     /// How often a connection has moved from core to core.
     pub(super) moves: usize,
+    pub(super) limits: Limits,
     /// Why the history need not be looked at: requests without end, or nonsense.
     pub(super) complaint: Option<String>,
 }
@@ -44,7 +55,7 @@ pub(super) fn run(seed: u64, fault: Option<Fault>, table: &'static CommandTable)
     let habits = draw_habits(&mut random, shards);
     let client_count = 2 + random.index(5);
     let request_count = 8 + random.index(10);
-    let clients = (0..client_count)
+    let clients: Vec<Client> = (0..client_count)
         .map(|number| {
             let seed = random.next_u64();
             Client::new(number, address, habits.clone(), seed, request_count)
@@ -52,17 +63,33 @@ pub(super) fn run(seed: u64, fault: Option<Fault>, table: &'static CommandTable)
         .collect();
     let mut node = Node {
         cores,
-        clients,
+        clients: Vec::new(),
         records: Vec::new(),
         sessions: 0,
         last_progress: 0,
     };
-    let mut complaint = node.run();
-    if complaint.is_none() {
-        let mut last = Client::new(client_count, address, habits.clone(), seed, 0);
-        last.plan_commands(final_reads(&habits));
-        node.clients = vec![last];
+    let alone = |number: usize, commands: Vec<Vec<String>>| {
+        let steady = Habits {
+            cut_one_in: 0,
+            ..habits.clone()
+        };
+        let mut client = Client::new(number, address, steady, seed, 0);
+        client.plan_commands(commands);
+        vec![client]
+    };
+    let has_functions = habits.operations.iter().any(|it| it.name == "FCALL");
+    let before = has_functions.then(scripts::load).into_iter().collect();
+    let mut complaint = None;
+    for clients in [
+        alone(client_count + 1, before),
+        clients,
+        alone(client_count, final_reads(&habits)),
+    ] {
+        node.clients = clients;
         complaint = node.run();
+        if complaint.is_some() {
+            break;
+        }
     }
     shared
         .stopping
@@ -71,6 +98,9 @@ pub(super) fn run(seed: u64, fault: Option<Fault>, table: &'static CommandTable)
         shards,
         records: node.records,
         moves: world::moves(),
+        limits: Limits {
+            margin_nanos: MARGIN_MESSAGES * (world::longest_delay() + TURNS_NANOS),
+        },
         complaint,
     }
 }
@@ -89,10 +119,10 @@ fn final_reads(habits: &Habits) -> Vec<Vec<String>> {
 /// Draws what clients do in this world: some of the commands, on few keys, more or less in a hurry.
 fn draw_habits(random: &mut Random, shards: u16) -> Habits {
     let one_of = |random: &mut Random, choices: &[u64]| choices[random.index(choices.len())];
-    let mut operations: Vec<usize> = (0..OPERATIONS.len()).collect();
+    let drawn = operations::all().filter(|it| it.weight > 0);
+    let mut operations: Vec<&Operation> = drawn.collect();
     random.shuffle(&mut operations);
-    operations.truncate(4 + random.index(OPERATIONS.len() - 4));
-    operations.sort_unstable();
+    operations.truncate(4 + random.index(operations.len() - 4));
     Habits {
         operations,
         keys: key_names(shards),

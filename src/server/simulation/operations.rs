@@ -1,8 +1,9 @@
 //! The commands that simulated clients send: how to draw one, and what it does to the model.
 //!
-//! This is the one place for a new one: a line in [`OPERATIONS`] with two functions. Values that are
-//! written differ from each other, so that who reads one knows who wrote it. Commands that choose at
-//! random (`SPOP`) do not fit: a model has one reply.
+//! This is the one place for a new one: a line in [`OPERATIONS`], or in that of [`super::waiting`],
+//! [`super::streams`] or [`super::scripts`], with two functions. Values that are written differ from
+//! each other, so that who reads one knows who wrote it. Commands that choose at random (`SPOP`) do not
+//! fit: a model has one reply, but to those that wait.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +11,10 @@ use base::random::Random;
 use protocol::value::Value;
 
 use super::model::{Data, KEYS_PER_KIND, KINDS, Run};
+use super::{scripts, streams, waiting};
 
 /// One command.
+#[derive(Debug)]
 pub(super) struct Operation {
     /// Its first word.
     pub(super) name: &'static str,
@@ -21,10 +24,24 @@ pub(super) struct Operation {
     pub(super) is_read: bool,
     /// Its reply is an array in no certain order.
     pub(super) is_unordered: bool,
+    /// How it may wait for its keys, if it may.
+    pub(super) wait: Option<Wait>,
     /// Draws its words after the first.
     pub(super) draw: fn(&mut Draw<'_>) -> Vec<String>,
-    /// Does to the model what the command does, and returns the reply; the words are those drawn.
+    /// Does to the model what the command does if it does not wait, and returns the reply; the words
+    /// are those drawn.
     pub(super) run: fn(&mut Run<'_>, &[String]) -> Result<Value, Value>,
+}
+
+/// How a command waits. All functions take the words after the first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    /// How long it waits at most, in milliseconds; none if these words do not let it wait.
+    pub(super) millis: fn(&[String]) -> Option<u64>,
+    /// The commands that run when one of its keys is ready, one for each key.
+    pub(super) narrow: fn(&[String]) -> Vec<Vec<String>>,
+    /// An error ends the waiting.
+    pub(super) ends_with_error: bool,
 }
 
 /// What the words of a command are drawn from.
@@ -39,14 +56,14 @@ pub(super) struct Draw<'a> {
 }
 
 impl Draw<'_> {
-    fn key(&mut self, kind: char) -> String {
+    pub(super) fn key(&mut self, kind: char) -> String {
         let kind = KINDS.iter().position(|it| *it == kind).unwrap_or(0);
         let digit = self.random.index(self.spread);
         self.keys[kind * KEYS_PER_KIND + digit].clone()
     }
 
     /// Mostly a key of this kind, at times of another.
-    fn mixed(&mut self, kind: char) -> String {
+    pub(super) fn mixed(&mut self, kind: char) -> String {
         if self.random.below(20) == 0 {
             let kind = KINDS[self.random.index(KINDS.len())];
             self.key(kind)
@@ -55,7 +72,7 @@ impl Draw<'_> {
         }
     }
 
-    fn several(&mut self, kind: char) -> Vec<String> {
+    pub(super) fn several(&mut self, kind: char) -> Vec<String> {
         let count = 2 + self.random.index(2);
         (0..count).map(|_| self.key(kind)).collect()
     }
@@ -67,22 +84,22 @@ impl Draw<'_> {
             .collect()
     }
 
-    fn value(&mut self) -> String {
+    pub(super) fn value(&mut self) -> String {
         *self.serial += 1;
         format!("v{}", self.serial)
     }
 
-    fn member(&mut self) -> String {
+    pub(super) fn member(&mut self) -> String {
         format!("m{}", self.random.below(3))
     }
 
-    fn end(&mut self) -> String {
+    pub(super) fn end(&mut self) -> String {
         ["LEFT", "RIGHT"][self.random.index(2)].to_owned()
     }
 }
 
 /// Declares one command.
-const fn operation(
+pub(super) const fn operation(
     name: &'static str,
     weight: u64,
     draw: fn(&mut Draw<'_>) -> Vec<String>,
@@ -93,14 +110,22 @@ const fn operation(
         weight,
         is_read: false,
         is_unordered: false,
+        wait: None,
         draw,
         run,
     }
 }
 
-const fn read(operation: Operation) -> Operation {
+pub(super) const fn read(operation: Operation) -> Operation {
     Operation {
         is_read: true,
+        ..operation
+    }
+}
+
+pub(super) const fn waits(operation: Operation, wait: Wait) -> Operation {
+    Operation {
+        wait: Some(wait),
         ..operation
     }
 }
@@ -112,8 +137,19 @@ const fn unordered(operation: Operation) -> Operation {
     }
 }
 
-/// All commands.
-pub(super) const OPERATIONS: &[Operation] = &[
+/// Returns all commands.
+pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
+    let tables = [
+        OPERATIONS,
+        waiting::OPERATIONS,
+        streams::OPERATIONS,
+        scripts::OPERATIONS,
+    ];
+    tables.into_iter().flatten()
+}
+
+/// Commands on strings, numbers, sets and lists.
+const OPERATIONS: &[Operation] = &[
     read(operation("GET", 10, |it| vec![it.mixed('s')], get)),
     operation("SET", 10, |it| vec![it.key('s'), it.value()], set),
     operation("PSETEX", 3, draw_psetex, psetex),
@@ -157,7 +193,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
 
 /// Returns the command that begins with `name`.
 pub(super) fn by_name(name: &str) -> &'static Operation {
-    let operation = OPERATIONS.iter().find(|it| it.name == name);
+    let operation = all().find(|it| it.name == name);
     operation.expect("clients send what is declared here")
 }
 
@@ -166,6 +202,8 @@ pub(super) fn show(kind: char, key: &str) -> Vec<String> {
     let words: &[&str] = match kind {
         't' => &["SMEMBERS", key],
         'l' => &["LRANGE", key, "0", "-1"],
+        'z' => &["ZRANGE", key, "0", "-1", "WITHSCORES"],
+        'x' => &["XRANGE", key, "-", "+"],
         _ => &["GET", key],
     };
     words.iter().copied().map(str::to_owned).collect()
@@ -221,15 +259,15 @@ fn draw_lrange(it: &mut Draw<'_>) -> Vec<String> {
 
 // --- what they do ---
 
-fn ok() -> Value {
+pub(super) fn ok() -> Value {
     Value::Simple(b"OK".to_vec())
 }
 
-fn integer(number: usize) -> Value {
+pub(super) fn integer(number: usize) -> Value {
     Value::Integer(i64::try_from(number).expect("counts of a test are small"))
 }
 
-fn bulk(text: Option<Vec<u8>>) -> Value {
+pub(super) fn bulk(text: Option<Vec<u8>>) -> Value {
     text.map_or(Value::Null, Value::Bulk)
 }
 
@@ -237,11 +275,11 @@ fn text(word: &str) -> Data {
     Data::Text(word.as_bytes().to_vec())
 }
 
-fn get(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
+pub(super) fn get(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     run.text(&words[0]).map(bulk)
 }
 
-fn set(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
+pub(super) fn set(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     run.set(&words[0], text(&words[1]));
     Ok(ok())
 }
@@ -266,7 +304,7 @@ fn getdel(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     Ok(bulk(old))
 }
 
-fn append(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
+pub(super) fn append(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     let mut whole = run.text(&words[0])?.unwrap_or_default();
     whole.extend_from_slice(words[1].as_bytes());
     let len = whole.len();
@@ -274,7 +312,7 @@ fn append(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     Ok(integer(len))
 }
 
-fn incr(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
+pub(super) fn incr(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     let old = run.text(&words[0])?.unwrap_or_else(|| b"0".to_vec());
     let old = String::from_utf8(old).ok().and_then(|it| it.parse().ok());
     let Some(old) = old else {
@@ -387,7 +425,7 @@ fn srem(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     Ok(integer(usize::from(existed)))
 }
 
-fn array(members: impl IntoIterator<Item = Vec<u8>>) -> Value {
+pub(super) fn array(members: impl IntoIterator<Item = Vec<u8>>) -> Value {
     Value::Array(members.into_iter().map(Value::Bulk).collect())
 }
 
@@ -451,7 +489,7 @@ fn sunion(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     union(run, words).map(array)
 }
 
-fn rpush(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
+pub(super) fn rpush(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     let mut items = run.list(&words[0])?;
     items.push(words[1].as_bytes().to_vec());
     let count = items.len();
@@ -459,7 +497,7 @@ fn rpush(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     Ok(integer(count))
 }
 
-fn lpop(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
+pub(super) fn lpop(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     let mut items = run.list(&words[0])?;
     if items.is_empty() {
         return Ok(Value::Null);
@@ -469,7 +507,7 @@ fn lpop(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     Ok(Value::Bulk(item))
 }
 
-fn lmove(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
+pub(super) fn lmove(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     let mut source = run.list(&words[0])?;
     if source.is_empty() {
         return Ok(Value::Null);

@@ -105,7 +105,7 @@ fn judge(seed: u64, fault: Option<Fault>, table: &'static CommandTable) -> Judge
     };
     let (states, verdict) = match &outcome.complaint {
         Some(complaint) => (0, Judgement::Broken(explain(complaint))),
-        None => match checker::check(&outcome.records) {
+        None => match checker::check(&outcome.records, outcome.limits) {
             Verdict::Explained { states } => (states, Judgement::Explained),
             Verdict::Impossible(why) => (0, Judgement::Impossible(explain(&why))),
             Verdict::Unknown => (0, Judgement::Undecided),

@@ -44,8 +44,10 @@ pub enum Mode {
 /// What one transaction uses on one shard.
 #[derive(Clone, Debug, Default)]
 pub struct Claim {
-    /// Fingerprint of database and key, and the use. Any order; a key may come more than once, and
-    /// then the strongest mode counts.
+    /// The fingerprint of a key, which is the hash of its name, and the use. The key is claimed in all
+    /// databases, as COPY, MOVE and scripts may write it in another one. Two keys with one fingerprint
+    /// only wait for each other without need. Any order; a key may come more than once, and then the
+    /// strongest mode counts.
     pub keys: Vec<(u64, Mode)>,
     /// The use of the whole shard, as `FLUSHALL` (exclusive) and `DBSIZE` (shared) have it.
     pub whole: Option<Mode>,

@@ -46,6 +46,132 @@ const RESP3: &[(&str, &str)] = &[
          A? 1",
     ),
     (
+        "one's own changes are not told with NOLOOP, others' are",
+        "A: CLIENT TRACKING ON NOLOOP
+         A: CLIENT TRACKINGINFO
+         A: MGET a b c d e f g h
+         A: SET a 1
+         P: SET a 2
+         A: GET a
+         A: SET a 3
+         A: APPEND b 1
+         A: MSET c 1 d 1 e 1
+         A: MULTI
+         A: SET f 1
+         A: RPUSH {f}l 1
+         A: EXEC
+         A: EVAL \"return redis.call('SET', KEYS[1], 1)\" 1 g
+         A: EVAL \"return redis.call('INCR', ARGV[1])\" 0 h
+         A: MGET a b c d e f g h
+         P: SET a 1
+         A? 1
+         P: SET b 1
+         A? 1
+         P: SET c 1
+         A? 1
+         P: SET d 1
+         A? 1
+         P: SET e 1
+         A? 1
+         P: SET f 1
+         A? 1
+         P: SET g 1
+         A? 1
+         P: SET h 1
+         A? 1
+         A: GET a
+         P: FLUSHALL
+         A? 1
+         A: FLUSHALL
+         A? 1",
+    ),
+    (
+        "with NOLOOP, commands over several keys and those that wait",
+        "A: CLIENT TRACKING ON NOLOOP
+         P: SADD {s}1 a b
+         P: SADD s2 b
+         A: SMEMBERS {s}1
+         A: SMEMBERS s2
+         A: SMEMBERS {s}3
+         A: SMOVE {s}1 s2 a
+         A: SUNIONSTORE {s}3 {s}1 s2
+         A: RENAME s2 {s}4
+         P: SADD {s}1 c
+         A: SMEMBERS {s}1
+         A: SMEMBERS {s}3
+         P: DEL {s}1
+         A? 1
+         P: DEL {s}3
+         A? 1
+         P: RPUSH l 1 2 3
+         A: LRANGE l 0 -1
+         A: BLPOP l 0
+         A: LRANGE to 0 -1
+         A: LMOVE l to LEFT LEFT
+         A: LRANGE to 0 -1
+         A| BLMOVE empty to LEFT LEFT 0
+         P: RPUSH empty 1
+         A<
+         A: LRANGE to 0 -1
+         P: RPUSH to 1
+         A? 1",
+    ),
+    (
+        "what one's change lets others do is told with NOLOOP",
+        "A: CLIENT TRACKING ON NOLOOP
+         A: LRANGE to 0 -1
+         A: LRANGE {x}to 0 -1
+         B| BLMOVE from to LEFT LEFT 0
+         C| BLMOVE {x}from {x}to LEFT LEFT 0
+         A: RPUSH from 1
+         A? 1
+         A: RPUSH {x}from 1
+         A? 1
+         B<
+         C<",
+    ),
+    (
+        "all keys with prefixes but for one's own changes",
+        "A: CLIENT TRACKING ON BCAST NOLOOP
+         A: CLIENT TRACKINGINFO
+         B: CLIENT TRACKING ON BCAST
+         A: SET {k}a 1
+         B? 1
+         P: SET {k}a 1
+         A? 1
+         B? 1
+         A: MULTI
+         A: SET {k}a 1
+         A: SET {k}b 1
+         A: EXEC
+         B? 1
+         A: DEL {k}a
+         B? 1",
+    ),
+    (
+        "NOLOOP ends with the next CLIENT TRACKING ON",
+        "A: CLIENT TRACKING ON NOLOOP OPTOUT
+         A: CLIENT TRACKINGINFO
+         A: GET a
+         A: SET a 1
+         A: CLIENT TRACKING ON OPTOUT
+         A: CLIENT TRACKINGINFO
+         A: GET a
+         A: SET a 1
+         A? 1",
+    ),
+    (
+        "reads by subcommands are remembered",
+        "A: CLIENT TRACKING ON
+         P: XADD x 1-1 f v
+         A: XINFO GROUPS x
+         P: XADD x 1-2 f v
+         A? 1
+         A: OBJECT ENCODING x
+         P: XADD x 1-3 f v
+         A? 1",
+    ),
+    (
         "a transaction's reads are remembered",
         "A: CLIENT TRACKING ON
          A: MULTI
@@ -268,6 +394,17 @@ const RESP2: &[(&str, &str)] = &[
          T: PING
          A: CLIENT TRACKING OFF
          A: CLIENT GETREDIR",
+    ),
+    (
+        "another connection is not told of one's own changes with NOLOOP",
+        "T: SUBSCRIBE __redis__:invalidate
+         A: CLIENT TRACKING ON NOLOOP REDIRECT {id:T}
+         A: GET a
+         A: SET a 1
+         P: SET a 1
+         A: GET a
+         P: SET a 1
+         T? 1",
     ),
     (
         "nobody can be told without another connection",

@@ -15,6 +15,22 @@ const LISTS: &[(&str, &str)] = &[
          D: EXISTS list",
     ),
     (
+        "a script is over before anybody is served",
+        "A| BLPOP list 0
+         B| BLPOP other 0
+         C: EVAL \"redis.call('RPUSH', KEYS[1], 1) return redis.call('LLEN', KEYS[1])\" 1 list
+         A<
+         C: EVAL \"redis.call('RPUSH', ARGV[1], 2) return redis.call('LLEN', ARGV[1])\" 0 other
+         B<
+         A| BLPOP list 0
+         C: EVAL \"redis.call('RPUSH', KEYS[1], 3, 4) return redis.call('LPOP', KEYS[1])\" 1 list
+         A<
+         A| BLPOP list 0
+         C: EVAL \"redis.call('RPUSH', KEYS[1], 5) return redis.call('LPOP', KEYS[1])\" 1 list
+         C: RPUSH list 6
+         A<",
+    ),
+    (
         "keys of several cores are looked at in their order",
         "A| BLPOP one two three four five 0
          B: RPUSH four x

@@ -99,18 +99,6 @@ pub(super) const DELIBERATE: &[Difference] = &[
     },
     Difference {
         command: "client|tracking",
-        theirs: "+OK",
-        ours: "-ERR NOLOOP is not built yet",
-        reason: "requests on shards do not carry who sent them",
-    },
-    Difference {
-        command: "client|tracking",
-        theirs: NO_TARGET,
-        ours: "-ERR NOLOOP is not built yet",
-        reason: WORDS_FIRST,
-    },
-    Difference {
-        command: "client|tracking",
         theirs: NO_TARGET,
         ours: "-ERR A client can only redirect",
         reason: WORDS_FIRST,

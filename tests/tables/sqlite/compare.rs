@@ -362,10 +362,6 @@ impl<'c> Run<'c> {
         }
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "the column of ON CONFLICT and what SET says"
-    )]
     fn insert_into_mirror(
         &mut self,
         rows: &[Cells],

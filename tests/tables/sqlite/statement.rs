@@ -4,7 +4,7 @@ use base::random::Random;
 use rusqlite::types::Value;
 
 use super::random;
-use super::schema::{Column, Table};
+use super::schema::{Column, Kind, Table};
 use crate::support::{one_in, pick};
 
 /// Something in both languages.
@@ -134,7 +134,7 @@ fn comparison(random: &mut Random, table: &Table) -> Both {
             operand(random, &mut both, column);
             both.sql.push_str("? AND ?");
         }
-        3 if column.kind == super::schema::Kind::String => {
+        3 if column.kind == Kind::String => {
             negatable(random, &mut both, column, &value, "LIKE");
             let pattern = *pick(
                 random,
@@ -199,7 +199,7 @@ pub(super) enum Shown {
     /// The text of a column.
     Text(Column),
     /// A computed value; of the type of the column, if it has one.
-    Computed(Option<super::schema::Kind>),
+    Computed(Option<Kind>),
 }
 
 /// Draws ` ORDER BY ...` that ends with the id in SQL.
@@ -331,6 +331,28 @@ pub(super) fn select(random: &mut Random, table: &Table) -> (Both, Vec<Shown>) {
     (both, shown)
 }
 
+/// Draws an aggregate of a column: for the server, in SQL, and the type of what it gives.
+fn computed(random: &mut Random, column: &Column) -> (String, String, Kind) {
+    let value = format!("v{}", column.number);
+    let name = &column.name;
+    match random.index(6) {
+        0 => ("COUNT(*)".to_owned(), "COUNT(*)".to_owned(), Kind::Integer),
+        1 => (
+            format!("count({name})"),
+            format!("COUNT({value})"),
+            Kind::Integer,
+        ),
+        2 if column.kind.is_number() => {
+            (format!("SUM({name})"), format!("SUM({value})"), Kind::Float)
+        }
+        3 if column.kind.is_number() => {
+            (format!("AVG({name})"), format!("AVG({value})"), Kind::Float)
+        }
+        4 => (format!("MIN({name})"), format!("MIN({value})"), column.kind),
+        _ => (format!("MAX({name})"), format!("MAX({value})"), column.kind),
+    }
+}
+
 /// Draws a SELECT of aggregates, with groups or without. Returns what it shows, and whether its order is
 /// given.
 pub(super) fn aggregate(random: &mut Random, table: &Table) -> (Both, Vec<Shown>, bool) {
@@ -348,39 +370,10 @@ pub(super) fn aggregate(random: &mut Random, table: &Table) -> (Both, Vec<Shown>
     }
     for _ in 0..1 + random.index(3) {
         let column = pick(random, &table.columns);
-        let value = format!("v{}", column.number);
-        match random.index(6) {
-            0 => {
-                names.push("COUNT(*)".to_owned());
-                picked.push("COUNT(*)".to_owned());
-                shown.push(Shown::Computed(Some(super::schema::Kind::Integer)));
-            }
-            1 => {
-                names.push(format!("count({})", column.name));
-                picked.push(format!("COUNT({value})"));
-                shown.push(Shown::Computed(Some(super::schema::Kind::Integer)));
-            }
-            2 if column.kind.is_number() => {
-                names.push(format!("SUM({})", column.name));
-                picked.push(format!("SUM({value})"));
-                shown.push(Shown::Computed(Some(super::schema::Kind::Float)));
-            }
-            3 if column.kind.is_number() => {
-                names.push(format!("AVG({})", column.name));
-                picked.push(format!("AVG({value})"));
-                shown.push(Shown::Computed(Some(super::schema::Kind::Float)));
-            }
-            4 => {
-                names.push(format!("MIN({})", column.name));
-                picked.push(format!("MIN({value})"));
-                shown.push(Shown::Computed(Some(column.kind)));
-            }
-            _ => {
-                names.push(format!("MAX({})", column.name));
-                picked.push(format!("MAX({value})"));
-                shown.push(Shown::Computed(Some(column.kind)));
-            }
-        }
+        let (name, sql, kind) = computed(random, column);
+        names.push(name);
+        picked.push(sql);
+        shown.push(Shown::Computed(Some(kind)));
     }
     let condition = where_clause(random, table);
     let mut both = Both {
