@@ -296,3 +296,17 @@ fn a_new_log_goes_on_from_the_rdb_file() {
         client.ok("SAVE");
     }
 }
+
+#[test]
+fn tables_are_refused_as_long_as_the_log_has_no_place_for_them() {
+    let directory = Directory::new("tables");
+    let server = directory.start("no");
+    let mut client = server.client();
+    for line in ["TABLE.NAMESPACE.CREATE n", "TABLE.SCHEMA.CREATE t a:string"] {
+        let Value::Error(text) = client.line(line) else {
+            panic!("{line} is refused");
+        };
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("appendonly no"), "{text}");
+    }
+}

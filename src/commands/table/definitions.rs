@@ -1,7 +1,9 @@
 //! Namespaces and schemas: showing and changing them.
 
+use base::ids::DbIndex;
 use protocol::args::Args;
-use tables::catalog::{Catalog, SchemaChange};
+use shard::Shard;
+use tables::catalog::SchemaChange;
 use tables::error::TableError;
 use tables::schema::TableId;
 
@@ -65,11 +67,19 @@ pub(super) fn view_schema(context: &mut Context<'_>, args: Args<'_>) -> Result<(
 ///
 /// Why it is refused.
 pub(super) fn plan(
-    catalog: &Catalog,
+    shard: &Shard,
+    db: DbIndex,
     change: TableChange,
     args: Args<'_>,
     id: TableId,
 ) -> Result<Option<SchemaChange>, TableError> {
+    // Without the first change there is nothing that others could change.
+    if shard.is_recording() {
+        return Err(TableError::other(
+            "tables are not in the log yet, so they cannot be used with appendonly yes; set appendonly no",
+        ));
+    }
+    let catalog = shard.tables().catalog(db);
     let name = args.word(1);
     let words: Vec<&[u8]> = args.from(2).iter().collect();
     match change {
@@ -111,7 +121,7 @@ pub(super) fn change_whole(
     change: TableChange,
 ) -> Result<(), CommandError> {
     let id = TableId(context.random.next_u64());
-    let planned = plan(context.shard.tables().catalog(context.db), change, args, id);
+    let planned = plan(context.shard, context.db, change, args, id);
     let done = planned.and_then(|planned| match planned {
         Some(planned) => parts::apply_whole(context.shard, context.db, &planned),
         None => Ok(()),

@@ -260,13 +260,11 @@ fn prepare(
     args: Args<'_>,
 ) -> Prepared {
     match scope {
-        Scope::Change(change) => {
-            match definitions::plan(shard.tables().catalog(db), change, args, id) {
-                Ok(Some(change)) => Prepared::Change(change),
-                Ok(None) => reply_of(resp, |reply| reply.ok()),
-                Err(error) => Prepared::Refused(error),
-            }
-        }
+        Scope::Change(change) => match definitions::plan(shard, db, change, args, id) {
+            Ok(Some(change)) => Prepared::Change(change),
+            Ok(None) => reply_of(resp, |reply| reply.ok()),
+            Err(error) => Prepared::Refused(error),
+        },
         Scope::Rows(statement) => match make_work(shard, db, statement, args, resp) {
             Ok(RowWork::Plan(work)) => Prepared::Work(Box::new(work)),
             Ok(RowWork::Info(table)) => Prepared::Info(table),
