@@ -218,9 +218,7 @@ pub(super) static LOG: &[D] = &[
         "aof-path",
         Kind::Text,
         "",
-        Dormant {
-            switch: "appendonly",
-        },
+        Meaningless("the log has a directory of its own, appenddirname"),
         "Path that says both directory and first part of the names of the log files.",
     )
     .toml(&["persistence.aof_path"]),
