@@ -17,7 +17,7 @@ use protocol::value::Value;
 use crate::dump::RECIPES;
 use crate::support::client::Client;
 use crate::support::seed;
-use crate::support::server::{Server, scratch_directory, trestle_program};
+use crate::support::server::{Server, forget_settings, scratch_directory, trestle_program};
 use crate::support::wait::wait_until;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -234,7 +234,9 @@ fn values_of_all_types_are_read_back_from_the_log() {
 
 /// Starts a server that has to refuse; returns what it says.
 fn refusal(directory: &Directory, flags: &[&str]) -> String {
-    let output = Command::new(trestle_program())
+    let mut command = Command::new(trestle_program());
+    forget_settings(&mut command);
+    let output = command
         .args(["--port", "0", "--shards", "2", "--unixsocket"])
         .arg(directory.0.join("socket"))
         .args(directory.flags("no"))

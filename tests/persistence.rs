@@ -15,7 +15,7 @@ use protocol::value::Value;
 
 use crate::dump::{RECIPES, Recipe};
 use crate::support::client::Client;
-use crate::support::server::{Server, scratch_directory, trestle_program};
+use crate::support::server::{Server, forget_settings, scratch_directory, trestle_program};
 use crate::support::wait::wait_until;
 use crate::support::{number, one_in, seed};
 
@@ -334,7 +334,9 @@ fn line_of<'a>(info: &'a str, name: &str) -> &'a str {
 
 /// Starts a server that has to refuse; returns its exit code and what it says.
 fn refusal(directory: &Directory) -> (Option<i32>, String) {
-    let output = Command::new(trestle_program())
+    let mut command = Command::new(trestle_program());
+    forget_settings(&mut command);
+    let output = command
         .args(["--port", "0", "--unixsocket"])
         .arg(directory.0.join("socket"))
         .args(directory.flag())

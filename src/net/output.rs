@@ -220,6 +220,21 @@ impl Output {
         self.awaited
     }
 
+    /// Returns the place that was given last, if its reply or one before it has not come yet.
+    #[must_use]
+    pub fn last_place(&self) -> Option<Place> {
+        let index = self.plan.len().checked_sub(1)?;
+        Some(Place(self.first_place + base::cast::u64_from(index)))
+    }
+
+    /// Returns whether the reply of a place has not come yet.
+    #[must_use]
+    pub fn is_awaited(&self, place: Place) -> bool {
+        let index = place.0.checked_sub(self.first_place).map(usize_from);
+        let planned = index.and_then(|index| self.plan.get(index));
+        planned.is_some_and(|planned| matches!(planned, Planned::Awaited))
+    }
+
     /// Returns the bytes of this connection that could not be given to the socket yet.
     #[inline]
     #[must_use]

@@ -147,6 +147,7 @@ impl Core {
         is_busy |= self.release_held();
         is_busy |= self.go_on_with_scripts();
         is_busy |= self.end_pause_in_time();
+        is_busy |= self.begin_late_statements();
         is_busy |= self.pump();
         is_busy |= long_replies::step(self);
         is_busy |= persistence::step(self);
@@ -411,7 +412,8 @@ impl Core {
                 self.fill(origin, &reply);
                 let index = CommandIndex(request.tag);
                 self.account(origin, index, || request.args.args(), nanos, &reply);
-                self.engine.end_late(origin);
+                let (id, place, _) = read_origin(origin);
+                self.engine.late_statements.end(id, place);
             }
             Event::Watching {
                 origin,

@@ -6,7 +6,7 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`,
-//! `long_replies`, `statements`, `late_statements`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`],
+//! `long_replies`, `statements`, `late_statements`, `sent_home`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`],
 //! [`invalidate`], `signed`, [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`,
 //! `pause`, [`persistence`], [`moves`], [`config`], [`layer_options`].
 
@@ -32,6 +32,7 @@ pub mod persistence;
 pub mod pubsub;
 pub mod running;
 pub mod scripts;
+mod sent_home;
 pub mod session;
 mod signed;
 #[cfg(all(test, feature = "simulation"))]

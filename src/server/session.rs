@@ -8,6 +8,7 @@ use coordinator::message::Watched;
 use coordinator::message::queue::Queue;
 use protocol::reply::Resp;
 
+use crate::sent_home::SentHome;
 use crate::subscriptions::Subscriptions;
 use crate::tracking::Tracking;
 
@@ -26,6 +27,8 @@ pub struct Session {
     pub authenticated: bool,
     /// Commands between MULTI and EXEC.
     pub multi: Option<Box<Multi>>,
+    /// Statements about tables under way to other cores.
+    pub(crate) sent_home: SentHome,
     /// The EXEC under way.
     pub executing: Option<Executing>,
     /// Keys under WATCH, and the versions they had.
@@ -164,6 +167,7 @@ impl Session {
             special: !authenticated,
             authenticated,
             multi: None,
+            sent_home: SentHome::default(),
             executing: None,
             watched: Vec::new(),
             replies: Replies::On,

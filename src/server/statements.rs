@@ -9,11 +9,9 @@
 //! What a core knows of tables may be old by the time that a request arrives elsewhere; and a statement may
 //! turn out to be long. Then the shard hands it back ([`Source::Statement`]) and it runs as a program, under
 //! the claim of that shard if it has all the rows. A connection does not wait for what it has sent to
-//! other cores, so statements that come back without a claim go one after the other, in `LateStatements`.
+//! other cores, so statements that come back without a claim go one after the other (`late_statements`).
 //!
 //! Not here: what a program does (`coordinator::tables`), what a statement means (crate `tables`).
-
-use std::collections::VecDeque;
 
 use base::ids::{ShardId, TxId};
 use commands::scope::Scope;
@@ -27,7 +25,9 @@ use net::connection::Connection;
 use protocol::args::PackedArgs;
 use runtime::socket_ring::SocketId;
 use shard::locks::{Claim, Mode};
+use tables::schema::Layout;
 
+use crate::core_loop::Core;
 use crate::engine::{Engine, origin_of, read_origin};
 use crate::session::Session;
 use crate::table::Command;
@@ -42,17 +42,26 @@ impl Engine {
         request: Request<'_>,
         scope: Scope,
     ) -> Then {
-        if self.late_statements.queues.contains_key(&id.to_bits()) {
+        let catalog = self.host.shard.tables().catalog(request.db);
+        let is_spread = || {
+            let name = request.args.get(table::table_word(scope));
+            let schema = name.and_then(|name| catalog.lookup(name));
+            schema.is_some_and(|schema| schema.layout != Layout::Home)
+        };
+        let (late, output) = (&self.late_statements, &connection.output);
+        let sent_home = &mut connection.session.sent_home;
+        if late.has_any(id)
+            || sent_home.is_away(output, None, |place| late.has(id, place)) && is_spread()
+        {
             let place = connection.output.defer();
             let origin = origin_of(id, place, connection.session.drops_reply());
-            self.add_late(origin, Box::new(OwnedRequest::new(request)));
+            let request = Box::new(OwnedRequest::new(request));
+            self.late_statements.add((id, place), origin, request);
             return Then::GoOn;
         }
-        let shard = match table::way(
-            self.host.shard.tables().catalog(request.db),
-            scope,
-            request.args,
-        ) {
+        let way = table::way(catalog, scope, request.args);
+        let is_home = matches!(way, Way::Home(_));
+        let shard = match way {
             Way::Anywhere => self.me,
             Way::Home(name) => self.map.shard_of_key(name),
             Way::OfRow(row) => shard_of_row(row, self.map.shard_count()),
@@ -64,7 +73,12 @@ impl Engine {
         if shard == self.me {
             self.run_here(id, connection, command, &request)
         } else {
-            self.send_there(id, connection, shard, request)
+            let then = self.send_there(id, connection, shard, request);
+            if is_home && let Some(place) = connection.output.last_place() {
+                let (session, output) = (&mut connection.session, &connection.output);
+                session.sent_home.push(output, place);
+            }
+            then
         }
     }
 
@@ -117,7 +131,9 @@ impl Engine {
         match handed.source {
             Source::Statement(Some(claimed)) => self.begin_claimed(handed.origin, request, claimed),
             Source::Statement(None) | Source::Pieces(_) | Source::Walk(_) => {
-                self.add_late(handed.origin, request);
+                let (id, place, _) = read_origin(handed.origin);
+                self.late_statements
+                    .add((id, place), handed.origin, request);
             }
         }
     }
@@ -151,43 +167,35 @@ impl Engine {
             .begin_claimed(&mut self.host, (origin, request), claimed, program);
     }
 
-    fn add_late(&mut self, origin: Origin, request: Box<OwnedRequest>) {
-        let (id, ..) = read_origin(origin);
-        let queue = self.late_statements.queues.entry(id.to_bits()).or_default();
-        queue.push_back((origin, request));
-        if queue.len() == 1 {
-            self.begin_late(id);
-        }
-    }
-
-    /// Begins the first late statement of a connection.
-    fn begin_late(&mut self, id: SocketId) {
-        let queue = self.late_statements.queues.get(&id.to_bits());
-        let Some((origin, request)) = queue.and_then(VecDeque::front) else {
-            return;
-        };
-        let (origin, request) = (*origin, Box::new(OwnedRequest::new(request.as_request())));
+    /// Begins a statement that its connection does not wait for.
+    pub(crate) fn begin_late(&mut self, origin: Origin, request: Box<OwnedRequest>) {
         let claims = self.claims(request.as_request(), &[]);
         let program = program_of(self.surroundings(), request.as_request());
         self.flush_envelopes();
         self.transactions
             .begin_late(&mut self.host, (origin, request), claims, program);
     }
+}
 
-    /// Notes that a statement that its connection has not waited for is done.
-    pub(crate) fn end_late(&mut self, origin: Origin) {
-        let (id, ..) = read_origin(origin);
-        let Some(queue) = self.late_statements.queues.get_mut(&id.to_bits()) else {
-            return;
-        };
-        if queue.front().is_some_and(|(first, _)| *first == origin) {
-            queue.pop_front();
-            if queue.is_empty() {
-                self.late_statements.queues.remove(&id.to_bits());
-            } else {
-                self.begin_late(id);
+impl Core {
+    /// Begins statements before which nothing is under way any more. Returns whether there were any.
+    pub(crate) fn begin_late_statements(&mut self) -> bool {
+        let mut has_begun = false;
+        for id in self.engine.late_statements.take_waiting() {
+            let late = &self.engine.late_statements;
+            let first = late.first_place(id);
+            let is_away = self.net.connection_mut(id).is_some_and(|connection| {
+                let sent = &mut connection.session.sent_home;
+                sent.is_away(&connection.output, first, |place| late.has(id, place))
+            });
+            if is_away {
+                self.engine.late_statements.keep_waiting(id);
+            } else if let Some((origin, request)) = self.engine.late_statements.begin(id) {
+                self.engine.begin_late(origin, request);
+                has_begun = true;
             }
         }
+        has_begun
     }
 }
 

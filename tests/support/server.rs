@@ -84,12 +84,7 @@ impl Server {
             command.args(["--shards", &shards.to_string()]);
             name = format!("{file_name} with {shards} shards");
         }
-        // The server reads settings from variables of its name; those here are for the tests.
-        for (variable, _) in std::env::vars_os() {
-            if variable.to_string_lossy().starts_with("TRESTLE_") {
-                command.env_remove(variable);
-            }
-        }
+        forget_settings(&mut command);
         let child = command
             .args(flags)
             .current_dir(&directory)
@@ -203,6 +198,15 @@ pub(crate) fn answers_ping(port: u16) -> bool {
     Client::try_connect(port)
         .and_then(|mut client| client.try_request(&["PING"]))
         .is_ok_and(|reply| reply == Value::Simple(b"PONG".to_vec()))
+}
+
+/// Takes the variables away that are for the tests: the server reads settings from those of its name.
+pub(crate) fn forget_settings(command: &mut Command) {
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("TRESTLE_") {
+            command.env_remove(variable);
+        }
+    }
 }
 
 /// Returns the program under test: `TRESTLE_BIN`, or the binary of this package.

@@ -391,7 +391,7 @@ pub(crate) const MODULE_LOADEX: Declaration =
         .arguments(&[
             Argument::text("path"),
             MODULE_CONFIGS,
-            Argument::text("args")
+            Argument::block("args", &[Argument::text("arg")])
                 .with_token("ARGS")
                 .optional()
                 .multiple(),
