@@ -201,7 +201,7 @@ def main():
     os.sched_setaffinity(0, {int(CLIENT_CPU)})
     for shards in options.shards.split(","):
         cpus = SERVER_CPU if shards == "1" else "0,1"
-        server = Server(f"{shards} shards", [program("trestle"), "--shards", shards], cpus, free_port())
+        server = Server(f"{shards} shards", [program("trestle"), "--shards", shards, "--spin-us", "0"], cpus, free_port())
         print(f"{shards} shards, {options.rows} rows")
         client = Client(server.port)
         statements(server, client, options.rows)
