@@ -114,7 +114,9 @@ def thread_seconds(server):
     times = {}
     for path in glob.glob(f"/proc/{server.pid}/task/*/schedstat"):
         with open(path) as file, open(os.path.join(os.path.dirname(path), "comm")) as name:
-            times[name.read().strip()] = int(file.read().split()[0]) / 1e9
+            # Threads share names, so their numbers belong to the key.
+            key = f"{name.read().strip()} {path.split('/')[-2]}"
+            times[key] = int(file.read().split()[0]) / 1e9
     return times
 
 

@@ -487,8 +487,8 @@ impl<'c> Run<'c> {
             .try_for_each(|(id, cells)| self.mirror.change(*id, cells));
         let is_refused = matches!(reply, Reply::Error(_));
         self.mirror.end(changed.is_ok() && !is_refused);
-        // What no row could take is refused here before any is looked at.
-        let takes_none = changes.is_empty() && is_refused;
+        // What no row could take is refused here before any is looked at, and for this reason only.
+        let takes_none = changes.is_empty() && says(&reply, "must have a value");
         match (changed, is_refused) {
             (_, true) if takes_none => Ok(false),
             (Err(_), true) => Ok(false),
