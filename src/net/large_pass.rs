@@ -1,6 +1,6 @@
 //! Serving requests of which a long word comes by itself.
 //!
-//! Not here: the word on its way ([`crate::large_input`]), all other requests ([`crate::turn`]).
+//! Not here: the word on its way ([`crate::large_input`]), all other requests ([`crate::pass`]).
 
 use base::cast::usize_from_u32;
 use protocol::args::{Args, LargeWord, WordRange};
@@ -8,7 +8,7 @@ use protocol::request::{Progress, RequestParser};
 
 use crate::connection::State;
 use crate::large_input::LargeInput;
-use crate::turn::Pass;
+use crate::pass::Pass;
 use crate::{Service, Then};
 
 impl<S> Pass<'_, S> {

@@ -21,6 +21,10 @@
     reason = "entries for the kernel name memory and descriptors"
 )]
 
+mod completions;
+mod entries;
+mod event;
+
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
@@ -29,15 +33,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use base::cast::{u32_from, usize_from_u32};
-use base::clock::Monotonic;
-use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 
-use crate::clock::monotonic;
+pub use self::event::{ListenerId, Received, RingEvent, SocketId};
 use crate::kernel_ring::{Completion, KernelRing};
 use crate::listener::Listener;
 use crate::park::{Alarm, Park};
-use crate::receive_buffers::{BUFFER_GROUP, ReceiveBuffers};
+use crate::receive_buffers::ReceiveBuffers;
 use crate::socket::Socket;
 use crate::socket_slot::{ListenerSlot, Phase, Receive, Sending, Slot};
 use crate::waker::Waker;
@@ -67,121 +69,6 @@ impl Default for RingOptions {
     }
 }
 
-/// A socket in the ring it was added to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SocketId {
-    index: u32,
-    generation: u32,
-}
-
-impl SocketId {
-    /// Returns the place of the socket in an array: small, and used again after the socket is gone.
-    #[must_use]
-    pub fn index(self) -> usize {
-        usize_from_u32(self.index)
-    }
-
-    /// Returns the name as one number, for messages that come back to this core.
-    #[must_use]
-    pub const fn to_bits(self) -> u64 {
-        // Both casts widen.
-        (self.index as u64) << 32 | self.generation as u64
-    }
-
-    /// Returns the name of [`Self::to_bits`].
-    #[must_use]
-    pub fn from_bits(bits: u64) -> Self {
-        let low = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
-        Self {
-            index: low(bits >> 32),
-            generation: low(bits),
-        }
-    }
-}
-
-/// A listener in the ring it was given to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ListenerId(u32);
-
-/// Bytes that have come for a socket, in a buffer of the ring. Give it back with
-/// [`SocketRing::recycle`]: while all buffers are out nothing is received.
-#[derive(Debug)]
-#[must_use = "a buffer that is not recycled is lost for receiving"]
-pub struct Received {
-    /// Whose bytes they are.
-    pub id: SocketId,
-    buffer: u16,
-    len: u32,
-    ring: u32,
-}
-
-impl Received {
-    /// Returns the number of bytes, never 0.
-    #[must_use]
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "there is always at least one byte"
-    )]
-    pub fn len(&self) -> usize {
-        usize_from_u32(self.len)
-    }
-}
-
-/// What has happened to a socket or a listener.
-#[derive(Debug)]
-pub enum RingEvent {
-    /// A client has connected; [`SocketRing::add`] it here or on another core.
-    Accepted {
-        /// Where it has connected to.
-        listener: ListenerId,
-        /// The connection.
-        socket: Socket,
-    },
-    /// No connection could be accepted. The listener goes on, after a pause if descriptors or
-    /// memory were short.
-    AcceptFailed {
-        /// Which listener.
-        listener: ListenerId,
-        /// Why.
-        error: io::Error,
-    },
-    /// Data has come.
-    Received(Received),
-    /// The peer sends no more. The socket stays here, and a send in flight goes on, until
-    /// [`SocketRing::close`].
-    Closed {
-        /// Which socket.
-        id: SocketId,
-        /// None at an orderly end.
-        error: Option<io::Error>,
-    },
-    /// All bytes of a send are in the kernel.
-    Sent {
-        /// Which socket.
-        id: SocketId,
-        /// The buffer of the send, empty, with its capacity.
-        buffer: Vec<u8>,
-        /// How many bytes were sent.
-        bytes: usize,
-    },
-    /// The bytes of a send did not all get out, and later ones cannot.
-    SendFailed {
-        /// Which socket.
-        id: SocketId,
-        /// Why.
-        error: io::Error,
-        /// The buffer of the send, empty, with its capacity.
-        buffer: Vec<u8>,
-    },
-    /// Nothing of a detached socket is in flight any more.
-    Detached {
-        /// Its name so far.
-        id: SocketId,
-        /// The connection, which may go to another core.
-        socket: Socket,
-    },
-}
-
 /// Kinds of entries, the top byte of what the kernel hands back with each completion.
 const RECEIVE: u64 = 1;
 const SEND: u64 = 2;
@@ -194,9 +81,6 @@ const UNHEARD: u64 = 8;
 
 const INDEX_BITS: u32 = 24;
 const SOCKETS_MAX: usize = 1 << INDEX_BITS;
-
-/// Most bytes of one send entry; longer sends go in pieces.
-const SEND_BYTES_MAX: usize = 1 << 30;
 
 /// How long a listener rests after the process had no descriptors or memory for a connection.
 const ACCEPT_PAUSE_NANOS: u64 = 100_000_000;
@@ -558,197 +442,6 @@ impl SocketRing {
         user_data(ALARM, 0, 0)
     }
 
-    // --- completions ---
-
-    fn handle(&mut self, completion: Completion) -> Option<RingEvent> {
-        let kind = completion.user_data >> 56;
-        let index = u32::try_from((completion.user_data >> 32) & ((1 << INDEX_BITS) - 1))
-            .expect("24 bits fit");
-        let generation =
-            u32::try_from(completion.user_data & u64::from(u32::MAX)).expect("32 bits fit");
-        let id = SocketId { index, generation };
-        match kind {
-            RECEIVE => self.on_receive(id, completion),
-            SEND => self.on_send(id, completion.result),
-            CANCEL_RECEIVE | CANCEL_SEND => {
-                self.on_cancel_failed(id, kind);
-                None
-            }
-            ACCEPT => self.on_accept(index, completion),
-            WAKE => {
-                if !completion.more {
-                    self.watch_waker();
-                }
-                None
-            }
-            ALARM => {
-                self.alarm.ended();
-                None
-            }
-            _ => None,
-        }
-    }
-
-    fn on_receive(&mut self, id: SocketId, completion: Completion) -> Option<RingEvent> {
-        if let Some(buffer) = completion.buffer {
-            self.buffers.lend(buffer);
-        }
-        if !completion.more {
-            self.in_flight -= 1;
-        }
-        let Some(slot) = self.slot(id) else {
-            self.recycle_buffer(completion.buffer);
-            return None;
-        };
-        if !completion.more {
-            slot.receive = Receive::Idle;
-        }
-        let phase = slot.phase;
-        let event = match (completion.result, completion.buffer) {
-            (len @ 1.., Some(buffer)) if phase != Phase::Closing => {
-                self.burst = self.burst.saturating_add(1);
-                let len = len.unsigned_abs();
-                Some(RingEvent::Received(Received {
-                    id,
-                    buffer,
-                    len,
-                    ring: self.number,
-                }))
-            }
-            (result, buffer) => {
-                self.recycle_buffer(buffer);
-                if result <= 0 && !completion.more {
-                    self.on_receive_ended(id, -result)
-                } else {
-                    None
-                }
-            }
-        };
-        self.settle(id);
-        event
-    }
-
-    /// The kernel receives no more for this socket; `error` is 0 at the end of the stream.
-    fn on_receive_ended(&mut self, id: SocketId, error: i32) -> Option<RingEvent> {
-        let slot = self.slot(id)?;
-        let is_open = slot.phase == Phase::Open;
-        match error {
-            libc::ENOBUFS => {
-                slot.receive = Receive::Starved;
-                self.starved.push_back(id);
-                None
-            }
-            libc::ECANCELED | libc::EINTR | libc::EAGAIN => None,
-            _ => {
-                slot.receive = Receive::Ended;
-                let error = (error != 0).then(|| io::Error::from_raw_os_error(error));
-                is_open.then_some(RingEvent::Closed { id, error })
-            }
-        }
-    }
-
-    fn on_send(&mut self, id: SocketId, result: i32) -> Option<RingEvent> {
-        self.in_flight -= 1;
-        let slot = self.slot(id)?;
-        let is_closing = slot.phase == Phase::Closing;
-        let sending = slot.sending.as_mut()?;
-        let is_transient = matches!(-result, libc::EINTR | libc::EAGAIN);
-        if let Ok(count) = usize::try_from(result) {
-            sending.position += count;
-        }
-        let is_unfinished = sending.position < sending.buffer.len();
-        if !is_closing && is_unfinished && (result > 0 || is_transient) {
-            self.push_send(id);
-            return None;
-        }
-        let Sending {
-            mut buffer,
-            start,
-            position,
-        } = slot.sending.take()?;
-        buffer.clear();
-        self.settle(id);
-        if is_closing {
-            return None;
-        }
-        if is_unfinished {
-            let error = if result == 0 {
-                io::Error::from(io::ErrorKind::WriteZero)
-            } else {
-                io::Error::from_raw_os_error(-result)
-            };
-            return Some(RingEvent::SendFailed { id, error, buffer });
-        }
-        Some(RingEvent::Sent {
-            id,
-            buffer,
-            bytes: position - start,
-        })
-    }
-
-    /// The kernel did not find what was to be cancelled, or it was just at it. If it has not ended
-    /// in the meantime, it is cancelled again; a closing socket is also shut down, which ends
-    /// everything.
-    fn on_cancel_failed(&mut self, id: SocketId, kind: u64) {
-        let Some(slot) = self.slot(id) else { return };
-        let is_in_flight = match kind {
-            CANCEL_SEND => slot.sending.is_some(),
-            _ => slot.receive == Receive::Cancelling,
-        };
-        if !is_in_flight {
-            return;
-        }
-        if slot.phase == Phase::Closing
-            && let Some(socket) = &slot.socket
-        {
-            socket.shut_down();
-        }
-        let target = if kind == CANCEL_SEND { SEND } else { RECEIVE };
-        self.push_cancel(id, target, kind);
-    }
-
-    fn on_accept(&mut self, index: u32, completion: Completion) -> Option<RingEvent> {
-        let id = ListenerId(index);
-        let slot = self.listeners.get_mut(usize_from_u32(index))?;
-        if !completion.more {
-            slot.is_armed = false;
-            if slot.is_stopped {
-                slot.listener = None;
-            }
-        }
-        if completion.result >= 0 {
-            // SAFETY: the kernel has just given us this descriptor and nobody else knows it.
-            let fd = unsafe { OwnedFd::from_raw_fd(completion.result) };
-            let is_stopped = slot.is_stopped;
-            self.arm_accept(index);
-            let socket = Socket::from_blocking(fd);
-            return (!is_stopped).then_some(RingEvent::Accepted {
-                listener: id,
-                socket,
-            });
-        }
-        if slot.is_stopped {
-            return None;
-        }
-        match -completion.result {
-            libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ECONNABORTED => {
-                self.arm_accept(index);
-                None
-            }
-            code => {
-                let until = Monotonic(monotonic().0.saturating_add(ACCEPT_PAUSE_NANOS));
-                if !slot.is_armed && slot.resting_until.replace(until).is_none() {
-                    self.resting_listeners += 1;
-                }
-                let error = io::Error::from_raw_os_error(code);
-                Some(RingEvent::AcceptFailed {
-                    listener: id,
-                    error,
-                })
-            }
-        }
-    }
-
     // --- what follows from the state of a slot ---
 
     /// Does what the state of a slot asks for: arms the receive, hands out, or frees.
@@ -781,7 +474,7 @@ impl SocketRing {
         for _ in 0..self.queued.len() {
             match self.queued.pop_front() {
                 Some(RingEvent::Received(received)) if received.id == id => self.recycle(received),
-                Some(event) if event_socket(&event) != Some(id) => self.queued.push_back(event),
+                Some(event) if event.socket() != Some(id) => self.queued.push_back(event),
                 Some(_) | None => {}
             }
         }
@@ -810,102 +503,6 @@ impl SocketRing {
         if let Some(buffer) = buffer {
             self.buffers.recycle(buffer);
         }
-    }
-
-    // --- entries ---
-
-    fn arm_receive(&mut self, id: SocketId) {
-        let Some(slot) = self.slot(id) else { return };
-        let Some(fd) = slot.socket.as_ref().map(Socket::raw_fd) else {
-            return;
-        };
-        slot.receive = Receive::Armed;
-        self.in_flight += 1;
-        let entry = opcode::RecvMulti::new(Fd(fd), BUFFER_GROUP).build();
-        let entry = entry.user_data(user_data(RECEIVE, id.index, id.generation));
-        // SAFETY: the slot keeps the descriptor until the receive has ended (`settle`), and the
-        // buffers of the group live as long as the ring.
-        unsafe { self.kernel.push(entry) };
-    }
-
-    fn push_send(&mut self, id: SocketId) {
-        let Some(slot) = self.slot(id) else { return };
-        let (Some(socket), Some(sending)) = (&slot.socket, &slot.sending) else {
-            return;
-        };
-        let rest = &sending.buffer[sending.position..];
-        let len = u32_from(rest.len().min(SEND_BYTES_MAX));
-        // The kernel goes on after a partial send by itself, which saves a completion for each
-        // time the socket's buffer is full.
-        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
-        let entry = opcode::Send::new(Fd(socket.raw_fd()), rest.as_ptr(), len)
-            .flags(flags)
-            .build();
-        let entry = entry.user_data(user_data(SEND, id.index, id.generation));
-        self.in_flight += 1;
-        // SAFETY: the slot keeps descriptor and buffer, and does not touch the buffer, until the
-        // completion of this send was handled (`on_send`).
-        unsafe { self.kernel.push(entry) };
-    }
-
-    fn cancel_receive(&mut self, id: SocketId) {
-        if let Some(slot) = self.slot(id)
-            && slot.receive == Receive::Armed
-        {
-            slot.receive = Receive::Cancelling;
-            self.push_cancel(id, RECEIVE, CANCEL_RECEIVE);
-        }
-    }
-
-    /// Queues the end of an entry; there is a completion only if that fails.
-    fn push_cancel(&mut self, id: SocketId, target: u64, kind: u64) {
-        let entry = opcode::AsyncCancel::new(user_data(target, id.index, id.generation)).build();
-        let entry = entry.flags(squeue::Flags::SKIP_SUCCESS);
-        self.push_plain(entry.user_data(user_data(kind, id.index, id.generation)));
-    }
-
-    fn arm_accept(&mut self, index: u32) {
-        let Some(slot) = self.listeners.get_mut(usize_from_u32(index)) else {
-            return;
-        };
-        if slot.is_armed || slot.is_stopped {
-            return;
-        }
-        let Some(fd) = slot.listener.as_ref().map(Listener::raw_fd) else {
-            return;
-        };
-        slot.is_armed = true;
-        // Not SOCK_NONBLOCK: the ring would answer "try again" where it should wait.
-        let entry = opcode::AcceptMulti::new(Fd(fd))
-            .flags(libc::SOCK_CLOEXEC)
-            .build();
-        // The slot keeps the descriptor until the accept has ended (`on_accept`).
-        self.push_plain(entry.user_data(user_data(ACCEPT, index, 0)));
-    }
-
-    fn rouse_listeners(&mut self) {
-        let now = monotonic();
-        for index in 0..self.listeners.len() {
-            let slot = &mut self.listeners[index];
-            if slot.resting_until.is_some_and(|until| until <= now) {
-                slot.resting_until = None;
-                self.resting_listeners -= 1;
-                self.arm_accept(u32_from(index));
-            }
-        }
-    }
-
-    fn watch_waker(&mut self) {
-        let fd = Fd(self.waker.ring_fd());
-        let entry = opcode::PollAdd::new(fd, u32::from(libc::POLLIN.unsigned_abs())).multi(true);
-        self.push_plain(entry.build().user_data(user_data(WAKE, 0, 0)));
-    }
-
-    /// Queues an entry that names no memory.
-    fn push_plain(&mut self, entry: squeue::Entry) {
-        // SAFETY: all callers name at most a descriptor that `self` keeps open, or a time that the
-        // caller keeps until the entry was submitted, when the kernel copies it.
-        unsafe { self.kernel.push(entry) };
     }
 }
 
@@ -950,17 +547,5 @@ impl std::fmt::Debug for SocketRing {
             .field("buffers", &self.buffers.available())
             .field("kernel", &self.kernel)
             .finish_non_exhaustive()
-    }
-}
-
-/// The socket that an event is about.
-fn event_socket(event: &RingEvent) -> Option<SocketId> {
-    match event {
-        RingEvent::Received(received) => Some(received.id),
-        RingEvent::Closed { id, .. }
-        | RingEvent::Sent { id, .. }
-        | RingEvent::SendFailed { id, .. }
-        | RingEvent::Detached { id, .. } => Some(*id),
-        RingEvent::Accepted { .. } | RingEvent::AcceptFailed { .. } => None,
     }
 }
