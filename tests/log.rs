@@ -25,20 +25,20 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Rounds of killing without `ROUNDS` in the environment.
 const ROUNDS: u64 = 4;
 
-const WRITERS: u64 = 4;
+pub(crate) const WRITERS: u64 = 4;
 
 /// A data directory that servers use one after the other.
-struct Directory(PathBuf);
+pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = scratch_directory().join(format!("log-{name}-{}", std::process::id()));
         drop(fs::remove_dir_all(&path));
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn flags<'a>(&'a self, policy: &'a str) -> [&'a str; 6] {
+    pub(crate) fn flags<'a>(&'a self, policy: &'a str) -> [&'a str; 6] {
         let path = self.0.to_str().unwrap();
         [
             "--dir",
@@ -50,7 +50,7 @@ impl Directory {
         ]
     }
 
-    fn start(&self, policy: &str) -> Server {
+    pub(crate) fn start(&self, policy: &str) -> Server {
         Server::trestle(2, &self.flags(policy))
     }
 
@@ -84,7 +84,7 @@ fn integer(client: &mut Client, line: &str) -> u64 {
 
 /// Writes numbers one above the other and notes which were acknowledged and which were begun, until the
 /// server is gone.
-fn write(port: u16, writer: u64, noted: &[AtomicU64; 2]) {
+pub(crate) fn write(port: u16, writer: u64, noted: &[AtomicU64; 2]) {
     let Ok(mut client) = Client::try_connect(port) else {
         return;
     };
@@ -115,7 +115,7 @@ fn write(port: u16, writer: u64, noted: &[AtomicU64; 2]) {
     }
 }
 
-fn check(client: &mut Client, writer: u64, noted: &[AtomicU64; 2]) {
+pub(crate) fn check(client: &mut Client, writer: u64, noted: &[AtomicU64; 2]) {
     let [acknowledged, begun] = [0, 1].map(|at: usize| noted[at].load(Ordering::SeqCst));
     let lines = [
         format!("GET plain:{writer}"),
@@ -138,7 +138,7 @@ fn check(client: &mut Client, writer: u64, noted: &[AtomicU64; 2]) {
     assert!(length <= 2000 + begun && length + ROUNDS.max(rounds()) >= 2000 + acknowledged);
 }
 
-fn rounds() -> u64 {
+pub(crate) fn rounds() -> u64 {
     std::env::var("ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap())
 }
 
@@ -233,7 +233,7 @@ fn values_of_all_types_are_read_back_from_the_log() {
 }
 
 /// Starts a server that has to refuse; returns what it says.
-fn refusal(directory: &Directory, flags: &[&str]) -> String {
+pub(crate) fn refusal(directory: &Directory, flags: &[&str]) -> String {
     let mut command = Command::new(trestle_program());
     forget_settings(&mut command);
     let output = command

@@ -4,7 +4,7 @@
 //! reply with Redis' own; [`atomicity`] looks for commands that other clients see half done;
 //! [`eviction`] fills servers beyond their limit; [`hostile`] sends what no client should; [`large`]
 //! asks for and sends many megabytes; [`waiting`] has many clients wait for keys; [`persistence`] saves
-//! and loads files of Redis; [`log`] kills servers that write a log; [`subscribers`] counts what many listeners get; [`tables`] is about TABLE.*;
+//! and loads files of Redis; [`log`] kills servers that write a log, [`rewrite`] while they make it shorter; [`subscribers`] counts what many listeners get; [`tables`] is about TABLE.*;
 //! [`layering`] and [`tidy`] read the source tree.
 //!
 //! The server under test is the binary of this package, or the program named in `TRESTLE_BIN`.
@@ -32,6 +32,7 @@ mod large;
 mod layering;
 mod log;
 mod persistence;
+mod rewrite;
 mod subscribers;
 mod support;
 mod tables;

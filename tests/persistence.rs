@@ -87,7 +87,7 @@ const THRESHOLDS: [&[&str]; 3] = [
 ];
 
 /// Fills a server with values of every type, in three databases, some with an expiry.
-fn fill(client: &mut Client, random: &mut Random) -> Vec<(u64, String)> {
+pub(crate) fn fill(client: &mut Client, random: &mut Random) -> Vec<(u64, String)> {
     let mut keys = Vec::new();
     for round in 0..number("VALUES", 6) {
         for recipe in RECIPES {
@@ -119,7 +119,7 @@ fn fill(client: &mut Client, random: &mut Random) -> Vec<(u64, String)> {
 }
 
 /// Returns all that commands show of keys.
-fn state(client: &mut Client, keys: &[(u64, String)]) -> Vec<String> {
+pub(crate) fn state(client: &mut Client, keys: &[(u64, String)]) -> Vec<String> {
     let mut all = vec![
         format!("{:?}", client.line("DEBUG DIGEST")),
         format!("{:?}", client.line("FUNCTION LIST WITHCODE")),

@@ -38,6 +38,7 @@ use crate::observe::slow_log;
 use crate::persistence;
 use crate::persistence::load::Inbox;
 use crate::persistence::log::{self, CoreLog};
+use crate::persistence::rewrite;
 use crate::session::{Replies, Session};
 
 /// Everything that one core owns.
@@ -56,6 +57,8 @@ pub struct Core {
     pub(crate) inbox: Option<Inbox>,
     /// This core's end of the log.
     pub(crate) log: Option<CoreLog>,
+    /// A rewriting of the log that is being prepared. On core 0.
+    pub(crate) rewriting: Option<Box<rewrite::Pending>>,
     /// What applies the records of a log that is replayed.
     pub(crate) replay: Option<Box<Replay>>,
     mesh: MeshEnd<CoreMessage>,
@@ -108,6 +111,7 @@ impl Core {
             stop_after: None,
             inbox: None,
             log: None,
+            rewriting: None,
             replay: None,
             mesh,
             idle,

@@ -35,6 +35,8 @@ pub const LARGE_BYTES: usize = 4096;
 pub(crate) struct Records {
     /// Effects, in order.
     told: Vec<u8>,
+    /// What was told before the cut, if there was one.
+    before_cut: Option<Vec<u8>>,
     /// Keys whose effects are still to be made.
     noted: Map<DbIndex, Map<Box<[u8]>, ()>>,
     /// The keys that the command which runs now has changed, if it may be told by its words.
@@ -153,6 +155,29 @@ impl Shard {
         if let Some(records) = &mut self.common.records {
             out.append(&mut records.told);
         }
+    }
+
+    /// Separates what was told so far from what is told from now on. The caller has claimed the whole shard, so
+    /// that nothing is half done.
+    pub fn cut_effects(&mut self) {
+        self.tell_noted();
+        if let Some(records) = &mut self.common.records {
+            let told = std::mem::take(&mut records.told);
+            records.before_cut.get_or_insert_with(Vec::new).extend(told);
+        }
+    }
+
+    /// Returns whether there was a cut since the last [`Shard::take_effects_before_cut`].
+    #[must_use]
+    pub fn has_cut(&self) -> bool {
+        let records = self.common.records.as_ref();
+        records.is_some_and(|records| records.before_cut.is_some())
+    }
+
+    /// Takes the effects from before the cut, if there was one: they come before all that
+    /// [`Shard::take_effects`] gives.
+    pub fn take_effects_before_cut(&mut self) -> Option<Vec<u8>> {
+        self.common.records.as_mut()?.before_cut.take()
     }
 
     /// Makes the effects of all keys that are noted.

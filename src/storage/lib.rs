@@ -1,6 +1,7 @@
 //! What outlives the process: files of data, read and written.
 //!
-//! [`log`] is the append-only log of all changes; [`rdb_file`] reads and writes the files of Redis, `dump.rdb`; [`save`] puts one on the disk, so that
+//! [`log`] is the append-only log of all changes; [`rdb_file`] reads and writes the files of Redis, `dump.rdb`, [`redis_log`] reads
+//! its append-only files; [`save`] puts one on the disk, so that
 //! there is always a whole one.
 //!
 //! Invariants
@@ -11,4 +12,5 @@
 
 pub mod log;
 pub mod rdb_file;
+pub mod redis_log;
 pub mod save;

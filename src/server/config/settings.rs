@@ -109,6 +109,12 @@ pub struct Settings {
     pub log_sync: SyncPolicy,
     /// Directory of the log in the data directory.
     pub log_dir: String,
+    /// The log is rewritten when it has grown by so much since the last time; 0 means never.
+    pub log_growth_percent: u32,
+    /// The log is not rewritten by itself up to so many bytes.
+    pub log_bytes_min: u64,
+    /// Keeps the files of a log that was rewritten.
+    pub keeps_old_logs: bool,
     /// File that holds the process id while the server runs.
     pub pid_file: Option<PathBuf>,
     /// Shards, one per core; none means as many as there are cores.
@@ -274,6 +280,9 @@ impl Settings {
             is_logged: false,
             log_sync: SyncPolicy::EverySecond,
             log_dir: String::new(),
+            log_growth_percent: 0,
+            log_bytes_min: 0,
+            keeps_old_logs: false,
             pid_file: None,
             shards: None,
             shard_ports: 0,

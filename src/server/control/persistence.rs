@@ -1,4 +1,4 @@
-//! SAVE, BGSAVE, LASTSAVE, and what SHUTDOWN and DEBUG RELOAD need of them.
+//! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE, and what SHUTDOWN and DEBUG RELOAD need of them.
 //!
 //! Saves are core 0's. A client that waits for the end of one asks again and again, with a question to that
 //! core each turn; everybody else is served meanwhile.
@@ -18,7 +18,8 @@ use super::{Answer, ControlCommand, ControlContext};
 use crate::core_loop::Core;
 use crate::gather::{Finished, Gather, Whom};
 use crate::persistence::load::{self, Inbox};
-use crate::persistence::save::{self, Wanted};
+use crate::persistence::rewrite;
+use crate::persistence::save::{self, UnderWay, Wanted};
 
 pub(super) const COMMANDS: &[ControlCommand] = &[
     ControlCommand {
@@ -28,6 +29,10 @@ pub(super) const COMMANDS: &[ControlCommand] = &[
     ControlCommand {
         declaration: &declared::BGSAVE,
         run: save_in_background,
+    },
+    ControlCommand {
+        declaration: &declared::BGREWRITEAOF,
+        run: rewrite_log,
     },
     ControlCommand {
         declaration: &declared::LASTSAVE,
@@ -58,11 +63,11 @@ fn save_in_background(
     context: &mut ControlContext<'_>,
     args: Args<'_>,
 ) -> Result<Answer, CommandError> {
-    match args.len() {
-        1 => {}
-        2 if equals_ignore_case(args.word(1), "SCHEDULE") => {}
+    let may_wait = match args.len() {
+        1 => false,
+        2 if equals_ignore_case(args.word(1), "SCHEDULE") => true,
         _ => return Err(CommandError::Syntax),
-    }
+    };
     if context.is_in_exec {
         // An EXEC holds claims that the save would wait for.
         let persistence = &context.engine.shared.persistence;
@@ -72,13 +77,68 @@ fn save_in_background(
     }
     Ok(Answer::Gather(Gather::new(
         Whom::One(ShardId(0)),
-        |core| save::begin(core, Wanted::InBackground).is_ok(),
+        move |core| {
+            let begun = save::begin(core, Wanted::InBackground);
+            if may_wait && begun == Err(UnderWay::Rewrite) {
+                let persistence = &core.engine.shared.persistence;
+                persistence.saves(|saves| saves.is_scheduled = true);
+            }
+            begun
+        },
+        move |_, parts| {
+            let reply = match parts.first() {
+                Some(Ok(_)) => "+Background saving started\r\n",
+                Some(Err(UnderWay::Rewrite)) if may_wait => "+Background saving scheduled\r\n",
+                Some(Err(UnderWay::Rewrite)) => {
+                    "-ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE \
+                     in order to schedule a BGSAVE whenever possible.\r\n"
+                }
+                Some(Err(UnderWay::Save)) | None => return Finished::Reply(UNDER_WAY.to_vec()),
+            };
+            Finished::Reply(reply.as_bytes().to_vec())
+        },
+    )))
+}
+
+fn rewrite_log(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
+    let persistence = &context.engine.shared.persistence;
+    if persistence.log().is_none() {
+        context
+            .reply()
+            .error("ERR there is no log to rewrite: appendonly is no");
+        return Ok(Answer::Now);
+    }
+    if context.is_in_exec {
+        // As with BGSAVE.
+        persistence.rewrites(|rewrites| {
+            rewrites.is_scheduled = true;
+            rewrites.failures = 0;
+        });
+        context
+            .reply()
+            .simple("Background append only file rewriting scheduled");
+        return Ok(Answer::Now);
+    }
+    Ok(Answer::Gather(Gather::new(
+        Whom::One(ShardId(0)),
+        |core| {
+            let log = core.engine.shared.persistence.log().cloned();
+            log.map(|log| rewrite::begin(core, &log))
+        },
         |_, parts| {
-            Finished::Reply(if parts == [true] {
-                b"+Background saving started\r\n".to_vec()
-            } else {
-                UNDER_WAY.to_vec()
-            })
+            let reply = match parts.first().copied().flatten() {
+                Some(rewrite::Wanted::Begun) => {
+                    "+Background append only file rewriting started\r\n"
+                }
+                Some(rewrite::Wanted::Scheduled) => {
+                    "+Background append only file rewriting scheduled\r\n"
+                }
+                Some(rewrite::Wanted::UnderWay) => {
+                    "-ERR Background append only file rewriting already in progress\r\n"
+                }
+                None => "-ERR there is no log to rewrite: appendonly is no\r\n",
+            };
+            Finished::Reply(reply.as_bytes().to_vec())
         },
     )))
 }
@@ -97,10 +157,12 @@ pub(super) fn save_and(
 ) -> Gather {
     Gather::new(
         Whom::One(ShardId(0)),
-        |core| save::begin(core, Wanted::Waited).ok(),
-        move |_, parts| match parts.into_iter().next().flatten() {
-            Some(number) => Finished::More(wait_for(number, Box::new(then))),
-            None => Finished::Reply(UNDER_WAY.to_vec()),
+        |core| save::begin(core, Wanted::Waited),
+        move |_, parts| match parts.into_iter().next() {
+            Some(Ok(number)) => Finished::More(wait_for(number, Box::new(then))),
+            // Redis would save beside it.
+            Some(Err(UnderWay::Rewrite)) => Finished::More(save_and(then)),
+            Some(Err(UnderWay::Save)) | None => Finished::Reply(UNDER_WAY.to_vec()),
         },
     )
 }

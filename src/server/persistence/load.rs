@@ -26,6 +26,7 @@ use base::ids::{DbIndex, ShardId};
 use coordinator::route::SlotMap;
 use runtime::file::ReadFile;
 use scripting::functions::RestorePolicy;
+use shard::Shard;
 use shard::values::Recency;
 use storage::rdb_file::{Entry, Fault, Part, RdbError, Reader, Use};
 use types::rdb::Surroundings;
@@ -39,12 +40,12 @@ use super::log::Log;
 use super::log_load::{self, Records};
 
 /// Bytes that are read from the file at a time.
-const READ_BYTES: usize = 1 << 20;
+pub(super) const READ_BYTES: usize = 1 << 20;
 /// A batch is sent when it has so many bytes, or so many keys.
 const BATCH_BYTES: usize = 256 * 1024;
 const BATCH_KEYS: usize = 1024;
 /// Batches that wait for a core.
-const BATCHES_MAX: usize = 4;
+pub(super) const BATCHES_MAX: usize = 4;
 /// How long a turn may go on with loading, in nanoseconds. Nobody is served meanwhile.
 const NANOS_PER_TURN: u64 = 1_000_000;
 /// Time between two lines of the log.
@@ -80,7 +81,7 @@ enum Loaded {
 
 /// Keys of one shard, packed into few allocations.
 #[derive(Default)]
-struct Batch {
+pub(super) struct Batch {
     /// Key and object of each, one after the other.
     bytes: Vec<u8>,
     keys: Vec<Found>,
@@ -99,7 +100,7 @@ struct Found {
 }
 
 impl Batch {
-    fn push(&mut self, entry: &Entry<'_>) {
+    pub(super) fn push(&mut self, entry: &Entry<'_>) {
         self.bytes.extend_from_slice(&entry.key);
         self.bytes.extend_from_slice(entry.object);
         self.keys.push(Found {
@@ -114,7 +115,7 @@ impl Batch {
         });
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.bytes.len() >= BATCH_BYTES || self.keys.len() >= BATCH_KEYS
     }
 
@@ -135,6 +136,48 @@ impl Batch {
                 version: found.version,
             }
         })
+    }
+
+    /// Puts the keys into a shard, but for those that are dead at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`RdbError`]; some of the keys may be there.
+    pub(super) fn store(&self, shard: &mut Shard, now: UnixMillis) -> Result<Stored, RdbError> {
+        let options = *shard.options();
+        let surroundings = Surroundings {
+            limits: &options.limits,
+            hash_seed: options.hash_seed,
+            now,
+        };
+        let mut stored = Stored::default();
+        for entry in self.entries() {
+            let fault = |fault| RdbError {
+                offset: entry.offset,
+                fault,
+            };
+            let db = u16::try_from(entry.database).ok();
+            let db = db.filter(|db| *db < options.databases);
+            let db = DbIndex(db.ok_or_else(|| fault(Fault::Database(entry.database)))?);
+            let value = entry.read(&surroundings)?;
+            if entry.expire_at.is_some_and(|at| at < now) {
+                stored.dead_keys += 1;
+            } else if value.is_void() {
+                stored.empty_keys += 1;
+            } else {
+                let recency = match entry.last_use {
+                    None => Recency::Now,
+                    Some(Use::Idle(seconds)) => Recency::Idle(seconds),
+                    Some(Use::Frequency(counter)) => Recency::Frequency(counter),
+                };
+                let key = shard.key(&entry.key);
+                if !shard.db(db).load(key, value, entry.expire_at, recency) {
+                    return Err(fault(Fault::twice(&entry.key)));
+                }
+                stored.keys += 1;
+            }
+        }
+        Ok(stored)
     }
 }
 
@@ -326,7 +369,9 @@ impl Sending {
                     shared.persistence.wake(shard);
                     sent.map_err(|_gone| log_load::Stopped::Gone)
                 };
-                let read = log_load::read(&log, shard.0, |records| send(Loaded::Records(records)));
+                let read = log_load::read(&log.directory, &log.before, shard.0, |records| {
+                    send(Loaded::Records(records))
+                });
                 let last = match read {
                     Ok(next) => Loaded::End(next),
                     Err(log_load::Stopped::Failed(text)) => Loaded::Failed(text),
@@ -363,7 +408,7 @@ impl Sending {
 }
 
 /// Returns what is said of a file that cannot be loaded.
-fn refusal(path: &Path, error: &RdbError) -> String {
+pub(super) fn refusal(path: &Path, error: &RdbError) -> String {
     format!(
         "load {}: {error}; look at the file with `trestle-tools rdb-check`, put back a whole copy of it, or \
          move it away to start without data",
@@ -423,7 +468,7 @@ pub(super) fn step(core: &mut Core) -> bool {
     }
 }
 
-/// Puts keys into the shard.
+/// Puts keys into the shard of a core.
 ///
 /// With a log behind the file nothing is dead yet: the log may say that it lives longer.
 fn store(core: &mut Core, batch: &Batch, has_log: bool) -> Result<(), RdbError> {
@@ -432,45 +477,24 @@ fn store(core: &mut Core, batch: &Batch, has_log: bool) -> Result<(), RdbError> 
     } else {
         core.engine.now
     };
-    let shard = &mut core.engine.host.shard;
-    let options = *shard.options();
-    let surroundings = Surroundings {
-        limits: &options.limits,
-        hash_seed: options.hash_seed,
-        now,
-    };
-    let (mut keys, mut dead_keys, mut empty_keys) = (0, 0, 0);
-    for entry in batch.entries() {
-        let fault = |fault| RdbError {
-            offset: entry.offset,
-            fault,
-        };
-        let db = u16::try_from(entry.database).ok();
-        let db = db.filter(|db| *db < options.databases);
-        let db = DbIndex(db.ok_or_else(|| fault(Fault::Database(entry.database)))?);
-        let value = entry.read(&surroundings)?;
-        if entry.expire_at.is_some_and(|at| at < now) {
-            dead_keys += 1;
-        } else if value.is_void() {
-            empty_keys += 1;
-        } else {
-            let recency = match entry.last_use {
-                None => Recency::Now,
-                Some(Use::Idle(seconds)) => Recency::Idle(seconds),
-                Some(Use::Frequency(counter)) => Recency::Frequency(counter),
-            };
-            let key = shard.key(&entry.key);
-            if !shard.db(db).load(key, value, entry.expire_at, recency) {
-                return Err(fault(Fault::twice(&entry.key)));
-            }
-            keys += 1;
-        }
-    }
+    let stored = batch.store(&mut core.engine.host.shard, now)?;
     let loaded = &core.engine.shared.persistence.loaded;
-    loaded.keys.fetch_add(keys, Ordering::Relaxed);
-    loaded.dead_keys.fetch_add(dead_keys, Ordering::Relaxed);
-    loaded.empty_keys.fetch_add(empty_keys, Ordering::Relaxed);
+    loaded.keys.fetch_add(stored.keys, Ordering::Relaxed);
+    loaded
+        .dead_keys
+        .fetch_add(stored.dead_keys, Ordering::Relaxed);
+    loaded
+        .empty_keys
+        .fetch_add(stored.empty_keys, Ordering::Relaxed);
     Ok(())
+}
+
+/// What has become of the keys of a batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stored {
+    pub(super) keys: u64,
+    dead_keys: u64,
+    empty_keys: u64,
 }
 
 /// Puts the libraries of the file in the place of those there are.

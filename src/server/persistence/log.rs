@@ -19,7 +19,7 @@
 //! not.
 //!
 //! Not here: what effects are (`shard::records`), the form of the files (crate `storage`), how they are read
-//! (`log_load`).
+//! (`log_load`), how the log is made shorter (`rewrite`).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use base::cast::u64_from;
+use base::clock::UnixMillis;
 use runtime::facts::Facts;
 use runtime::file::{DirectoryLock, lock_directory};
 use runtime::helper::{self, Helper};
@@ -41,6 +42,8 @@ use crate::config::settings::{Settings, SyncPolicy};
 use crate::core_loop::Core;
 use crate::engine::Shared;
 
+use super::rewrite::{self, Chain};
+
 /// How often the files are synced with `everysec`.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
 
@@ -50,16 +53,15 @@ pub struct Log {
     pub(super) directory: PathBuf,
     /// What is to be replayed.
     pub(super) before: Manifest,
-    /// What this process writes.
+    /// What this process writes at first.
     generation: Generation,
     /// The end of each file of this process, if it is not synced; by shard.
     files: Facts<Vec<Option<LogFile>>>,
     unsynced: Box<[AtomicBool]>,
-    /// Bytes of the files of this process.
-    bytes: AtomicU64,
-    /// Bytes of the base, and of the files of processes before.
-    base_bytes: u64,
-    before_bytes: u64,
+    /// Bytes of all logs that count.
+    pub(super) bytes: AtomicU64,
+    /// What the manifest says, and what it will say.
+    pub(super) chain: Facts<Chain>,
     /// Why writes are refused, by the way of the last core or thread that has failed.
     failures: Facts<Vec<Option<Failure>>>,
     _lock: DirectoryLock,
@@ -74,7 +76,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    fn of(error: &io::Error) -> Self {
+    pub(super) fn of(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
             io::ErrorKind::FileTooLarge => Self::TooLarge,
@@ -128,21 +130,31 @@ impl Log {
         let mut after = before.clone();
         after.generations.push(generation);
         after.store(&directory).map_err(failed)?;
+        if !settings.keeps_old_logs {
+            rewrite::remove_left_over(&directory, &after);
+        }
         let before_bytes = bytes_before(&directory, &before);
         let base_bytes = before.base.as_ref().map_or(0, |name| {
             let file = runtime::file::ReadFile::open(&directory.join(name));
             file.and_then(|file| file.size_bytes()).unwrap_or(0)
         });
         let per_shard = 0..usize::from(shards);
+        let chain = Chain {
+            next_number: after.next_number(),
+            manifest: after,
+            base_bytes,
+            before_bytes,
+            rewritten_bytes: base_bytes,
+            next: None,
+        };
         Ok(Arc::new(Self {
             directory,
             before,
             generation,
             files: Facts::new(vec![None; usize::from(shards)]),
             unsynced: per_shard.map(|_| AtomicBool::new(false)).collect(),
-            bytes: AtomicU64::new(0),
-            base_bytes,
-            before_bytes,
+            bytes: AtomicU64::new(before_bytes),
+            chain: Facts::new(chain),
             failures: Facts::new(vec![None; usize::from(shards) + 1]),
             _lock: lock,
         }))
@@ -154,10 +166,12 @@ impl Log {
         name.map(|name| self.directory.join(name))
     }
 
-    /// Returns the bytes of the base and those of the logs.
+    /// Returns how many bytes the log has, and had when it was last rewritten. One that has not been since the
+    /// start counts from its base.
     pub(crate) fn sizes(&self) -> (u64, u64) {
         let written = self.bytes.load(Ordering::Relaxed);
-        (self.base_bytes, self.before_bytes + written)
+        self.chain
+            .with(|chain| (chain.base_bytes + written, chain.rewritten_bytes))
     }
 
     /// Returns the error of writes while the disk takes none.
@@ -168,7 +182,7 @@ impl Log {
         failure.map(Failure::text)
     }
 
-    fn set_failure(&self, shared: &Shared, place: usize, failure: Option<Failure>) {
+    pub(super) fn set_failure(&self, shared: &Shared, place: usize, failure: Option<Failure>) {
         let has_failed = self.failures.with(|all| {
             all[place] = failure;
             all.iter().any(Option::is_some)
@@ -176,8 +190,14 @@ impl Log {
         shared.persistence.set_log_failed(has_failed);
     }
 
+    /// Says which file a core writes from now on.
+    pub(super) fn set_file(&self, me: usize, file: &LogFile) {
+        self.files.with(|files| files[me] = Some(file.clone()));
+        self.unsynced[me].store(true, Ordering::Release);
+    }
+
     /// Syncs what was written since the last time. For the helper thread, and for the end.
-    fn sync(&self, shared: &Shared) {
+    pub(super) fn sync(&self, shared: &Shared) {
         let files = self.files.with(|files| files.clone());
         for (file, is_unsynced) in files.iter().zip(&self.unsynced) {
             let Some(file) = file else { continue };
@@ -253,14 +273,17 @@ pub fn start_syncing(shared: &Arc<Shared>) -> io::Result<Option<Helper>> {
 /// A core's end of the log.
 #[derive(Debug)]
 pub(crate) struct CoreLog {
-    log: Arc<Log>,
-    file: LogFile,
+    pub(super) log: Arc<Log>,
+    pub(super) file: LogFile,
     /// Bytes of the file that are records.
-    written_bytes: u64,
-    next: u64,
+    pub(super) written_bytes: u64,
+    /// The number of the next record.
+    pub(super) next: u64,
     effects: Vec<u8>,
     /// Records that are not written yet.
-    records: Vec<u8>,
+    pub(super) records: Vec<u8>,
+    /// It is to go over to the next generation; what is in `records` still belongs to this one.
+    pub(super) is_turning_over: bool,
 }
 
 /// Begins to write the log of a core, whose shard is as the log says. `next` is the number of its next record.
@@ -296,6 +319,7 @@ pub(super) fn begin(core: &mut Core, log: &Arc<Log>, next: u64) -> io::Result<()
         next,
         effects: Vec::new(),
         records: Vec::new(),
+        is_turning_over: false,
     });
     core.engine.scripts.take_change();
     core.engine.host.shard.record_changes(true, LARGE_BYTES);
@@ -313,6 +337,9 @@ pub(crate) fn flush(core: &mut Core) {
 fn flush_effects(core: &mut Core) {
     let Core { engine, log, .. } = core;
     let Some(log) = log else { return };
+    if (log.is_turning_over || engine.host.shard.has_cut()) && !rewrite::turn_over(engine, log) {
+        return;
+    }
     let libraries = engine.scripts.take_change();
     if !engine.host.shard.has_effects() && libraries.is_none() && log.records.is_empty() {
         return;
@@ -321,15 +348,11 @@ fn flush_effects(core: &mut Core) {
     if let Some((codes, number)) = libraries {
         effect::libraries(&mut log.effects, number, &codes);
     }
-    if log.effects.len() > EFFECTS_BYTES_MAX {
-        give_up("a turn has changed more than 4 GiB, which no record holds");
-    }
-    if !log.effects.is_empty() {
-        record::write(&mut log.records, log.next, engine.now, &log.effects);
-        log.next += 1;
-        log.effects.clear();
-        log.effects.shrink_to(KEPT_BYTES_MAX);
-    }
+    let mut effects = std::mem::take(&mut log.effects);
+    log.add_record(engine.now, &effects);
+    effects.clear();
+    effects.shrink_to(KEPT_BYTES_MAX);
+    log.effects = effects;
     let is_always = engine.config.settings().log_sync == SyncPolicy::Always;
     log.write(&engine.shared, engine.me.index(), is_always);
 }
@@ -338,8 +361,19 @@ fn flush_effects(core: &mut Core) {
 const KEPT_BYTES_MAX: usize = 1 << 20;
 
 impl CoreLog {
-    /// Writes the records that wait.
-    fn write(&mut self, shared: &Shared, me: usize, is_always: bool) {
+    /// Makes a record of effects, if there are any.
+    pub(super) fn add_record(&mut self, now: UnixMillis, effects: &[u8]) {
+        if effects.len() > EFFECTS_BYTES_MAX {
+            give_up("a turn has changed more than 4 GiB, which no record holds");
+        }
+        if !effects.is_empty() {
+            record::write(&mut self.records, self.next, now, effects);
+            self.next += 1;
+        }
+    }
+
+    /// Writes the records that wait, and syncs them if `is_always`. They stay where they are if that fails.
+    pub(super) fn write(&mut self, shared: &Shared, me: usize, is_always: bool) {
         if let Err(error) = self.file.append(&self.records) {
             tracing::error!(%error, "write the log; writes are refused until that works");
             if is_always {
@@ -382,7 +416,7 @@ pub(crate) fn close(core: &mut Core) {
 }
 
 /// Ends the process before a reply leaves that says more than the disk has, as Redis does.
-fn give_up(why: &str) -> ! {
+pub(super) fn give_up(why: &str) -> ! {
     tracing::error!("the server ends: {why}. Make room on the disk and start it again");
     std::process::exit(1);
 }

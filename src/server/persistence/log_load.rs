@@ -16,12 +16,15 @@ use std::sync::Arc;
 
 use base::cast::u64_from;
 use base::clock::UnixMillis;
+use commands::replay::Replay;
 use runtime::file::ReadFile;
 use runtime::log_file;
-use storage::log::manifest;
+use shard::Shard;
+use storage::log::manifest::{self, Manifest};
 use storage::log::record::{Fault, Reader};
 use types::effect::{Effect, Effects};
 
+use super::OrderedLibraries;
 use super::log::Log;
 use crate::core_loop::Core;
 
@@ -46,17 +49,20 @@ pub(super) enum Stopped {
     Gone,
 }
 
-/// Reads all records of a shard and hands them to `send`. Returns the number of the next record.
+/// Reads all records of a shard that a manifest names and hands them to `send`. Returns the number of the next
+/// record.
 pub(super) fn read(
-    log: &Log,
+    directory: &Path,
+    manifest: &Manifest,
     shard: u16,
     mut send: impl FnMut(Records) -> Result<(), Stopped>,
 ) -> Result<u64, Stopped> {
-    let mut next = 1;
+    // A log that was rewritten begins with any number.
+    let mut next = None;
     // A file with a torn tail, which has to be the last with records.
     let mut torn: Option<String> = None;
-    for generation in &log.before.generations {
-        let path = manifest::log_path(&log.directory, generation.number, shard);
+    for generation in &manifest.generations {
+        let path = manifest::log_path(directory, generation.number, shard);
         let file = match ReadFile::open(&path) {
             // The server has ended before it began to write there.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -68,8 +74,8 @@ pub(super) fn read(
         if head.shard != shard || head.generation != generation.number {
             return Err(refused(&"it is the log of another shard or generation"));
         }
-        if head.first != next {
-            let (found, expected) = (head.first, next);
+        if let Some(expected) = next.filter(|next| *next != head.first) {
+            let found = head.first;
             return Err(refused(&Fault::Number { found, expected }));
         }
         let mut batch = Records::new(generation.number, shard);
@@ -88,7 +94,7 @@ pub(super) fn read(
             }
         }
         send(batch)?;
-        next = reader.next_number();
+        next = Some(reader.next_number());
         if reader.torn_bytes() > 0 {
             let (offset, bytes) = (reader.offset(), reader.torn_bytes());
             tracing::warn!(path = %path.display(), offset, bytes, "the last record is not whole and is cut off");
@@ -99,7 +105,7 @@ pub(super) fn read(
             ));
         }
     }
-    Ok(next)
+    Ok(next.unwrap_or(1))
 }
 
 fn failed(path: &Path, what: &str) -> Stopped {
@@ -125,14 +131,13 @@ impl Records {
     ///
     /// One line.
     pub(super) fn apply(&self, core: &mut Core, log: &Log) -> Result<(), String> {
-        let mut left = self.effects.as_slice();
-        for &(length, at, offset) in &self.records {
-            let (effects, rest) = left.split_at(length);
-            left = rest;
-            self.apply_record(core, at, effects).map_err(|error| {
-                let path = manifest::log_path(&log.directory, self.generation, self.shard);
-                format!("replay {}: at byte {offset}: {error}", path.display())
-            })?;
+        let replay = core.replay.get_or_insert_with(Box::default);
+        let shard = &mut core.engine.host.shard;
+        let mut libraries = None;
+        self.apply_to(shard, replay, &mut libraries, &log.directory)?;
+        if let Some(libraries) = libraries {
+            let loaded = &core.engine.shared.persistence.loaded;
+            loaded.libraries.with(|last| keep_later(last, libraries));
         }
         // Nobody was there to be told.
         drop(core.engine.host.shard.take_events());
@@ -146,29 +151,48 @@ impl Records {
         Ok(())
     }
 
-    fn apply_record(&self, core: &mut Core, at: UnixMillis, effects: &[u8]) -> Result<(), String> {
-        for effect in Effects::new(effects) {
-            match effect.map_err(|damaged| damaged.to_string())? {
-                Effect::Libraries { number, codes } => {
-                    let persistence = &core.engine.shared.persistence;
-                    persistence.loaded.libraries.with(|last| {
-                        let order = (self.generation, number);
-                        if last.as_ref().is_none_or(|(before, _)| *before < order) {
-                            let codes = codes.iter().map(|code| code.to_vec());
-                            *last = Some((order, codes.collect()));
-                        }
-                    });
-                }
-                effect => {
-                    let replay = &mut core.replay;
-                    let replay = replay.get_or_insert_with(Box::default);
-                    replay
-                        .apply(&mut core.engine.host.shard, at, &effect)
-                        .map_err(|refused| refused.to_string())?;
-                }
+    /// Applies all effects to a shard, and to the last libraries so far.
+    ///
+    /// # Errors
+    ///
+    /// One line.
+    pub(super) fn apply_to(
+        &self,
+        shard: &mut Shard,
+        replay: &mut Replay,
+        libraries: &mut Option<OrderedLibraries>,
+        directory: &Path,
+    ) -> Result<(), String> {
+        let mut left = self.effects.as_slice();
+        for &(length, at, offset) in &self.records {
+            let (effects, rest) = left.split_at(length);
+            left = rest;
+            for effect in Effects::new(effects) {
+                let applied = match effect {
+                    Ok(Effect::Libraries { number, codes }) => {
+                        let codes = codes.iter().map(|code| code.to_vec()).collect();
+                        keep_later(libraries, ((self.generation, number), codes));
+                        continue;
+                    }
+                    Ok(effect) => replay
+                        .apply(shard, at, &effect)
+                        .map_err(|refused| refused.to_string()),
+                    Err(damaged) => Err(damaged.to_string()),
+                };
+                applied.map_err(|error| {
+                    let path = manifest::log_path(directory, self.generation, self.shard);
+                    format!("replay {}: at byte {offset}: {error}", path.display())
+                })?;
             }
         }
         Ok(())
+    }
+}
+
+/// Keeps those libraries that are the later ones.
+pub(super) fn keep_later(last: &mut Option<OrderedLibraries>, libraries: OrderedLibraries) {
+    if last.as_ref().is_none_or(|last| last.0 < libraries.0) {
+        *last = Some(libraries);
     }
 }
 

@@ -13,7 +13,7 @@
 //! - While data is loaded nothing else is served, and a file that is not whole ends the process.
 //!
 //! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`,
-//! `log`, `log_load`.
+//! `log`, `log_load`, `rewrite`.
 //!
 //! Not here: the form of the file (crate `storage`), the walk over a shard (`shard::snapshot`), the
 //! commands (`control::persistence`).
@@ -22,6 +22,7 @@ pub mod load;
 pub mod log;
 mod log_load;
 pub mod points;
+pub mod rewrite;
 pub mod save;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -35,6 +36,7 @@ use runtime::helper::Helper;
 use runtime::waker::Waker;
 
 use self::log::Log;
+use self::rewrite::Rewrites;
 use crate::config::Config;
 use crate::config::settings::SyncPolicy;
 use crate::core_loop::Core;
@@ -67,9 +69,11 @@ pub struct Persistence {
     dirty: Box<[AtomicU64]>,
     /// What is known of saves.
     saves: Facts<Saves>,
+    /// What is known of rewriting the log.
+    rewrites: Facts<Rewrites>,
     /// The process was asked to end.
     stop_wanted: AtomicBool,
-    /// The thread of the last save.
+    /// The thread of the last save or rewriting.
     thread: Facts<Option<Helper>>,
     wakers: OnceLock<Vec<Waker>>,
     /// Why the process ends.
@@ -119,6 +123,9 @@ pub(crate) struct Saves {
     pub(crate) saved_dirty: Vec<u64>,
     /// One is to begin as soon as possible.
     pub(crate) is_scheduled: bool,
+    /// Keys of the file that is being written, of a save or of a log that is rewritten, and how many are there.
+    pub(crate) keys: u64,
+    pub(crate) keys_written: u64,
 }
 
 /// A save under way.
@@ -126,8 +133,6 @@ pub(crate) struct Saves {
 pub(crate) struct Begun {
     pub(crate) at: Monotonic,
     pub(crate) is_in_background: bool,
-    pub(crate) keys: u64,
-    pub(crate) keys_written: u64,
 }
 
 impl Persistence {
@@ -152,7 +157,10 @@ impl Persistence {
                 last_seconds: None,
                 saved_dirty: vec![0; usize::from(shard_count)],
                 is_scheduled: false,
+                keys: 0,
+                keys_written: 0,
             }),
+            rewrites: Facts::default(),
             stop_wanted: AtomicBool::new(false),
             thread: Facts::new(None),
             wakers: OnceLock::new(),
@@ -219,6 +227,11 @@ impl Persistence {
         self.stop_wanted.swap(true, Ordering::Relaxed)
     }
 
+    /// Keeps the thread of a save, or of a rewriting of the log, to wait for it at the end.
+    pub(crate) fn keep_thread(&self, thread: Helper) {
+        self.thread.with(|last| *last = Some(thread));
+    }
+
     /// Waits for the thread of the last save, which gives up when the cores are gone. For the end of the
     /// process, so that no half of a file stays behind.
     pub fn join(&self) {
@@ -265,6 +278,16 @@ impl Persistence {
         self.saves.with(work)
     }
 
+    /// Looks at what is known of rewriting the log, or changes it.
+    pub(crate) fn rewrites<R>(&self, work: impl FnOnce(&mut Rewrites) -> R) -> R {
+        self.rewrites.with(work)
+    }
+
+    /// Returns whether the log is being rewritten.
+    pub(crate) fn is_rewriting(&self) -> bool {
+        self.rewrites(|rewrites| rewrites.under_way.is_some())
+    }
+
     /// Returns the changes of all shards that were not saved, as far as is known here.
     pub(crate) fn unsaved_changes(&self) -> u64 {
         let dirty: u64 = self.dirty.iter().map(|it| it.load(Ordering::Relaxed)).sum();
@@ -280,6 +303,7 @@ impl Persistence {
 /// Does what a turn has to do for saving and loading. Returns whether there was anything.
 pub(crate) fn step(core: &mut Core) -> bool {
     let mut is_busy = save::step(core);
+    is_busy |= rewrite::step(core);
     if core.inbox.is_some() {
         is_busy |= load::step(core);
     }
@@ -308,6 +332,7 @@ pub(crate) fn review(core: &mut Core) {
         persistence
             .syncs_each_second
             .store(is_everysec, Ordering::Relaxed);
+        rewrite::review(core);
         points::review(core);
     }
 }

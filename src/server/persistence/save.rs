@@ -60,12 +60,17 @@ pub(crate) enum Wanted {
     InBackground,
 }
 
-/// A save is under way already.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct UnderWay;
+/// Why no save begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnderWay {
+    /// Another one has not ended.
+    Save,
+    /// The log is being rewritten.
+    Rewrite,
+}
 
 /// Something on its way to the file.
-enum Piece {
+pub(super) enum Piece {
     /// The snapshot of a shard has begun.
     Begin(Cut),
     /// Bytes of the file, and how many keys they are.
@@ -75,7 +80,7 @@ enum Piece {
 }
 
 /// A shard at the moment of the cut.
-struct Cut {
+pub(super) struct Cut {
     shard: ShardId,
     /// By database: keys, and those that expire.
     sizes: Vec<(DbIndex, u64, u64)>,
@@ -87,14 +92,34 @@ struct Cut {
 }
 
 /// What the thread has to know.
-struct Plan {
-    path: PathBuf,
+pub(super) struct Plan {
+    pub(super) path: PathBuf,
     shards: usize,
     is_compressed: bool,
     has_checksum: bool,
-    libraries: Arc<[Vec<u8>]>,
     now: UnixMillis,
     used_bytes: u64,
+}
+
+impl Plan {
+    /// Plans a file of what all cores have.
+    pub(super) fn new(core: &Core, path: PathBuf) -> Self {
+        let engine = &core.engine;
+        let shards = engine.map.shards().count();
+        Self::of(engine.config.settings(), path, shards, engine.now)
+    }
+
+    /// Plans a file of what `shards` shards have.
+    pub(super) fn of(settings: &Settings, path: PathBuf, shards: usize, now: UnixMillis) -> Self {
+        Self {
+            path,
+            shards,
+            is_compressed: settings.is_rdb_compressed,
+            has_checksum: settings.has_rdb_checksum,
+            now,
+            used_bytes: u64_from(runtime::memory::allocated_bytes()),
+        }
+    }
 }
 
 impl Persistence {
@@ -108,59 +133,72 @@ impl Persistence {
 ///
 /// # Errors
 ///
-/// If one is under way.
+/// If one is under way, or the log is being rewritten: a shard has one snapshot at a time.
 pub(crate) fn begin(core: &mut Core, wanted: Wanted) -> Result<u64, UnderWay> {
     let shared = Arc::clone(&core.engine.shared);
+    if shared.persistence.is_rewriting() {
+        return Err(UnderWay::Rewrite);
+    }
     let begun = Begun {
         at: core.engine.clock,
         is_in_background: wanted == Wanted::InBackground,
-        keys: 0,
-        keys_written: 0,
     };
     let number = shared.persistence.saves(|saves| {
         if saves.under_way.is_some() {
-            return Err(UnderWay);
+            return Err(UnderWay::Save);
         }
         saves.under_way = Some(begun);
+        (saves.keys, saves.keys_written) = (0, 0);
         saves.is_scheduled = false;
         Ok(saves.ended + 1)
     })?;
     let settings = core.engine.config.settings();
-    let (libraries, _) = shared.scripts.libraries();
-    let plan = Plan {
-        path: settings.data_dir.join(&settings.rdb_file),
-        shards: core.engine.map.shards().count(),
-        is_compressed: settings.is_rdb_compressed,
-        has_checksum: settings.has_rdb_checksum,
-        libraries,
-        now: core.engine.now,
-        used_bytes: u64_from(runtime::memory::allocated_bytes()),
-    };
-    let (sender, receiver) = sync_channel(PIECES_MAX);
-    let program = Cutting {
-        shards: core.engine.map.shards().collect(),
-        form: Form::of(settings),
-        sender,
-    };
+    let plan = Plan::new(core, settings.data_dir.join(&settings.rdb_file));
+    let (program, mut intake) = cutting(core, false);
     tracing::info!(path = %plan.path.display(), "saving begins");
     let thread_shared = Arc::clone(&shared);
     let started = runtime::helper::start("save", move || {
-        let mut intake = Intake {
-            pieces: receiver,
-            shards_left: plan.shards,
-        };
-        let outcome = write(&plan, &mut intake, &thread_shared.persistence);
+        let outcome = write_noted(&plan, &mut intake, &thread_shared);
         // The next save may begin only when no shard is in the middle of this one.
         intake.drain();
         end(&thread_shared, &plan, outcome);
     });
     match started {
-        Ok(thread) => shared.persistence.thread.with(|last| *last = Some(thread)),
+        Ok(thread) => shared.persistence.keep_thread(thread),
         Err(error) => {
             fail(&shared, format!("start a thread: {error}"));
             return Ok(number);
         }
     }
+    begin_cut(core, program);
+    Ok(number)
+}
+
+/// Makes both ends of a cut: what begins the snapshots, and what gets their pieces.
+pub(super) fn cutting(core: &Core, cuts_log: bool) -> (Cutting, Intake) {
+    let shards: Vec<ShardId> = core.engine.map.shards().collect();
+    let (sender, intake) = pieces_of(shards.len());
+    let program = Cutting {
+        shards,
+        form: Form::of(core.engine.config.settings()),
+        sender,
+        cuts_log,
+    };
+    (program, intake)
+}
+
+/// Makes the way of the pieces of so many shards.
+pub(super) fn pieces_of(shards: usize) -> (SyncSender<Piece>, Intake) {
+    let (sender, pieces) = sync_channel(PIECES_MAX);
+    let intake = Intake {
+        pieces,
+        shards_left: shards,
+    };
+    (sender, intake)
+}
+
+/// Begins the transaction that cuts.
+pub(super) fn begin_cut(core: &mut Core, program: Cutting) {
     let whole = Claim {
         keys: Vec::new(),
         whole: Some(Mode::Exclusive),
@@ -172,7 +210,6 @@ pub(crate) fn begin(core: &mut Core, wanted: Wanted) -> Result<u64, UnderWay> {
     engine
         .transactions
         .begin(&mut engine.host, NOBODY, claims, program);
-    Ok(number)
 }
 
 /// Goes on with the snapshot of this core. Returns whether there is more to do.
@@ -195,10 +232,12 @@ pub(super) fn step(core: &mut Core) -> bool {
 
 /// The transaction that begins the snapshots of all shards at one moment.
 #[derive(Debug)]
-struct Cutting {
+pub(super) struct Cutting {
     shards: Vec<ShardId>,
     form: Form,
     sender: SyncSender<Piece>,
+    /// The log goes over to its next generation at the same moment.
+    cuts_log: bool,
 }
 
 impl Program for Cutting {
@@ -207,8 +246,13 @@ impl Program for Cutting {
             return Step::Done { reply: Vec::new() };
         }
         let operations = self.shards.iter().map(|&shard| {
-            let (form, sender) = (self.form, self.sender.clone());
-            let visit = Visit::new(move |shard| cut(shard, form, sender));
+            let (form, sender, cuts_log) = (self.form, self.sender.clone(), self.cuts_log);
+            let visit = Visit::new(move |shard| {
+                if cuts_log {
+                    shard.cut_effects();
+                }
+                cut(shard, form, sender, false);
+            });
             (shard, vec![Operation::Visit(visit)])
         });
         Step::Hop {
@@ -218,8 +262,8 @@ impl Program for Cutting {
     }
 }
 
-/// Begins the snapshot of a shard.
-fn cut(shard: &mut Shard, form: Form, sender: SyncSender<Piece>) {
+/// Begins the snapshot of a shard. If it `waits`, a step does so until there is room for its pieces: not for cores.
+pub(super) fn cut(shard: &mut Shard, form: Form, sender: SyncSender<Piece>, waits: bool) {
     let databases = shard.options().databases;
     let mut sizes = Vec::new();
     let mut has_tables = false;
@@ -240,6 +284,7 @@ fn cut(shard: &mut Shard, form: Form, sender: SyncSender<Piece>) {
     });
     shard.begin_snapshot(SharedSink::new(Pieces {
         sender,
+        waits,
         form,
         now: shard.now(),
         writer: Writer::new(form.is_compressed),
@@ -252,14 +297,14 @@ fn cut(shard: &mut Shard, form: Form, sender: SyncSender<Piece>) {
 
 /// How entries are written.
 #[derive(Clone, Copy, Debug)]
-struct Form {
+pub(super) struct Form {
     is_compressed: bool,
     order: Option<EvictionOrder>,
     lfu_decay_minutes: u32,
 }
 
 impl Form {
-    fn of(settings: &Settings) -> Self {
+    pub(super) fn of(settings: &Settings) -> Self {
         Self {
             is_compressed: settings.is_rdb_compressed,
             order: settings.memory_policy.map(|policy| policy.order),
@@ -283,6 +328,7 @@ impl Form {
 /// Makes pieces of the entries of a shard.
 struct Pieces {
     sender: SyncSender<Piece>,
+    waits: bool,
     form: Form,
     now: UnixMillis,
     writer: Writer,
@@ -306,6 +352,11 @@ impl Pieces {
     /// Sends what waits; returns whether all of it has gone.
     fn send(&mut self) -> bool {
         while let Some(piece) = self.waiting.pop_front() {
+            if self.waits {
+                // Who does not read any more says why.
+                self.sender.send(piece).ok();
+                continue;
+            }
             match self.sender.try_send(piece) {
                 Ok(()) => {}
                 Err(TrySendError::Full(piece)) => {
@@ -354,14 +405,14 @@ impl Sink for Pieces {
 }
 
 /// What the thread has learnt of a save that is on the disk.
-struct Written {
-    bytes: u64,
-    keys: u64,
+pub(super) struct Written {
+    pub(super) bytes: u64,
+    pub(super) keys: u64,
     dirty: Vec<(ShardId, u64)>,
 }
 
 /// The thread's end of the channel.
-struct Intake {
+pub(super) struct Intake {
     pieces: Receiver<Piece>,
     /// Shards that have more to send.
     shards_left: usize,
@@ -383,13 +434,36 @@ impl Intake {
     }
 
     /// Waits until all shards have come to their end.
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         while self.shards_left > 0 && self.next().is_ok() {}
     }
 }
 
-/// Makes a file of the pieces of all shards. On the thread.
-fn write(plan: &Plan, intake: &mut Intake, persistence: &Persistence) -> Result<Written, String> {
+/// As [`write`], for the shards of the cores: notes how far it is.
+pub(super) fn write_noted(
+    plan: &Plan,
+    intake: &mut Intake,
+    shared: &Shared,
+) -> Result<Written, String> {
+    // Those of the moment of the cut are among them. With a log, later ones are there again.
+    let libraries = || shared.scripts.libraries().0;
+    write(plan, intake, libraries, |total, written| {
+        shared.persistence.saves(|saves| {
+            saves.keys = total;
+            saves.keys_written = written;
+        });
+    })
+}
+
+/// Makes a file of the pieces of all shards. On a thread of its own.
+///
+/// `libraries` is called when all shards have begun; `note` gets the number of all keys, and of those written.
+pub(super) fn write<L: AsRef<[Vec<u8>]>>(
+    plan: &Plan,
+    intake: &mut Intake,
+    libraries: impl FnOnce() -> L,
+    note: impl Fn(u64, u64),
+) -> Result<Written, String> {
     let shown = plan.path.display();
     let failed = |error| format!("write {shown}: {error}");
     let mut file = Saving::create(&plan.path, plan.has_checksum).map_err(failed)?;
@@ -413,24 +487,21 @@ fn write(plan: &Plan, intake: &mut Intake, persistence: &Persistence) -> Result<
     }
     let total = cuts.iter().flat_map(|cut| &cut.sizes);
     let total = total.map(|(_, keys, _)| *keys).sum();
-    let mut note = |count: u64| {
+    let mut count_in = |count: u64| {
         keys += count;
-        persistence.saves(|saves| {
-            if let Some(begun) = &mut saves.under_way {
-                begun.keys = total;
-                begun.keys_written = keys;
-            }
-        });
+        note(total, keys);
     };
-    file.write(&head(plan, &cuts)).map_err(failed)?;
+    let libraries = libraries();
+    let head = head(plan, &cuts, libraries.as_ref());
+    file.write(&head).map_err(failed)?;
     for (bytes, count) in early {
         file.write(&bytes).map_err(failed)?;
-        note(count);
+        count_in(count);
     }
     while intake.shards_left > 0 {
         if let Piece::Bytes(bytes, count) = intake.next()? {
             file.write(&bytes).map_err(failed)?;
-            note(count);
+            count_in(count);
         }
     }
     let mut writer = Writer::new(false);
@@ -442,7 +513,7 @@ fn write(plan: &Plan, intake: &mut Intake, persistence: &Persistence) -> Result<
 }
 
 /// Returns what stands before the first key.
-fn head(plan: &Plan, cuts: &[Cut]) -> Vec<u8> {
+fn head(plan: &Plan, cuts: &[Cut], libraries: &[Vec<u8>]) -> Vec<u8> {
     let mut writer = Writer::new(plan.is_compressed);
     let about = About {
         server_version: crate::version::REDIS,
@@ -450,7 +521,7 @@ fn head(plan: &Plan, cuts: &[Cut]) -> Vec<u8> {
         used_bytes: plan.used_bytes,
     };
     writer.begin(cuts.iter().any(|cut| cut.fields_expire), &about);
-    for code in plan.libraries.iter() {
+    for code in libraries {
         writer.library(code);
     }
     let mut sizes: Vec<(DbIndex, u64, u64)> = Vec::new();

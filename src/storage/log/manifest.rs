@@ -105,10 +105,30 @@ impl Manifest {
         })
     }
 
-    /// Returns a number that no generation so far has had.
+    /// Returns a number that no generation so far has had, and the base has not.
     #[must_use]
     pub fn next_number(&self) -> u64 {
-        self.generations.last().map_or(1, |last| last.number + 1)
+        let last = self.generations.last().map_or(0, |last| last.number);
+        let base = self.base.as_deref().and_then(base_number);
+        last.max(base.unwrap_or(0)).saturating_add(1)
+    }
+
+    /// Returns whether a file belongs to the log, by its name, but not to this manifest: what an end of the
+    /// process in the middle of something has left behind.
+    #[must_use]
+    pub fn is_left_over(&self, name: &str) -> bool {
+        if let Some(at) = name.strip_suffix(".tmp").and_then(|it| it.rfind('.')) {
+            let (whole, process) = (&name[..at], &name[at + 1..name.len() - 4]);
+            let is_ours = whole == NAME || base_number(whole).is_some();
+            return is_ours && process.parse::<u32>().is_ok();
+        }
+        if base_number(name).is_some() {
+            return self.base.as_deref() != Some(name);
+        }
+        log_numbers(name).is_some_and(|(shard, generation)| {
+            let mut known = self.generations.iter();
+            !known.any(|it| it.number == generation && shard < it.shards)
+        })
     }
 }
 
@@ -118,10 +138,23 @@ pub fn log_path(directory: &Path, generation: u64, shard: u16) -> PathBuf {
     directory.join(format!("shard-{shard}.{generation}.log"))
 }
 
+/// Returns shard and generation of a log by its name.
+fn log_numbers(name: &str) -> Option<(u16, u64)> {
+    let numbers = name.strip_prefix("shard-")?.strip_suffix(".log")?;
+    let (shard, generation) = numbers.split_once('.')?;
+    Some((shard.parse().ok()?, generation.parse().ok()?))
+}
+
 /// Returns the name of the base that a generation begins with.
 #[must_use]
 pub fn base_name(generation: u64) -> String {
     format!("base.{generation}.rdb")
+}
+
+/// Returns the number in the name of a base.
+fn base_number(name: &str) -> Option<u64> {
+    let number = name.strip_prefix("base.")?.strip_suffix(".rdb")?;
+    number.parse().ok()
 }
 
 #[cfg(test)]
@@ -154,6 +187,44 @@ mod tests {
             assert_eq!(Manifest::load(&directory).unwrap(), Some(manifest));
         }
         std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn only_files_of_a_log_that_do_not_count_are_left_over() {
+        let manifest = some();
+        let cases = [
+            ("base.3.rdb", false),
+            ("base.2.rdb", true),
+            ("base.3.rdb.77.tmp", true),
+            ("manifest", false),
+            ("manifest.77.tmp", true),
+            ("shard-3.3.log", false),
+            ("shard-4.3.log", true),
+            ("shard-0.4.log", false),
+            ("shard-2.4.log", true),
+            ("shard-0.5.log", true),
+            ("shard-0.log", false),
+            ("lock", false),
+            ("base.x.rdb", false),
+            ("appendonly.aof.manifest", false),
+            ("other.77.tmp", false),
+            (".tmp", false),
+            ("base.3.rdb.x.tmp", false),
+        ];
+        for (name, is_left_over) in cases {
+            assert_eq!(manifest.is_left_over(name), is_left_over, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_new_number_is_above_those_of_the_logs_and_of_the_base() {
+        assert_eq!(Manifest::default().next_number(), 1);
+        assert_eq!(some().next_number(), 5);
+        let alone = Manifest {
+            base: Some(base_name(7)),
+            generations: Vec::new(),
+        };
+        assert_eq!(alone.next_number(), 8);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Reader {
     offset: u64,
     /// No more bytes will come.
     is_ended: bool,
+    /// Something else may follow.
+    is_preamble: bool,
     /// The checksum of what is done with, if it is wanted.
     checksum: Option<Checksum>,
     version: u16,
@@ -143,6 +145,7 @@ impl Reader {
             at: 0,
             offset: 0,
             is_ended: false,
+            is_preamble: false,
             checksum: is_checked.then(Checksum::default),
             version: 0,
             state: State::Header,
@@ -150,6 +153,21 @@ impl Reader {
             expire_at: None,
             last_use: None,
         }
+    }
+
+    /// Begins a file that stands before something else, as in an append-only file of Redis.
+    #[must_use]
+    pub fn of_preamble(is_checked: bool) -> Self {
+        Self {
+            is_preamble: true,
+            ..Self::new(is_checked)
+        }
+    }
+
+    /// Returns the bytes that were fed and not done with: behind the end, those that follow.
+    #[must_use]
+    pub fn into_rest(mut self) -> Vec<u8> {
+        self.buffer.split_off(self.at)
     }
 
     /// Takes the next bytes of the file. What was done with is forgotten. O(n) in the bytes and in those
@@ -425,6 +443,9 @@ impl Reader {
     }
 
     fn trailing(&self) -> Result<Option<Part<'_>>, RdbError> {
+        if self.is_preamble {
+            return Ok(Some(Part::End));
+        }
         if !self.left().is_empty() {
             return Err(RdbError {
                 offset: self.offset(),

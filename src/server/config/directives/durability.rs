@@ -226,21 +226,21 @@ pub(super) static LOG: &[D] = &[
         "no-appendfsync-on-rewrite",
         Kind::Bool,
         "no",
-        NotYet("rewriting the log"),
+        NotYet("leaving out syncs while the log is rewritten"),
         "Does not sync the log while it is rewritten.",
     ),
     D::live(
         "auto-aof-rewrite-percentage",
         SMALL,
         "100",
-        NotYet("rewriting the log"),
+        Works(|s, v| s.log_growth_percent = v.u32()),
         "Growth in percent at which the log is rewritten; 0 means never.",
     ),
     D::live(
         "auto-aof-rewrite-min-size",
         SIZE,
         "64mb",
-        NotYet("rewriting the log"),
+        Works(|s, v| s.log_bytes_min = v.u64()),
         "Size below which the log is not rewritten.",
     ),
     D::live(
@@ -268,7 +268,7 @@ pub(super) static LOG: &[D] = &[
         "aof-disable-auto-gc",
         Kind::Bool,
         "no",
-        NotYet("rewriting the log"),
+        Works(|s, v| s.keeps_old_logs = v.is_yes()),
         "Keeps log files that are no longer needed.",
     ),
     D::live(

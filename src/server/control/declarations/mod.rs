@@ -58,6 +58,7 @@ pub(crate) const ALL: &[&Declaration] = &[
     &server::TIME,
     &persistence::SAVE,
     &persistence::BGSAVE,
+    &persistence::BGREWRITEAOF,
     &persistence::LASTSAVE,
     &server::SHUTDOWN,
     &server::DEBUG,

@@ -41,6 +41,21 @@ pub(crate) const BGSAVE: Declaration = Declaration::new(
         .optional()]),
 );
 
+/// `BGREWRITEAOF`
+pub(crate) const BGREWRITEAOF: Declaration = Declaration::new(
+    "bgrewriteaof",
+    Arity::Exactly(1),
+    Flags::ADMIN
+        .and(Flags::NO_SCRIPT)
+        .and(Flags::NO_ASYNC_LOADING),
+)
+.docs(Docs::new(
+    "server",
+    "1.0.0",
+    "Makes the log of changes anew, from the data as it is.",
+    "O(1)",
+));
+
 /// `LASTSAVE`
 pub(crate) const LASTSAVE: Declaration =
     Declaration::new("lastsave", Arity::Exactly(1), ANY_TIME.and(Flags::FAST))

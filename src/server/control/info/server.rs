@@ -130,9 +130,12 @@ pub(super) fn persistence(core: &Core, facts: &Facts, lines: &mut Lines) {
         "current_cow_size",
         "current_cow_size_age",
     ]);
-    let (keys, written) = saves
-        .under_way
-        .map_or((0, 0), |begun| (begun.keys, begun.keys_written));
+    let rewrites = persistence.rewrites(|rewrites| rewrites.clone());
+    let (keys, written) = if saves.under_way.is_some() || rewrites.under_way.is_some() {
+        (saves.keys, saves.keys_written)
+    } else {
+        (0, 0)
+    };
     lines.field("current_fork_perc", percent(written, keys));
     lines.field("current_save_keys_processed", written);
     lines.field("current_save_keys_total", keys);
@@ -160,11 +163,17 @@ pub(super) fn persistence(core: &Core, facts: &Facts, lines: &mut Lines) {
     lines.field("rdb_last_load_keys_loaded", loaded_keys);
     let log = persistence.log();
     lines.field("aof_enabled", u8::from(log.is_some()));
-    lines.zeros(&["aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    lines.field("aof_last_rewrite_time_sec", -1);
-    lines.field("aof_current_rewrite_time_sec", -1);
-    lines.field("aof_last_bgrewrite_status", "ok");
-    lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    let since = rewrites.under_way;
+    lines.field("aof_rewrite_in_progress", u8::from(since.is_some()));
+    let is_scheduled = u8::from(rewrites.is_scheduled);
+    lines.field("aof_rewrite_scheduled", is_scheduled);
+    lines.field("aof_last_rewrite_time_sec", seconds(rewrites.last_seconds));
+    let current = since.map(|since| now.nanos_since(since) / 1_000_000_000);
+    lines.field("aof_current_rewrite_time_sec", seconds(current));
+    let status = if rewrites.last.is_ok() { "ok" } else { "err" };
+    lines.field("aof_last_bgrewrite_status", status);
+    lines.field("aof_rewrites", rewrites.begun);
+    lines.field("aof_rewrites_consecutive_failures", rewrites.failures);
     let is_written = log.is_none_or(|log| log.refusal().is_none());
     let status = if is_written { "ok" } else { "err" };
     lines.field("aof_last_write_status", status);
@@ -174,9 +183,10 @@ pub(super) fn persistence(core: &Core, facts: &Facts, lines: &mut Lines) {
         "module_fork_last_cow_size",
     ]);
     if let Some(log) = log {
-        let (base, written) = log.sizes();
-        lines.field("aof_current_size", base + written);
-        lines.field("aof_base_size", base);
+        let (bytes, rewritten) = log.sizes();
+        lines.field("aof_current_size", bytes);
+        lines.field("aof_base_size", rewritten);
+        lines.field("aof_pending_rewrite", is_scheduled);
     }
     if persistence.is_loading() {
         loading(core, lines);
