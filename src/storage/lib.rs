@@ -1,7 +1,7 @@
 //! What outlives the process: files of data, read and written.
 //!
 //! [`log`] is the append-only log of all changes; [`rdb_file`] reads and writes the files of Redis, `dump.rdb`; [`save`] puts one on the disk, so that
-//! there is always a whole one.
+//! there is always a whole one; [`backup`] is about copies that are kept, and [`times`] about their names.
 //!
 //! Invariants
 //! - Nothing here knows shards or commands: files become entries, and entries become files.
@@ -9,6 +9,8 @@
 //!
 //! Not here: what happens when keys change (crate `shard`), and who decides when to save (the server).
 
+pub mod backup;
 pub mod log;
 pub mod rdb_file;
 pub mod save;
+pub mod times;
