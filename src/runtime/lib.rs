@@ -11,7 +11,7 @@
 //! [`socket_ring`] moves the bytes of all sockets, made by [`listener`] and described by [`socket`];
 //! [`idle`] decides how a core without work sleeps, [`waker`] ends that sleep, and [`mesh`] carries
 //! messages between cores over the rings of [`spsc`]. [`large_blocks`] gives memory back in steps;
-//! [`memory`], [`signals`] and [`mod@file`] do what their names say; [`helper`] threads
+//! [`memory`], [`signals`], [`directory`] and [`mod@file`] do what their names say; [`helper`] threads
 //! wait for the disk in the place of cores; [`faults`] are what a simulation
 //! may have done wrong on purpose.
 //!
@@ -19,6 +19,7 @@
 
 #[cfg(not(feature = "simulation"))]
 pub mod clock;
+pub mod directory;
 #[cfg(not(feature = "simulation"))]
 pub mod executor;
 pub mod facts;

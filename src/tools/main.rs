@@ -1,20 +1,41 @@
 //! `trestle-tools`: work on files of data while no server has them.
 //!
 //! One subcommand, one module. Each says what it has found on standard output and why it failed on standard
-//! error; the exit code is 0 only if all is well.
+//! error; the exit code is 0 only if all is well, see `failure`.
 //!
 //! Not here: what the files are (crate `storage`).
 
+mod aof_check;
+mod aof_dump;
+mod aof_truncate;
+mod backup;
+mod data_directory;
+mod failure;
+mod log_directory;
+mod progress;
 mod rdb_check;
+mod restore;
+mod verify;
 
+use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Result;
+use base::clock::UnixMillis;
 use clap::{Parser, Subcommand};
 
-/// Work on files of data of Trestle and of Redis.
+use self::data_directory::DataDirectory;
+
+/// Work on files of data of Trestle and of Redis, while no server uses them.
 #[derive(Debug, Parser)]
-#[command(name = "trestle-tools", version, arg_required_else_help = true)]
+#[command(
+    name = "trestle-tools",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 all is well; 1 a file is damaged or not what it should be; 2 wrong arguments; \
+                  3 the directory is in use; 4 anything else."
+)]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -23,6 +44,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Reads an RDB file of Redis or Trestle from its first byte to its last, and says what is in it.
+    #[command(visible_alias = "snapshot-check")]
     RdbCheck {
         /// The file, such as dump.rdb.
         file: PathBuf,
@@ -30,26 +52,105 @@ enum Task {
         #[arg(long)]
         no_checksum: bool,
     },
+    /// Reads a log from its base to its last record, and says whether it is whole.
+    AofCheck {
+        #[command(flatten)]
+        log: Log,
+    },
+    /// Prints a log, a line per effect: shard, number, time, database, key, what.
+    AofDump {
+        #[command(flatten)]
+        log: Log,
+        /// Prints objects of JSON.
+        #[arg(long)]
+        json: bool,
+        /// Only of this shard.
+        #[arg(long)]
+        shard: Option<u16>,
+    },
+    /// Takes a log back to a point in time; the log as it was is kept beside.
+    AofTruncate {
+        #[command(flatten)]
+        log: Log,
+        /// What was written later goes: RFC 3339, `YYYY-MM-DD HH:MM:SS` in UTC, or seconds or milliseconds since 1970.
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        until: UnixMillis,
+        /// Only says what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Makes a backup of a data directory.
+    Backup {
+        #[command(flatten)]
+        data: DataDirectory,
+        /// The directory the backup is put into.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Reads a backup, or all backups of a directory, and says whether they are whole.
+    Verify {
+        /// The file or directory.
+        path: PathBuf,
+    },
+    /// Puts a backup in the place of the data of a directory.
+    Restore {
+        /// The backup, or any RDB file.
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataDirectory,
+        /// Moves data that is there aside, into a directory beside it.
+        #[arg(long)]
+        force: bool,
+    },
 }
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "what a command line tool is for"
-)]
+/// Which log.
+#[derive(clap::Args, Debug)]
+struct Log {
+    /// The directory of the log (appenddirname in dir), the data directory, or a file in either.
+    #[arg(long, value_name = "PREFIX")]
+    file: PathBuf,
+}
+
+fn time(text: &str) -> Result<UnixMillis, &'static str> {
+    storage::times::parse(text).ok_or("that is no time")
+}
+
+#[expect(clippy::print_stderr, reason = "what a command line tool is for")]
 fn main() -> ExitCode {
     let Arguments { task } = Arguments::parse();
-    let done = match task {
-        Task::RdbCheck { file, no_checksum } => rdb_check::run(&file, !no_checksum),
-    };
-    match done {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+    match run(task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if failure::is_unread(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("trestle-tools: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(failure::exit_code(&error))
         }
     }
+}
+
+fn run(task: Task) -> Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let text = match task {
+        Task::RdbCheck { file, no_checksum } => rdb_check::run(&file, !no_checksum)?,
+        Task::AofCheck { log } => aof_check::run(&log.file)?,
+        Task::AofDump { log, json, shard } => {
+            let wanted = aof_dump::Wanted {
+                shard,
+                is_json: json,
+            };
+            return aof_dump::run(&log.file, wanted, &mut out);
+        }
+        Task::AofTruncate {
+            log,
+            until,
+            dry_run,
+        } => aof_truncate::run(&log.file, until, dry_run)?,
+        Task::Backup { data, to } => backup::run(&data, &to)?,
+        Task::Verify { path } => verify::run(&path)?,
+        Task::Restore { file, data, force } => restore::run(&file, &data, force)?,
+    };
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
 }

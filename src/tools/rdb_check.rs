@@ -12,11 +12,13 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow};
 use base::cast::u64_from;
 use base::clock::UnixMillis;
-use indicatif::{ProgressBar, ProgressStyle};
 use runtime::file::ReadFile;
 use storage::rdb_file::{Entry, Part, Reader};
 use types::Limits;
 use types::rdb::{Surroundings, type_name};
+
+use crate::failure::Failure;
+use crate::progress;
 
 const READ_BYTES: usize = 1 << 20;
 
@@ -53,7 +55,7 @@ pub(crate) fn run(path: &Path, is_checked: bool) -> Result<String> {
     let shown = path.display();
     let mut file = ReadFile::open(path).with_context(|| format!("open {shown}"))?;
     let size = file.size_bytes().with_context(|| format!("open {shown}"))?;
-    let bar = progress(size);
+    let bar = progress::bar(size);
     let now = runtime::clock::unix_millis();
     let mut report = Report::default();
     let advance = |at| bar.set_position(at);
@@ -68,18 +70,10 @@ pub(crate) fn run(path: &Path, is_checked: bool) -> Result<String> {
             };
             Ok(format!("{shown}: whole; {checksum}\n{report}"))
         }
-        Err(error) => Err(anyhow!("{shown}: {error:#}\nbefore that: {report}")),
-    }
-}
-
-/// A bar on a terminal; nothing elsewhere.
-fn progress(size: u64) -> ProgressBar {
-    let bar = ProgressBar::new(size);
-    let style =
-        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
+        Err(error) => {
+            let text = format!("{shown}: {error:#}\nbefore that: {report}");
+            Err(Failure::Damaged(text.trim_end().to_owned()).into())
+        }
     }
 }
 

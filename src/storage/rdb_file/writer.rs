@@ -69,10 +69,15 @@ impl Writer {
             ("aof-base", "0"),
         ];
         for (name, value) in fields {
-            self.bytes.put(&[opcode::ABOUT]);
-            self.bytes.string(name.as_bytes());
-            self.bytes.string(value.as_bytes());
+            self.field(name.as_bytes(), value.as_bytes());
         }
+    }
+
+    /// Says something more about the file; for those that stand before the first key.
+    pub fn field(&mut self, name: &[u8], value: &[u8]) {
+        self.bytes.put(&[opcode::ABOUT]);
+        self.bytes.string(name);
+        self.bytes.string(value);
     }
 
     /// Adds the code of a library of functions.
