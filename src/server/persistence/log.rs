@@ -43,6 +43,7 @@ use crate::config::settings::{Settings, SyncPolicy};
 use crate::core_loop::Core;
 use crate::engine::Shared;
 
+use super::import;
 use super::remake;
 use super::rewrite::{self, Chain};
 
@@ -97,7 +98,7 @@ impl Failure {
 
 impl Log {
     /// Finds the log of the data directory, or makes one, and begins a generation. A new log goes on from the
-    /// RDB file if there is one.
+    /// append-only file of Redis, or from the RDB file, if there is one.
     ///
     /// # Errors
     ///
@@ -118,7 +119,10 @@ impl Log {
         })?;
         let before = match before {
             Some(before) => before,
-            None => new_manifest(settings, &directory).map_err(failed)?,
+            None => match import::find(settings, &directory)? {
+                Some(files) => import::take_over(config, &directory, files)?,
+                None => new_manifest(settings, &directory).map_err(failed)?,
+            },
         };
         let other = before.generations.iter().find(|it| it.shards != shards);
         let before = match other.map(|it| it.shards) {

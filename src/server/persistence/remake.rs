@@ -1,4 +1,4 @@
-//! Making a base from what another number of shards has left, before the cores start.
+//! Making a base from what another writer has left, before the cores start: another number of shards, or Redis.
 //!
 //! ```text
 //!   a thread per old shard:  a shard of its own <- base, logs -> snapshot -> pieces
@@ -11,7 +11,7 @@
 //!
 //! Invariant: what is there stays as it is until the manifest names the new base, whatever fails before.
 //!
-//! Not here: the rewriting of a log that is in use ([`super::rewrite`]).
+//! Not here: Redis's files ([`super::import`]), the rewriting of a log that is in use ([`super::rewrite`]).
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -69,6 +69,8 @@ pub(super) fn for_other_shards(
         old_shards,
         "the log was written by another number of shards: it is made anew"
     );
+    let settings = config.settings();
+    let (is_checked, cuts_torn) = (settings.has_rdb_checksum, settings.loads_torn);
     let map = SlotMap::new(old_shards);
     let source = Arc::new((directory.to_owned(), before.clone()));
     let (senders, fills): (Vec<_>, Vec<_>) = map
@@ -78,12 +80,11 @@ pub(super) fn for_other_shards(
             let source = Arc::clone(&source);
             let fill: Fill = Box::new(move |into| {
                 let (directory, manifest) = &*source;
-                restore(into, directory, manifest, shard, &inbox)
+                restore(into, directory, manifest, (shard, cuts_torn), &inbox)
             });
             (sender, fill)
         })
         .unzip();
-    let is_checked = config.settings().has_rdb_checksum;
     make(
         config,
         directory,
@@ -101,7 +102,7 @@ fn restore(
     into: &mut Shard,
     directory: &Path,
     manifest: &Manifest,
-    shard: ShardId,
+    (shard, cuts_torn): (ShardId, bool),
     inbox: &Receiver<Batch>,
 ) -> Result<Option<OrderedLibraries>, String> {
     while let Ok(batch) = inbox.recv() {
@@ -114,7 +115,7 @@ fn restore(
     }
     let mut replay = Replay::default();
     let mut libraries = None;
-    let read = log_load::read(directory, manifest, shard.0, |records| {
+    let read = log_load::read(directory, manifest, shard.0, cuts_torn, |records| {
         records
             .apply_to(into, &mut replay, &mut libraries, directory)
             .map_err(Stopped::Failed)
