@@ -4,7 +4,8 @@
 //! reply with Redis' own; [`atomicity`] looks for commands that other clients see half done;
 //! [`eviction`] fills servers beyond their limit; [`hostile`] sends what no client should; [`large`]
 //! asks for and sends many megabytes; [`waiting`] has many clients wait for keys; [`persistence`] saves
-//! and loads files of Redis; [`log`] kills servers that write a log, [`rewrite`] while they make it shorter; [`subscribers`] counts what many listeners get; [`tables`] is about TABLE.*;
+//! and loads files of Redis; [`log`] kills servers that write a log, [`rewrite`] while they make it shorter;
+//! [`import`] starts from the append-only file of Redis; [`subscribers`] counts what many listeners get; [`tables`] is about TABLE.*;
 //! [`layering`] and [`tidy`] read the source tree.
 //!
 //! The server under test is the binary of this package, or the program named in `TRESTLE_BIN`.
@@ -28,6 +29,7 @@ mod differential;
 mod dump;
 mod eviction;
 mod hostile;
+mod import;
 mod large;
 mod layering;
 mod log;

@@ -1,9 +1,11 @@
-//! Rewriting the log: what is left of it, killed and failing rewritings, and what clients are told.
+//! Rewriting the log: what is left of it, killed and failing rewritings, what clients are told, and other numbers of
+//! shards.
 //!
 //! Not here: the log itself (`log`), the snapshot under it (`src/shard/snapshot`).
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -16,7 +18,7 @@ use crate::dump::RECIPES;
 use crate::log::{Directory, WRITERS, check, rounds, write};
 use crate::support::client::Client;
 use crate::support::seed;
-use crate::support::server::Server;
+use crate::support::server::{Server, forget_settings, trestle_program};
 use crate::support::wait::wait_until;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -371,4 +373,93 @@ fn volatile_keys(client: &mut Client) -> u64 {
     let count = text.split("expires=").nth(1).unwrap_or("0");
     let count: String = count.chars().take_while(char::is_ascii_digit).collect();
     count.parse().unwrap()
+}
+
+/// Writes values of all types, large ones too, whose keys lie on one shard and on several.
+fn fill(client: &mut Client, random: &mut Random, round: usize) {
+    for (number, recipe) in RECIPES.iter().enumerate() {
+        let recipe = recipe(random);
+        for request in &recipe.requests {
+            client.request(request);
+        }
+        client.line(&format!("RENAME k key:{number}:{round}"));
+    }
+    // Told by words of several keys, which lie together only as long as the log's own shards do.
+    for count in 0..30 {
+        let members = (0..100).map(|_| random.below(1_000_000).to_string());
+        let members = members.collect::<Vec<_>>().join(" ");
+        client.line(&format!("SADD {{t}}one {members}"));
+        client.line(&format!("SUNIONSTORE {{t}}all {{t}}one {{t}}all"));
+        client.line(&format!("RPUSH {{t}}list {members}"));
+        client.line(&format!("LMOVE {{t}}list {{t}}moved LEFT RIGHT"));
+        client.line(&format!("INCR count:{count}"));
+    }
+    client.ok("SELECT 3");
+    client.ok("MSET a 1 b 2 c 3");
+    client.ok("SET volatile here PX 100000000");
+    client.ok("SELECT 0");
+    let code = format!("#!lua name=l\nredis.register_function('f', function() return {round} end)");
+    client.request(&["FUNCTION", "LOAD", "REPLACE", &code]);
+}
+
+#[test]
+fn a_log_is_read_by_more_and_by_fewer_shards_than_have_written_it() {
+    let directory = Directory::new("reshard");
+    let mut random = Random::new(seed("reshard", 2));
+    let mut digest = None;
+    for (round, shards) in [2, 5, 1, 3, 3, 2].into_iter().enumerate() {
+        let server = Server::trestle(shards, &directory.flags("no"));
+        let mut client = server.client();
+        if let Some(digest) = digest {
+            assert_eq!(client.line("DEBUG DIGEST"), digest, "{shards} shards");
+            let last = i64::try_from(round - 1).unwrap();
+            assert_eq!(client.line("FCALL f 0"), Value::Integer(last));
+        }
+        fill(&mut client, &mut random, round);
+        if round == 2 {
+            rewrite(&mut client);
+        }
+        fill(&mut client, &mut random, round);
+        digest = Some(client.line("DEBUG DIGEST"));
+    }
+    let names = files(&directory);
+    let bases = names.iter().filter(|name| name.starts_with("base."));
+    assert_eq!(bases.count(), 1, "{names:?}");
+}
+
+#[test]
+fn a_server_that_is_killed_while_it_takes_over_for_other_shards_has_lost_nothing() {
+    let directory = Directory::new("reshard-kill");
+    let digest = {
+        let server = directory.start("always");
+        let mut client = server.client();
+        fill(&mut client, &mut Random::new(seed("reshard-kill", 5)), 0);
+        let value = "x".repeat(1_000_000);
+        for count in 0..40 {
+            client.ok(&format!("SET large:{count} {value}"));
+        }
+        client.line("DEBUG DIGEST")
+    };
+    for shards in ["1", "3", "4", "1", "3"] {
+        let mut command = Command::new(trestle_program());
+        forget_settings(&mut command);
+        let mut child = command
+            .args(["--port", "0", "--shards", shards, "--unixsocket"])
+            .arg(directory.0.join("socket"))
+            .args(directory.flags("no"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let has_begun = wait_until(LIMIT, || {
+            files(&directory).iter().any(|name| name.contains(".tmp"))
+                || child.try_wait().unwrap().is_some()
+        });
+        assert!(has_begun);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let server = directory.start("no");
+    assert_eq!(server.client().line("DEBUG DIGEST"), digest);
 }

@@ -114,9 +114,8 @@ impl Replay {
                 Ok(())
             }
             Effect::Run { db, now, words } => {
-                let db = checked(shard, *db)?;
-                shard.set_now(*now);
-                self.run(shard, db, words)
+                let name = words.first().copied().unwrap_or_default();
+                self.run(shard, *now, *db, (name, words))
             }
             Effect::Clear { db } => {
                 let db = checked(shard, *db)?;
@@ -132,8 +131,21 @@ impl Replay {
         }
     }
 
-    fn run(&mut self, shard: &mut Shard, db: DbIndex, words: &[&[u8]]) -> Result<(), Refused> {
-        let name = words.first().copied().unwrap_or_default();
+    /// Runs a command on a shard that has all its keys, at the time `now`. It is given by its name in small letters
+    /// and by all its words.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]; the shard may have changed.
+    pub fn run(
+        &mut self,
+        shard: &mut Shard,
+        now: UnixMillis,
+        db: DbIndex,
+        (name, words): (&[u8], &[&[u8]]),
+    ) -> Result<(), Refused> {
+        let db = checked(shard, db)?;
+        shard.set_now(now);
         let unknown = || Refused::Command(String::from_utf8_lossy(name).into_owned());
         let command = *self.commands.get(name).ok_or_else(unknown)?;
         let mut packed = PackedArgs::new();
@@ -144,7 +156,6 @@ impl Replay {
             return Err(unknown());
         }
         self.reply.clear();
-        let now = shard.now();
         let mut context = Context {
             shard,
             db,

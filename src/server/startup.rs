@@ -63,7 +63,7 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     enter_data_dir(&settings.data_dir)?;
     let shard_count = shard_count(&config)?;
     let log = if settings.is_logged {
-        Some(Log::open(&settings, shard_count).map_err(StartError)?)
+        Some(Log::open(&config, shard_count).map_err(StartError)?)
     } else {
         None
     };

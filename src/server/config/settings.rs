@@ -109,6 +109,10 @@ pub struct Settings {
     pub log_sync: SyncPolicy,
     /// Directory of the log in the data directory.
     pub log_dir: String,
+    /// The append-only file of Redis, which a new log goes on from: the first part of the names of its files.
+    pub redis_log_file: String,
+    /// Starts with a log whose last record is torn.
+    pub loads_torn: bool,
     /// The log is rewritten when it has grown by so much since the last time; 0 means never.
     pub log_growth_percent: u32,
     /// The log is not rewritten by itself up to so many bytes.
@@ -280,6 +284,8 @@ impl Settings {
             is_logged: false,
             log_sync: SyncPolicy::EverySecond,
             log_dir: String::new(),
+            redis_log_file: String::new(),
+            loads_torn: false,
             log_growth_percent: 0,
             log_bytes_min: 0,
             keeps_old_logs: false,

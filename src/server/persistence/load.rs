@@ -262,6 +262,7 @@ pub(crate) fn begin(
         map,
         path: Arc::clone(&path),
         log: log.clone(),
+        cuts_torn: config.settings().loads_torn,
     };
     let is_checked = config.settings().has_rdb_checksum;
     tracing::info!(path = %sending.path.display(), bytes, "loading begins");
@@ -284,6 +285,8 @@ struct Sending {
     senders: Vec<SyncSender<Loaded>>,
     batches: Vec<Batch>,
     log: Option<Arc<Log>>,
+    /// A torn end of a log is cut off.
+    cuts_torn: bool,
 }
 
 /// Why the thread stops.
@@ -362,6 +365,7 @@ impl Sending {
         };
         for shard in self.map.shards() {
             let (log, shared) = (Arc::clone(log), Arc::clone(&self.shared));
+            let cuts_torn = self.cuts_torn;
             let sender = self.senders[shard.index()].clone();
             let started = runtime::helper::start("replay", move || {
                 let send = |loaded| {
@@ -369,9 +373,10 @@ impl Sending {
                     shared.persistence.wake(shard);
                     sent.map_err(|_gone| log_load::Stopped::Gone)
                 };
-                let read = log_load::read(&log.directory, &log.before, shard.0, |records| {
-                    send(Loaded::Records(records))
-                });
+                let read =
+                    log_load::read(&log.directory, &log.before, shard.0, cuts_torn, |records| {
+                        send(Loaded::Records(records))
+                    });
                 let last = match read {
                     Ok(next) => Loaded::End(next),
                     Err(log_load::Stopped::Failed(text)) => Loaded::Failed(text),

@@ -38,10 +38,13 @@ use storage::log::manifest::{self, Generation, Manifest};
 use storage::log::record::{self, EFFECTS_BYTES_MAX, Head};
 use types::effect;
 
+use crate::config::Config;
 use crate::config::settings::{Settings, SyncPolicy};
 use crate::core_loop::Core;
 use crate::engine::Shared;
 
+use super::import;
+use super::remake;
 use super::rewrite::{self, Chain};
 
 /// How often the files are synced with `everysec`.
@@ -95,12 +98,13 @@ impl Failure {
 
 impl Log {
     /// Finds the log of the data directory, or makes one, and begins a generation. A new log goes on from the
-    /// RDB file if there is one.
+    /// append-only file of Redis, or from the RDB file, if there is one.
     ///
     /// # Errors
     ///
     /// One line with what is wrong and what can be done.
-    pub fn open(settings: &Settings, shards: u16) -> Result<Arc<Self>, String> {
+    pub fn open(config: &Config, shards: u16) -> Result<Arc<Self>, String> {
+        let settings = config.settings();
         let directory = settings.data_dir.join(&settings.log_dir);
         let shown = directory.display().to_string();
         let failed = |error: io::Error| format!("open the log in {shown}: {error}");
@@ -115,14 +119,16 @@ impl Log {
         })?;
         let before = match before {
             Some(before) => before,
-            None => new_manifest(settings, &directory).map_err(failed)?,
+            None => match import::find(settings, &directory)? {
+                Some(files) => import::take_over(config, &directory, files)?,
+                None => new_manifest(settings, &directory).map_err(failed)?,
+            },
         };
-        if let Some(other) = before.generations.iter().find(|it| it.shards != shards) {
-            return Err(format!(
-                "the log in {shown} was written by {} shards and is read by as many; start with --shards {}",
-                other.shards, other.shards
-            ));
-        }
+        let other = before.generations.iter().find(|it| it.shards != shards);
+        let before = match other.map(|it| it.shards) {
+            Some(other) => remake::for_other_shards(config, &directory, &before, other)?,
+            None => before,
+        };
         let generation = Generation {
             number: before.next_number(),
             shards,

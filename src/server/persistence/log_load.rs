@@ -55,6 +55,7 @@ pub(super) fn read(
     directory: &Path,
     manifest: &Manifest,
     shard: u16,
+    cuts_torn: bool,
     mut send: impl FnMut(Records) -> Result<(), Stopped>,
 ) -> Result<u64, Stopped> {
     // A log that was rewritten begins with any number.
@@ -97,6 +98,13 @@ pub(super) fn read(
         next = Some(reader.next_number());
         if reader.torn_bytes() > 0 {
             let (offset, bytes) = (reader.offset(), reader.torn_bytes());
+            if !cuts_torn {
+                return Err(Stopped::Failed(format!(
+                    "{} ends with a torn record at byte {offset}; start with --aof-load-truncated yes to have it cut \
+                     off",
+                    path.display()
+                )));
+            }
             tracing::warn!(path = %path.display(), offset, bytes, "the last record is not whole and is cut off");
             log_file::cut(&path, offset).map_err(|error| refused(&error))?;
             torn = Some(format!(

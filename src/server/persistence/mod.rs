@@ -13,15 +13,17 @@
 //! - While data is loaded nothing else is served, and a file that is not whole ends the process.
 //!
 //! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`,
-//! `log`, `log_load`, `rewrite`.
+//! `log`, `log_load`, `rewrite`, `remake`, `import`.
 //!
 //! Not here: the form of the file (crate `storage`), the walk over a shard (`shard::snapshot`), the
 //! commands (`control::persistence`).
 
+mod import;
 pub mod load;
 pub mod log;
 mod log_load;
 pub mod points;
+mod remake;
 pub mod rewrite;
 pub mod save;
 

@@ -204,8 +204,8 @@ pub(super) static LOG: &[D] = &[
         "appendfilename",
         Kind::Text,
         "appendonly.aof",
-        Meaningless("the files of the log have names of their own"),
-        "First part of the names of the log files.",
+        Works(|s, v| v.as_text().clone_into(&mut s.redis_log_file)),
+        "First part of the names of the files of Redis that a new log goes on from.",
     ),
     D::start(
         "appenddirname",
@@ -247,7 +247,7 @@ pub(super) static LOG: &[D] = &[
         "aof-load-truncated",
         Kind::Bool,
         "yes",
-        NotYet("refusing a log whose last record is torn"),
+        Works(|s, v| s.loads_torn = v.is_yes()),
         "Starts even if the end of the log is missing.",
     ),
     D::live(

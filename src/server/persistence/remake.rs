@@ -1,0 +1,256 @@
+//! Making a base from what another writer has left, before the cores start: another number of shards, or Redis.
+//!
+//! ```text
+//!   a thread per old shard:  a shard of its own <- base, logs -> snapshot -> pieces
+//!   the caller:              pieces -> new base -> manifest that names nothing else
+//! ```
+//!
+//! A record may have the words of a command over several keys that lay on one core, so records cannot be handed to
+//! the cores that own the keys now. The old shards are made as they were, and their entries written to a file that
+//! any number of cores loads.
+//!
+//! Invariant: what is there stays as it is until the manifest names the new base, whatever fails before.
+//!
+//! Not here: Redis's files ([`super::import`]), the rewriting of a log that is in use ([`super::rewrite`]).
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+
+use base::clock::UnixMillis;
+use base::ids::ShardId;
+use commands::replay::Replay;
+use coordinator::route::SlotMap;
+use runtime::file::ReadFile;
+use shard::Shard;
+use shard::effects::EventClass;
+use shard::snapshot::Step;
+use storage::log::manifest::{self, Manifest};
+use storage::rdb_file::{Part, Reader};
+
+use super::OrderedLibraries;
+use super::load::{self, BATCHES_MAX, Batch, READ_BYTES};
+use super::log_load::{self, Stopped, keep_later};
+use super::save::{self, Form, Plan};
+use crate::config::Config;
+use crate::layer_options;
+
+/// Entries of a step of a snapshot.
+const ENTRIES_PER_STEP: usize = 1024;
+
+/// Puts into a shard what it had; returns the libraries that it knows of. On a thread of its own.
+pub(super) type Fill =
+    Box<dyn FnOnce(&mut Shard) -> Result<Option<OrderedLibraries>, String> + Send>;
+
+/// The sources of libraries of functions.
+pub(super) type Libraries = Vec<Vec<u8>>;
+
+/// Makes the log anew whose logs were written by another number of shards than there are now. Returns its manifest.
+///
+/// # Errors
+///
+/// One line with what is wrong and what can be done.
+pub(super) fn for_other_shards(
+    config: &Config,
+    directory: &Path,
+    before: &Manifest,
+    old_shards: u16,
+) -> Result<Manifest, String> {
+    let shown = directory.display();
+    if before.generations.iter().any(|it| it.shards != old_shards) {
+        return Err(format!(
+            "the manifest in {shown} has logs of different numbers of shards, which no server writes; put back a \
+             whole copy of the directory"
+        ));
+    }
+    tracing::info!(
+        path = %shown,
+        old_shards,
+        "the log was written by another number of shards: it is made anew"
+    );
+    let settings = config.settings();
+    let (is_checked, cuts_torn) = (settings.has_rdb_checksum, settings.loads_torn);
+    let map = SlotMap::new(old_shards);
+    let source = Arc::new((directory.to_owned(), before.clone()));
+    let (senders, fills): (Vec<_>, Vec<_>) = map
+        .shards()
+        .map(|shard| {
+            let (sender, inbox) = sync_channel(BATCHES_MAX);
+            let source = Arc::clone(&source);
+            let fill: Fill = Box::new(move |into| {
+                let (directory, manifest) = &*source;
+                restore(into, directory, manifest, (shard, cuts_torn), &inbox)
+            });
+            (sender, fill)
+        })
+        .unzip();
+    make(
+        config,
+        directory,
+        before.next_number(),
+        fills,
+        move || match &before.base {
+            None => Ok(Vec::new()),
+            Some(name) => hand_out(&directory.join(name), is_checked, map, &senders),
+        },
+    )
+}
+
+/// Makes an old shard as it was when its log ended.
+fn restore(
+    into: &mut Shard,
+    directory: &Path,
+    manifest: &Manifest,
+    (shard, cuts_torn): (ShardId, bool),
+    inbox: &Receiver<Batch>,
+) -> Result<Option<OrderedLibraries>, String> {
+    while let Ok(batch) = inbox.recv() {
+        // Nothing is dead yet: the log may say that it lives longer.
+        let stored = batch.store(into, UnixMillis(i64::MIN));
+        stored.map_err(|error| {
+            let name = manifest.base.as_deref().unwrap_or_default();
+            load::refusal(&directory.join(name), &error)
+        })?;
+    }
+    let mut replay = Replay::default();
+    let mut libraries = None;
+    let read = log_load::read(directory, manifest, shard.0, cuts_torn, |records| {
+        records
+            .apply_to(into, &mut replay, &mut libraries, directory)
+            .map_err(Stopped::Failed)
+    });
+    match read {
+        Ok(_next) => Ok(libraries),
+        Err(Stopped::Failed(text)) => Err(text),
+        Err(Stopped::Gone) => Err("the server has ended".to_owned()),
+    }
+}
+
+/// Reads an RDB file and hands its keys to the shards that own them. Returns its libraries.
+fn hand_out(
+    path: &Path,
+    is_checked: bool,
+    map: SlotMap,
+    senders: &[SyncSender<Batch>],
+) -> Result<Libraries, String> {
+    let failed = |error: io::Error| format!("read {}: {error}", path.display());
+    let mut file = ReadFile::open(path).map_err(failed)?;
+    let mut reader = Reader::new(is_checked);
+    let mut batches: Vec<Batch> = senders.iter().map(|_| Batch::default()).collect();
+    let send = |shard: usize, batch: Batch| {
+        // Who is gone has said why.
+        let sent = senders[shard].send(batch);
+        sent.map_err(|_gone| "a shard could not be made".to_owned())
+    };
+    let mut buffer = vec![0; READ_BYTES];
+    let mut libraries = Vec::new();
+    loop {
+        match reader.part().map_err(|error| load::refusal(path, &error))? {
+            Some(Part::Entry(entry)) => {
+                let shard = map.shard_of_key(&entry.key).index();
+                batches[shard].push(&entry);
+                if batches[shard].is_full() {
+                    send(shard, std::mem::take(&mut batches[shard]))?;
+                }
+            }
+            Some(Part::Library(code)) => libraries.push(code.into_owned()),
+            Some(Part::Version(_) | Part::About { .. } | Part::Sizes { .. }) => {}
+            Some(Part::End) => break,
+            None => {
+                let count = file.read(&mut buffer).map_err(failed)?;
+                if count == 0 {
+                    reader.end();
+                }
+                reader.feed(&buffer[..count]);
+            }
+        }
+    }
+    for (shard, batch) in batches.into_iter().enumerate() {
+        send(shard, batch)?;
+    }
+    Ok(libraries)
+}
+
+/// Makes shards, one for each of `fills`, and of them a base with this number and a manifest that names only that.
+/// `feed` gives the shards what they wait for, and returns the libraries that count if no shard knows later ones.
+///
+/// # Errors
+///
+/// One line with what is wrong and what can be done.
+pub(super) fn make(
+    config: &Config,
+    directory: &Path,
+    number: u64,
+    fills: Vec<Fill>,
+    feed: impl FnOnce() -> Result<Libraries, String>,
+) -> Result<Manifest, String> {
+    let begun = runtime::clock::monotonic();
+    let now = runtime::clock::unix_millis();
+    let count = fills.len();
+    let name = manifest::base_name(number);
+    let settings = config.settings();
+    let plan = Plan::of(settings, directory.join(&name), count, now);
+    let (sender, mut intake) = save::pieces_of(count);
+    let (outcomes, results) = channel();
+    let mut gates = Vec::new();
+    for (index, fill) in fills.into_iter().enumerate() {
+        let shards = u16::try_from(count).unwrap_or(u16::MAX);
+        let options = shard::Options {
+            events: EventClass::NONE,
+            ..layer_options::shard(config, runtime::clock::random_seed(), shards)
+        };
+        let (gate, is_open) = sync_channel::<()>(1);
+        gates.push(gate);
+        let (sender, outcomes, form) = (sender.clone(), outcomes.clone(), Form::of(settings));
+        let id = ShardId(u16::try_from(index).unwrap_or(u16::MAX));
+        let started = runtime::helper::start("remake", move || {
+            let mut shard = Shard::new(id, options);
+            let outcome = fill(&mut shard);
+            let is_filled = outcome.is_ok();
+            if outcomes.send(outcome).is_err() || !is_filled || is_open.recv().is_err() {
+                return;
+            }
+            shard.set_now(now);
+            save::cut(&mut shard, form, sender, true);
+            while matches!(
+                shard.snapshot_step(ENTRIES_PER_STEP),
+                Step::More | Step::Waiting
+            ) {}
+        });
+        drop(started.map_err(|error| format!("start a thread: {error}"))?);
+    }
+    drop((sender, outcomes));
+    let fed = feed();
+    let mut libraries = None;
+    for _ in 0..count {
+        let outcome = results.recv();
+        let outcome = outcome.map_err(|_gone| "a shard could not be made".to_owned())?;
+        if let Some(known) = outcome? {
+            keep_later(&mut libraries, known);
+        }
+    }
+    let fed = fed?;
+    for gate in gates {
+        // Its thread waits for that, or is gone, which the file tells.
+        gate.send(()).ok();
+    }
+    let libraries = libraries.map_or(fed, |(_, codes)| codes);
+    let written = save::write(&plan, &mut intake, || libraries, |_, _| {})?;
+    let manifest = Manifest {
+        base: Some(name),
+        generations: Vec::new(),
+    };
+    manifest
+        .store(directory)
+        .map_err(|error| format!("write the manifest in {}: {error}", directory.display()))?;
+    let milliseconds = runtime::clock::monotonic().nanos_since(begun) / 1_000_000;
+    tracing::info!(
+        path = %plan.path.display(),
+        keys = written.keys,
+        bytes = written.bytes,
+        milliseconds,
+        "the log was made anew"
+    );
+    Ok(manifest)
+}
