@@ -22,7 +22,6 @@ use storage::log::manifest::Manifest;
 use storage::rdb_file::{Part, Reader};
 use storage::redis_log::{self, Commands, Fault};
 
-use super::OrderedLibraries;
 use super::load::{self, Batch, READ_BYTES};
 use super::remake::{self, Fill};
 use crate::config::Config;
@@ -249,7 +248,9 @@ impl Reading<'_> {
             .map_or(Vec::new(), |word| word.to_ascii_lowercase());
         match (name.as_slice(), words) {
             (b"select", [_, db]) => self.db = self.database(db)?,
-            (b"flushdb", _) => self.shard.db(self.db).clear(),
+            (b"flushdb", _) => {
+                self.shard.db(self.db).clear();
+            }
             (b"flushall", _) => {
                 for db in (0..self.shard.options().databases).map(DbIndex) {
                     self.shard.db(db).clear();
