@@ -107,6 +107,20 @@ impl Listpack {
         Position::at(at)
     }
 
+    /// Adds an element behind the last, which is given as the content that [`Elements::contents`] shows.
+    ///
+    /// [`Elements::contents`]: super::elements::Elements::contents
+    ///
+    /// # Panics
+    ///
+    /// As [`Listpack::push_back`].
+    pub(crate) fn push_content(&mut self, content: &[u8]) {
+        let bytes = content.len() + encoding::length_bytes(content.len());
+        let room = self.make_room(self.end(), 0, bytes);
+        encoding::write_content(room, content);
+        self.add_count(1);
+    }
+
     fn insert_at(&mut self, at: usize, entry: &Encoded<'_>) {
         let room = self.make_room(at, 0, entry.whole_bytes());
         entry.write(room);
