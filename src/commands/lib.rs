@@ -76,6 +76,7 @@ mod expiry_condition;
 mod geo_query;
 mod popping;
 mod sorted_set_words;
+mod stream_reply;
 mod stream_words;
 mod words;
 
