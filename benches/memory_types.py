@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Bytes per element of each data type, beside redis-server.
 
-    benches/memory_types.py [--elements 1000000]
+    benches/memory_types.py [--elements 1000000] [--rounds 1] [--only WORD]
 
 Rows: small hashes (5 fields each, per hash), one set, one sorted set, one list, one stream, each of
 that many elements, and small sets, sorted sets and lists of 10 elements each. Each row starts with
 an empty server, which was warmed up by a few requests of the same kind. The figure is used_memory
 less that of the empty server, divided by the number: what the program has asked its allocator for
 and uses (trestle), or what its allocator gave (Redis counts that way). Because these differ, the
-resident bytes stand beside them.
+resident bytes stand beside them. Resident bytes differ from run to run, by huge pages and by what the
+last requests have left behind, so take several rounds: each figure is then the median.
 """
 
 import argparse
@@ -134,23 +135,36 @@ def measure(name, argv, port, warm_up, requests, number):
         server.process.wait()
 
 
+def median_of(rounds, *how):
+    """Measures several times; returns the median of each figure."""
+    figures = [measure(*how[:2], how[2] + number, *(make() for make in how[3:5]), how[5])
+               for number in range(rounds)]
+    return [statistics.median(figure) for figure in zip(*figures)]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--elements", type=int, default=1_000_000)
-    count = parser.parse_args().elements
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", default="", help="rows whose title begins so")
+    options = parser.parse_args()
+    count = options.elements
     redis, trestle = ["redis-server", "--appendonly", "no"], [program("trestle"), "--shards", "1"]
     print("%-42s %9s %9s %7s   %9s %9s" % ("", "redis", "trestle", "ratio", "redis", "trestle"))
     print("%-42s %9s %9s %7s   %9s %9s" % ("bytes", "used", "used", "", "resident", "resident"))
     ratios = []
-    for row, (title, part, requests) in enumerate(ROWS):
+    rows = [row for row in ROWS if row[0].startswith(options.only)]
+    for row, (title, part, requests) in enumerate(rows):
         number = count // part
         few = min(number, WARM_UP)
-        theirs = measure("redis", redis, 21000 + row, requests(few), requests(number), number)
-        ours = measure("trestle", trestle, 22000 + row, requests(few), requests(number), number)
+        makers = (lambda: requests(few), lambda: requests(number), number)
+        theirs = median_of(options.rounds, "redis", redis, 21000 + 100 * row, *makers)
+        ours = median_of(options.rounds, "trestle", trestle, 22000 + 100 * row, *makers)
         ratios.append(ours[0] / theirs[0])
         print("%-42s %9.1f %9.1f %6.0f%%   %9.1f %9.1f" % (
             title, theirs[0], ours[0], 100 * ratios[-1], theirs[1], ours[1]), flush=True)
-    print("median of the first five rows: %.0f%%" % (100 * statistics.median(ratios[:5])))
+    if not options.only:
+        print("median of the first five rows: %.0f%%" % (100 * statistics.median(ratios[:5])))
 
 
 if __name__ == "__main__":

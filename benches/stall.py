@@ -93,6 +93,19 @@ class Client:
             ends -= self.buffer.count(b"\n", 0, count)
         self.rest = b""
 
+    def read_entries(self, count):
+        """Reads an array of `count` entries of a stream with one field each, of 8 lines."""
+        line = self._line()
+        if line != b"*%d" % count:
+            raise ValueError(line.decode())
+        ends = 8 * count - self.rest.count(b"\n")
+        while ends > 0:
+            got = self.socket.recv_into(self.buffer)
+            if got == 0:
+                raise ConnectionError("the server has closed the connection")
+            ends -= self.buffer.count(b"\n", 0, got)
+        self.rest = b""
+
     def do(self, *words):
         self.send(*words)
         return self.read()
@@ -147,6 +160,16 @@ def fill(client, name, words_of, count):
             client.read()
 
 
+def fill_stream(client, count):
+    """Adds `count` entries with one field each."""
+    for start in range(0, count, 10_000):
+        batch = [encode("XADD", "stream", b"%d-1" % (index + 1), "field", member(index))
+                 for index in range(start, start + 10_000)]
+        client.socket.sendall(b"".join(batch))
+        for _ in batch:
+            client.read()
+
+
 def member(index):
     return b"member:%08d" % index
 
@@ -179,6 +202,10 @@ OPERATIONS = {
     "HGETALL of 1 M": (
         lambda c: fill(c, ("HSET", "hash"), lambda i: [member(i), i], ELEMENTS),
         lambda c: (c.send("HGETALL", "hash"), c.read_flat()),
+    ),
+    "XRANGE of 1 M": (
+        lambda c: fill_stream(c, ELEMENTS),
+        lambda c: (c.send("XRANGE", "stream", "-", "+"), c.read_entries(ELEMENTS)),
     ),
     "SMEMBERS of 5 M": (
         lambda c: fill(c, ("SADD", "set"), lambda i: [member(i)], MEMBERS),

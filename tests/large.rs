@@ -56,8 +56,21 @@ fn fill_all(client: &mut Client, count: usize, bytes: usize) {
     fill(client, ["ZADD", "zset"], count, |index| {
         vec![(index / 3).to_string().into_bytes(), element(index, bytes)]
     });
+    fill_stream(client, count / 8, 1, 32 * bytes);
     for (key, size) in [("string", 3 * MEGABYTE), ("other", 300_000), ("short", 100)] {
         client.request(&[&b"SET"[..], key.as_bytes(), &element(7, size)]);
+    }
+}
+
+/// Makes a stream of `count` entries, each with so many fields of `bytes` bytes.
+fn fill_stream(client: &mut Client, count: usize, fields: usize, bytes: usize) {
+    for index in 0..count {
+        let id = format!("{}-1", index + 1).into_bytes();
+        let mut request = vec![b"XADD".to_vec(), b"stream".to_vec(), id];
+        for field in 0..fields {
+            request.extend([element(field, 8), element(index, bytes)]);
+        }
+        client.request(&request);
     }
 }
 
@@ -100,6 +113,12 @@ fn large_replies_are_those_of_redis() {
                 "ZRANGEBYSCORE zset -inf +inf WITHSCORES LIMIT 100 17000",
                 "ZREVRANGEBYSCORE zset +inf (5",
                 "ZRANGEBYLEX zset - +",
+                "XRANGE stream - +",
+                "XREVRANGE stream + -",
+                "XRANGE stream 7-1 (2497-1",
+                "XRANGE stream (7-1 + COUNT 2300",
+                "XREVRANGE stream 2490-0 3-2 COUNT 2400",
+                "XRANGE stream - + COUNT 3",
                 "GET string",
                 "GETRANGE string 10 -10",
                 "GETRANGE string 0 299999",
@@ -219,6 +238,7 @@ fn a_reply_nobody_reads_shows_the_value_as_it_was_and_holds_nobody_up() {
             ("SMEMBERS set", "set"),
             ("HGETALL hash", "hash"),
             ("ZRANGE zset 0 -1 WITHSCORES", "zset"),
+            ("XREVRANGE stream + -", "stream"),
             ("GET large", "large"),
         ] {
             for change in [
@@ -266,6 +286,7 @@ fn fill_one(client: &mut Client, key: &str) {
         "zset" => fill(client, ["ZADD", key], TOO_MANY, |index| {
             vec![index.to_string().into_bytes(), element(index, 1000)]
         }),
+        "stream" => fill_stream(client, TOO_MANY / 40, 40, 1000),
         _ => drop(client.request(&[&b"SET"[..], key.as_bytes(), &element(3, 40 * MEGABYTE)])),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`support`] starts servers and talks to them; [`differential`] compares every
 //! reply with Redis' own; [`atomicity`] looks for commands that other clients see half done;
-//! [`eviction`] fills servers beyond their limit; [`hostile`] sends what no client should; [`large`]
+//! [`eviction`] fills servers beyond their limit; [`functions`] calls functions of libraries; [`hostile`] sends what no client should; [`large`]
 //! asks for and sends many megabytes; [`waiting`] has many clients wait for keys; [`persistence`] saves
 //! and loads files of Redis; [`log`] kills servers that write a log, [`rewrite`] while they make it shorter;
 //! [`import`] starts from the append-only file of Redis; [`subscribers`] counts what many listeners get; [`tables`] is about TABLE.*;
@@ -28,6 +28,7 @@ mod atomicity;
 mod differential;
 mod dump;
 mod eviction;
+mod functions;
 mod hostile;
 mod import;
 mod large;

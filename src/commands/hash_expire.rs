@@ -8,6 +8,7 @@ use protocol::args::{Args, equals_ignore_case};
 use shard::effects::{Change, EventClass};
 use types::hash::{Growth, Hash};
 
+use crate::expiry_condition::Condition;
 use crate::hash::growth;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
@@ -211,45 +212,6 @@ impl Setting {
         }
         hash.set_expiry(field, Some(self.at), &self.growth, self.now);
         Outcome::Set
-    }
-}
-
-/// When the expiry of a field may be changed.
-#[derive(Clone, Copy)]
-enum Condition {
-    /// `NX`: it has none.
-    IsNone,
-    /// `XX`: it has one.
-    IsAny,
-    /// `GT`: it becomes later.
-    Later,
-    /// `LT`: it becomes earlier.
-    Earlier,
-}
-
-impl Condition {
-    fn of(word: &[u8]) -> Option<Self> {
-        let conditions = [
-            ("NX", Self::IsNone),
-            ("XX", Self::IsAny),
-            ("GT", Self::Later),
-            ("LT", Self::Earlier),
-        ];
-        let found = conditions
-            .into_iter()
-            .find(|(name, _)| equals_ignore_case(word, name));
-        found.map(|(_, condition)| condition)
-    }
-
-    /// Returns whether an expiry may move from `before` to `after`. A field without one counts as
-    /// living for ever.
-    fn allows(self, before: Option<UnixMillis>, after: UnixMillis) -> bool {
-        match (self, before) {
-            (Self::IsNone, before) => before.is_none(),
-            (Self::IsAny, before) => before.is_some(),
-            (Self::Later, before) => before.is_some_and(|before| after > before),
-            (Self::Earlier, before) => before.is_none_or(|before| after < before),
-        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! When keys expire: setting, asking, taking it off.
 
 use base::clock::UnixMillis;
-use protocol::args::{Args, equals_ignore_case};
+use protocol::args::Args;
 use shard::effects::EventClass;
 
+use crate::expiry_condition::Condition;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
@@ -69,37 +70,23 @@ fn set_expiry(
     Ok(())
 }
 
-/// When the expiry may be changed, as the options of EXPIRE say; all that are given must hold.
+/// The options of EXPIRE; all conditions that are given must hold.
 #[derive(Default)]
 struct Conditions {
-    if_none: bool,
-    if_any: bool,
-    if_later: bool,
-    if_earlier: bool,
+    /// In the order of [`Condition::ALL`].
+    given: [bool; Condition::ALL.len()],
 }
 
 impl Conditions {
     fn parse(args: Args<'_>) -> Result<Self, CommandError> {
         let mut conditions = Self::default();
         for (index, word) in args.iter().enumerate().skip(3) {
-            if equals_ignore_case(word, "NX") {
-                conditions.if_none = true;
-            } else if equals_ignore_case(word, "XX") {
-                conditions.if_any = true;
-            } else if equals_ignore_case(word, "GT") {
-                conditions.if_later = true;
-            } else if equals_ignore_case(word, "LT") {
-                conditions.if_earlier = true;
-            } else {
-                return Err(CommandError::UnsupportedOption(index));
+            let condition = Condition::of(word).ok_or(CommandError::UnsupportedOption(index))?;
+            for ((_, each), given) in Condition::ALL.iter().zip(&mut conditions.given) {
+                *given |= *each == condition;
             }
         }
-        let Self {
-            if_none,
-            if_any,
-            if_later,
-            if_earlier,
-        } = conditions;
+        let [if_none, if_any, if_later, if_earlier] = conditions.given;
         if if_none && (if_any || if_later || if_earlier) {
             return Err(CommandError::Text(
                 "ERR NX and XX, GT or LT options at the same time are not compatible",
@@ -113,17 +100,10 @@ impl Conditions {
         Ok(conditions)
     }
 
-    /// Returns whether an expiry may move from `before` to `after`. A key without one counts as
-    /// living for ever.
+    /// Returns whether an expiry may move from `before` to `after`.
     fn allow(&self, before: Option<UnixMillis>, after: UnixMillis) -> bool {
-        match before {
-            Some(before) => {
-                let too_early = self.if_later && after <= before;
-                let too_late = self.if_earlier && after >= before;
-                !(self.if_none || too_early || too_late)
-            }
-            None => !self.if_any && !self.if_later,
-        }
+        let mut all = Condition::ALL.iter().zip(self.given);
+        all.all(|((_, condition), given)| !given || condition.allows(before, after))
     }
 }
 

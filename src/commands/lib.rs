@@ -72,8 +72,11 @@ pub mod wait_form;
 pub mod waiting;
 
 mod counted;
+mod expiry_condition;
 mod geo_query;
+mod popping;
 mod sorted_set_words;
+mod stream_reply;
 mod stream_words;
 mod words;
 

@@ -3,9 +3,6 @@
 //!
 //! The lists are borrowed ([`Context::borrow`]), so that it does not matter where they live.
 
-use std::ops::Range;
-
-use base::cast::usize_from;
 use protocol::args::{Args, equals_ignore_case};
 use shard::effects::{Change, EventClass};
 use shard::entry::WrongType;
@@ -13,11 +10,11 @@ use types::list::{End, List, NodeRule};
 
 use crate::list::{node_rule, pop_event, pop_many, push_event, reply_element};
 use crate::loans::LoanId;
+use crate::popping::Popping;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
     ShardCommand, Spread,
 };
-use crate::words;
 
 /// The commands of this family.
 pub const COMMANDS: &[ShardCommand] = &[
@@ -126,44 +123,13 @@ fn move_between(
 }
 
 fn lmpop(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    if !Popping::parse(args, 1)?.run(context, args)? {
+    if !Popping::parse(args, 1, end_of)?.run(context, args)? {
         context.reply.null_array();
     }
     Ok(())
 }
 
-/// What LMPOP and BLMPOP ask for.
-pub(crate) struct Popping {
-    /// The words that are keys.
-    keys: Range<usize>,
-    end: End,
-    count: usize,
-}
-
-impl Popping {
-    /// Reads the words from the number of keys on, which is word `at`.
-    pub(crate) fn parse(args: Args<'_>, at: usize) -> Result<Self, CommandError> {
-        let key_count = positive_or_refuse(args.word(at), NO_KEYS)?;
-        let place = key_count.checked_add(at + 1).filter(|&it| it < args.len());
-        let place = place.ok_or(CommandError::Syntax)?;
-        let end = end_or_refuse(args.word(place))?;
-        let count = match (args.get(place + 1), args.get(place + 2)) {
-            (None, _) => 1,
-            (Some(option), Some(count)) if equals_ignore_case(option, "COUNT") => {
-                positive_or_refuse(count, NO_COUNT)?
-            }
-            (Some(_), _) => return Err(CommandError::Syntax),
-        };
-        if args.len() > place + 3 {
-            return Err(CommandError::Syntax);
-        }
-        Ok(Self {
-            keys: at + 1..place,
-            end,
-            count,
-        })
-    }
-
+impl Popping<End> {
     /// Takes from the first list that is there and replies with its key and the elements. Returns
     /// whether there was one; if not, nothing is written.
     pub(crate) fn run(
@@ -188,24 +154,18 @@ impl Popping {
     }
 }
 
-const NO_KEYS: CommandError = CommandError::Text("ERR numkeys should be greater than 0");
-const NO_COUNT: CommandError = CommandError::Text("ERR count should be greater than 0");
-
-fn positive_or_refuse(word: &[u8], refusal: CommandError) -> Result<usize, CommandError> {
-    words::integer(word)
-        .filter(|&number| number > 0)
-        .and_then(|number| u64::try_from(number).ok())
-        .map(usize_from)
-        .ok_or(refusal)
+fn end_or_refuse(word: &[u8]) -> Result<End, CommandError> {
+    end_of(word).ok_or(CommandError::Syntax)
 }
 
-fn end_or_refuse(word: &[u8]) -> Result<End, CommandError> {
+/// Reads `LEFT` or `RIGHT`.
+pub(crate) fn end_of(word: &[u8]) -> Option<End> {
     if equals_ignore_case(word, "LEFT") {
-        Ok(End::Head)
+        Some(End::Head)
     } else if equals_ignore_case(word, "RIGHT") {
-        Ok(End::Tail)
+        Some(End::Tail)
     } else {
-        Err(CommandError::Syntax)
+        None
     }
 }
 

@@ -11,7 +11,8 @@ use shard::waiters::Awaited;
 use types::list::{End, List};
 
 use crate::list::{pop_event, reply_element};
-use crate::list_move::{self, Popping};
+use crate::list_move;
+use crate::popping::Popping;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
     ShardCommand, Spread,
@@ -112,7 +113,7 @@ fn move_or_wait(
 }
 
 fn blmpop(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let popping = Popping::parse(args, 2)?;
+    let popping = Popping::parse(args, 2, list_move::end_of)?;
     waiting::seconds(args.word(1))?;
     if !popping.run(context, args)? {
         context.wait_or(|reply| reply.null_array());

@@ -28,10 +28,13 @@ use types::hash::Hash;
 use types::list::List;
 use types::set::Set;
 use types::sorted_set::SortedSet;
+use types::stream::Stream;
+use types::stream::id::Id;
 use types::{Typed, Value};
 
 use crate::counted::write_element;
 use crate::scope::Scope;
+use crate::stream_reply::reply_entry;
 
 /// A string from this length on is shared with its reply.
 pub(crate) const LONG_STRING_BYTES_MIN: usize = 256 * 1024;
@@ -50,6 +53,9 @@ const WALK_STEP_BYTES: usize = 64 * 1024;
 
 /// Elements that a step of a walk shows: some tens of microseconds.
 const WALK_STEP_ELEMENTS: usize = 512;
+
+/// Entries of a stream that a step of a walk shows; each has several elements.
+const WALK_STEP_ENTRIES: usize = 128;
 
 /// A reply that is made in steps.
 #[derive(Debug)]
@@ -156,6 +162,13 @@ pub(crate) enum Course {
         is_reverse: bool,
         with_scores: bool,
     },
+    /// So many entries of a stream between two ids, which are in the range.
+    Stream {
+        start: Id,
+        end: Id,
+        left: usize,
+        is_backward: bool,
+    },
 }
 
 /// A reply that walks over a value.
@@ -194,6 +207,16 @@ impl Walk {
                 with_scores,
             } => SortedSet::of(value)
                 .is_some_and(|set| walk_sorted_set(set, ranks, (*is_reverse, *with_scores), reply)),
+            Course::Stream {
+                start,
+                end,
+                left,
+                is_backward,
+            } => Stream::of(value).is_some_and(|stream| {
+                let shown = walk_stream(stream, (start, end), *is_backward, *left, reply);
+                *left -= shown;
+                shown > 0 && *left > 0
+            }),
         }
     }
 }
@@ -259,6 +282,38 @@ fn walk_sorted_set(
         }
     }
     !Range::is_empty(ranks)
+}
+
+/// Shows up to `left` entries, and moves the end of the range at which it began behind them. Returns how many.
+fn walk_stream(
+    stream: &Stream,
+    (start, end): (&mut Id, &mut Id),
+    is_backward: bool,
+    left: usize,
+    reply: &mut Reply<'_>,
+) -> usize {
+    let bytes_end = reply.out.len() + WALK_STEP_BYTES;
+    let log = stream.log();
+    let entries = if is_backward {
+        log.range_back(*end, *start)
+    } else {
+        log.range(*start, *end)
+    };
+    let mut shown = 0;
+    for entry in entries.take(left.min(WALK_STEP_ENTRIES)) {
+        reply_entry(reply, entry);
+        shown += 1;
+        // No entry has the first or the last id of all behind it.
+        if is_backward {
+            *end = entry.id.previous().unwrap_or(Id::MIN);
+        } else {
+            *start = entry.id.next().unwrap_or(Id::MAX);
+        }
+        if reply.out.len() >= bytes_end {
+            break;
+        }
+    }
+    shown
 }
 
 /// Returns whether a reply of `count` of the `len` elements of a value is long. O(1).

@@ -1,7 +1,5 @@
 //! Sorted sets: members taken from an end, drawn at random, or walked over.
 
-use std::ops::Range;
-
 use base::glob;
 use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::Resp;
@@ -11,6 +9,7 @@ use types::listpack::Element;
 use types::sorted_set::{SortedSet, score};
 
 use crate::cursor;
+use crate::popping::Popping;
 use crate::sorted_set_words::{write_member, write_pairs};
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
@@ -98,57 +97,24 @@ fn pop_one_key(context: &mut Context<'_>, args: Args<'_>, end: End) -> Result<()
 }
 
 fn zmpop(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    if !Popping::parse(args, 1)?.run(context, args)? {
+    if !Popping::parse(args, 1, end_of)?.run(context, args)? {
         context.reply.null_array();
     }
     Ok(())
 }
 
-/// What ZMPOP and BZMPOP ask for.
-pub(crate) struct Popping {
-    /// The words that are keys.
-    keys: Range<usize>,
-    end: End,
-    count: usize,
+/// Reads `MIN` or `MAX`.
+pub(crate) fn end_of(word: &[u8]) -> Option<End> {
+    if equals_ignore_case(word, "MIN") {
+        Some(End::Min)
+    } else if equals_ignore_case(word, "MAX") {
+        Some(End::Max)
+    } else {
+        None
+    }
 }
 
-impl Popping {
-    /// Reads the words from the number of keys on, which is word `at`.
-    pub(crate) fn parse(args: Args<'_>, at: usize) -> Result<Self, CommandError> {
-        let key_count = positive(args.word(at))
-            .ok_or(CommandError::Text("ERR numkeys should be greater than 0"))?;
-        let end_at = key_count.saturating_add(at + 1);
-        let word = args.get(end_at).ok_or(CommandError::Syntax)?;
-        let end = if equals_ignore_case(word, "MIN") {
-            End::Min
-        } else if equals_ignore_case(word, "MAX") {
-            End::Max
-        } else {
-            return Err(CommandError::Syntax);
-        };
-        let count = match (
-            args.get(end_at + 1),
-            args.get(end_at + 2),
-            args.get(end_at + 3),
-        ) {
-            (None, ..) => 1,
-            (Some(option), Some(count), more) if equals_ignore_case(option, "COUNT") => {
-                let count = positive(count)
-                    .ok_or(CommandError::Text("ERR count should be greater than 0"))?;
-                if more.is_some() {
-                    return Err(CommandError::Syntax);
-                }
-                count
-            }
-            (Some(_), ..) => return Err(CommandError::Syntax),
-        };
-        Ok(Self {
-            keys: at + 1..end_at,
-            end,
-            count,
-        })
-    }
-
+impl Popping<End> {
     /// Takes from the first set that is there and replies with its key and the members. Returns
     /// whether there was one; if not, nothing is written.
     pub(crate) fn run(
@@ -177,12 +143,6 @@ impl Popping {
         }
         Ok(false)
     }
-}
-
-/// Reads a number above zero.
-fn positive(word: &[u8]) -> Option<usize> {
-    let value = usize::try_from(words::integer(word)?).ok()?;
-    (value > 0).then_some(value)
 }
 
 fn zrandmember(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {

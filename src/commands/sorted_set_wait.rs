@@ -10,7 +10,8 @@ use shard::waiters::Awaited;
 use types::listpack::Element;
 use types::sorted_set::SortedSet;
 
-use crate::sorted_set_pop::{End, Popping, pop};
+use crate::popping::Popping;
+use crate::sorted_set_pop::{End, end_of, pop};
 use crate::sorted_set_words::write_member;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
@@ -74,7 +75,7 @@ fn pop_first(context: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), 
 }
 
 fn bzmpop(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
-    let popping = Popping::parse(args, 2)?;
+    let popping = Popping::parse(args, 2, end_of)?;
     waiting::seconds(args.word(1))?;
     if !popping.run(context, args)? {
         context.wait_or(|reply| reply.null_array());

@@ -2,23 +2,26 @@
 
 use protocol::args::{Args, equals_ignore_case};
 use shard::effects::{Change, EventClass};
+use types::memory::allocated_bytes;
 use types::stream::Stream;
 use types::stream::id::Id;
 use types::stream::log::{NewId, Refused};
 
+use crate::long_reply::{Course, is_long};
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
 };
-use crate::stream_words::{self, TrimWords, reply_entry, reply_id};
+use crate::stream_reply::{reply_entry, reply_id};
+use crate::stream_words::{self, TrimWords};
 use crate::words;
 
 /// The commands of this family.
 pub const COMMANDS: &[ShardCommand] = &[
     ShardCommand::new(XADD, Spread::OneShard, xadd),
     ShardCommand::new(XLEN, Spread::OneShard, xlen),
-    ShardCommand::new(XRANGE, Spread::OneShard, xrange),
-    ShardCommand::new(XREVRANGE, Spread::OneShard, xrevrange),
+    ShardCommand::new(XRANGE, Spread::OneShard, xrange).walking(),
+    ShardCommand::new(XREVRANGE, Spread::OneShard, xrevrange).walking(),
     ShardCommand::new(XDEL, Spread::OneShard, xdel),
     ShardCommand::new(XTRIM, Spread::OneShard, xtrim),
     ShardCommand::new(XSETID, Spread::OneShard, xsetid),
@@ -148,6 +151,16 @@ fn list(
         }
         Some(count) => usize::try_from(count).unwrap_or(usize::MAX),
     };
+    if let Some(left) = long_range(stream, (start, end), count) {
+        let course = Course::Stream {
+            start,
+            end,
+            left,
+            is_backward,
+        };
+        context.walk(course, |reply| reply.array(left));
+        return Ok(());
+    }
     let entries = if is_backward {
         stream.log().range_back(end, start)
     } else {
@@ -158,6 +171,18 @@ fn list(
         entries.map(|entry| reply_entry(reply, entry)).count()
     });
     Ok(())
+}
+
+/// Returns how many entries a reply shows, if it is long.
+fn long_range(stream: &Stream, (start, end): (Id, Id), count: usize) -> Option<usize> {
+    let len = usize::try_from(stream.log().len()).unwrap_or(usize::MAX);
+    let bytes = stream.allocated_bytes(allocated_bytes);
+    if !is_long(count.min(len), len, bytes) {
+        return None;
+    }
+    let found = stream.log().count(start, end);
+    let shown = usize::try_from(found).unwrap_or(usize::MAX).min(count);
+    is_long(shown, len, bytes).then_some(shown)
 }
 
 fn xdel(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {

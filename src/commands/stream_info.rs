@@ -13,7 +13,8 @@ use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
 };
-use crate::stream_words::{self, reply_counted, reply_entry, reply_id};
+use crate::stream_reply::{reply_entry, reply_id};
+use crate::stream_words::{self, reply_counted};
 use crate::words;
 
 /// The commands of this family.

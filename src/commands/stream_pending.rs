@@ -14,7 +14,8 @@ use crate::spec::{
     ShardCommand, Spread,
 };
 use crate::stream_read::consumer_of;
-use crate::stream_words::{self, reply_counted, reply_entry, reply_id};
+use crate::stream_reply::{reply_entry, reply_id};
+use crate::stream_words::{self, reply_counted};
 use crate::words;
 
 /// The commands of this family.

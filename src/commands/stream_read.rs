@@ -20,7 +20,8 @@ use crate::spec::{
     Argument, Arity, BeginSearch, Category, CommandError, Context, Declaration, Docs, FindKeys,
     Flags, KeySpec,
 };
-use crate::stream_words::{self, reply_counted, reply_entry, reply_id};
+use crate::stream_reply::{reply_entry, reply_id};
+use crate::stream_words::{self, reply_counted};
 use crate::wait_form::{Timeout, Waiting};
 use crate::waiting;
 use crate::words;

@@ -1,4 +1,4 @@
-//! Words and replies that the commands on streams share: ids, intervals, trimming, entries.
+//! Words and replies that the commands on streams share: ids, intervals, trimming.
 //!
 //! Numbers in ids are read as C's `strtoull` reads them, which is what Redis does once its own quick
 //! reader has given up: `007`, `+7` and ` 7` are 7.
@@ -8,9 +8,7 @@ use protocol::reply::Reply;
 use types::Limits;
 use types::stream::id::Id;
 use types::stream::log::{Keep, NewId, Trim};
-use types::stream::node::Entry;
 
-use crate::counted::write_element;
 use crate::spec::CommandError;
 use crate::words;
 
@@ -285,29 +283,6 @@ fn default_limit(limits: &Limits) -> u64 {
     match entries.saturating_mul(TRIM_NODES) {
         0 => TRIM_ENTRIES_UNLIMITED_NODES,
         limit => limit.min(TRIM_ENTRIES_MAX),
-    }
-}
-
-/// Answers with an id.
-pub(crate) fn reply_id(reply: &mut Reply<'_>, id: Id) {
-    let (mut ms, mut sequence) = (itoa::Buffer::new(), itoa::Buffer::new());
-    let (ms, sequence) = (ms.format(id.ms), sequence.format(id.sequence));
-    // Two numbers of at most twenty digits.
-    let mut text = [b'-'; 41];
-    let len = ms.len() + 1 + sequence.len();
-    text[..ms.len()].copy_from_slice(ms.as_bytes());
-    text[ms.len() + 1..len].copy_from_slice(sequence.as_bytes());
-    reply.bulk(&text[..len]);
-}
-
-/// Answers with an entry: its id, and an array of fields and values.
-pub(crate) fn reply_entry(reply: &mut Reply<'_>, entry: Entry<'_>) {
-    reply.array(2);
-    reply_id(reply, entry.id);
-    reply.array(2 * entry.pair_count());
-    for (field, value) in entry.pairs() {
-        write_element(reply, field);
-        write_element(reply, value);
     }
 }
 

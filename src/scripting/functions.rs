@@ -9,11 +9,13 @@
 //!
 //! Not here: the bytes of FUNCTION DUMP (`types::rdb`).
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_int};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use base::hash::Map;
+use base::hash::{Map, Set};
 use protocol::args::Args;
 
 use crate::api::error_table;
@@ -54,11 +56,23 @@ pub struct Library {
     /// Its name.
     pub name: Vec<u8>,
     /// The source, with its first line.
-    pub code: Vec<u8>,
+    pub code: Arc<[u8]>,
     /// In the order in which they were registered; never empty.
     pub functions: Vec<Function>,
     /// Names the code, so that interpreters know whether they have it.
     id: u64,
+    /// See [`Library::is_declared`].
+    declared: OnceCell<Set<Box<[u8]>>>,
+}
+
+impl Library {
+    /// Returns whether its function `name` can touch only keys that its caller declares. `judge` gets the
+    /// code and returns the names, in small letters, of the functions of which that is known; it is asked
+    /// once per library.
+    pub fn is_declared(&self, name: &[u8], judge: impl FnOnce(&[u8]) -> Set<Box<[u8]>>) -> bool {
+        let declared = self.declared.get_or_init(|| judge(&self.code));
+        declared.contains(name.to_ascii_lowercase().as_slice())
+    }
 }
 
 /// What a library registers, and where the interpreter keeps the function.
@@ -217,7 +231,8 @@ impl Scripting {
         let id = libraries.next_id;
         let library = Library {
             name: name.clone(),
-            code: code.to_vec(),
+            code: code.into(),
+            declared: OnceCell::new(),
             functions: registered.iter().map(|one| one.function.clone()).collect(),
             id,
         };
@@ -292,11 +307,11 @@ impl Scripting {
             .sum()
     }
 
-    /// The function of this name in any case of letters.
+    /// The function of this name in any case of letters, and its library.
     #[must_use]
-    pub fn function(&self, name: &[u8]) -> Option<&Function> {
+    pub fn function(&self, name: &[u8]) -> Option<(&Library, &Function)> {
         let (library, index) = self.libraries.functions.get(&name.to_ascii_lowercase())?;
-        library.functions.get(*index)
+        Some((library, library.functions.get(*index)?))
     }
 
     /// Prepares a function; resume it to begin. It is called with `keys` and `args` as two tables.
@@ -311,10 +326,48 @@ impl Scripting {
         args: Args<'_>,
         environment: Environment,
     ) -> Result<Running, ScriptError> {
-        let not_found = || ScriptError::new("ERR Function not found");
-        let key = name.to_ascii_lowercase();
-        let (library, index) = self.libraries.functions.get(&key).ok_or_else(not_found)?;
-        let function = library.functions.get(*index).ok_or_else(not_found)?;
+        let (library, index) = found(&self.libraries, name)?;
+        self.start_of(&library, index, keys, args, environment)
+    }
+
+    /// As [`Scripting::start_function`], for a function of the library with this code, whether the library
+    /// is loaded or not any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scripting::start_function`].
+    pub fn start_function_of(
+        &mut self,
+        code: &[u8],
+        name: &[u8],
+        keys: Args<'_>,
+        args: Args<'_>,
+        environment: Environment,
+    ) -> Result<Running, ScriptError> {
+        if let Ok((library, index)) = found(&self.libraries, name)
+            && *library.code == *code
+        {
+            return self.start_of(&library, index, keys, args, environment);
+        }
+        let mut libraries = Libraries {
+            next_id: self.libraries.next_id,
+            ..Libraries::default()
+        };
+        self.add_library(&mut libraries, code, false, &mut |_, _| {})?;
+        self.libraries.next_id = libraries.next_id;
+        let (library, index) = found(&libraries, name)?;
+        self.start_of(&library, index, keys, args, environment)
+    }
+
+    fn start_of(
+        &self,
+        library: &Library,
+        index: usize,
+        keys: Args<'_>,
+        args: Args<'_>,
+        environment: Environment,
+    ) -> Result<Running, ScriptError> {
+        let function = library.functions.get(index).ok_or_else(not_found)?;
         let mut state = self.pool.take_state()?;
         if !state.context().libraries.borrow().contains_key(&library.id) {
             let (_, body) = parse_library(&library.code)?;
@@ -327,7 +380,7 @@ impl Scripting {
             .libraries
             .borrow()
             .get(&library.id)
-            .and_then(|functions| functions.get(*index).copied());
+            .and_then(|functions| functions.get(index).copied());
         let kept = kept.ok_or_else(not_found)?;
         let mut lua = state.lua();
         interpreter::enter_function(&mut lua)?;
@@ -340,6 +393,16 @@ impl Scripting {
         let fiber = Fiber::new(state, stack, move |lua| run(lua, 2, &name, environment));
         Ok(Running::new(fiber, Rc::clone(&self.pool)))
     }
+}
+
+fn not_found() -> ScriptError {
+    ScriptError::new("ERR Function not found")
+}
+
+fn found(libraries: &Libraries, name: &[u8]) -> Result<(Rc<Library>, usize), ScriptError> {
+    let found = libraries.functions.get(&name.to_ascii_lowercase());
+    let (library, index) = found.ok_or_else(not_found)?;
+    Ok((Rc::clone(library), *index))
 }
 
 /// Notes in the interpreter where the functions of a library are.

@@ -66,7 +66,7 @@ fn eval(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
             }
             let engine = &mut *context.engine;
             let Some(claim) = engine.claim_if_free(&claims) else {
-                let wanted = wanted.hold(&engine.scripts);
+                let wanted = wanted.hold(&engine.scripts, Some(known));
                 let program = engine.program_of_script(&wanted, Some(known), caller);
                 return Ok(Answer::Transaction(claims, program));
             };
@@ -91,8 +91,9 @@ fn eval(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
                 .resolve(args)
                 .map(|command| command.index)
                 .unwrap_or_default();
-            let wanted = wanted.hold(&context.engine.scripts);
-            Ok(Answer::Elsewhere(shard, Sent::new(&wanted, index, caller)))
+            let wanted = wanted.hold(&context.engine.scripts, Some(known));
+            let sent = Sent::new((&wanted, known), index, caller);
+            Ok(Answer::Elsewhere(shard, sent))
         }
     }
 }

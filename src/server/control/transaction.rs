@@ -20,7 +20,7 @@ use crate::core_loop::Core;
 use crate::engine::{Engine, read_origin};
 use crate::gather::Asker;
 use crate::scripts::program::is_run;
-use crate::scripts::start::{Caller, Wanted};
+use crate::scripts::start::{Caller, Wanted, What};
 use crate::session::{About, Executing, Multi, Session};
 use crate::table::Run;
 
@@ -244,10 +244,13 @@ fn settle(settings: &Settings, queue: &mut Queue, mut db: DbIndex, mut resp: Res
 fn parts_of(engine: &mut Engine, queue: &Queue, mut caller: Caller) -> Vec<Part> {
     let databases = engine.config.settings().databases;
     let mut parts = Vec::new();
+    // Functions that come behind may be others then.
+    let mut may_change_functions = false;
     for (index, queued) in queue.iter().enumerate() {
         let Queued::Control { args, .. } = queued else {
             continue;
         };
+        may_change_functions |= equals_ignore_case(args.word(0), "FUNCTION");
         if args.len() == 2 && equals_ignore_case(args.word(0), "SELECT") {
             caller.db = connection::parse_db(args.word(1), databases).unwrap_or(caller.db);
         } else if equals_ignore_case(args.word(0), "HELLO") {
@@ -257,11 +260,16 @@ fn parts_of(engine: &mut Engine, queue: &Queue, mut caller: Caller) -> Vec<Part>
         if !is_run(args.word(0)) {
             continue;
         }
-        let Ok(wanted) = Wanted::read(args) else {
+        let Ok(mut wanted) = Wanted::read(args) else {
             continue;
         };
-        let known = engine.foresee(&wanted);
+        let is_function = matches!(wanted.what, What::Function);
+        let is_foreseen = !(is_function && may_change_functions);
+        let known = is_foreseen.then(|| engine.foresee(&wanted)).flatten();
         let claims = engine.claims_of(&wanted, known);
+        if is_function {
+            wanted = wanted.hold(&engine.scripts, known);
+        }
         parts.push(Part {
             index,
             claims,

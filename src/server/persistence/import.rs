@@ -104,7 +104,7 @@ pub(super) fn take_over(
         let commands = reading.commands;
         tracing::info!(commands, "the append-only file of Redis is read");
         let libraries = reading.scripting.libraries();
-        let codes = libraries.map(|library| library.code.clone()).collect();
+        let codes = libraries.map(|library| library.code.to_vec()).collect();
         Ok(Some(((0, 0), codes)))
     });
     remake::make(

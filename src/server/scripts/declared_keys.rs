@@ -28,15 +28,16 @@ pub(crate) fn touches_only_declared_keys(source: &[u8], table: &CommandTable) ->
     let Some(tokens) = tokens(source) else {
         return false;
     };
-    let program = Program { tokens: &tokens };
-    program.is_plain() && {
-        let key_names = program.key_names();
-        key_names.is_some_and(|names| program.calls_are_declared(&names, table))
+    let keys = b"KEYS";
+    Program {
+        tokens: &tokens,
+        keys,
     }
+    .is_declared(table)
 }
 
 /// Names that could reach tables, functions or keys in ways that are not looked for.
-const SUSPICIOUS: &[&str] = &[
+pub(super) const SUSPICIOUS: &[&str] = &[
     "_G",
     "load",
     "loadstring",
@@ -55,7 +56,7 @@ const SUSPICIOUS: &[&str] = &[
 ];
 
 /// Names that mean what they mean only if the script does not bind them anew.
-const FIXED: &[&str] = &["redis", "KEYS", "unpack", "ipairs", "pairs"];
+pub(super) const FIXED: &[&str] = &["redis", "unpack", "ipairs", "pairs"];
 
 /// Keywords that can begin a statement, or end a block.
 const BOUNDARIES: &[&str] = &[
@@ -68,19 +69,30 @@ const KEYWORDS: &[&str] = &[
     "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
 ];
 
-struct Program<'p> {
-    tokens: &'p [Token<'p>],
+/// A script, or the body of a function.
+pub(super) struct Program<'p> {
+    pub(super) tokens: &'p [Token<'p>],
+    /// What the table of declared keys is called in it.
+    pub(super) keys: &'p [u8],
 }
 
 /// One argument of a call: token indexes.
 type Range = std::ops::Range<usize>;
 
 impl<'p> Program<'p> {
-    fn sign(&self, at: usize, sign: &str) -> bool {
+    /// Returns whether every key that it can touch is one of its keys.
+    pub(super) fn is_declared(&self, table: &CommandTable) -> bool {
+        self.is_plain()
+            && self
+                .key_names()
+                .is_some_and(|names| self.calls_are_declared(&names, table))
+    }
+
+    pub(super) fn sign(&self, at: usize, sign: &str) -> bool {
         self.tokens.get(at).is_some_and(|token| token.is_sign(sign))
     }
 
-    fn name(&self, at: usize) -> Option<&'p [u8]> {
+    pub(super) fn name(&self, at: usize) -> Option<&'p [u8]> {
         match self.tokens.get(at) {
             Some(Token::Name(name)) => Some(name),
             _ => None,
@@ -88,17 +100,17 @@ impl<'p> Program<'p> {
     }
 
     /// Returns the name at `at` unless it is a keyword.
-    fn variable(&self, at: usize) -> Option<&'p [u8]> {
+    pub(super) fn variable(&self, at: usize) -> Option<&'p [u8]> {
         self.name(at).filter(|name| !is_one_of(name, KEYWORDS))
     }
 
     /// Returns whether the name at `at` is a field: `x.name`, `x:name`.
-    fn is_field(&self, at: usize) -> bool {
+    pub(super) fn is_field(&self, at: usize) -> bool {
         at > 0 && (self.sign(at - 1, ".") || self.sign(at - 1, ":"))
     }
 
     /// Returns the index of the bracket that closes the one at `open`.
-    fn closing(&self, open: usize) -> Option<usize> {
+    pub(super) fn closing(&self, open: usize) -> Option<usize> {
         let mut depth = 0_usize;
         for at in open..self.tokens.len() {
             if ["(", "[", "{"].iter().any(|sign| self.sign(at, sign)) {
@@ -130,7 +142,7 @@ impl<'p> Program<'p> {
     }
 
     /// Returns whether nothing is used in a way that is not looked for: `redis` and `KEYS` above all.
-    fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         (0..self.tokens.len()).all(|at| {
             let Some(name) = self.name(at) else {
                 return !self.sign(at, "=") || self.assigns_no_key(at);
@@ -143,7 +155,7 @@ impl<'p> Program<'p> {
             }
             match name {
                 b"redis" => self.is_plain_redis(at),
-                b"KEYS" => self.is_plain_keys(at),
+                _ if name == self.keys => self.is_plain_keys(at),
                 _ => true,
             }
         })
@@ -185,7 +197,7 @@ impl<'p> Program<'p> {
             let Some((base, first)) = self.assigned(end) else {
                 return false;
             };
-            if base == b"KEYS" {
+            if base == self.keys {
                 return false;
             }
             if first == 0 || !self.sign(first - 1, ",") {
@@ -237,32 +249,40 @@ impl<'p> Program<'p> {
         let mut keys: Set<&[u8]> = Set::default();
         let mut others: Set<&[u8]> = Set::default();
         for at in 0..self.tokens.len() {
-            if self.is_field(at) {
-                continue;
-            }
-            match self.tokens.get(at) {
-                Some(Token::Name(b"local")) if self.name(at + 1) != Some(b"function") => {
-                    self.bind_locals(at + 1, &mut keys, &mut others);
-                }
-                Some(Token::Name(b"function")) => self.bind_function(at, &mut others)?,
-                Some(Token::Name(b"for")) => self.bind_loop(at + 1, &mut keys, &mut others),
-                Some(Token::Sign(b"=")) if !self.is_in_braces(at) => {
-                    self.bind_assigned(at, &mut others);
-                }
-                _ => {}
-            }
+            self.bind(at, &mut keys, &mut others)?;
         }
-        let is_fixed_bound = FIXED
-            .iter()
-            .any(|name| keys.contains(name.as_bytes()) || others.contains(name.as_bytes()));
-        if is_fixed_bound {
+        let is_bound = |name: &[u8]| keys.contains(name) || others.contains(name);
+        if is_bound(self.keys) || FIXED.iter().any(|name| is_bound(name.as_bytes())) {
             return None;
         }
         Some(keys.difference(&others).copied().collect())
     }
 
+    /// Adds the names that the token at `at` binds, if it begins that, to those that can hold nothing but
+    /// elements of `KEYS` or to the others. `None` if it is not understood.
+    pub(super) fn bind(
+        &self,
+        at: usize,
+        keys: &mut Set<&'p [u8]>,
+        others: &mut Set<&'p [u8]>,
+    ) -> Option<()> {
+        if self.is_field(at) {
+            return Some(());
+        }
+        match self.tokens.get(at) {
+            Some(Token::Name(b"local")) if self.name(at + 1) != Some(b"function") => {
+                self.bind_locals(at + 1, keys, others);
+            }
+            Some(Token::Name(b"function")) => self.bind_function(at, others)?,
+            Some(Token::Name(b"for")) => self.bind_loop(at + 1, keys, others),
+            Some(Token::Sign(b"=")) if !self.is_in_braces(at) => self.bind_assigned(at, others),
+            _ => {}
+        }
+        Some(())
+    }
+
     /// Reads names with commas between them from `at` on. Returns them and the index behind.
-    fn name_list(&self, mut at: usize) -> (Vec<&'p [u8]>, usize) {
+    pub(super) fn name_list(&self, mut at: usize) -> (Vec<&'p [u8]>, usize) {
         let mut names = Vec::new();
         while let Some(name) = self.variable(at) {
             names.push(name);
@@ -301,14 +321,14 @@ impl<'p> Program<'p> {
 
     /// Returns the index behind `KEYS[...]` at `at`.
     fn element_of_keys(&self, at: usize) -> Option<usize> {
-        (self.name(at) == Some(b"KEYS") && self.sign(at + 1, "["))
+        (self.name(at) == Some(self.keys) && self.sign(at + 1, "["))
             .then(|| self.closing(at + 1))
             .flatten()
             .map(|closing| closing + 1)
     }
 
     /// Returns whether an expression that ends before `at` is over there.
-    fn is_boundary(&self, at: usize) -> bool {
+    pub(super) fn is_boundary(&self, at: usize) -> bool {
         match self.tokens.get(at) {
             None => true,
             Some(Token::Name(name)) => !is_one_of(name, KEYWORDS) || is_one_of(name, BOUNDARIES),
@@ -340,7 +360,7 @@ impl<'p> Program<'p> {
                 .name(at + 1)
                 .is_some_and(|name| is_one_of(name, &["ipairs", "pairs"]))
             && self.sign(at + 2, "(")
-            && self.name(at + 3) == Some(b"KEYS")
+            && self.name(at + 3) == Some(self.keys)
             && self.sign(at + 4, ")")
             && self.name(at + 5) == Some(b"do");
         for (index, name) in names.into_iter().enumerate() {
@@ -376,7 +396,7 @@ impl<'p> Program<'p> {
                 && matches!(self.name(at + 2), Some(b"call" | b"pcall"));
             !is_call || {
                 let words = self.arguments(at + 3);
-                words.is_some_and(|words| self.is_declared(&words, key_names, table))
+                words.is_some_and(|words| self.is_declared_call(&words, key_names, table))
             }
         })
     }
@@ -403,7 +423,12 @@ impl<'p> Program<'p> {
     }
 
     /// Returns whether all keys of one call are declared.
-    fn is_declared(&self, words: &[Range], key_names: &Set<&[u8]>, table: &CommandTable) -> bool {
+    fn is_declared_call(
+        &self,
+        words: &[Range],
+        key_names: &Set<&[u8]>,
+        table: &CommandTable,
+    ) -> bool {
         let mut call = PackedArgs::default();
         let mut is_all_known = true;
         for word in words {
@@ -520,7 +545,7 @@ impl<'p> Program<'p> {
     fn is_unpacked_keys(&self, word: &Range) -> bool {
         self.name(word.start) == Some(b"unpack")
             && self.sign(word.start + 1, "(")
-            && self.name(word.start + 2) == Some(b"KEYS")
+            && self.name(word.start + 2) == Some(self.keys)
             && self.closing(word.start + 1) == Some(word.end - 1)
     }
 }
@@ -555,7 +580,7 @@ fn reads_others(command: &Command) -> bool {
     }
 }
 
-fn is_one_of(name: &[u8], names: &[&str]) -> bool {
+pub(super) fn is_one_of(name: &[u8], names: &[&str]) -> bool {
     names.iter().any(|it| it.as_bytes() == name)
 }
 

@@ -16,7 +16,7 @@ use shard::locks::Claim;
 use shard::watches::Author;
 
 use super::program::{ScriptProgram, error_reply};
-use super::start::{Caller, Wanted};
+use super::start::{Caller, Known, Wanted, What};
 use crate::command_index::CommandIndex;
 use crate::core_loop::Core;
 use crate::engine::CoreMessage;
@@ -25,8 +25,10 @@ use crate::engine::CoreMessage;
 #[derive(Debug)]
 pub struct Sent {
     pub(crate) words: PackedArgs,
-    /// The source of a kept script, see [`Wanted::source`].
+    /// What was found before, see [`Wanted::source`].
     source: Option<Arc<[u8]>>,
+    /// What is known of it.
+    known: Known,
     /// The command, for statistics.
     pub(crate) index: CommandIndex,
     caller: Caller,
@@ -37,10 +39,15 @@ pub struct Sent {
 }
 
 impl Sent {
-    pub(crate) fn new(wanted: &Wanted<'_>, index: CommandIndex, caller: Caller) -> Box<Self> {
+    pub(crate) fn new(
+        (wanted, known): (&Wanted<'_>, Known),
+        index: CommandIndex,
+        caller: Caller,
+    ) -> Box<Self> {
         Box::new(Self {
             words: PackedArgs::from_args(wanted.words),
             source: wanted.source.clone(),
+            known,
             index,
             caller,
             author: None,
@@ -89,7 +96,11 @@ impl Core {
         // The sender has read it before, so it can be read.
         let looked_up = Wanted::read(sent.words.args()).ok().map(|mut wanted| {
             wanted.source.clone_from(&sent.source);
-            engine.look_up(&wanted).map(|known| {
+            let known = match wanted.what {
+                What::Source | What::Kept => engine.look_up(&wanted),
+                What::Function => Ok(sent.known),
+            };
+            known.map(|known| {
                 let claims = engine.claims_of(&wanted, Some(known));
                 (
                     claims,

@@ -2,7 +2,7 @@
 //!
 //! Invariants
 //! - What the registry has forgotten is not run from here: its numbers are compared first.
-//! - A script is looked through for its keys once, see [`declared_keys`].
+//! - A script or a library is looked through for its keys once, see [`declared_keys`].
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,6 +15,7 @@ use scripting::functions::RestorePolicy;
 use scripting::running::Running;
 use scripting::scripts::{Environment, Limits, ScriptError, ScriptFlags, Scripting, Sha};
 
+use super::declared_functions::declared_functions;
 use super::declared_keys;
 use super::program::Visible;
 use super::registry::{Libraries, Registry};
@@ -196,17 +197,29 @@ impl LocalScripts {
             .start(sha, keys, args, environment)
     }
 
-    /// Returns what a function says of itself.
+    /// Returns what is known of a function.
     ///
     /// # Errors
     ///
     /// If there is none of this name.
-    pub(crate) fn find_function(&self, name: &[u8]) -> Result<ScriptFlags, ScriptError> {
+    pub(crate) fn find_function(&self, name: &[u8]) -> Result<Facts, ScriptError> {
         self.with_libraries(|scripting| {
-            let function = scripting.function(name);
-            function
-                .map(|function| function.flags)
-                .ok_or_else(|| ScriptError(b"ERR Function not found".to_vec()))
+            let found = scripting.function(name);
+            let (library, function) =
+                found.ok_or_else(|| ScriptError(b"ERR Function not found".to_vec()))?;
+            let judge = |code: &[u8]| declared_functions(code, self.table);
+            Ok(Facts {
+                flags: function.flags,
+                is_declared: library.is_declared(name, judge),
+            })
+        })
+    }
+
+    /// Returns the code of the library that has a function.
+    pub(crate) fn code_of_function(&self, name: &[u8]) -> Option<Arc<[u8]>> {
+        self.with_libraries(|scripting| {
+            let (library, _) = scripting.function(name)?;
+            Some(Arc::clone(&library.code))
         })
     }
 
@@ -248,7 +261,7 @@ impl LocalScripts {
             }
             let mut scripting = self.scripting.borrow_mut();
             let outcome = change(&mut scripting)?;
-            let codes = scripting.libraries().map(|library| library.code.clone());
+            let codes = scripting.libraries().map(|library| library.code.to_vec());
             let libraries = Libraries {
                 codes: codes.collect(),
                 functions: scripting.function_count(),
@@ -268,21 +281,23 @@ impl LocalScripts {
             .then(|| self.registry.libraries())
     }
 
-    /// Prepares a call of a function that was found.
+    /// Prepares a call of a function that was found, in the library with `code` if it is given.
     ///
     /// # Errors
     ///
     /// If there is no memory for it.
     pub(crate) fn start_function(
         &self,
-        name: &[u8],
+        (name, code): (&[u8], Option<&[u8]>),
         keys: Args<'_>,
         args: Args<'_>,
         environment: Environment,
     ) -> Result<Running, ScriptError> {
-        self.scripting
-            .borrow_mut()
-            .start_function(name, keys, args, environment)
+        let mut scripting = self.scripting.borrow_mut();
+        match code {
+            Some(code) => scripting.start_function_of(code, name, keys, args, environment),
+            None => scripting.start_function(name, keys, args, environment),
+        }
     }
 
     /// Notes that a script begins to run.

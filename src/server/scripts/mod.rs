@@ -5,9 +5,11 @@
 //!
 //! In reading order: [`start`] from a request to a program, [`program`] its steps, [`forward`] to the core
 //! that has the keys, [`registry`] and [`local`] what is kept, [`declared_keys`] whether a script can touch
-//! other keys than it declares, [`kill`] and [`busy`] what takes too long.
+//! other keys than it declares, [`declared_functions`] the same for functions, [`kill`] and [`busy`] what
+//! takes too long.
 
 pub(crate) mod busy;
+pub(crate) mod declared_functions;
 pub(crate) mod declared_keys;
 pub(crate) mod forward;
 pub(crate) mod kill;

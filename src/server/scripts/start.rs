@@ -7,7 +7,8 @@
 //! | declared, on several cores | here; each command a hop | these keys |
 //! | not all declared | here; each command a hop | all cores as a whole |
 //!
-//! Declared means that the text of the script shows it, see [`super::declared_keys`].
+//! Declared means that the text of the script or library shows it, see [`super::declared_keys`] and
+//! [`super::declared_functions`].
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -47,7 +48,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) is_read_only: bool,
     /// Its words that are keys: the first, and how many.
     pub(crate) key_count: usize,
-    /// The source of a kept script that was found before; it may be forgotten since.
+    /// What was found before and may be forgotten since: the source of a kept script, or the code of the
+    /// library of a declared function.
     pub(crate) source: Option<Arc<[u8]>>,
 }
 
@@ -91,11 +93,18 @@ impl<'a> Wanted<'a> {
         })
     }
 
-    /// Holds on to a kept script that will run later: what the client sends next may be SCRIPT FLUSH.
-    pub(crate) fn hold(mut self, scripts: &LocalScripts) -> Self {
-        if let (What::Kept, Some(sha)) = (&self.what, Sha::parse(self.words.word(1))) {
-            self.source = self.source.or_else(|| scripts.registry().script(sha));
-        }
+    /// Holds on to what will run later: what the client sends next may be SCRIPT FLUSH, and a function that
+    /// comes into the place of this one may need other claims.
+    pub(crate) fn hold(mut self, scripts: &LocalScripts, known: Option<Known>) -> Self {
+        let word = self.words.word(1);
+        let found = match self.what {
+            What::Source => None,
+            What::Kept => Sha::parse(word).and_then(|sha| scripts.registry().script(sha)),
+            What::Function => known
+                .filter(|known| known.is_declared)
+                .and_then(|_| scripts.code_of_function(word)),
+        };
+        self.source = self.source.or(found);
         self
     }
 
@@ -137,10 +146,11 @@ pub(crate) struct Known {
     is_declared: bool,
 }
 
-impl From<(Sha, Facts)> for Known {
-    fn from((sha, facts): (Sha, Facts)) -> Self {
+impl Known {
+    /// `sha` is the name of a script, none for a function.
+    fn of(sha: Option<Sha>, facts: Facts) -> Self {
         Self {
-            sha: Some(sha),
+            sha,
             flags: facts.flags,
             is_declared: facts.is_declared,
         }
@@ -160,7 +170,10 @@ impl Engine {
     /// Returns what is known of a program that is to run later, without keeping anything.
     pub(crate) fn foresee(&self, wanted: &Wanted<'_>) -> Option<Known> {
         match wanted.what {
-            What::Source => Some(self.scripts.foresee(wanted.words.word(1)).into()),
+            What::Source => {
+                let (sha, facts) = self.scripts.foresee(wanted.words.word(1));
+                Some(Known::of(Some(sha), facts))
+            }
             What::Kept | What::Function => self.look_up(wanted).ok(),
         }
     }
@@ -247,8 +260,6 @@ impl Engine {
         self.scripts.calls().set_shown(self.observed.has_monitors);
         let words = PackedArgs::from_args(wanted.words);
         let source = wanted.source.clone();
-        let is_bound_to_keys = known.is_some_and(|known| known.is_declared);
-        let sha = known.and_then(|known| known.sha);
         let function = matches!(wanted.what, What::Function)
             .then(|| String::from_utf8_lossy(wanted.words.word(1)).into_owned());
         let visible = Visible {
@@ -262,10 +273,9 @@ impl Engine {
         let starter = Box::new(move |local: &LocalScripts| {
             begin(
                 local,
-                (&words, source.clone(), sha),
+                (&words, source.clone(), known),
                 caller.resp,
                 is_out_of_memory,
-                is_bound_to_keys,
             )
             .map_err(|error| error_reply(&String::from_utf8_lossy(&error.0), caller.resp))
         });
@@ -290,35 +300,39 @@ fn look_up(
     match wanted.what {
         What::Source => {
             let sha = sha.unwrap_or_else(|| Sha::of(word));
-            local.load_as(sha, word).map(|facts| (sha, facts).into())
+            local
+                .load_as(sha, word)
+                .map(|facts| Known::of(Some(sha), facts))
         }
         What::Kept => {
             let sha = sha.or_else(|| Sha::parse(word));
             let sha = sha.ok_or_else(ScriptError::no_script)?;
             let facts = local.find(sha, wanted.source.as_deref())?;
-            Ok((sha, facts).into())
+            Ok(Known::of(Some(sha), facts))
         }
-        What::Function => local.find_function(word).map(|flags| Known {
-            sha: None,
-            flags,
-            is_declared: false,
-        }),
+        What::Function => local
+            .find_function(word)
+            .map(|facts| Known::of(None, facts)),
     }
 }
 
-/// Starts what a request wants: its words, and the source and the name that were found for it before.
+/// Starts what a request wants: its words, the source, and what was known of it before.
 fn begin(
     local: &LocalScripts,
-    (words, source, sha): (&PackedArgs, Option<Arc<[u8]>>, Option<Sha>),
+    (words, source, before): (&PackedArgs, Option<Arc<[u8]>>, Option<Known>),
     resp: Resp,
     is_out_of_memory: bool,
-    is_bound_to_keys: bool,
 ) -> Result<(Running, Rights), ScriptError> {
     let refused = |text: &str| ScriptError(text.as_bytes().to_vec());
     let mut wanted =
         Wanted::read(words.args()).map_err(|error| refused(&error.text("eval", words.args())))?;
     wanted.source = source;
-    let known = look_up(local, &wanted, sha)?;
+    let is_bound_to_keys = before.is_some_and(|known| known.is_declared);
+    let known = match before {
+        // Its claims are for this library: what is loaded now may be another one.
+        Some(known) if matches!(wanted.what, What::Function) && wanted.source.is_some() => known,
+        _ => look_up(local, &wanted, before.and_then(|known| known.sha))?,
+    };
     let flags = known.flags;
     let has_flags = flags.has_shebang || matches!(wanted.what, What::Function);
     if has_flags && wanted.is_read_only && !flags.no_writes {
@@ -335,7 +349,10 @@ fn begin(
     let (keys, arguments) = (wanted.keys(), wanted.arguments());
     let running = match known.sha {
         Some(sha) => local.start(sha, keys, arguments, environment),
-        None => local.start_function(wanted.words.word(1), keys, arguments, environment),
+        None => {
+            let function = (wanted.words.word(1), wanted.source.as_deref());
+            local.start_function(function, keys, arguments, environment)
+        }
     }?;
     let declared: Set<Box<[u8]>> = if is_bound_to_keys {
         keys.iter().map(Box::from).collect()

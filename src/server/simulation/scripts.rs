@@ -37,6 +37,8 @@ local function swap(KEYS, ARGV)
   return {one or 'none', other or 'none'}
 end
 redis.register_function('swap', swap)
+local function hidden(KEYS, ARGV) return swap(ARGV, {}) end
+redis.register_function('hidden', hidden)
 ";
 
 /// A script, the kind of its two keys, and what it does with keys and values: two of each.
@@ -111,10 +113,14 @@ fn draw_eval(it: &mut Draw<'_>) -> Vec<String> {
     ]
 }
 
+/// The keys of the second function stand where arguments do.
+const FUNCTIONS: [(&str, &str); 2] = [("swap", "2"), ("hidden", "0")];
+
 fn draw_fcall(it: &mut Draw<'_>) -> Vec<String> {
+    let (function, key_count) = FUNCTIONS[it.random.index(FUNCTIONS.len())];
     vec![
-        "swap".to_owned(),
-        "2".to_owned(),
+        function.to_owned(),
+        key_count.to_owned(),
         it.mixed('s'),
         it.mixed('s'),
     ]

@@ -96,17 +96,21 @@ impl Chain {
         rest > 0
     }
 
-    /// Adds an element at one end. O(n) in the bytes of a node.
+    /// Adds an element at one end. O(n) in the bytes of a node. A node that is full gives back the room that it
+    /// has for more.
     pub(super) fn push(&mut self, end: End, element: Element<'_>, rule: &NodeRule) {
         let (next_to, new) = match end {
             End::Head => (0, 0),
             End::Tail => (self.nodes.len().saturating_sub(1), self.nodes.len()),
         };
         if self.has_room(Some(next_to), element, rule) {
-            self.change(next_to, |node| node.push(end, element));
-        } else {
-            self.insert_node(new, Node::of(element, rule));
+            self.change(next_to, |node| node.push_growing(end, element, rule));
+            return;
         }
+        if next_to < self.nodes.len() {
+            self.change(next_to, Node::fit);
+        }
+        self.insert_node(new, Node::of(element, rule));
     }
 
     /// Inserts an element beside the one at `index`, which is inside. O(nodes) and O(n) in the bytes

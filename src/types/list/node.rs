@@ -213,6 +213,22 @@ impl Node {
         }
     }
 
+    /// As [`Node::push`], for a node at the end of a list that grows there: it passes through few sizes.
+    #[inline]
+    pub(super) fn push_growing(&mut self, end: End, element: Element<'_>, rule: &NodeRule) {
+        if let Body::Packed(listpack) = &mut self.body {
+            listpack.reserve_doubling(element.len() + ENTRY_OVERHEAD_BYTES_MAX, rule.bytes_max);
+        }
+        self.push(end, element);
+    }
+
+    /// Gives back what [`Node::push_growing`] has taken and nothing was put into.
+    pub(super) fn fit(&mut self) {
+        if let Body::Packed(listpack) = &mut self.body {
+            listpack.fit();
+        }
+    }
+
     /// Inserts an element before the one at `offset`, or at the end. The node
     /// [has room](Node::has_room). O(n) in the bytes.
     pub(super) fn insert(&mut self, offset: usize, element: Element<'_>) {

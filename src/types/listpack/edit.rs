@@ -18,6 +18,10 @@ const CAPACITY_STEP: usize = 16;
 /// Allocations up to this size do not shrink by themselves.
 const KEPT_CAPACITY_MAX: usize = 1024;
 
+/// Sizes that double begin and end here.
+const DOUBLING_BYTES_MIN: usize = 1024;
+const DOUBLING_BYTES_MAX: usize = 64 * 1024;
+
 impl Listpack {
     /// Makes an empty listpack.
     #[must_use]
@@ -105,6 +109,20 @@ impl Listpack {
         let at = self.after(position);
         self.insert_at(at, &Encoded::new(element.into()));
         Position::at(at)
+    }
+
+    /// Adds an element behind the last, which is given as the content that [`Elements::contents`] shows.
+    ///
+    /// [`Elements::contents`]: super::elements::Elements::contents
+    ///
+    /// # Panics
+    ///
+    /// As [`Listpack::push_back`].
+    pub(crate) fn push_content(&mut self, content: &[u8]) {
+        let bytes = content.len() + encoding::length_bytes(content.len());
+        let room = self.make_room(self.end(), 0, bytes);
+        encoding::write_content(room, content);
+        self.add_count(1);
     }
 
     fn insert_at(&mut self, at: usize, entry: &Encoded<'_>) {
@@ -201,6 +219,29 @@ impl Listpack {
         if needed > self.bytes.capacity() {
             let len = self.bytes.len();
             self.bytes.reserve_exact(capacity_for(needed) - len);
+        }
+    }
+
+    /// Makes room for `bytes` more in a size that doubles, up to `bytes_max`: what grows for long, one element
+    /// at a time, then passes through few sizes. O(n) when it grows.
+    #[inline]
+    pub(crate) fn reserve_doubling(&mut self, bytes: usize, bytes_max: usize) {
+        let (len, needed) = (self.bytes.len(), self.bytes.len().saturating_add(bytes));
+        if needed > self.bytes.capacity() && needed <= DOUBLING_BYTES_MAX {
+            let doubled = needed.next_power_of_two().max(DOUBLING_BYTES_MIN);
+            self.bytes
+                .reserve_exact(doubled.min(bytes_max).saturating_sub(len));
+        }
+    }
+
+    /// Moves the bytes into an allocation that fits, if theirs does not. Unlike [`Listpack::shrink`] it
+    /// always moves them then: an allocator may leave what shrinks in a block as large as before.
+    pub(crate) fn fit(&mut self) {
+        let capacity = capacity_for(self.bytes.len());
+        if capacity < self.bytes.capacity() {
+            let mut bytes = Vec::with_capacity(capacity);
+            bytes.extend_from_slice(&self.bytes);
+            self.bytes = bytes;
         }
     }
 

@@ -80,12 +80,34 @@ pub(super) fn whole_bytes(bytes: &[u8]) -> Option<usize> {
 
 /// The same for strings of 64 bytes and more.
 fn whole_bytes_of_string(bytes: &[u8]) -> Option<usize> {
-    let content = match *bytes {
+    let content = content_bytes_of_string(bytes)?;
+    Some(content + length_bytes(content))
+}
+
+/// Returns the bytes of the content at the start of `bytes`: of an entry without the length behind it.
+/// Otherwise as [`whole_bytes`].
+#[inline]
+pub(super) fn content_bytes(bytes: &[u8]) -> Option<usize> {
+    let &first = bytes.first()?;
+    match WHOLE_BYTES[usize::from(first)] {
+        0 => content_bytes_of_string(bytes),
+        whole => Some(usize::from(whole) - 1),
+    }
+}
+
+fn content_bytes_of_string(bytes: &[u8]) -> Option<usize> {
+    Some(match *bytes {
         [first @ 0xE0..=0xEF, low, ..] => 2 + usize::from(u16::from_be_bytes([first & 0x0F, low])),
         [0xF0, a, b, c, d, ..] => 5 + cast::usize_from_u32(u32::from_le_bytes([a, b, c, d])),
         _ => return None,
-    };
-    Some(content + length_bytes(content))
+    })
+}
+
+/// Writes a content and its length into `room`, which has exactly their bytes.
+pub(super) fn write_content(room: &mut [u8], content: &[u8]) {
+    let (start, length) = room.split_at_mut(content.len());
+    start.copy_from_slice(content);
+    write_length(length, content.len());
 }
 
 /// Returns the element at the start of `bytes` and the bytes of its content; nothing at the end and

@@ -27,6 +27,7 @@
 //! Not here: limits from the configuration, and what fields, scores or ids the elements are.
 
 mod edit;
+pub(crate) mod elements;
 mod encoding;
 
 use std::iter::{FusedIterator, Rev};
@@ -359,7 +360,7 @@ impl Position {
     }
 
     #[inline]
-    fn offset(self) -> usize {
+    pub(crate) fn offset(self) -> usize {
         cast::usize_from_u32(self.0)
     }
 }

@@ -46,6 +46,24 @@ const CONSUMERS_OF_OLD: Item = Each(&[String, Bytes(8), Each(&[Bytes(16)])]);
 const CONSUMERS: Item = Each(&[String, Bytes(16), Each(&[Bytes(16)])]);
 const PENDING: Item = Each(&[Bytes(16), Bytes(8), Length]);
 
+/// A stream of the versions that know how many entries were ever added; they differ in their consumers.
+macro_rules! stream_with_figures {
+    ($consumers:expr) => {
+        &[
+            STREAM_NODES,
+            Length,
+            Length,
+            Length,
+            Length,
+            Length,
+            Length,
+            Length,
+            Length,
+            Each(&[String, Length, Length, Length, PENDING, $consumers]),
+        ]
+    };
+}
+
 /// Returns what an object of a kind is made of.
 const fn items_of(kind: u8) -> Option<&'static [Item]> {
     Some(match kind {
@@ -72,30 +90,8 @@ const fn items_of(kind: u8) -> Option<&'static [Item]> {
             Length,
             Each(&[String, Length, Length, PENDING, CONSUMERS_OF_OLD]),
         ],
-        kind::STREAM_WITH_FIGURES => &[
-            STREAM_NODES,
-            Length,
-            Length,
-            Length,
-            Length,
-            Length,
-            Length,
-            Length,
-            Length,
-            Each(&[String, Length, Length, Length, PENDING, CONSUMERS_OF_OLD]),
-        ],
-        kind::STREAM_WITH_ACTIVITY => &[
-            STREAM_NODES,
-            Length,
-            Length,
-            Length,
-            Length,
-            Length,
-            Length,
-            Length,
-            Length,
-            Each(&[String, Length, Length, Length, PENDING, CONSUMERS]),
-        ],
+        kind::STREAM_WITH_FIGURES => stream_with_figures!(CONSUMERS_OF_OLD),
+        kind::STREAM_WITH_ACTIVITY => stream_with_figures!(CONSUMERS),
         _ => return None,
     })
 }

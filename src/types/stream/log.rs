@@ -3,15 +3,19 @@
 //! Invariants
 //! - A node is filed under the id of the first entry it got; ids rise within a node and from node to
 //!   node. Nodes have an entry, live or marked as deleted.
-//! - `len` counts live entries, `node_bytes` the capacity of all listpacks.
+//! - `len` counts live entries, `node_bytes` what all nodes take from the allocator.
+//! - Only the last node is open to more entries; those before it are sealed, unless they are large.
 //! - `first_id` is that of the first live entry, [`Id::MIN`] without one; `last_id` is never below
 //!   any entry.
 //!
-//! Not here: the layout of a node (`node.rs`), consumer groups (`group.rs`).
+//! Not here: the layout of a node (`node.rs`, `body.rs`), consumer groups (`group.rs`).
+
+use std::borrow::Cow;
 
 use crate::Limits;
 use crate::block_map::{BlockMap, Place};
 use crate::listpack::{self, Listpack, Position};
+use crate::stream::body::Body;
 use crate::stream::id::Id;
 use crate::stream::node::{self, Entry, Node, Pair};
 
@@ -22,15 +26,25 @@ const NODE_BYTES_MAX: usize = 1 << 30;
 const ELEMENT_EXTRA_BYTES: usize = 10;
 
 /// The entries of a stream. See the head of this file.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Log {
-    nodes: BlockMap<Id, Listpack>,
+    nodes: BlockMap<Id, Body>,
     node_bytes: usize,
     len: u64,
     last_id: Id,
     first_id: Id,
     max_deleted_id: Id,
     entries_added: u64,
+}
+
+impl PartialEq for Log {
+    /// Compares entries and ids, whatever room is left in the nodes.
+    fn eq(&self, other: &Self) -> bool {
+        let ids = |log: &Self| (log.last_id, log.first_id, log.max_deleted_id);
+        (self.len, self.entries_added) == (other.len, other.entries_added)
+            && ids(self) == ids(other)
+            && self.nodes == other.nodes
+    }
 }
 
 /// Which id a new entry gets.
@@ -106,11 +120,16 @@ impl Log {
             ..Self::default()
         };
         let mut before = None;
-        for (master, listpack) in nodes {
+        let last = nodes.len();
+        for (number, (master, listpack)) in (1..).zip(nodes) {
             let live = node::check(&listpack, master, &mut before)?;
             log.len = log.len.checked_add(live)?;
-            log.node_bytes += listpack.capacity_bytes();
-            log.nodes.insert(master, listpack);
+            let mut body = Body::Open(listpack);
+            if number < last {
+                body.seal();
+            }
+            log.node_bytes += body.heap_bytes();
+            log.nodes.insert(master, body);
         }
         let fits = log.len == figures.len && before.is_none_or(|last| last <= figures.last_id);
         log.first_id = log.first_live_id();
@@ -165,15 +184,22 @@ impl Log {
         self.nodes.block_count()
     }
 
-    /// Iterates over nodes: the id each is filed under, and its listpack.
-    pub fn nodes(&self) -> impl Iterator<Item = (Id, &Listpack)> {
-        self.nodes.iter().map(|(id, listpack)| (*id, listpack))
+    /// Iterates over nodes: the id each is filed under, and the listpack that Redis would have. O(n) in the
+    /// bytes of each.
+    pub fn nodes(&self) -> impl Iterator<Item = (Id, Cow<'_, Listpack>)> {
+        self.nodes.iter().map(|(id, body)| (*id, body.listpack()))
     }
 
-    /// Returns the bytes taken from the allocator; listpacks have sizes that it has. O(1).
+    /// Returns the bytes taken from the allocator. O(1).
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
         self.node_bytes + self.nodes.allocated_bytes()
+    }
+
+    /// Returns what all nodes take from the allocator, counted anew.
+    #[cfg(test)]
+    pub(super) fn counted_node_bytes(&self) -> usize {
+        self.nodes.iter().map(|(_, body)| body.heap_bytes()).sum()
     }
 
     /// Frees up to `count` nodes; returns whether there are more.
@@ -237,35 +263,42 @@ impl Log {
         if content > listpack::TOTAL_BYTES_MAX - 64 - extra.min(NODE_BYTES_MAX / 2) {
             return Err(Refused::TooLarge);
         }
-        let needed = content + extra;
-        match self.nodes.last_place() {
-            Some(place) if fits(self.nodes.at(place).1, content, needed, limits) => {
-                let master = *self.nodes.at(place).0;
-                let listpack = self.nodes.at_mut(place);
-                self.node_bytes -= listpack.capacity_bytes();
+        let has_room = |listpack: &Listpack| fits(listpack, content, content + extra, limits);
+        let mut memory = Vec::new();
+        if let Some(place) = self.nodes.last_place() {
+            let master = *self.nodes.at(place).0;
+            let body = self.nodes.at_mut(place);
+            let bytes_before = body.heap_bytes();
+            let listpack = body.open();
+            let is_taken = has_room(listpack);
+            if is_taken {
                 node::append(listpack, master, id, count, pair);
-                self.node_bytes += listpack.capacity_bytes();
+            } else {
+                memory = body.seal().unwrap_or_default();
             }
-            last => {
-                if let Some(place) = last {
-                    let listpack = self.nodes.at_mut(place);
-                    self.node_bytes -= listpack.capacity_bytes();
-                    listpack.shrink();
-                    self.node_bytes += listpack.capacity_bytes();
-                }
-                let mut listpack = node::create(count, pair);
-                node::append(&mut listpack, id, id, count, pair);
-                self.node_bytes += listpack.capacity_bytes();
-                self.nodes.insert(id, listpack);
+            self.node_bytes += body.heap_bytes();
+            self.node_bytes -= bytes_before;
+            if is_taken {
+                self.note_added(id);
+                return Ok(id);
             }
         }
+        let mut listpack = node::create(memory, count, pair);
+        node::append(&mut listpack, id, id, count, pair);
+        let body = Body::Open(listpack);
+        self.node_bytes += body.heap_bytes();
+        self.nodes.insert(id, body);
+        self.note_added(id);
+        Ok(id)
+    }
+
+    fn note_added(&mut self, id: Id) {
         self.entries_added = self.entries_added.wrapping_add(1);
         self.last_id = id;
         if self.len == 0 {
             self.first_id = id;
         }
         self.len += 1;
-        Ok(id)
     }
 
     /// Deletes the entries with these ids; returns how many there were.
@@ -291,21 +324,21 @@ impl Log {
         };
         let at = entry.at();
         self.len -= 1;
-        if node::header(self.nodes.at(place).1).0 <= 1 {
+        if self.nodes.at(place).1.header().0 <= 1 {
             self.remove_node(place);
             return true;
         }
-        let listpack = self.nodes.at_mut(place);
-        self.node_bytes -= listpack.capacity_bytes();
-        node::mark_deleted(listpack, at);
-        node::count_deleted(listpack, 1);
-        self.node_bytes += listpack.capacity_bytes();
+        let body = self.nodes.at_mut(place);
+        self.node_bytes -= body.heap_bytes();
+        body.mark_deleted(at);
+        body.count_deleted(1);
+        self.node_bytes += body.heap_bytes();
         true
     }
 
     fn remove_node(&mut self, place: Place) {
-        let (_, listpack) = self.nodes.remove_at(place);
-        self.node_bytes -= listpack.capacity_bytes();
+        let (_, body) = self.nodes.remove_at(place);
+        self.node_bytes -= body.heap_bytes();
     }
 
     /// Removes entries from the front; returns how many. O(nodes that go), and O(n) in the entries
@@ -316,16 +349,13 @@ impl Log {
             if matches!(trim.keep, Keep::Last(count) if self.len <= count) {
                 break;
             }
-            let (master, listpack) = self.nodes.at(place);
-            let (live, _) = node::header(listpack);
+            let (live, _) = self.nodes.at(place).1.header();
             if trim.limit > 0 && deleted + live > trim.limit {
                 break;
             }
             let is_whole = match trim.keep {
                 Keep::Last(count) => self.len.saturating_sub(live) >= count,
-                Keep::From(id) => Node::open(listpack, *master)
-                    .and_then(|node| node.last_id())
-                    .is_none_or(|last| last < id),
+                Keep::From(id) => self.is_before(place, id),
             };
             if is_whole {
                 self.remove_node(place);
@@ -346,14 +376,11 @@ impl Log {
 
     /// Marks entries at the front of a node as deleted; returns how many.
     fn trim_node(&mut self, place: Place, keep: Keep) -> u64 {
-        let (master, listpack) = self.nodes.at(place);
-        let master = *master;
-        let mut next = Node::open(listpack, master).and_then(|node| node.first());
+        let mut next = self.open(place).and_then(|node| node.first());
         let mut deleted = 0;
         while let Some(at) = next {
-            // Opened again each time, as marking changes the listpack; O(1).
-            let listpack = self.nodes.at_mut(place);
-            let entry = Node::open(listpack, master).and_then(|node| node.entry(at));
+            // Opened again each time, as marking changes the node; O(1).
+            let entry = self.open(place).and_then(|node| node.entry(at));
             let Some(entry) = entry else {
                 break;
             };
@@ -367,16 +394,30 @@ impl Log {
             next = entry.next_at();
             if !entry.is_deleted() {
                 // Both flags together take one byte, as one does: places behind stay good.
-                node::mark_deleted(listpack, at);
+                self.nodes.at_mut(place).mark_deleted(at);
                 self.len = self.len.saturating_sub(1);
                 deleted += 1;
             }
         }
-        let listpack = self.nodes.at_mut(place);
-        self.node_bytes -= listpack.capacity_bytes();
-        node::count_deleted(listpack, deleted);
-        self.node_bytes += listpack.capacity_bytes();
+        let body = self.nodes.at_mut(place);
+        self.node_bytes -= body.heap_bytes();
+        body.count_deleted(deleted);
+        self.node_bytes += body.heap_bytes();
         deleted
+    }
+
+    /// Returns whether all entries of a node, deleted or not, come before `id`. O(1) if there is a node
+    /// behind it that does not begin behind `id`.
+    fn is_before(&self, place: Place, id: Id) -> bool {
+        let next = self.nodes.next_place(place);
+        if next.is_some_and(|next| *self.nodes.at(next).0 <= id) {
+            return true;
+        }
+        let Some(node) = self.open(place) else {
+            return true;
+        };
+        let mut entries = std::iter::successors(node.first(), |at| node.entry(*at)?.next_at());
+        entries.all(|at| node.entry(at).is_none_or(|entry| entry.id < id))
     }
 
     /// Returns the entry with this id. O(log n), and O(n) in the entries of one node.
@@ -412,6 +453,29 @@ impl Log {
         Range::new(self, self.nodes.place_up_to(&end), start, end, true)
     }
 
+    /// Counts entries from `start` to `end`, both included. O(nodes), and O(n) in the entries of two nodes.
+    #[must_use]
+    pub fn count(&self, start: Id, end: Id) -> u64 {
+        let mut count = 0;
+        let mut next = self.nodes.place_up_to(&start).or(self.nodes.first_place());
+        while let Some(place) = next {
+            let (&master, body) = self.nodes.at(place);
+            if master > end {
+                break;
+            }
+            next = self.nodes.next_place(place);
+            let next_master = next.map(|place| *self.nodes.at(place).0);
+            if master >= start && next_master.is_some_and(|it| it <= end) {
+                count += body.header().0;
+                continue;
+            }
+            let last = next_master.and_then(Id::previous).unwrap_or(Id::MAX);
+            let entries = self.range(start.max(master), end.min(last)).count();
+            count += base::cast::u64_from(entries);
+        }
+        count
+    }
+
     /// Returns the first entry.
     #[must_use]
     pub fn first(&self) -> Option<Entry<'_>> {
@@ -429,8 +493,8 @@ impl Log {
     }
 
     fn open(&self, place: Place) -> Option<Node<'_>> {
-        let (master, listpack) = self.nodes.at(place);
-        Node::open(listpack, *master)
+        let (master, body) = self.nodes.at(place);
+        Node::open(body.elements(), *master)
     }
 
     /// Returns whether an entry from `start` on may be missing because it was deleted.
@@ -488,6 +552,8 @@ pub struct Range<'a> {
     node: Option<Node<'a>>,
     /// The entry to look at next, in `node`.
     at: Option<Position>,
+    /// Those before it, in a sealed node that is walked through backwards.
+    before: Vec<Position>,
     start: Id,
     end: Id,
     is_backward: bool,
@@ -500,6 +566,7 @@ impl<'a> Range<'a> {
             place: place.filter(|_| start <= end),
             node: None,
             at: None,
+            before: Vec::new(),
             start,
             end,
             is_backward,
@@ -512,10 +579,14 @@ impl<'a> Range<'a> {
     fn open(&mut self) {
         self.node = self.place.and_then(|place| self.log.open(place));
         self.at = self.node.and_then(|node| {
-            if self.is_backward {
+            if !self.is_backward {
+                node.first()
+            } else if node.has_lengths() {
                 node.last()
             } else {
-                node.first()
+                let places = std::iter::successors(node.first(), |at| node.entry(*at)?.next_at());
+                self.before.extend(places);
+                self.before.pop()
             }
         });
     }
@@ -544,7 +615,7 @@ impl<'a> Iterator for Range<'a> {
             };
             let entry = node.entry(at)?;
             let is_beyond = if self.is_backward {
-                self.at = node.before(at);
+                self.at = self.before.pop().or_else(|| node.before(at));
                 entry.id < self.start
             } else {
                 self.at = entry.next_at();

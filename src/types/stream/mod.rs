@@ -1,15 +1,16 @@
 //! Streams: logs of entries with rising ids, and consumer groups that read them.
 //!
 //! ```text
-//!   Stream -> log     nodes in the order of ids: listpacks of up to 100 entries, 4 KiB
+//!   Stream -> log     nodes in the order of ids: up to 100 entries, 4 KiB as a listpack
 //!             groups  by name: last id, pending entries, consumers with theirs
 //! ```
 //!
 //! A stream is one pointer, so that values stay small. In reading order: [`id`], [`node`] is the layout
-//! of a listpack, [`log`] all entries, [`group`] the groups.
+//! of a listpack, `body` that of a node nothing is added to, [`log`] all entries, [`group`] the groups.
 //!
 //! Not here: parsing of words, replies, time (an argument).
 
+mod body;
 pub mod group;
 pub mod id;
 pub mod log;

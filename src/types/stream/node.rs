@@ -13,15 +13,19 @@
 //!
 //! The bytes are those of Redis. Source: payloads of DUMP of redis-server 7.0.15.
 //!
+//! A sealed node (`body.rs`) begins with `n` and has neither the 0 nor any `length`; both forms are read
+//! here.
+//!
 //! Not here: which nodes there are (`log.rs`).
 
-use crate::listpack::{Element, Iter, Listpack, Position};
+use crate::listpack::elements::{Elements, Forward};
+use crate::listpack::{Element, Listpack, Position};
 use crate::stream::id::Id;
 
 /// The entry has been deleted and only keeps its place.
-const DELETED: i64 = 1;
+pub(super) const DELETED: i64 = 1;
 /// The entry has the fields of the master.
-const SAME_FIELDS: i64 = 2;
+pub(super) const SAME_FIELDS: i64 = 2;
 
 /// Gives the field and the value of each index below the number of pairs.
 pub type Pair<'p, 'a> = &'p dyn Fn(usize) -> (&'a [u8], &'a [u8]);
@@ -29,7 +33,7 @@ pub type Pair<'p, 'a> = &'p dyn Fn(usize) -> (&'a [u8], &'a [u8]);
 /// A node opened for reading.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node<'a> {
-    listpack: &'a Listpack,
+    elements: Elements<'a>,
     master: Id,
     /// Fields of the master, and where the first of them or the end of the master is.
     field_count: usize,
@@ -54,66 +58,84 @@ pub struct Entry<'a> {
 pub struct Pairs<'a> {
     left: usize,
     /// The fields of the master, if the entry has the same.
-    fields: Option<Iter<'a>>,
-    content: Iter<'a>,
+    fields: Option<Forward<'a>>,
+    content: Forward<'a>,
 }
 
 impl<'a> Node<'a> {
     /// Opens a node; nothing if it is no node of a stream. O(1).
-    pub(super) fn open(listpack: &'a Listpack, master: Id) -> Option<Self> {
-        let deleted_at = listpack.next(listpack.first()?)?;
-        let count_at = listpack.next(deleted_at)?;
-        let field_count = usize::try_from(listpack.get(count_at).integer()?).ok()?;
+    pub(super) fn open(elements: Elements<'a>, master: Id) -> Option<Self> {
+        let mut count_at = elements.first();
+        if elements.has_lengths() {
+            count_at = skip(elements, count_at, 2)?;
+        }
+        let field_count = usize::try_from(elements.integer(count_at)?).ok()?;
         Some(Self {
-            listpack,
+            elements,
             master,
             field_count,
-            fields_at: listpack.next(count_at)?,
+            fields_at: elements.behind(count_at)?,
         })
     }
 
     /// Returns where the first entry begins, deleted or not. O(fields).
     pub(super) fn first(&self) -> Option<Position> {
-        let end = skip(self.listpack, self.fields_at, self.field_count)?;
-        self.listpack.next(end)
+        self.entry_behind(skip(self.elements, self.fields_at, self.field_count)?)
     }
 
-    /// Returns where the last entry begins, deleted or not. O(its elements).
+    /// Returns where an entry begins behind `end`, where the elements of another one or the fields of the
+    /// master end.
+    fn entry_behind(&self, end: Position) -> Option<Position> {
+        let at = if self.elements.has_lengths() {
+            self.elements.behind(end)?
+        } else {
+            end
+        };
+        (!self.elements.is_end(at)).then_some(at)
+    }
+
+    /// Returns whether the node can be walked through backwards.
+    pub(super) fn has_lengths(&self) -> bool {
+        self.elements.has_lengths()
+    }
+
+    /// Returns where the last entry begins, deleted or not; nothing in a sealed node. O(its elements).
     pub(super) fn last(&self) -> Option<Position> {
-        self.ending_at(self.listpack.last()?)
+        self.ending_at(self.elements.last()?)
     }
 
-    /// Returns where the entry before the one at `position` begins. O(its elements).
+    /// Returns where the entry before the one at `position` begins; nothing in a sealed node. O(its
+    /// elements).
     pub(super) fn before(&self, position: Position) -> Option<Position> {
-        self.ending_at(self.listpack.previous(position)?)
+        self.ending_at(self.elements.before(position)?)
     }
 
     /// Returns where the entry begins whose length is at `position`; nothing if that is the end of the
     /// master.
     fn ending_at(&self, position: Position) -> Option<Position> {
-        let length = self.listpack.get(position).integer()?;
+        let length = self.elements.integer(position)?;
         if length <= 0 {
             return None;
         }
-        (0..length).try_fold(position, |at, _| self.listpack.previous(at))
+        (0..length).try_fold(position, |at, _| self.elements.before(at))
     }
 
     /// Returns the entry at `position`. O(1).
     pub(super) fn entry(&self, position: Position) -> Option<Entry<'a>> {
-        let listpack = self.listpack;
-        let flags = listpack.get(position).integer()?;
-        let ms_at = listpack.next(position)?;
-        let sequence_at = listpack.next(ms_at)?;
-        let add = |base: u64, at| Some(base.wrapping_add_signed(listpack.get(at).integer()?));
+        let elements = self.elements;
+        let flags = elements.integer(position)?;
+        let ms_at = elements.behind(position)?;
+        let sequence_at = elements.behind(ms_at)?;
+        let add = |base: u64, at| Some(base.wrapping_add_signed(elements.integer(at)?));
         let id = Id::new(
             add(self.master.ms, ms_at)?,
             add(self.master.sequence, sequence_at)?,
         );
-        let mut content_at = listpack.next(sequence_at)?;
+        let mut content_at = elements.behind(sequence_at)?;
         let mut pair_count = self.field_count;
         if flags & SAME_FIELDS == 0 {
-            pair_count = usize::try_from(listpack.get(content_at).integer()?).ok()?;
-            content_at = listpack.next(content_at)?;
+            pair_count = usize::try_from(elements.integer(content_at)?).ok()?;
+            content_at = elements.behind(content_at)?;
         }
         Some(Entry {
             node: *self,
@@ -125,16 +147,11 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// Returns the id of the last entry, deleted or not.
-    pub(super) fn last_id(&self) -> Option<Id> {
-        Some(self.entry(self.last()?)?.id)
-    }
-
     /// Returns whether an entry with these fields may leave them out.
     fn has_fields<'b>(&self, count: usize, pair: Pair<'_, 'b>) -> bool {
         count == self.field_count
             && self
-                .listpack
+                .elements
                 .iter_from(self.fields_at)
                 .take(count)
                 .enumerate()
@@ -156,9 +173,9 @@ impl<'a> Entry<'a> {
     /// Returns where the next entry begins. O(elements).
     pub(super) fn next_at(&self) -> Option<Position> {
         let per_pair = if self.flags & SAME_FIELDS == 0 { 2 } else { 1 };
-        let listpack = self.node.listpack;
-        let length_at = skip(listpack, self.content_at, self.pair_count * per_pair)?;
-        listpack.next(length_at)
+        let node = &self.node;
+        let end = skip(node.elements, self.content_at, self.pair_count * per_pair)?;
+        node.entry_behind(end)
     }
 
     /// Returns the number of fields.
@@ -170,12 +187,12 @@ impl<'a> Entry<'a> {
     /// Iterates over fields and values.
     #[must_use]
     pub fn pairs(&self) -> Pairs<'a> {
-        let listpack = self.node.listpack;
+        let elements = self.node.elements;
         Pairs {
             left: self.pair_count,
             fields: (self.flags & SAME_FIELDS != 0)
-                .then(|| listpack.iter_from(self.node.fields_at)),
-            content: listpack.iter_from(self.content_at),
+                .then(|| elements.iter_from(self.node.fields_at)),
+            content: elements.iter_from(self.content_at),
         }
     }
 }
@@ -193,9 +210,9 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// Makes the listpack of a node whose first entry has these fields, without that entry.
-pub(super) fn create<'a>(count: usize, pair: Pair<'_, 'a>) -> Listpack {
-    let mut listpack = Listpack::new();
+/// Makes the listpack of a node whose first entry has these fields, without that entry, in `memory`.
+pub(super) fn create<'a>(memory: Vec<u8>, count: usize, pair: Pair<'_, 'a>) -> Listpack {
+    let mut listpack = Listpack::empty_in(memory);
     listpack.push_back(0);
     listpack.push_back(0);
     listpack.push_back(integer(count));
@@ -213,13 +230,14 @@ pub(super) fn check(listpack: &Listpack, master: Id, before: &mut Option<Id>) ->
     let mut numbers = listpack.iter().map(|element| element.integer());
     let mut number = || u64::try_from(numbers.next()??).ok();
     let (live, deleted) = (number()?, number()?);
-    let node = Node::open(listpack, master)?;
-    let end = skip(listpack, node.fields_at, node.field_count)?;
-    if listpack.get(end).integer() != Some(0) || before.is_some_and(|it| it >= master) {
+    let elements = listpack.elements();
+    let node = Node::open(elements, master)?;
+    let end = skip(elements, node.fields_at, node.field_count)?;
+    if elements.integer(end) != Some(0) || before.is_some_and(|it| it >= master) {
         return None;
     }
     let (mut live_seen, mut deleted_seen) = (0, 0);
-    let mut next = listpack.next(end);
+    let mut next = node.entry_behind(end);
     while let Some(at) = next {
         let entry = node.entry(at)?;
         let rises = entry.id >= master && before.is_none_or(|it| it < entry.id);
@@ -232,8 +250,8 @@ pub(super) fn check(listpack: &Listpack, master: Id, before: &mut Option<Id>) ->
             _ => (0, 1),
         };
         let content = entry.pair_count.checked_mul(per_pair)?;
-        let length_at = skip(listpack, entry.content_at, content)?;
-        if listpack.get(length_at).integer() != Some(integer(content + own_fields + 3)) {
+        let length_at = skip(elements, entry.content_at, content)?;
+        if elements.integer(length_at) != Some(integer(content + own_fields + 3)) {
             return None;
         }
         if entry.is_deleted() {
@@ -241,7 +259,7 @@ pub(super) fn check(listpack: &Listpack, master: Id, before: &mut Option<Id>) ->
         } else {
             live_seen += 1;
         }
-        next = listpack.next(length_at);
+        next = node.entry_behind(length_at);
     }
     let is_sound = (live, deleted) == (live_seen, deleted_seen) && live + deleted > 0;
     is_sound.then_some(live)
@@ -255,7 +273,8 @@ pub(super) fn append<'a>(
     count: usize,
     pair: Pair<'_, 'a>,
 ) {
-    let is_same = Node::open(listpack, master).is_some_and(|node| node.has_fields(count, pair));
+    let is_same =
+        Node::open(listpack.elements(), master).is_some_and(|node| node.has_fields(count, pair));
     add_to_header(listpack, 1, 0);
     let flags = if is_same { SAME_FIELDS } else { 0 };
     listpack.push_back(flags);
@@ -314,8 +333,8 @@ fn add_to_header(listpack: &mut Listpack, live: i64, deleted: i64) {
     }
 }
 
-fn skip(listpack: &Listpack, from: Position, count: usize) -> Option<Position> {
-    (0..count).try_fold(from, |at, _| listpack.next(at))
+fn skip(elements: Elements<'_>, from: Position, count: usize) -> Option<Position> {
+    (0..count).try_fold(from, |at, _| elements.behind(at))
 }
 
 fn integer(count: usize) -> i64 {

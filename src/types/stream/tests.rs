@@ -6,7 +6,7 @@ use base::random::Random;
 
 use super::group::{Claim, Group, Reading};
 use super::id::Id;
-use super::log::{Keep, Log, NewId, Refused, Trim};
+use super::log::{Figures, Keep, Log, NewId, Refused, Trim};
 use super::node::Entry;
 use super::*;
 use crate::Limits;
@@ -64,6 +64,11 @@ fn check(log: &Log, model: &Model, random: &mut Random) {
             .map(|entry| (entry.id, pairs_of(entry)))
             .collect();
         assert_eq!(found, expected, "{start:?} {end:?}");
+        assert_eq!(
+            log.count(start, end),
+            expected.len() as u64,
+            "{start:?} {end:?}"
+        );
         expected.reverse();
         let found: Vec<_> = log
             .range_back(end, start)
@@ -169,11 +174,18 @@ fn entries_are_those_of_an_ordered_map() {
             }
             check(&log, &model, &mut random);
             assert_eq!(log.entries_added(), added as u64);
-            let bytes: usize = log.nodes().map(|(_, node)| node.capacity_bytes()).sum();
-            let filed = log.allocated_bytes() - bytes;
-            assert!(filed < 4096, "{filed}");
+            let filed = log.allocated_bytes() - log.counted_node_bytes();
+            assert!(filed < 8192, "{filed}");
         }
         assert_eq!(log, log.clone());
+        let figures = Figures {
+            len: log.len(),
+            last_id: log.last_id(),
+            max_deleted_id: log.max_deleted_id(),
+            entries_added: log.entries_added(),
+        };
+        let nodes = log.nodes().map(|(id, node)| (id, node.into_owned()));
+        assert_eq!(Log::from_nodes(nodes.collect(), &figures), Some(log));
     }
 }
 
@@ -325,7 +337,7 @@ fn a_stream_is_freed_in_steps() {
 /// redis-server 7.0.15 needs 16.1 bytes for each of a million such entries, by MEMORY USAGE with
 /// SAMPLES 0.
 #[test]
-fn entries_take_no_more_memory_than_in_redis() {
+fn entries_take_half_of_the_memory_that_they_take_in_redis() {
     let mut log = Log::default();
     for number in 0..100_000_u64 {
         let value = (number % 1000).to_string();
@@ -334,7 +346,7 @@ fn entries_take_no_more_memory_than_in_redis() {
     }
     let per_entry = log.allocated_bytes() as f64 / 100_000.0;
     println!("{per_entry:.2} bytes per entry");
-    assert!(per_entry < REDIS_BYTES_PER_ENTRY, "{per_entry}");
+    assert!(per_entry < REDIS_BYTES_PER_ENTRY / 2.0, "{per_entry}");
 }
 
 const REDIS_BYTES_PER_ENTRY: f64 = 16.1;
