@@ -14,6 +14,7 @@ mod failure;
 mod log_directory;
 mod progress;
 mod rdb_check;
+mod rdb_tables;
 mod restore;
 mod verify;
 

@@ -11,7 +11,7 @@
 //! Whatever is wrong with the file ends the process, with the byte of the file and what can be done. The file
 //! stays as it is.
 //!
-//! Not here: when a file is loaded (`startup`, `control::persistence`).
+//! Not here: tables (`load_tables`), when a file is loaded (`startup`, `control::persistence`).
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -36,6 +36,7 @@ use crate::config::settings::Settings;
 use crate::core_loop::Core;
 use crate::engine::Shared;
 
+use super::load_tables::{self, Rows, Schemas, Sorted, Sorting};
 use super::log::Log;
 use super::log_load::{self, Records};
 
@@ -70,6 +71,9 @@ pub(crate) struct Inbox {
 /// Something on its way from the thread to a core.
 enum Loaded {
     Keys(Batch),
+    /// Namespaces and tables; for all cores.
+    Schemas(Schemas),
+    Rows(Rows),
     /// Records of the log of this core's shard.
     Records(Records),
     /// All libraries of functions; for core 0 only.
@@ -244,11 +248,13 @@ pub(crate) fn begin(
         &loaded.keys,
         &loaded.dead_keys,
         &loaded.empty_keys,
+        &loaded.rows,
     ] {
         count.store(0, Ordering::Relaxed);
     }
     let begun = (runtime::clock::monotonic(), runtime::clock::unix_millis());
     loaded.begun.with(|at| *at = begun);
+    loaded.forget_tables();
     persistence.loading.store(shards, Ordering::Release);
     let (path, file) = match file {
         Some(file) => (file.path, Some(file.file)),
@@ -263,6 +269,7 @@ pub(crate) fn begin(
         path: Arc::clone(&path),
         log: log.clone(),
         cuts_torn: config.settings().loads_torn,
+        tables: Sorting::new(Arc::clone(shared), map, config.settings().databases),
     };
     let is_checked = config.settings().has_rdb_checksum;
     tracing::info!(path = %sending.path.display(), bytes, "loading begins");
@@ -287,6 +294,7 @@ struct Sending {
     log: Option<Arc<Log>>,
     /// A torn end of a log is cut off.
     cuts_torn: bool,
+    tables: Sorting,
 }
 
 /// Why the thread stops.
@@ -326,6 +334,10 @@ impl Sending {
                     if batch.is_full() {
                         self.send_batch(shard)?;
                     }
+                }
+                Some(Part::Tables { offset, piece }) => {
+                    let sorted = self.tables.sort(offset, &piece).map_err(Stopped::Rdb)?;
+                    self.send_tables(sorted)?;
                 }
                 Some(Part::Library(code)) => libraries.push(code.into_owned()),
                 Some(Part::Version(_) | Part::About { .. } | Part::Sizes { .. }) => {}
@@ -390,6 +402,22 @@ impl Sending {
         Ok(())
     }
 
+    fn send_tables(&self, sorted: Sorted) -> Result<(), Stopped> {
+        match sorted {
+            Sorted::Schemas(schemas) => {
+                for shard in self.map.shards() {
+                    self.send(shard, Loaded::Schemas(schemas.clone()))?;
+                }
+            }
+            Sorted::Rows(rows) => {
+                for (shard, rows) in rows {
+                    self.send(shard, Loaded::Rows(rows))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn send_batch(&mut self, shard: ShardId) -> Result<(), Stopped> {
         let batch = std::mem::take(&mut self.batches[shard.index()]);
         self.send(shard, Loaded::Keys(batch))
@@ -446,6 +474,16 @@ pub(super) fn step(core: &mut Core) -> bool {
                     fail(core, refusal(&path, &error));
                 }
             }
+            Loaded::Schemas(schemas) => {
+                if let Err(error) = schemas.store(core) {
+                    fail(core, refusal(&path, &error));
+                }
+            }
+            Loaded::Rows(rows) => {
+                if let Err(error) = rows.store(core) {
+                    fail(core, refusal(&path, &error));
+                }
+            }
             Loaded::Records(records) => {
                 if let Some(log) = &log
                     && let Err(error) = records.apply(core, log)
@@ -457,6 +495,10 @@ pub(super) fn step(core: &mut Core) -> bool {
             Loaded::Failed(text) => fail(core, text),
             Loaded::End(next) => {
                 core.inbox = None;
+                if let Err(error) = load_tables::settle(core) {
+                    fail(core, error);
+                    return true;
+                }
                 if let Some(log) = &log
                     && let Err(error) = log_load::end(core, log, next)
                 {
@@ -551,10 +593,12 @@ fn end(core: &Core) {
         keys = loaded.keys.load(Ordering::Relaxed),
         dead_keys = loaded.dead_keys.load(Ordering::Relaxed),
         empty_keys = loaded.empty_keys.load(Ordering::Relaxed),
+        rows = loaded.rows.load(Ordering::Relaxed),
         records = loaded.records.load(Ordering::Relaxed),
         milliseconds = nanos / 1_000_000,
         "loaded"
     );
+    loaded.forget_tables();
     persistence.wake_all();
 }
 

@@ -25,6 +25,7 @@ use storage::log::record::{Fault, Reader};
 use types::effect::{Effect, Effects};
 
 use super::OrderedLibraries;
+use super::load_tables::SharedCounters;
 use super::log::Log;
 use crate::core_loop::Core;
 
@@ -139,7 +140,10 @@ impl Records {
     ///
     /// One line.
     pub(super) fn apply(&self, core: &mut Core, log: &Log) -> Result<(), String> {
-        let replay = core.replay.get_or_insert_with(Box::default);
+        let replay = core.replay.get_or_insert_with(|| {
+            let counters = SharedCounters(Arc::clone(&core.engine.shared));
+            Box::new(Replay::new(Box::new(counters)))
+        });
         let shard = &mut core.engine.host.shard;
         let mut libraries = None;
         self.apply_to(shard, replay, &mut libraries, &log.directory)?;
