@@ -269,7 +269,7 @@ pub(crate) fn begin(
         path: Arc::clone(&path),
         log: log.clone(),
         cuts_torn: config.settings().loads_torn,
-        tables: Sorting::new(Arc::clone(shared), map, config.settings().databases),
+        tables: Sorting::new(loaded.counters.clone(), map, config.settings().databases),
     };
     let is_checked = config.settings().has_rdb_checksum;
     tracing::info!(path = %sending.path.display(), bytes, "loading begins");
@@ -475,13 +475,18 @@ pub(super) fn step(core: &mut Core) -> bool {
                 }
             }
             Loaded::Schemas(schemas) => {
-                if let Err(error) = schemas.store(core) {
+                if let Err(error) = schemas.store(core.engine.host.shard.tables_mut()) {
                     fail(core, refusal(&path, &error));
                 }
             }
             Loaded::Rows(rows) => {
-                if let Err(error) = rows.store(core) {
-                    fail(core, refusal(&path, &error));
+                let stored = rows.store(core.engine.host.shard.tables_mut());
+                let loaded = &core.engine.shared.persistence.loaded;
+                match stored {
+                    Ok(count) => {
+                        loaded.rows.fetch_add(count, Ordering::Relaxed);
+                    }
+                    Err(error) => fail(core, refusal(&path, &error)),
                 }
             }
             Loaded::Records(records) => {

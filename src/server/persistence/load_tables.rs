@@ -13,14 +13,16 @@
 //! Not here: the form of the pieces (`tables::bytes`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use base::cast::u64_from;
 use base::hash::Map;
 use base::ids::{DbIndex, ShardId};
 use commands::table::key_of;
 use coordinator::route::SlotMap;
+use runtime::facts::Facts;
 use storage::rdb_file::{Fault, RdbError};
+use tables::Tables;
 use tables::bytes::Damaged;
 use tables::bytes::schema::Counters;
 use tables::bytes::section::{self, RowsOfSection, Section};
@@ -29,22 +31,21 @@ use tables::schema::{Layout, RowId, Schema, TableId};
 
 use super::Loaded;
 use crate::core_loop::Core;
-use crate::engine::Shared;
 
 /// Counts rows for all shards while they load.
-pub(super) struct SharedCounters(pub(super) Arc<Shared>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedCounters(Arc<Facts<Map<TableId, Arc<AtomicU64>>>>);
 
 impl Counters for SharedCounters {
     fn counter(&mut self, table: TableId) -> Arc<AtomicU64> {
-        let loaded = &self.0.persistence.loaded;
-        loaded.counters.with(|counters| counters.counter(table))
+        self.0.with(|counters| counters.counter(table))
     }
 }
 
 impl Loaded {
     /// Forgets what cores had to know of each other's tables while these were loaded.
     pub(super) fn forget_tables(&self) {
-        self.counters.with(Map::clear);
+        self.counters.0.with(Map::clear);
         self.catalogs.with(|catalogs| *catalogs = None);
     }
 }
@@ -89,9 +90,9 @@ fn fault(offset: u64, damaged: Damaged) -> RdbError {
 }
 
 impl Sorting {
-    pub(super) fn new(shared: Arc<Shared>, map: SlotMap, databases: u16) -> Self {
+    pub(super) fn new(counters: SharedCounters, map: SlotMap, databases: u16) -> Self {
         Self {
-            counters: SharedCounters(shared),
+            counters,
             map,
             databases,
             layouts: Map::default(),
@@ -190,9 +191,8 @@ fn shard_of(row: RowId, shards: u16) -> ShardId {
 }
 
 impl Schemas {
-    /// Adds them to the catalog of a core.
-    pub(super) fn store(&self, core: &mut Core) -> Result<(), RdbError> {
-        let tables = core.engine.host.shard.tables_mut();
+    /// Adds them to the catalog of a shard.
+    pub(super) fn store(&self, tables: &mut Tables) -> Result<(), RdbError> {
         for change in self.changes.iter() {
             let loaded = tables.load_schema(self.db, change);
             loaded.map_err(|damaged| fault(self.offset, damaged))?;
@@ -202,9 +202,8 @@ impl Schemas {
 }
 
 impl Rows {
-    /// Adds them to the tables of a core.
-    pub(super) fn store(&self, core: &mut Core) -> Result<(), RdbError> {
-        let tables = core.engine.host.shard.tables_mut();
+    /// Adds them to the tables of a shard. Returns how many they are.
+    pub(super) fn store(&self, tables: &mut Tables) -> Result<u64, RdbError> {
         let mut left = self.bytes.as_slice();
         for &length in &self.lengths {
             let (row, rest) = left.split_at(length);
@@ -212,11 +211,7 @@ impl Rows {
             let loaded = tables.load_row(self.db, self.table, row);
             loaded.map_err(|damaged| fault(self.offset, damaged))?;
         }
-        let loaded = &core.engine.shared.persistence.loaded;
-        loaded
-            .rows
-            .fetch_add(u64_from(self.lengths.len()), Ordering::Relaxed);
-        Ok(())
+        Ok(u64_from(self.lengths.len()))
     }
 }
 

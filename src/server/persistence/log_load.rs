@@ -25,7 +25,6 @@ use storage::log::record::{Fault, Reader};
 use types::effect::{Effect, Effects};
 
 use super::OrderedLibraries;
-use super::load_tables::SharedCounters;
 use super::log::Log;
 use crate::core_loop::Core;
 
@@ -141,7 +140,7 @@ impl Records {
     /// One line.
     pub(super) fn apply(&self, core: &mut Core, log: &Log) -> Result<(), String> {
         let replay = core.replay.get_or_insert_with(|| {
-            let counters = SharedCounters(Arc::clone(&core.engine.shared));
+            let counters = core.engine.shared.persistence.loaded.counters.clone();
             Box::new(Replay::new(Box::new(counters)))
         });
         let shard = &mut core.engine.host.shard;

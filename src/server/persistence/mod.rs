@@ -32,14 +32,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use base::clock::{Monotonic, UnixMillis};
-use base::hash::Map;
 use base::ids::ShardId;
 use commands::spec::Flags;
 use runtime::facts::Facts;
 use runtime::helper::Helper;
 use runtime::waker::Waker;
-use tables::schema::TableId;
 
+use self::load_tables::SharedCounters;
 use self::log::Log;
 use self::rewrite::Rewrites;
 use crate::config::Config;
@@ -99,7 +98,7 @@ pub(crate) struct Loaded {
     /// Rows of tables in the file.
     pub(crate) rows: AtomicU64,
     /// Where shards count the rows of each table, as long as they load.
-    pub(crate) counters: Facts<Map<TableId, Arc<AtomicU64>>>,
+    pub(crate) counters: SharedCounters,
     /// What the first shard that was done has of schemas.
     pub(crate) catalogs: Facts<Option<Vec<u8>>>,
     /// Records of the log.

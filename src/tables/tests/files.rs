@@ -294,7 +294,7 @@ fn read_section(catalog: &[u8], piece: &[u8]) -> bool {
 fn no_bytes_make_reading_of_tables_panic() {
     let (catalog, piece, records) = samples();
     assert!(read_section(&catalog, &piece));
-    assert!(read_records(&records) > 15);
+    assert!(read_records(&records) > 10);
     let mut random = random();
     for _ in 0..20_000 {
         let mut damaged = [catalog.clone(), piece.clone(), records.clone()];
