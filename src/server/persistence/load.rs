@@ -36,7 +36,7 @@ use crate::config::settings::Settings;
 use crate::core_loop::Core;
 use crate::engine::Shared;
 
-use super::load_tables::{self, Rows, Schemas, Sorted, Sorting};
+use super::load_tables::{self, Share, Sorting};
 use super::log::Log;
 use super::log_load::{self, Records};
 
@@ -71,9 +71,7 @@ pub(crate) struct Inbox {
 /// Something on its way from the thread to a core.
 enum Loaded {
     Keys(Batch),
-    /// Namespaces and tables; for all cores.
-    Schemas(Schemas),
-    Rows(Rows),
+    Tables(Share),
     /// Records of the log of this core's shard.
     Records(Records),
     /// All libraries of functions; for core 0 only.
@@ -336,8 +334,10 @@ impl Sending {
                     }
                 }
                 Some(Part::Tables { offset, piece }) => {
-                    let sorted = self.tables.sort(offset, &piece).map_err(Stopped::Rdb)?;
-                    self.send_tables(sorted)?;
+                    let shares = self.tables.sort(offset, &piece).map_err(Stopped::Rdb)?;
+                    for (shard, share) in shares {
+                        self.send(shard, Loaded::Tables(share))?;
+                    }
                 }
                 Some(Part::Library(code)) => libraries.push(code.into_owned()),
                 Some(Part::Version(_) | Part::About { .. } | Part::Sizes { .. }) => {}
@@ -402,22 +402,6 @@ impl Sending {
         Ok(())
     }
 
-    fn send_tables(&self, sorted: Sorted) -> Result<(), Stopped> {
-        match sorted {
-            Sorted::Schemas(schemas) => {
-                for shard in self.map.shards() {
-                    self.send(shard, Loaded::Schemas(schemas.clone()))?;
-                }
-            }
-            Sorted::Rows(rows) => {
-                for (shard, rows) in rows {
-                    self.send(shard, Loaded::Rows(rows))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn send_batch(&mut self, shard: ShardId) -> Result<(), Stopped> {
         let batch = std::mem::take(&mut self.batches[shard.index()]);
         self.send(shard, Loaded::Keys(batch))
@@ -474,17 +458,12 @@ pub(super) fn step(core: &mut Core) -> bool {
                     fail(core, refusal(&path, &error));
                 }
             }
-            Loaded::Schemas(schemas) => {
-                if let Err(error) = schemas.store(core.engine.host.shard.tables_mut()) {
-                    fail(core, refusal(&path, &error));
-                }
-            }
-            Loaded::Rows(rows) => {
-                let stored = rows.store(core.engine.host.shard.tables_mut());
+            Loaded::Tables(share) => {
+                let stored = share.store(core.engine.host.shard.tables_mut());
                 let loaded = &core.engine.shared.persistence.loaded;
                 match stored {
-                    Ok(count) => {
-                        loaded.rows.fetch_add(count, Ordering::Relaxed);
+                    Ok(rows) => {
+                        loaded.rows.fetch_add(rows, Ordering::Relaxed);
                     }
                     Err(error) => fail(core, refusal(&path, &error)),
                 }

@@ -68,11 +68,24 @@ pub(super) struct Rows {
     offset: u64,
 }
 
-/// A piece, sorted by who is to have it.
-pub(super) enum Sorted {
-    /// For all shards.
+/// What one shard is to have of a piece.
+pub(super) enum Share {
     Schemas(Schemas),
-    Rows(Vec<(ShardId, Rows)>),
+    Rows(Rows),
+}
+
+impl Share {
+    /// Adds it to the tables of the shard. Returns how many rows it has.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub(super) fn store(&self, tables: &mut Tables) -> Result<u64, RdbError> {
+        match self {
+            Self::Schemas(schemas) => schemas.store(tables).map(|()| 0),
+            Self::Rows(rows) => rows.store(tables),
+        }
+    }
 }
 
 /// The thread's part.
@@ -99,12 +112,16 @@ impl Sorting {
         }
     }
 
-    /// Sorts a piece that begins at a byte of the file.
+    /// Sorts a piece that begins at a byte of the file: returns who is to have what.
     ///
     /// # Errors
     ///
     /// What is wrong with it.
-    pub(super) fn sort(&mut self, offset: u64, piece: &[u8]) -> Result<Sorted, RdbError> {
+    pub(super) fn sort(
+        &mut self,
+        offset: u64,
+        piece: &[u8],
+    ) -> Result<Vec<(ShardId, Share)>, RdbError> {
         let read = section::read(piece, &mut self.counters);
         let (Section::Schemas { db, .. } | Section::Rows { db, .. }) =
             *read.as_ref().map_err(|damaged| fault(offset, *damaged))?;
@@ -117,15 +134,17 @@ impl Sorting {
                 db,
                 namespaces,
                 schemas,
-            }) => Ok(Sorted::Schemas(self.schemas(
-                (db, offset),
-                namespaces,
-                schemas,
-            ))),
-            Ok(Section::Rows { db, table, rows }) => self
-                .rows((db, table, offset), rows)
-                .map(Sorted::Rows)
-                .map_err(|damaged| fault(offset, damaged)),
+            }) => {
+                let schemas = self.schemas((db, offset), namespaces, schemas);
+                let share = |shard| (shard, Share::Schemas(schemas.clone()));
+                Ok(self.map.shards().map(share).collect())
+            }
+            Ok(Section::Rows { db, table, rows }) => {
+                let sorted = self.rows((db, table, offset), rows);
+                let sorted = sorted.map_err(|damaged| fault(offset, damaged))?;
+                let share = |(shard, rows)| (shard, Share::Rows(rows));
+                Ok(sorted.into_iter().map(share).collect())
+            }
             Err(damaged) => Err(fault(offset, damaged)),
         }
     }
