@@ -5,6 +5,9 @@
 //! Not here: how effects come about (`shard::records`), where they are kept (crate `storage`), and those that
 //! are no shard's, libraries of functions and the parts of transactions.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
 use base::clock::UnixMillis;
 use base::hash::Map;
 use base::ids::DbIndex;
@@ -13,6 +16,11 @@ use protocol::args::PackedArgs;
 use protocol::reply::{Reply, Resp};
 use shard::Shard;
 use shard::values::Recency;
+use tables::bytes::Damaged;
+use tables::bytes::record::Records;
+use tables::bytes::schema::Counters;
+use tables::effects::Record;
+use tables::schema::TableId;
 use types::effect::Effect;
 use types::rdb::{self, Surroundings};
 
@@ -32,6 +40,8 @@ pub enum Refused {
     Command(String),
     /// The command fails here, which did not where it was recorded.
     Failed(String),
+    /// What tables are told is no change of these.
+    Tables(Damaged),
     /// It is no effect on a shard.
     NotHere,
 }
@@ -49,6 +59,7 @@ impl std::fmt::Display for Refused {
             Self::Value => f.write_str("the bytes of a value are none"),
             Self::Command(name) => write!(f, "there is no command {name}"),
             Self::Failed(error) => write!(f, "a command that has run before fails: {error}"),
+            Self::Tables(damaged) => damaged.fmt(f),
             Self::NotHere => f.write_str("an effect is where none like it may be"),
         }
     }
@@ -61,6 +72,7 @@ pub struct Replay {
     commands: Map<&'static [u8], &'static ShardCommand>,
     random: Random,
     reply: Vec<u8>,
+    counters: Box<dyn Counters>,
 }
 
 impl std::fmt::Debug for Replay {
@@ -71,16 +83,24 @@ impl std::fmt::Debug for Replay {
 
 impl Default for Replay {
     fn default() -> Self {
+        let counters: Map<TableId, Arc<AtomicU64>> = Map::default();
+        Self::new(Box::new(counters))
+    }
+}
+
+impl Replay {
+    /// Begins. Rows are counted with `counters`, which are the same for all shards of a node.
+    #[must_use]
+    pub fn new(counters: Box<dyn Counters>) -> Self {
         let named = |command: &'static ShardCommand| (command.declaration.name.as_bytes(), command);
         Self {
             commands: crate::all().map(named).collect(),
             random: Random::new(0),
             reply: Vec::new(),
+            counters,
         }
     }
-}
 
-impl Replay {
     /// Applies an effect that was made at `at`. The shard's time is then that of the effect.
     ///
     /// # Errors
@@ -127,8 +147,26 @@ impl Replay {
                 shard.swap_dbs(one, other);
                 Ok(())
             }
+            Effect::Tables { records } => self.change_tables(shard, records),
             Effect::Libraries { .. } | Effect::Part { .. } => Err(Refused::NotHere),
         }
+    }
+
+    fn change_tables(&mut self, shard: &mut Shard, records: &[u8]) -> Result<(), Refused> {
+        let mut records = Records::new(records);
+        while let Some(record) = records.next(&mut *self.counters).map_err(Refused::Tables)? {
+            let (Record::Schema { db, .. }
+            | Record::Put { db, .. }
+            | Record::Delete { db, .. }
+            | Record::Clear { db }
+            | Record::Truncate { db, .. }) = &record;
+            checked(shard, *db)?;
+            shard
+                .tables_mut()
+                .replay(&record)
+                .map_err(Refused::Tables)?;
+        }
+        Ok(())
     }
 
     /// Runs a command on a shard that has all its keys, at the time `now`. It is given by its name in small letters

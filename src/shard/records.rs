@@ -4,6 +4,7 @@
 //!   a change of a key -> the key is noted --------------------> put or delete, as it is when they are taken
 //!   a run that changes one large value, of a key not noted ---> run, at once, in the order of runs
 //!   all keys of a database gone, databases swapped -----------> clear or swap, at once
+//!   a change of a table --------------------------------------> what the table tells, at once
 //! ```
 //!
 //! A key that changes a hundred times between two takes is told once, as it is at the end. That is what makes
@@ -16,7 +17,8 @@
 //! - Time is told by no effect: a key that dies has told when it does, and so have the fields of hashes.
 //! - A shard that nobody listens to pays one comparison per change.
 //!
-//! Not here: the bytes of effects (`types::effect`), and who keeps them (the server).
+//! Not here: the bytes of effects (`types::effect`), what tables tell (`tables::bytes::record`), and who keeps
+//! all of it (the server).
 
 use base::hash::Map;
 use base::ids::DbIndex;
@@ -125,6 +127,7 @@ impl Shard {
     /// Begins or ends to tell of changes. Values above `large_bytes`, mostly [`LARGE_BYTES`], are told by
     /// what changes them. What was not taken is forgotten.
     pub fn record_changes(&mut self, is_on: bool, large_bytes: usize) {
+        self.tables.set_recording(is_on);
         self.common.records = is_on.then(|| {
             Box::new(Records {
                 large_bytes,
@@ -144,14 +147,17 @@ impl Shard {
     #[must_use]
     pub fn has_effects(&self) -> bool {
         let records = self.common.records.as_ref();
-        records
-            .is_some_and(|it| !it.told.is_empty() || it.noted.values().any(|keys| !keys.is_empty()))
+        self.tables.has_records()
+            || records.is_some_and(|it| {
+                !it.told.is_empty() || it.noted.values().any(|keys| !keys.is_empty())
+            })
     }
 
     /// Appends the effects of all changes since the last call (see `types::effect`). O(bytes of the keys
     /// that have changed and are told whole).
     pub fn take_effects(&mut self, out: &mut Vec<u8>) {
         self.tell_noted();
+        self.tell_tables();
         if let Some(records) = &mut self.common.records {
             out.append(&mut records.told);
         }
@@ -161,6 +167,7 @@ impl Shard {
     /// that nothing is half done.
     pub fn cut_effects(&mut self) {
         self.tell_noted();
+        self.tell_tables();
         if let Some(records) = &mut self.common.records {
             let told = std::mem::take(&mut records.told);
             records.before_cut.get_or_insert_with(Vec::new).extend(told);
@@ -178,6 +185,15 @@ impl Shard {
     /// [`Shard::take_effects`] gives.
     pub fn take_effects_before_cut(&mut self) -> Option<Vec<u8>> {
         self.common.records.as_mut()?.before_cut.take()
+    }
+
+    /// Tells what tables have told so far.
+    fn tell_tables(&mut self) {
+        if let Some(records) = &mut self.common.records
+            && self.tables.has_records()
+        {
+            effect::tables(&mut records.told, &self.tables.take_records());
+        }
     }
 
     /// Makes the effects of all keys that are noted.
@@ -239,6 +255,7 @@ impl Shard {
     /// Tells that two databases change places. Before they do.
     pub(crate) fn tell_swap(&mut self, one: DbIndex, other: DbIndex) {
         self.tell_noted();
+        self.tell_tables();
         if let Some(records) = &mut self.common.records {
             effect::swap(&mut records.told, one, other);
         }

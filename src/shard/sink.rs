@@ -6,14 +6,23 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
+use ::tables::walk::Piece;
 use base::ids::DbIndex;
 
 use crate::entry::EntryRef;
 
-/// Takes the entries of a snapshot.
+/// Takes the entries of a snapshot, and the rows of tables if it says so.
 pub trait Sink {
     /// Takes an entry of the database that had this number when the snapshot began.
     fn entry(&mut self, db: DbIndex, entry: EntryRef<'_>);
+
+    /// Returns whether it takes the rows of tables too.
+    fn takes_rows(&self) -> bool {
+        false
+    }
+
+    /// Takes rows of tables.
+    fn rows(&mut self, _piece: Piece) {}
 
     /// Returns whether it has room for the entries of one more step. Those that change come in any case.
     fn has_room(&mut self) -> bool;

@@ -108,7 +108,9 @@ pub fn read(
                 _ => {}
             },
             Some(Part::Entry(_)) => summary.keys += 1,
-            Some(Part::Version(_) | Part::Library(_) | Part::Sizes { .. }) => {}
+            Some(
+                Part::Version(_) | Part::Library(_) | Part::Sizes { .. } | Part::Tables { .. },
+            ) => {}
             None => {
                 let count = source.read(&mut buffer).map_err(Refused::Io)?;
                 let bytes = &buffer[..count];

@@ -1,5 +1,7 @@
 //! What statements and changes of schemas leave for a log, a replica or a snapshot: images of rows, not
-//! statements, so that replay depends on nothing but the records.
+//! statements, so that replay depends on nothing but the records. A swap of databases is the shard's to tell.
+//!
+//! Not here: their bytes ([`crate::bytes`]).
 
 use base::ids::DbIndex;
 
@@ -51,14 +53,7 @@ pub enum Record {
         /// The database.
         db: DbIndex,
     },
-    /// Two databases have changed places.
-    Swap {
-        /// The one.
-        one: DbIndex,
-        /// The other.
-        other: DbIndex,
-    },
-    /// All rows of a table are gone.
+    /// All rows of a table are gone on this shard.
     Truncate {
         /// Its database.
         db: DbIndex,

@@ -15,6 +15,7 @@
 //! Not here: how statements spread over shards (`coordinator`), what replies look like on the wire
 //! (`commands`).
 
+pub mod bytes;
 pub mod catalog;
 mod changes;
 pub mod claim;
@@ -29,6 +30,7 @@ mod group;
 pub mod help;
 mod index;
 mod key;
+pub mod load;
 pub mod merge;
 pub mod name;
 pub mod parser;
@@ -36,12 +38,14 @@ pub mod partial;
 pub mod plan;
 mod scalar;
 pub mod schema;
+pub mod snapshot;
 mod sorter;
 pub mod statement;
 mod store;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod walk;
 
 use std::sync::atomic::Ordering;
 
@@ -51,7 +55,7 @@ use base::ids::{DbIndex, ShardId};
 use catalog::{Catalog, SchemaChange};
 use changes::Changes;
 use claim::Claim;
-use effects::{Record, RowImage};
+use effects::RowImage;
 use encode::Encode;
 use error::TableError;
 use executor::{Budget, Progress, Stepped};
@@ -76,6 +80,8 @@ pub struct Tables {
     sweep_at: (usize, TableId),
     /// Indexes of columns that came later: nobody reads them until they have all rows.
     unbuilt: Vec<(TableId, IndexId)>,
+    /// Tables that a snapshot waits for.
+    walking: Vec<TableId>,
 }
 
 #[derive(Debug, Default)]
@@ -108,6 +114,7 @@ impl Tables {
             bytes: 0,
             sweep_at: (0, TableId(0)),
             unbuilt: Vec::new(),
+            walking: Vec::new(),
         }
     }
 
@@ -149,11 +156,7 @@ impl Tables {
     /// Carries out a change of schemas that was planned on a catalog equal to this one.
     pub fn apply(&mut self, db: DbIndex, change: &SchemaChange) {
         self.database(db).catalog.apply(change);
-        let change_of = || Record::Schema {
-            db,
-            change: change.clone(),
-        };
-        self.changes.record(change_of);
+        self.changes.record_change(db, change);
         if let SchemaChange::CreateTable { schema } = change {
             let table = Table::new(schema.clone(), self.shard.0, &self.hasher);
             self.bytes += table.bytes();
@@ -296,20 +299,22 @@ impl Tables {
 
     /// Removes all tables and namespaces of a database.
     pub fn clear(&mut self, db: DbIndex) {
+        if self.catalog(db).is_empty() {
+            return;
+        }
         let database = std::mem::take(self.database(db));
         for table in database.tables.into_values() {
             self.bytes -= table.bytes();
             self.changes.free(table.into_garbage());
         }
-        self.changes.record(|| Record::Clear { db });
+        self.changes.record_clear(db);
     }
 
-    /// Exchanges two databases.
+    /// Exchanges two databases. That leaves no record: the shard tells of it, whose keys are exchanged too.
     pub fn swap(&mut self, one: DbIndex, other: DbIndex) {
         if one != other {
             self.database(one.max(other));
             self.databases.swap(one.index(), other.index());
-            self.changes.record(|| Record::Swap { one, other });
         }
     }
 
@@ -385,7 +390,7 @@ impl Tables {
             for &place in &dead {
                 let row = table.id(place);
                 table.remove(place);
-                changes.record(|| Record::Delete { db, table: id, row });
+                changes.record_delete(db, id, row);
             }
             dead.len()
         });
@@ -426,8 +431,7 @@ impl Tables {
                 if let Some(place) = table.place(image.id) {
                     table.remove(place);
                 }
-                let row = image.id;
-                changes.record(|| Record::Delete { db, table: id, row });
+                changes.record_delete(db, id, image.id);
             }
             images
         });
@@ -446,11 +450,7 @@ impl Tables {
             if table.owns(row.id) {
                 table.put(row);
                 table.schema.last_row.fetch_max(row.id.0, Ordering::Relaxed);
-                changes.record(|| Record::Put {
-                    db,
-                    table: id,
-                    row: row.clone(),
-                });
+                changes.record_put(db, id, row);
             }
         });
     }
@@ -466,30 +466,15 @@ impl Tables {
         self.changes.set_recording(is_recording);
     }
 
-    /// Takes the records of all changes since the last call.
-    pub fn take_records(&mut self) -> Vec<Record> {
-        self.changes.take_records()
+    /// Returns whether [`Tables::take_records`] has any.
+    #[inline]
+    #[must_use]
+    pub fn has_records(&self) -> bool {
+        self.changes.has_records()
     }
 
-    /// Carries out a record of another part, which had the same rows before.
-    pub fn replay(&mut self, record: &Record) {
-        match record {
-            Record::Schema { db, change } => self.apply(*db, change),
-            Record::Put { db, table, row } => self.put_row(*db, *table, row),
-            Record::Delete { db, table, row } => {
-                self.with_table(*db, *table, |table, _| {
-                    if let Some(place) = table.place(*row) {
-                        table.remove(place);
-                    }
-                });
-            }
-            Record::Truncate { db, table } => {
-                self.with_table(*db, *table, |table, changes| {
-                    changes.free(table.truncate());
-                });
-            }
-            Record::Clear { db } => self.clear(*db),
-            Record::Swap { one, other } => self.swap(*one, *other),
-        }
+    /// Takes the records of all changes since the last call, as [`bytes::record::Records`] reads them.
+    pub fn take_records(&mut self) -> Vec<u8> {
+        self.changes.take_records()
     }
 }

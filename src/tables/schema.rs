@@ -61,6 +61,17 @@ pub enum Layout {
     },
 }
 
+impl Layout {
+    /// Returns the row that lies on a shard at a place, see `store`.
+    #[inline]
+    pub(crate) fn row_at(self, shard: u16, place: u64) -> RowId {
+        match self {
+            Self::Home => RowId(place + 1),
+            Self::Spread { shards } => RowId(place * u64::from(shards.max(1)) + u64::from(shard)),
+        }
+    }
+}
+
 /// A column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {

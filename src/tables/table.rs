@@ -8,10 +8,12 @@
 use std::sync::Arc;
 
 use base::hash::KeyHasher;
+use base::ids::DbIndex;
 
+use crate::bytes::row as row_bytes;
 use crate::claim::Claim;
 use crate::datum::{Cell, ColumnType, Datum};
-use crate::effects::{Record, RowImage};
+use crate::effects::RowImage;
 use crate::error::TableError;
 use crate::index::{RowIndex, push_row_key};
 use crate::scalar;
@@ -19,6 +21,7 @@ use crate::schema::{ColumnId, Index, IndexId, Layout, RowId, Schema};
 use crate::store::bits;
 use crate::store::column::Column;
 use crate::store::{NewCell, Place, Rows};
+use crate::walk::{Detached, RowWalk};
 
 /// A table's part.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(crate) struct Table {
     pub(crate) schema: Arc<Schema>,
     pub(crate) rows: Rows,
     pub(crate) indexes: Vec<RowIndex>,
+    /// The snapshot that waits for rows.
+    pub(crate) walk: Option<Box<RowWalk>>,
     hasher: KeyHasher,
     shard: u16,
     /// The types of columns by number.
@@ -59,6 +64,8 @@ pub(crate) enum Garbage {
     Rows(Box<Rows>),
     Index(Box<RowIndex>),
     Columns(Vec<Column>),
+    /// Rows that a snapshot waits for.
+    Walked(Box<Detached>),
 }
 
 impl Garbage {
@@ -68,6 +75,8 @@ impl Garbage {
             Self::Rows(rows) => rows.free_chunk(),
             Self::Index(index) => index.free_step(),
             Self::Columns(columns) => columns.pop().is_some(),
+            // Those are kept apart until the snapshot has passed them.
+            Self::Walked(_) => false,
         }
     }
 }
@@ -79,6 +88,7 @@ impl Table {
         let mut table = Self {
             rows: Rows::default(),
             indexes: Vec::new(),
+            walk: None,
             hasher: hasher.clone(),
             shard,
             kinds: Vec::new(),
@@ -100,6 +110,11 @@ impl Table {
     pub(crate) fn adopt(&mut self, schema: Arc<Schema>) -> Vec<Garbage> {
         let mut garbage = Vec::new();
         let moved = self.schema.layout != schema.layout && self.rows.count() > 0;
+        if self.schema.layout != schema.layout && !moved {
+            // What a walk still has are rows that were taken out, and places mean others from now on.
+            let rows = std::mem::take(&mut self.rows);
+            garbage.push(self.garbage_of(rows));
+        }
         let images = if moved {
             self.take_all(&mut garbage)
         } else {
@@ -139,7 +154,13 @@ impl Table {
                 let numbers: Vec<u64> = self.rows.chunks(0..).map(|(&number, _)| number).collect();
                 let columns: Vec<_> = numbers
                     .into_iter()
-                    .filter_map(|number| self.rows.take_column(number, column.id))
+                    .filter_map(|number| {
+                        let taken = self.rows.take_column(number, column.id)?;
+                        match &mut self.walk {
+                            Some(walk) => walk.keep(number, column.id, taken),
+                            None => Some(taken),
+                        }
+                    })
                     .map(|column| *column)
                     .collect();
                 garbage.push(Garbage::Columns(columns));
@@ -159,7 +180,7 @@ impl Table {
     /// Removes all rows at once; returns what is to be freed.
     pub(crate) fn truncate(&mut self) -> Vec<Garbage> {
         let rows = std::mem::take(&mut self.rows);
-        let mut garbage = vec![Garbage::Rows(Box::new(rows))];
+        let mut garbage = vec![self.garbage_of(rows)];
         let schema = Arc::clone(&self.schema);
         let made = schema.indexes.iter().map(|index| {
             let mut index = RowIndex::new(index, &self.hasher);
@@ -172,13 +193,44 @@ impl Table {
     }
 
     /// Returns all that is to be freed when the table goes.
-    pub(crate) fn into_garbage(self) -> Vec<Garbage> {
+    pub(crate) fn into_garbage(mut self) -> Vec<Garbage> {
+        let rows = std::mem::take(&mut self.rows);
+        let rows = self.garbage_of(rows);
         let indexes = self.indexes.into_iter();
         let mut garbage: Vec<_> = indexes
             .map(|index| Garbage::Index(Box::new(index)))
             .collect();
-        garbage.push(Garbage::Rows(Box::new(self.rows)));
+        garbage.push(rows);
         garbage
+    }
+
+    /// Returns rows that go all at once, with the walk that may wait for them.
+    fn garbage_of(&mut self, rows: Rows) -> Garbage {
+        let rows = Box::new(rows);
+        match self.walk.take() {
+            Some(walk) => Garbage::Walked(Box::new(Detached { walk, rows })),
+            None => Garbage::Rows(rows),
+        }
+    }
+
+    /// Lets a snapshot have the row at a place before it changes, goes or comes.
+    #[inline]
+    fn before_change(&mut self, place: Place) {
+        if let Some(walk) = &mut self.walk {
+            walk.before_change(&self.rows, place);
+        }
+    }
+
+    /// Begins a snapshot of the rows; nothing if there are none.
+    pub(crate) fn new_walk(&self, db: DbIndex) -> Option<Box<RowWalk>> {
+        RowWalk::new(db, self.shard, &self.schema, &self.rows).map(Box::new)
+    }
+
+    /// Returns whether no other row has the values of this one in a unique index.
+    pub(crate) fn is_unique(&mut self, place: Place) -> bool {
+        let mut unique = self.indexes.iter().filter(|index| index.unique);
+        let (rows, scratch) = (&self.rows, &mut self.scratch);
+        !unique.any(|index| index.has_double(place, rows, scratch))
     }
 
     /// Returns what rows and indexes have allocated.
@@ -202,12 +254,7 @@ impl Table {
     /// Returns the id of the row at a place.
     #[inline]
     pub(crate) fn id(&self, place: Place) -> RowId {
-        match self.schema.layout {
-            Layout::Home => RowId(place.0 + 1),
-            Layout::Spread { shards } => {
-                RowId(place.0 * u64::from(shards.max(1)) + u64::from(self.shard))
-            }
-        }
+        self.schema.layout.row_at(self.shard, place.0)
     }
 
     /// Returns the first place of rows with an id of at least this.
@@ -263,6 +310,7 @@ impl Table {
 
     /// Stores a row at a place where none is.
     pub(crate) fn insert(&mut self, place: Place, cells: &[(ColumnId, Cell)], end: Option<u64>) {
+        self.before_change(place);
         let kinds = &self.kinds;
         let cells = cells.iter().filter_map(|(column, cell)| {
             Some(NewCell {
@@ -283,6 +331,7 @@ impl Table {
         if self.rows.row(place).is_none() {
             return false;
         }
+        self.before_change(place);
         for index in &mut self.indexes {
             index.remove(place, &self.rows, &mut self.scratch);
         }
@@ -290,8 +339,9 @@ impl Table {
         true
     }
 
-    /// Changes values of a row that is there. What stays equal costs no index anything.
+    /// Changes values of a row that is there, before its end is changed. What stays equal costs no index anything.
     pub(crate) fn change(&mut self, place: Place, changes: &[CellChange]) {
+        self.before_change(place);
         let Some(row) = self.rows.row(place) else {
             return;
         };
@@ -460,14 +510,28 @@ impl Table {
         dead
     }
 
-    /// Returns a record of what a row is now.
-    pub(crate) fn record(&self, db: base::ids::DbIndex, place: Place) -> Option<Record> {
-        let image = self.image(place)?;
-        Some(Record::Put {
-            db,
-            table: self.schema.id,
-            row: image,
-        })
+    /// Appends what a row is now (see [`crate::bytes`]).
+    pub(crate) fn put_row_bytes(&self, place: Place, out: &mut Vec<u8>) {
+        let Some(row) = self.rows.row(place) else {
+            return;
+        };
+        let declared: Vec<ColumnId>;
+        let order = match self.rows.orders().at(row.chunk.order(row.offset)) {
+            Some(order) => order,
+            None => {
+                declared = self.schema.columns.iter().map(|column| column.id).collect();
+                &declared
+            }
+        };
+        let is_there = |id: &ColumnId| self.position(*id).is_some() && row.value(*id).is_some();
+        let present = order.iter().copied().filter(is_there);
+        let end = row.chunk.end(row.offset);
+        row_bytes::begin(out, self.id(place), end, present.clone().count());
+        for id in present {
+            if let Some(value) = row.value(id) {
+                row_bytes::put_stored(out, id, (self.kind(id), value), row.odd_text(id));
+            }
+        }
     }
 
     /// Returns the definition of an index.

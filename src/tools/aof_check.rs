@@ -20,7 +20,7 @@ use types::rdb::{self, Surroundings};
 
 use crate::failure::Failure;
 use crate::log_directory::{LogDirectory, LogFile};
-use crate::{progress, rdb_check};
+use crate::{progress, rdb_check, table_records};
 
 /// What is known of the files of a shard so far.
 #[derive(Clone, Debug, Default)]
@@ -177,6 +177,9 @@ fn check_effects(record: &Record<'_>) -> Result<u64, &'static str> {
         if let Effect::Put { kind, object, .. } = effect {
             let value = rdb::read_object(kind, object, rdb::VERSION_MAX, &surroundings);
             value.map_err(|_refused| "the bytes of a value are none")?;
+        }
+        if let Effect::Tables { records } = effect {
+            table_records::describe(records).map_err(|damaged| damaged.0)?;
         }
         count += 1;
     }

@@ -25,6 +25,7 @@ use types::rdb::type_name;
 
 use crate::failure::Failure;
 use crate::log_directory::{LogDirectory, LogFile, damaged};
+use crate::table_records;
 
 /// Longer words of commands are cut.
 const SHOWN_BYTES_MAX: usize = 64;
@@ -175,6 +176,15 @@ fn line_of<'a>(effect: &Effect<'a>, commands: &Map<&[u8], &Declaration>) -> Line
         } => {
             let what = format!("transaction {transaction} of {shards} shards");
             line(None, None, "part", what)
+        }
+        Effect::Tables { records } => {
+            let what = table_records::describe(records);
+            line(
+                None,
+                None,
+                "tables",
+                what.unwrap_or_else(|damaged| damaged.to_string()),
+            )
         }
     }
 }

@@ -128,7 +128,7 @@ fn time_of(path: &Path) -> Result<Option<UnixMillis>> {
             }
             Some(Part::Version(_) | Part::About { .. } | Part::Library(_) | Part::Sizes { .. }) => {
             }
-            Some(Part::Entry(_) | Part::End) => return Ok(None),
+            Some(Part::Entry(_) | Part::Tables { .. } | Part::End) => return Ok(None),
             None => match io::Read::read(&mut file, &mut buffer)? {
                 0 => reader.end(),
                 count => reader.feed(&buffer[..count]),

@@ -1,4 +1,4 @@
-//! `trestle-tools`: work on files of data while no server has them.
+//! `trestle-tools`: work on files of data while no server has them, and tables out of and into running servers.
 //!
 //! One subcommand, one module. Each says what it has found on standard output and why it failed on standard
 //! error; the exit code is 0 only if all is well, see `failure`.
@@ -9,12 +9,21 @@ mod aof_check;
 mod aof_dump;
 mod aof_truncate;
 mod backup;
+mod client;
+mod csv_cells;
 mod data_directory;
+mod export_csv;
+mod export_sql;
 mod failure;
+mod import_csv;
 mod log_directory;
+mod output;
 mod progress;
 mod rdb_check;
+mod rdb_tables;
 mod restore;
+mod table_records;
+mod table_source;
 mod verify;
 
 use std::io::{self, BufWriter, Write as _};
@@ -27,7 +36,7 @@ use clap::{Parser, Subcommand};
 
 use self::data_directory::DataDirectory;
 
-/// Work on files of data of Trestle and of Redis, while no server uses them.
+/// Work on files of data of Trestle and of Redis, while no server uses them; tables out of and into servers.
 #[derive(Debug, Parser)]
 #[command(
     name = "trestle-tools",
@@ -102,6 +111,12 @@ enum Task {
         #[arg(long)]
         force: bool,
     },
+    /// Writes tables of a server or an RDB file as statements that SQLite takes.
+    ExportSql(export_sql::Options),
+    /// Writes a table of a server or an RDB file as CSV.
+    ExportCsv(export_csv::Options),
+    /// Inserts the rows of a CSV file into a table of a server.
+    ImportCsv(import_csv::Options),
 }
 
 /// Which log.
@@ -149,6 +164,9 @@ fn run(task: Task) -> Result<()> {
         Task::Backup { data, to } => backup::run(&data, &to)?,
         Task::Verify { path } => verify::run(&path)?,
         Task::Restore { file, data, force } => restore::run(&file, &data, force)?,
+        Task::ExportSql(options) => export_sql::run(&options)?,
+        Task::ExportCsv(options) => export_csv::run(&options)?,
+        Task::ImportCsv(options) => import_csv::run(&options)?,
     };
     out.write_all(text.as_bytes())?;
     out.flush()?;

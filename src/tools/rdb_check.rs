@@ -19,6 +19,7 @@ use types::rdb::{Surroundings, type_name};
 
 use crate::failure::Failure;
 use crate::progress;
+use crate::rdb_tables::Tables;
 
 const READ_BYTES: usize = 1 << 20;
 
@@ -40,6 +41,7 @@ struct Report {
     libraries: u64,
     by_type: BTreeMap<&'static str, Count>,
     by_database: BTreeMap<u64, u64>,
+    tables: Tables,
     expires: u64,
     dead: u64,
     empty: u64,
@@ -96,6 +98,10 @@ fn check(
             }
             Some(Part::Library(_)) => report.libraries += 1,
             Some(Part::Sizes { .. }) => {}
+            Some(Part::Tables { offset, piece }) => report
+                .tables
+                .take(&piece)
+                .map_err(|damaged| anyhow!("at byte {offset}: {damaged}"))?,
             Some(Part::Entry(entry)) => report.take(&entry, now)?,
             None => {
                 let count = file
@@ -156,6 +162,7 @@ impl fmt::Display for Report {
             write!(databases, ", {count} in database {number}")?;
         }
         writeln!(f, "{keys} keys{databases}")?;
+        write!(f, "{}", self.tables)?;
         writeln!(
             f,
             "{} expire, {} of them before now; {} without elements; {} libraries of functions",

@@ -12,6 +12,7 @@
 //!   6  swap           db u16 | db u16
 //!   7  libraries      number u64 | count u32 | codes, strings
 //!   8  part           transaction u64 | shards u16
+//!  32  tables         length u64 | records                     see `tables::bytes::record`
 //! ```
 //!
 //! An object is its kind and its bytes in RDB ([`crate::rdb`]). A part says that what stands behind it up to
@@ -23,9 +24,7 @@
 //!   run depends on the value of its key, which the effects before have made the same.
 //! - Any bytes may be read: they give effects or [`Damaged`].
 //!
-//! Effects of tables get tags from 32 on.
-//!
-//! Not here: who makes effects (crate `shard`), and the files they stand in (crate `storage`).
+//! Not here: what records of tables are (crate `tables`), who makes effects (crate `shard`), and the files they stand in (crate `storage`).
 
 use base::cast::{u32_from, u64_from, usize_from_u32};
 use base::clock::UnixMillis;
@@ -40,6 +39,7 @@ mod tag {
     pub(super) const SWAP: u8 = 6;
     pub(super) const LIBRARIES: u8 = 7;
     pub(super) const PART: u8 = 8;
+    pub(super) const TABLES: u8 = 32;
 }
 
 /// One change.
@@ -99,6 +99,11 @@ pub enum Effect<'a> {
         transaction: u64,
         /// How many shards have a part of it.
         shards: u16,
+    },
+    /// Tables have changed.
+    Tables {
+        /// How, one record behind the other.
+        records: &'a [u8],
     },
 }
 
@@ -181,6 +186,13 @@ pub fn part(out: &mut Vec<u8>, transaction: u64, shards: u16) {
     out.push(tag::PART);
     out.extend_from_slice(&transaction.to_le_bytes());
     out.extend_from_slice(&shards.to_le_bytes());
+}
+
+/// Appends changes of tables.
+pub fn tables(out: &mut Vec<u8>, records: &[u8]) {
+    out.push(tag::TABLES);
+    out.extend_from_slice(&u64_from(records.len()).to_le_bytes());
+    out.extend_from_slice(records);
 }
 
 fn begin(out: &mut Vec<u8>, tag: u8, db: DbIndex) {
@@ -284,6 +296,12 @@ impl<'a> Effects<'a> {
                 transaction: u64::from_le_bytes(self.array()?),
                 shards: u16::from_le_bytes(self.array()?),
             },
+            tag::TABLES => {
+                let len = usize::try_from(u64::from_le_bytes(self.array()?)).ok()?;
+                let (records, left) = self.left.split_at_checked(len)?;
+                self.left = left;
+                Effect::Tables { records }
+            }
             _ => return None,
         })
     }
@@ -319,6 +337,7 @@ mod tests {
         clear(&mut out, db);
         swap(&mut out, db, DbIndex(65_535));
         libraries(&mut out, 6, &[b"code".to_vec(), Vec::new()]);
+        tables(&mut out, b"records");
         out
     }
 
@@ -356,6 +375,9 @@ mod tests {
                 number: 6,
                 codes: vec![b"code", b""],
             },
+            Effect::Tables {
+                records: b"records",
+            },
         ];
         assert_eq!(read, expected);
     }
@@ -366,7 +388,7 @@ mod tests {
         for end in 0..bytes.len() {
             // An end between two effects cannot be seen here; the checksum of the record sees it.
             let count = Effects::new(&bytes[..end]).count();
-            assert!(count <= 8, "{end}");
+            assert!(count <= 9, "{end}");
             for bit in 0..8 {
                 let mut damaged = bytes.clone();
                 damaged[end] ^= 1 << bit;

@@ -1,11 +1,13 @@
 //! Tables over the wire.
 //!
 //! In reading order: [`conformance`] replays what the `RedisTABLE` module has said; [`guide`] replays the page
-//! that teaches tables; [`whole`] uses tables beside everything else, [`stress`] has many clients at once,
+//! that teaches tables; [`whole`] uses tables beside everything else, [`stress`] has many clients at once, [`files`] saves and loads, [`tools`] exports and imports,
 //! [`sqlite`] compares random statements with SQLite.
 
 mod conformance;
+mod files;
 mod guide;
 mod sqlite;
 mod stress;
+mod tools;
 mod whole;

@@ -101,6 +101,8 @@ pub struct Settings {
     pub is_rdb_compressed: bool,
     /// Ends the RDB file with a checksum.
     pub has_rdb_checksum: bool,
+    /// Writes tables into the RDB file.
+    pub has_rdb_tables: bool,
     /// Refuses writes after saving has failed.
     pub stops_writes_unsaved: bool,
     /// Writes every change to a log.
@@ -280,6 +282,7 @@ impl Settings {
             save_points: Vec::new(),
             is_rdb_compressed: false,
             has_rdb_checksum: false,
+            has_rdb_tables: false,
             stops_writes_unsaved: false,
             is_logged: false,
             log_sync: SyncPolicy::EverySecond,

@@ -225,7 +225,7 @@ fn empty_and_take(inboxes: Vec<Inbox>) -> Gather {
         move |core| {
             let shard = &mut core.engine.host.shard;
             for db in (0..shard.options().databases).map(DbIndex) {
-                shard.db(db).clear();
+                shard.clear_db(db);
             }
             let me = core.engine.me.index();
             core.inbox = inboxes.with(|inboxes| inboxes.get_mut(me).and_then(Option::take));

@@ -192,6 +192,9 @@ impl Reading<'_> {
                     .load_library(&code, true, &mut |_, _| {})
                     .map(drop)
                     .map_err(|error| text_of(&error))?,
+                Some(Part::Tables { .. }) => {
+                    return Err("it has tables, which no Redis writes".to_owned());
+                }
                 Some(Part::Version(_) | Part::About { .. } | Part::Sizes { .. }) => {}
                 Some(Part::End) => break,
                 None => {

@@ -11,7 +11,7 @@
 //! Whatever is wrong with the file ends the process, with the byte of the file and what can be done. The file
 //! stays as it is.
 //!
-//! Not here: when a file is loaded (`startup`, `control::persistence`).
+//! Not here: tables (`load_tables`), when a file is loaded (`startup`, `control::persistence`).
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -36,6 +36,7 @@ use crate::config::settings::Settings;
 use crate::core_loop::Core;
 use crate::engine::Shared;
 
+use super::load_tables::{self, Share, Sorting};
 use super::log::Log;
 use super::log_load::{self, Records};
 
@@ -70,6 +71,7 @@ pub(crate) struct Inbox {
 /// Something on its way from the thread to a core.
 enum Loaded {
     Keys(Batch),
+    Tables(Share),
     /// Records of the log of this core's shard.
     Records(Records),
     /// All libraries of functions; for core 0 only.
@@ -244,11 +246,13 @@ pub(crate) fn begin(
         &loaded.keys,
         &loaded.dead_keys,
         &loaded.empty_keys,
+        &loaded.rows,
     ] {
         count.store(0, Ordering::Relaxed);
     }
     let begun = (runtime::clock::monotonic(), runtime::clock::unix_millis());
     loaded.begun.with(|at| *at = begun);
+    loaded.forget_tables();
     persistence.loading.store(shards, Ordering::Release);
     let (path, file) = match file {
         Some(file) => (file.path, Some(file.file)),
@@ -263,6 +267,7 @@ pub(crate) fn begin(
         path: Arc::clone(&path),
         log: log.clone(),
         cuts_torn: config.settings().loads_torn,
+        tables: Sorting::new(loaded.counters.clone(), map, config.settings().databases),
     };
     let is_checked = config.settings().has_rdb_checksum;
     tracing::info!(path = %sending.path.display(), bytes, "loading begins");
@@ -287,6 +292,7 @@ struct Sending {
     log: Option<Arc<Log>>,
     /// A torn end of a log is cut off.
     cuts_torn: bool,
+    tables: Sorting,
 }
 
 /// Why the thread stops.
@@ -325,6 +331,12 @@ impl Sending {
                     batch.push(&entry);
                     if batch.is_full() {
                         self.send_batch(shard)?;
+                    }
+                }
+                Some(Part::Tables { offset, piece }) => {
+                    let shares = self.tables.sort(offset, &piece).map_err(Stopped::Rdb)?;
+                    for (shard, share) in shares {
+                        self.send(shard, Loaded::Tables(share))?;
                     }
                 }
                 Some(Part::Library(code)) => libraries.push(code.into_owned()),
@@ -446,6 +458,16 @@ pub(super) fn step(core: &mut Core) -> bool {
                     fail(core, refusal(&path, &error));
                 }
             }
+            Loaded::Tables(share) => {
+                let stored = share.store(core.engine.host.shard.tables_mut());
+                let loaded = &core.engine.shared.persistence.loaded;
+                match stored {
+                    Ok(rows) => {
+                        loaded.rows.fetch_add(rows, Ordering::Relaxed);
+                    }
+                    Err(error) => fail(core, refusal(&path, &error)),
+                }
+            }
             Loaded::Records(records) => {
                 if let Some(log) = &log
                     && let Err(error) = records.apply(core, log)
@@ -457,6 +479,10 @@ pub(super) fn step(core: &mut Core) -> bool {
             Loaded::Failed(text) => fail(core, text),
             Loaded::End(next) => {
                 core.inbox = None;
+                if let Err(error) = load_tables::settle(core) {
+                    fail(core, error);
+                    return true;
+                }
                 if let Some(log) = &log
                     && let Err(error) = log_load::end(core, log, next)
                 {
@@ -551,10 +577,12 @@ fn end(core: &Core) {
         keys = loaded.keys.load(Ordering::Relaxed),
         dead_keys = loaded.dead_keys.load(Ordering::Relaxed),
         empty_keys = loaded.empty_keys.load(Ordering::Relaxed),
+        rows = loaded.rows.load(Ordering::Relaxed),
         records = loaded.records.load(Ordering::Relaxed),
         milliseconds = nanos / 1_000_000,
         "loaded"
     );
+    loaded.forget_tables();
     persistence.wake_all();
 }
 

@@ -139,7 +139,10 @@ impl Records {
     ///
     /// One line.
     pub(super) fn apply(&self, core: &mut Core, log: &Log) -> Result<(), String> {
-        let replay = core.replay.get_or_insert_with(Box::default);
+        let replay = core.replay.get_or_insert_with(|| {
+            let counters = core.engine.shared.persistence.loaded.counters.clone();
+            Box::new(Replay::new(Box::new(counters)))
+        });
         let shard = &mut core.engine.host.shard;
         let mut libraries = None;
         self.apply_to(shard, replay, &mut libraries, &log.directory)?;

@@ -12,7 +12,7 @@
 //!   transaction that claims all of them.
 //! - While data is loaded nothing else is served, and a file that is not whole ends the process.
 //!
-//! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`,
+//! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`, `load_tables`,
 //! `log`, `log_load`, `rewrite`, `remake`, `import`.
 //!
 //! Not here: the form of the file (crate `storage`), the walk over a shard (`shard::snapshot`), the
@@ -20,6 +20,7 @@
 
 mod import;
 pub mod load;
+mod load_tables;
 pub mod log;
 mod log_load;
 pub mod points;
@@ -37,6 +38,7 @@ use runtime::facts::Facts;
 use runtime::helper::Helper;
 use runtime::waker::Waker;
 
+use self::load_tables::SharedCounters;
 use self::log::Log;
 use self::rewrite::Rewrites;
 use crate::config::Config;
@@ -93,6 +95,12 @@ pub(crate) struct Loaded {
     pub(crate) dead_keys: AtomicU64,
     /// Keys without elements, which were left out.
     pub(crate) empty_keys: AtomicU64,
+    /// Rows of tables in the file.
+    pub(crate) rows: AtomicU64,
+    /// Where shards count the rows of each table, as long as they load.
+    pub(crate) counters: SharedCounters,
+    /// What the first shard that was done has of schemas.
+    pub(crate) catalogs: Facts<Option<Vec<u8>>>,
     /// Records of the log.
     pub(crate) records: AtomicU64,
     /// The libraries that the logs have: those of the last generation and change.

@@ -31,6 +31,7 @@ use storage::rdb_file::{Part, Reader};
 
 use super::OrderedLibraries;
 use super::load::{self, BATCHES_MAX, Batch, READ_BYTES};
+use super::load_tables::{Share, SharedCounters, Sorting};
 use super::log_load::{self, Stopped, keep_later};
 use super::save::{self, Form, Plan};
 use crate::config::Config;
@@ -73,14 +74,24 @@ pub(super) fn for_other_shards(
     let (is_checked, cuts_torn) = (settings.has_rdb_checksum, settings.loads_torn);
     let map = SlotMap::new(old_shards);
     let source = Arc::new((directory.to_owned(), before.clone()));
+    let counters = SharedCounters::default();
+    let sorting = Sorting::new(counters.clone(), map, settings.databases);
     let (senders, fills): (Vec<_>, Vec<_>) = map
         .shards()
         .map(|shard| {
             let (sender, inbox) = sync_channel(BATCHES_MAX);
             let source = Arc::clone(&source);
+            let replay_counters = counters.clone();
             let fill: Fill = Box::new(move |into| {
                 let (directory, manifest) = &*source;
-                restore(into, directory, manifest, (shard, cuts_torn), &inbox)
+                let replay = Replay::new(Box::new(replay_counters));
+                restore(
+                    into,
+                    directory,
+                    manifest,
+                    (shard, cuts_torn),
+                    (&inbox, replay),
+                )
             });
             (sender, fill)
         })
@@ -92,9 +103,18 @@ pub(super) fn for_other_shards(
         fills,
         move || match &before.base {
             None => Ok(Vec::new()),
-            Some(name) => hand_out(&directory.join(name), is_checked, map, &senders),
+            Some(name) => {
+                let path = directory.join(name);
+                hand_out(&path, is_checked, (map, sorting), &senders)
+            }
         },
     )
+}
+
+/// What a base has for one shard.
+enum Handed {
+    Keys(Batch),
+    Tables(Share),
 }
 
 /// Makes an old shard as it was when its log ended.
@@ -103,17 +123,19 @@ fn restore(
     directory: &Path,
     manifest: &Manifest,
     (shard, cuts_torn): (ShardId, bool),
-    inbox: &Receiver<Batch>,
+    (inbox, mut replay): (&Receiver<Handed>, Replay),
 ) -> Result<Option<OrderedLibraries>, String> {
-    while let Ok(batch) = inbox.recv() {
-        // Nothing is dead yet: the log may say that it lives longer.
-        let stored = batch.store(into, UnixMillis(i64::MIN));
+    while let Ok(handed) = inbox.recv() {
+        let stored = match handed {
+            // Nothing is dead yet: the log may say that it lives longer.
+            Handed::Keys(batch) => batch.store(into, UnixMillis(i64::MIN)).map(drop),
+            Handed::Tables(share) => share.store(into.tables_mut()).map(drop),
+        };
         stored.map_err(|error| {
             let name = manifest.base.as_deref().unwrap_or_default();
             load::refusal(&directory.join(name), &error)
         })?;
     }
-    let mut replay = Replay::default();
     let mut libraries = None;
     let read = log_load::read(directory, manifest, shard.0, cuts_torn, |records| {
         records
@@ -127,20 +149,20 @@ fn restore(
     }
 }
 
-/// Reads an RDB file and hands its keys to the shards that own them. Returns its libraries.
+/// Reads an RDB file and hands its keys and tables to the shards that own them. Returns its libraries.
 fn hand_out(
     path: &Path,
     is_checked: bool,
-    map: SlotMap,
-    senders: &[SyncSender<Batch>],
+    (map, mut sorting): (SlotMap, Sorting),
+    senders: &[SyncSender<Handed>],
 ) -> Result<Libraries, String> {
     let failed = |error: io::Error| format!("read {}: {error}", path.display());
     let mut file = ReadFile::open(path).map_err(failed)?;
     let mut reader = Reader::new(is_checked);
     let mut batches: Vec<Batch> = senders.iter().map(|_| Batch::default()).collect();
-    let send = |shard: usize, batch: Batch| {
+    let send = |shard: usize, handed: Handed| {
         // Who is gone has said why.
-        let sent = senders[shard].send(batch);
+        let sent = senders[shard].send(handed);
         sent.map_err(|_gone| "a shard could not be made".to_owned())
     };
     let mut buffer = vec![0; READ_BYTES];
@@ -151,7 +173,13 @@ fn hand_out(
                 let shard = map.shard_of_key(&entry.key).index();
                 batches[shard].push(&entry);
                 if batches[shard].is_full() {
-                    send(shard, std::mem::take(&mut batches[shard]))?;
+                    send(shard, Handed::Keys(std::mem::take(&mut batches[shard])))?;
+                }
+            }
+            Some(Part::Tables { offset, piece }) => {
+                let shares = sorting.sort(offset, &piece);
+                for (shard, share) in shares.map_err(|error| load::refusal(path, &error))? {
+                    send(shard.index(), Handed::Tables(share))?;
                 }
             }
             Some(Part::Library(code)) => libraries.push(code.into_owned()),
@@ -167,7 +195,7 @@ fn hand_out(
         }
     }
     for (shard, batch) in batches.into_iter().enumerate() {
-        send(shard, batch)?;
+        send(shard, Handed::Keys(batch))?;
     }
     Ok(libraries)
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   core 0: begin -> transaction that claims all shards -> on each: snapshot begins, piece "begin"
-//!   each core, a step per turn:   entries -> pieces of some 100 KiB -> thread
-//!   thread: header (when all have begun) -> pieces as they come -> end, checksum, rename
+//!   each core, a step per turn:   entries, rows -> pieces of some 100 KiB -> thread
+//!   thread: header, schemas of tables (when all have begun) -> pieces as they come -> end, checksum, rename
 //! ```
 //!
 //! A core that finds the channel full keeps its pieces and goes on with the walk when they have gone;
@@ -29,6 +29,9 @@ use shard::sink::{SharedSink, Sink};
 use shard::snapshot::Step as Walked;
 use storage::rdb_file::{About, Use, Writer};
 use storage::save::Saving;
+use tables::bytes::section;
+use tables::catalog::Catalog;
+use tables::walk::Piece as Rows;
 use types::rdb::Object;
 
 use super::{Begun, Persistence};
@@ -75,6 +78,8 @@ pub(super) enum Piece {
     Begin(Cut),
     /// Bytes of the file, and how many keys they are.
     Bytes(Vec<u8>, u64),
+    /// Rows of tables.
+    Rows(Rows),
     /// The shard has no more.
     End,
 }
@@ -87,8 +92,10 @@ pub(super) struct Cut {
     fields_expire: bool,
     /// Its changes so far.
     dirty: u64,
-    /// There are tables, which have no place in the file.
+    /// There are tables.
     has_tables: bool,
+    /// The schemas of all databases with tables, from one of the shards.
+    catalogs: Vec<(DbIndex, Catalog)>,
 }
 
 /// What the thread has to know.
@@ -99,6 +106,7 @@ pub(super) struct Plan {
     has_checksum: bool,
     now: UnixMillis,
     used_bytes: u64,
+    takes_tables: bool,
 }
 
 impl Plan {
@@ -118,6 +126,7 @@ impl Plan {
             has_checksum: settings.has_rdb_checksum,
             now,
             used_bytes: u64_from(runtime::memory::allocated_bytes()),
+            takes_tables: true,
         }
     }
 }
@@ -153,7 +162,8 @@ pub(crate) fn begin(core: &mut Core, wanted: Wanted) -> Result<u64, UnderWay> {
         Ok(saves.ended + 1)
     })?;
     let settings = core.engine.config.settings();
-    let plan = Plan::new(core, settings.data_dir.join(&settings.rdb_file));
+    let mut plan = Plan::new(core, settings.data_dir.join(&settings.rdb_file));
+    plan.takes_tables = settings.has_rdb_tables;
     let (program, mut intake) = cutting(core, false);
     tracing::info!(path = %plan.path.display(), "saving begins");
     let thread_shared = Arc::clone(&shared);
@@ -178,9 +188,13 @@ pub(crate) fn begin(core: &mut Core, wanted: Wanted) -> Result<u64, UnderWay> {
 pub(super) fn cutting(core: &Core, cuts_log: bool) -> (Cutting, Intake) {
     let shards: Vec<ShardId> = core.engine.map.shards().collect();
     let (sender, intake) = pieces_of(shards.len());
+    let settings = core.engine.config.settings();
+    let mut form = Form::of(settings);
+    // A log goes on from all there is.
+    form.takes_tables = cuts_log || settings.has_rdb_tables;
     let program = Cutting {
         shards,
-        form: Form::of(core.engine.config.settings()),
+        form,
         sender,
         cuts_log,
     };
@@ -267,8 +281,16 @@ pub(super) fn cut(shard: &mut Shard, form: Form, sender: SyncSender<Piece>, wait
     let databases = shard.options().databases;
     let mut sizes = Vec::new();
     let mut has_tables = false;
+    let mut catalogs = Vec::new();
     for db in (0..databases).map(DbIndex) {
-        has_tables |= !shard.tables().catalog(db).is_empty();
+        let catalog = shard.tables().catalog(db);
+        if !catalog.is_empty() {
+            has_tables = true;
+            // All shards have the same ones.
+            if form.takes_tables && shard.id() == ShardId(0) {
+                catalogs.push((db, catalog.clone()));
+            }
+        }
         let database = shard.db(db);
         if !database.is_empty() {
             let (keys, expires) = (database.len(), database.expires_len());
@@ -281,6 +303,7 @@ pub(super) fn cut(shard: &mut Shard, form: Form, sender: SyncSender<Piece>, wait
         fields_expire: shard.has_field_expiries(),
         dirty: shard.stats().dirty,
         has_tables,
+        catalogs,
     });
     shard.begin_snapshot(SharedSink::new(Pieces {
         sender,
@@ -301,6 +324,7 @@ pub(super) struct Form {
     is_compressed: bool,
     order: Option<EvictionOrder>,
     lfu_decay_minutes: u32,
+    takes_tables: bool,
 }
 
 impl Form {
@@ -309,6 +333,7 @@ impl Form {
             is_compressed: settings.is_rdb_compressed,
             order: settings.memory_policy.map(|policy| policy.order),
             lfu_decay_minutes: settings.lfu_decay_minutes,
+            takes_tables: true,
         }
     }
 
@@ -390,6 +415,14 @@ impl Sink for Pieces {
         }
     }
 
+    fn takes_rows(&self) -> bool {
+        self.form.takes_tables
+    }
+
+    fn rows(&mut self, piece: Rows) {
+        self.waiting.push_back(Piece::Rows(piece));
+    }
+
     fn has_room(&mut self) -> bool {
         self.send()
     }
@@ -408,6 +441,7 @@ impl Sink for Pieces {
 pub(super) struct Written {
     pub(super) bytes: u64,
     pub(super) keys: u64,
+    rows: u64,
     dirty: Vec<(ShardId, u64)>,
 }
 
@@ -470,46 +504,54 @@ pub(super) fn write<L: AsRef<[Vec<u8>]>>(
     let mut cuts: Vec<Cut> = Vec::new();
     // What comes from shards that have begun before others.
     let mut early = Vec::new();
-    let mut keys = 0;
     while cuts.len() < plan.shards {
         match intake.next()? {
             Piece::Begin(cut) => cuts.push(cut),
-            Piece::Bytes(bytes, count) => early.push((bytes, count)),
-            Piece::End => {}
+            piece => early.push(piece),
         }
     }
-    if cuts.iter().any(|cut| cut.has_tables) {
+    if !plan.takes_tables && cuts.iter().any(|cut| cut.has_tables) {
         tracing::warn!(
             path = %plan.path.display(),
-            "the tables (TABLE.*) are not in the file, as Redis could not load them: they are gone when the \
-             process ends"
+            "the tables (TABLE.*) are not in the file, as rdb-tables is no: they are gone when the process \
+             ends, unless they are in the log"
         );
     }
     let total = cuts.iter().flat_map(|cut| &cut.sizes);
     let total = total.map(|(_, keys, _)| *keys).sum();
-    let mut count_in = |count: u64| {
-        keys += count;
-        note(total, keys);
+    let (mut keys, mut rows) = (0, 0);
+    let mut writer = Writer::new(plan.is_compressed);
+    let mut put = |piece: Piece| match piece {
+        Piece::Bytes(bytes, count) => {
+            keys += count;
+            note(total, keys);
+            file.write(&bytes)
+        }
+        Piece::Rows(piece) => {
+            rows += piece.rows;
+            writer.tables(&piece.bytes);
+            file.write(&writer.take())
+        }
+        Piece::Begin(_) | Piece::End => Ok(()),
     };
     let libraries = libraries();
-    let head = head(plan, &cuts, libraries.as_ref());
-    file.write(&head).map_err(failed)?;
-    for (bytes, count) in early {
-        file.write(&bytes).map_err(failed)?;
-        count_in(count);
+    put(Piece::Bytes(head(plan, &cuts, libraries.as_ref()), 0)).map_err(failed)?;
+    for piece in early {
+        put(piece).map_err(failed)?;
     }
     while intake.shards_left > 0 {
-        if let Piece::Bytes(bytes, count) = intake.next()? {
-            file.write(&bytes).map_err(failed)?;
-            count_in(count);
-        }
+        put(intake.next()?).map_err(failed)?;
     }
-    let mut writer = Writer::new(false);
     writer.end();
     file.write(&writer.take()).map_err(failed)?;
     let bytes = file.finish().map_err(failed)?;
     let dirty = cuts.iter().map(|cut| (cut.shard, cut.dirty)).collect();
-    Ok(Written { bytes, keys, dirty })
+    Ok(Written {
+        bytes,
+        keys,
+        rows,
+        dirty,
+    })
 }
 
 /// Returns what stands before the first key.
@@ -533,6 +575,9 @@ fn head(plan: &Plan, cuts: &[Cut], libraries: &[Vec<u8>]) -> Vec<u8> {
             }
             None => sizes.push((db, keys, expires)),
         }
+    }
+    for (db, catalog) in cuts.iter().flat_map(|cut| &cut.catalogs) {
+        writer.tables(&section::schemas(*db, catalog));
     }
     sizes.sort_unstable_by_key(|(db, ..)| *db);
     for (db, keys, expires) in sizes {
@@ -574,6 +619,7 @@ fn end(shared: &Shared, plan: &Plan, outcome: Result<Written, String>) {
         path = %plan.path.display(),
         bytes = written.bytes,
         keys = written.keys,
+        rows = written.rows,
         seconds,
         "saved"
     );

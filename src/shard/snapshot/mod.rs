@@ -1,4 +1,4 @@
-//! A snapshot of a shard: every entry as it was at one moment, while the shard goes on.
+//! A snapshot of a shard: every entry, and every row of tables, as it was at one moment, while the shard goes on.
 //!
 //! ```text
 //!   begin -> step, step ... step -> all entries have gone to the sink, which is told so
@@ -10,13 +10,18 @@
 //! - A step is bounded by the entries it hands on, each whole: a large value is handed on in one go.
 //! - At the beginning no value is on loan: the caller has claimed the whole shard for that moment.
 //!
-//! Not here: the walk over a dict (`dict/snapshot.rs`), the sink ([`crate::sink`]).
+//! Not here: the walk over a dict (`dict/snapshot.rs`) and over tables (`tables::snapshot`), the sink
+//! ([`crate::sink`]).
 
+use ::tables::snapshot::Walked;
 use base::ids::DbIndex;
 
 use crate::Shard;
 use crate::dict::Dict;
 use crate::sink::SharedSink;
+
+/// Rows of tables that cost about as much as an entry.
+const ROWS_PER_ENTRY: usize = 2;
 
 /// What a step has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +60,9 @@ impl Shard {
             let db = DbIndex(u16::try_from(index).expect("databases have numbers of 16 bits"));
             dict.begin_snapshot(db, now, &sink);
         }
+        if sink.with(|sink| sink.takes_rows()) {
+            self.tables.begin_snapshot();
+        }
         self.common.snapshot = Some(Snapshot {
             sink,
             emptied: Vec::new(),
@@ -86,6 +94,19 @@ impl Shard {
                 && let Some(dict) = snapshot.emptied.pop()
             {
                 self.common.lazy_free.dict(dict);
+            }
+            return Step::More;
+        }
+        if self.tables.has_snapshot() {
+            let piece = match self
+                .tables
+                .snapshot_step(entries.saturating_mul(ROWS_PER_ENTRY))
+            {
+                Walked::More(piece) => piece,
+                Walked::Done => None,
+            };
+            if let Some(piece) = piece {
+                snapshot.sink.with(|sink| sink.rows(piece));
             }
             return Step::More;
         }

@@ -44,6 +44,10 @@ pub enum Fault {
     },
     /// A module has data beside its keys.
     ModuleData(String),
+    /// Tables are in a version of their form that is not known.
+    TablesVersion(u64),
+    /// What the file says of tables is wrong.
+    Tables(String),
     /// A library of functions is in a form that only candidates for a release of Redis 7.0 wrote.
     Library,
     /// The checksum is not that of the bytes.
@@ -104,6 +108,12 @@ impl fmt::Display for Fault {
                 "the module type '{module}' has data beside its keys, which cannot be kept: save \
                  again without that module"
             ),
+            Self::TablesVersion(version) => write!(
+                f,
+                "tables are there in version {version} of their form, and only version 1 is known: load \
+                 the file with the server that has written it, or a later one"
+            ),
+            Self::Tables(what) => f.write_str(what),
             Self::Library => f.write_str(
                 "a library of functions is in the form of a candidate for Redis 7.0: save again \
                  with a release",

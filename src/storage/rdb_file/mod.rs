@@ -5,7 +5,7 @@
 //!
 //!   part   250 string string          a field about the file: name, value
 //!          245 string                 the code of a library of functions
-//!          247 length module data     what a module has beside keys
+//!          247 length module data     what a module has beside keys; of one of them, tables: `tables.rs`
 //!          244 length length length   a slot of a cluster: its number, its keys, those that expire
 //!          254 length                 the database that the keys from here on are in
 //!          251 length length          how many keys it has, and how many of them expire
@@ -18,7 +18,7 @@
 //! Read are the versions 1 to 12, those of Redis 2.4 to 7.4 and of Valkey 8. Written is version 10, that
 //! of Redis 7.0, or 12 where fields of hashes expire.
 //!
-//! Data of modules cannot be kept. A key of a module is refused, and so is what a module has beside its
+//! Data of modules cannot be kept, but for tables, which Redis takes for those of a module that it does not have. A key of a module is refused, and so is what a module has beside its
 //! keys, unless it is nothing but zeros and empty strings: that is what modules write that have no data.
 //!
 //! Invariants
@@ -26,7 +26,7 @@
 //! - No part is handed on before all its bytes are there.
 //! - Every error says at which byte of the file.
 //!
-//! In reading order: `error.rs`, `reader.rs`, `module.rs` (data of modules), `writer.rs`.
+//! In reading order: `error.rs`, `reader.rs`, `module.rs` (data of modules), `tables.rs`, `writer.rs`.
 //!
 //! Source: files written by redis-server 7.0.15, the public description of the format for older
 //! versions, and the release notes of Redis 7.2 and 7.4 and of Valkey 8.
@@ -36,6 +36,7 @@
 mod error;
 mod module;
 mod reader;
+mod tables;
 mod writer;
 
 pub use error::{Fault, RdbError};

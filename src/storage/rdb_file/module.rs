@@ -16,6 +16,8 @@ const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 const NAME_LEN: usize = 9;
 /// Bits of the version, behind the name.
 const VERSION_BITS: u32 = 10;
+/// These bits of an id.
+pub(super) const VERSION_MASK: u64 = (1 << VERSION_BITS) - 1;
 
 const END: u64 = 0;
 const SIGNED: u64 = 1;
@@ -39,6 +41,14 @@ pub(super) fn name_of(id: u64) -> String {
         char::from(LETTERS[base::cast::usize_from(id >> shift & 63)])
     });
     letters.collect()
+}
+
+/// Returns the id of a type of a module, its version 0. A name has nine letters.
+pub(super) fn id_of(name: &[u8]) -> u64 {
+    let place = |letter: &u8| LETTERS.iter().position(|known| known == letter);
+    let letters = name.iter().map(|letter| place(letter).unwrap_or(0));
+    let id = letters.fold(0, |id, place| id << 6 | base::cast::u64_from(place));
+    id << VERSION_BITS
 }
 
 /// Returns what bytes begin with: data of a module, the code of the part passed over.

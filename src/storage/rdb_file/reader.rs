@@ -17,7 +17,7 @@ use types::rdb::extent::{Begins, Extent, Stop, length, string};
 use types::rdb::{Checksum, Surroundings, is_of_module, read_object, read_string};
 
 use super::error::shown;
-use super::{Fault, HEADER_BYTES, RdbError, VERSION_MAX, module, opcode};
+use super::{Fault, HEADER_BYTES, RdbError, VERSION_MAX, module, opcode, tables};
 
 /// The first version whose files end with a checksum.
 const CHECKSUM_SINCE: u16 = 5;
@@ -81,6 +81,13 @@ pub enum Part<'r> {
         keys: u64,
         /// Those that expire.
         expires: u64,
+    },
+    /// A piece of what the file has of tables: see `tables::bytes::section`.
+    Tables {
+        /// The byte of the file that it begins with.
+        offset: u64,
+        /// The piece.
+        piece: Cow<'r, [u8]>,
     },
     /// A key with its value.
     Entry(Entry<'r>),
@@ -224,6 +231,14 @@ impl Reader {
                 Ok(Found::Library(code)) => {
                     return Ok(Some(Part::Library(self.string(code)?)));
                 }
+                Ok(Found::Tables(piece, checksum)) => {
+                    let piece = self.string(piece)?;
+                    if !tables::is_whole(&piece, checksum) {
+                        let fault = Fault::Tables("a piece of tables is damaged".to_owned());
+                        return Err(RdbError { offset, fault });
+                    }
+                    return Ok(Some(Part::Tables { offset, piece }));
+                }
                 Ok(Found::Sizes(keys, expires)) => {
                     return Ok(Some(Part::Sizes { keys, expires }));
                 }
@@ -317,14 +332,7 @@ impl Reader {
                 Ok(Found::Library(start..start + code))
             }
             opcode::LIBRARY_EARLY => Err(Fault::Library.into()),
-            opcode::MODULE => {
-                let (data, taken) = module::data(rest)?;
-                if !data.is_blank {
-                    return Err(Fault::ModuleData(data.module).into());
-                }
-                self.take(1 + taken);
-                Ok(Found::Nothing)
-            }
+            opcode::MODULE => self.module(),
             opcode::SLOT => {
                 let taken = lengths::<3>(rest)?.1;
                 self.take(1 + taken);
@@ -368,6 +376,27 @@ impl Reader {
             }
             opcode::END => self.finish(),
             kind => self.key(kind),
+        }
+    }
+
+    /// Reads what a module has beside keys, and tables.
+    fn module(&mut self) -> Result<Found, Refusal> {
+        let rest = &self.left()[1..];
+        match tables::part(rest)? {
+            (tables::Part::Version(version), _) => Err(Fault::TablesVersion(version).into()),
+            (tables::Part::Piece(found), taken) => {
+                let start = self.at + 1 + found.at;
+                self.take(1 + taken);
+                Ok(Found::Tables(start..start + found.len, found.checksum))
+            }
+            (tables::Part::Other, _) => {
+                let (data, taken) = module::data(rest)?;
+                if !data.is_blank {
+                    return Err(Fault::ModuleData(data.module).into());
+                }
+                self.take(1 + taken);
+                Ok(Found::Nothing)
+            }
         }
     }
 
@@ -463,6 +492,8 @@ enum Found {
     Version,
     About(Range<usize>, Range<usize>),
     Library(Range<usize>),
+    /// With its checksum.
+    Tables(Range<usize>, u64),
     Sizes(u64, u64),
     Entry {
         key: Range<usize>,

@@ -41,6 +41,7 @@ struct Content {
     libraries: Vec<Vec<u8>>,
     sizes: Vec<(u64, u64)>,
     entries: Vec<Read>,
+    tables: Vec<Vec<u8>>,
 }
 
 /// Reads a file that comes in pieces of these lengths, over and over.
@@ -65,6 +66,7 @@ fn read_in(bytes: &[u8], pieces: &[usize], is_checked: bool) -> Result<Content, 
             )),
             Some(Part::Library(code)) => content.libraries.push(code.into_owned()),
             Some(Part::Sizes { keys, expires }) => content.sizes.push((keys, expires)),
+            Some(Part::Tables { piece, .. }) => content.tables.push(piece.into_owned()),
             Some(Part::Entry(entry)) => content.entries.push(Read {
                 database: entry.database,
                 value: entry.read(&surroundings)?,
@@ -484,5 +486,33 @@ fn streams_with_groups_are_followed_to_their_end() {
             panic!("no stream");
         };
         assert_eq!((stream.log().len(), stream.groups().len()), (1, 1));
+    }
+}
+
+#[test]
+fn pieces_of_tables_come_back_and_are_checked_on_their_own() {
+    let pieces = [b"rows and rows and rows and rows".to_vec(), vec![7; 3000]];
+    for compresses in [true, false] {
+        let mut writer = Writer::new(compresses);
+        pieces.iter().for_each(|piece| writer.tables(piece));
+        let parts = writer.take();
+        let whole = file(10, &parts);
+        assert_eq!(read_in(&whole, &[1], true).unwrap().tables, pieces);
+        // The id is nine letters and the version.
+        assert_eq!(parts[..2], [247, 0x81]);
+        let mut later = whole.clone();
+        later[HEADER_BYTES + 9] ^= 2;
+        let RdbError { fault, .. } = read_in(&later, &[500], false).unwrap_err();
+        assert_eq!(fault, Fault::TablesVersion(3));
+        assert!(fault.to_string().contains("only version 1 is known"));
+        // Without the checksum of the file, that of the piece is still there.
+        let mut damaged = whole.clone();
+        let in_text = HEADER_BYTES + 25;
+        damaged[in_text] ^= 1;
+        let RdbError { fault, .. } = read_in(&damaged, &[500], false).unwrap_err();
+        assert!(
+            matches!(fault, Fault::Tables(_) | Fault::Encoding),
+            "{fault}"
+        );
     }
 }

@@ -86,6 +86,11 @@ impl Writer {
         self.bytes.string(code);
     }
 
+    /// Adds a piece of tables, see `tables::bytes::section`. Anywhere, but schemas before rows. O(n) in the bytes.
+    pub fn tables(&mut self, piece: &[u8]) {
+        super::tables::write(&mut self.bytes, piece);
+    }
+
     /// Says in which database the next keys are.
     pub fn database(&mut self, number: u64) {
         self.bytes.put(&[opcode::DATABASE]);

@@ -9,7 +9,6 @@ use crate::changes::Changes;
 use crate::claim::Claim;
 use crate::datum::Cell;
 use crate::decide::{self, Decision, Stored, check_present, key_of, not_unique};
-use crate::effects::Record;
 use crate::encode::Encode;
 use crate::error::TableError;
 use crate::partial::{Met, Partial, is_condition};
@@ -134,7 +133,7 @@ impl Writer<'_> {
         if self.table.rows.count() > 0 {
             self.changes.free(self.table.truncate());
             let (db, table) = (self.db, self.table.schema.id);
-            self.changes.record(|| Record::Truncate { db, table });
+            self.changes.record_empty(db, table);
             at.has_changed = true;
         }
         at.stage = Stage::Done;
@@ -390,7 +389,7 @@ impl Writer<'_> {
         let row = self.table.id(place);
         if self.table.remove(place) {
             let (db, table) = (self.db, self.table.schema.id);
-            self.changes.record(|| Record::Delete { db, table, row });
+            self.changes.record_delete(db, table, row);
         }
     }
 
@@ -449,11 +448,7 @@ impl Writer<'_> {
         encode: &impl Encode,
         out: &mut Partial,
     ) {
-        if self.changes.is_recording()
-            && let Some(record) = self.table.record(self.db, place)
-        {
-            self.changes.record(|| record);
-        }
+        self.changes.record_row(self.db, self.table, place);
         self.give(place, returning, encode, out);
     }
 

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use base::cast::u64_from;
-use base::hash::KeyHasher;
+use base::hash::{KeyHasher, Map};
 use base::ids::{DbIndex, ShardId};
 
+use crate::bytes::record::Records;
 use crate::effects::Record;
 use crate::encode::Encode;
 use crate::error::TableError;
@@ -310,20 +311,25 @@ impl Node {
             let number = u16::try_from(number).unwrap();
             let mut other = Tables::new(ShardId(number), KeyHasher::new((5, 6)));
             for record in records {
-                other.replay(record);
+                other.replay(record).unwrap();
             }
             assert_eq!(images(shard), images(&other), "rows after replay");
         }
     }
 
     pub(super) fn take_records(&mut self) -> Vec<Vec<Record>> {
-        let shards = self.shards.iter_mut();
-        shards.map(Tables::take_records).collect()
+        let records = |shard: &mut Tables| {
+            let bytes = shard.take_records();
+            let mut counters: Map<TableId, _> = Map::default();
+            let mut records = Records::new(&bytes);
+            std::iter::from_fn(|| records.next(&mut counters).unwrap()).collect()
+        };
+        self.shards.iter_mut().map(records).collect()
     }
 }
 
 /// Returns all rows of a shard, for comparison.
-fn images(tables: &Tables) -> Vec<String> {
+pub(super) fn images(tables: &Tables) -> Vec<String> {
     let mut images = Vec::new();
     for (db, database) in tables.databases.iter().enumerate() {
         for (id, table) in &database.tables {

@@ -117,6 +117,13 @@ pub(super) static SNAPSHOTS: &[D] = &[
         "Ends the RDB file with a checksum.",
     ),
     D::live(
+        "rdb-tables",
+        Kind::Bool,
+        "yes",
+        Works(|s, v| s.has_rdb_tables = v.is_yes()),
+        "Writes tables into the RDB file, which Redis then does not load.",
+    ),
+    D::live(
         "rdb-del-sync-files",
         Kind::Bool,
         "no",
