@@ -224,9 +224,15 @@ impl Tables {
         encode: &impl Encode,
         out: &mut Partial,
     ) -> Result<Stepped, TableError> {
+        if !plan.is_write() {
+            return match self.table(db, plan.schema().id) {
+                Some(table) => executor::read(table, plan, at, budget, encode, out),
+                None => Ok(Stepped::Again),
+            };
+        }
         let step = |table: &mut Table, changes: &mut Changes| {
             let mut run = executor::Run { table, db, changes };
-            run.step(plan, at, budget, encode, out)
+            run.write(plan, at, budget, encode, out)
         };
         self.with_table(db, plan.schema().id, step)
             .unwrap_or(Ok(Stepped::Again))
@@ -251,11 +257,19 @@ impl Tables {
         }
     }
 
-    /// Returns how many rows a plan would look at here. O(keys of the condition).
+    /// Returns how many rows a plan leads to here, about. O(keys of the condition).
     #[must_use]
     pub fn estimate(&self, db: DbIndex, plan: &Plan) -> u64 {
         let table = self.table(db, plan.schema().id);
         table.map_or(0, |table| executor::read::estimate(table, plan))
+    }
+
+    /// Returns whether a plan changes rows in a way that nothing here can be against: it finds them by an index that
+    /// answers the whole condition, and gives them values that do not depend on them and need not be unique.
+    #[must_use]
+    pub fn cannot_fail(&self, db: DbIndex, plan: &Plan) -> bool {
+        let table = self.table(db, plan.schema().id);
+        table.is_some_and(|table| executor::write::cannot_fail(table, plan))
     }
 
     /// Returns how a plan would run here.

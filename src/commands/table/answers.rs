@@ -48,6 +48,20 @@ pub fn write_answer(reply: &mut Reply<'_>, work: &Work, answer: Answer) {
     }
 }
 
+/// Puts in front of `count` rows, which stand behind the first `begun` bytes, what makes them an answer.
+pub(super) fn head_rows(reply: &mut Reply<'_>, statement: RowStatement, begun: usize, count: u64) {
+    if statement == RowStatement::Get {
+        if count == 0 {
+            reply.null_array();
+        }
+        return;
+    }
+    let end = reply.out.len();
+    reply.array(usize_from(count));
+    let head = reply.out.len() - end;
+    reply.out[begun..].rotate_right(head);
+}
+
 /// The module gives ids as strings.
 fn write_id(reply: &mut Reply<'_>, id: Option<RowId>) {
     match id {

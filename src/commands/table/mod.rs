@@ -149,11 +149,14 @@ pub fn way<'w>(catalog: &Catalog, scope: Scope, args: Args<'w>) -> Way<'w> {
             Some(row) => Way::NewRow(row),
             None => Way::Everywhere,
         },
-        RowStatement::InsertRow
-        | RowStatement::Select
+        RowStatement::Select
         | RowStatement::Count
         | RowStatement::Update
-        | RowStatement::Delete
+        | RowStatement::Delete => match parts::concerned_row(schema, statement, args) {
+            Some(row) => Way::OfRow(row),
+            None => Way::Everywhere,
+        },
+        RowStatement::InsertRow
         | RowStatement::Info
         | RowStatement::Explain
         | RowStatement::Profile => Way::Everywhere,

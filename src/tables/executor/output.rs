@@ -33,9 +33,9 @@ impl<E: Encode> RowWriter<'_, E> {
             self.encode.bulk(self.out, name);
             match *operand {
                 Operand::Id => {
-                    self.scratch.clear();
-                    base::number::write_u64(self.scratch, self.table.id(place).0);
-                    self.encode.bulk(self.out, self.scratch);
+                    // Every id is below 2^63.
+                    let id = i64::try_from(self.table.id(place).0).unwrap_or(i64::MAX);
+                    self.encode.integer(self.out, id);
                 }
                 Operand::Column(id, kind) => match row.value(id) {
                     Some(value) => self.value(row, id, kind, value),
@@ -87,12 +87,12 @@ impl<E: Encode> RowWriter<'_, E> {
             self.encode.bulk(self.out, text);
             return;
         }
-        self.scratch.clear();
         if kind == ColumnType::Integer {
-            base::number::write_i64(self.scratch, number);
-        } else {
-            scalar::datum_of(kind, value).write_text(self.scratch);
+            self.encode.integer(self.out, number);
+            return;
         }
+        self.scratch.clear();
+        scalar::datum_of(kind, value).write_text(self.scratch);
         self.encode.bulk(self.out, self.scratch);
     }
 }

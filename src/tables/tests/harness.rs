@@ -64,6 +64,10 @@ impl Encode for Plain {
         out.extend_from_slice(bytes);
     }
 
+    fn integer(&self, out: &mut Vec<u8>, value: i64) {
+        self.bulk(out, value.to_string().as_bytes());
+    }
+
     fn null(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"_\n");
     }
