@@ -95,13 +95,8 @@ impl Engine {
         request: Request<'_>,
         row: u64,
     ) -> Then {
-        let mut words = PackedArgs::default();
-        words.push_word(request.args.word(0));
-        words.push_word(request.args.word(1));
+        let mut words = PackedArgs::from_args(request.args);
         words.push_word(row.to_string().as_bytes());
-        for word in request.args.from(2).iter() {
-            words.push_word(word);
-        }
         let request = Request {
             command: &table::INSERT_ROW,
             args: words.args(),

@@ -276,7 +276,7 @@ struct Slot {
 
 impl Slot {
     fn is_named(&self, name: &[u8]) -> bool {
-        self.name.eq_ignore_ascii_case(name)
+        *self.name == *name || self.name.eq_ignore_ascii_case(name)
     }
 }
 

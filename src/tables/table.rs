@@ -136,7 +136,7 @@ impl Table {
         );
         for column in &self.schema.columns {
             if schema.column_of(column.id).is_none() {
-                let numbers: Vec<u64> = self.rows.chunks(0..).map(|(&number, _)| number).collect();
+                let numbers: Vec<u64> = self.rows.chunks(0..).map(|(number, _)| number).collect();
                 let columns: Vec<_> = numbers
                     .into_iter()
                     .filter_map(|number| self.rows.take_column(number, column.id))
@@ -148,7 +148,7 @@ impl Table {
     }
 
     fn take_all(&mut self, garbage: &mut Vec<Garbage>) -> Vec<RowImage> {
-        let places = self.rows.chunks(0..).flat_map(|(&number, chunk)| {
+        let places = self.rows.chunks(0..).flat_map(|(number, chunk)| {
             bits::offsets(chunk.live()).map(move |at| Place::at(number, at))
         });
         let images = places.filter_map(|place| self.image(place)).collect();
@@ -368,7 +368,7 @@ impl Table {
     fn places_from(&self, from: u64, rows: usize) -> (Vec<Place>, u64) {
         let first = Place(from);
         let mut places = Vec::new();
-        for (&number, chunk) in self.rows.chunks(first.chunk()..) {
+        for (number, chunk) in self.rows.chunks(first.chunk()..) {
             let mut live = *chunk.live();
             if number == first.chunk() {
                 bits::keep_from(&mut live, first.offset());
@@ -391,8 +391,9 @@ impl Table {
         images.collect()
     }
 
-    /// Adds up to `rows` rows to an index that is not complete.
-    pub(crate) fn build_step(&mut self, id: IndexId, rows: usize) -> Built {
+    /// Adds up to `rows` rows to an index that is not complete. Rows whose time is over at `now_ms` may have values of
+    /// others.
+    pub(crate) fn build_step(&mut self, id: IndexId, rows: usize, now_ms: u64) -> Built {
         let Some(at) = self.indexes.iter().position(|index| index.id == id) else {
             return Built::Done;
         };
@@ -400,7 +401,7 @@ impl Table {
         let index = &mut self.indexes[at];
         for place in places {
             index.insert(place, &self.rows, &mut self.scratch);
-            if index.unique && index.has_double(place, &self.rows, &mut self.scratch) {
+            if index.unique && index.has_double(place, &self.rows, now_ms, &mut self.scratch) {
                 let error = TableError::NotUnique(self.schema.names_of(&index.columns));
                 return Built::Double(error);
             }
@@ -413,8 +414,14 @@ impl Table {
         }
     }
 
-    /// Returns the values that up to `rows` rows from `at` on have of an index; moves `at` on.
-    pub(crate) fn unique_values(&self, id: IndexId, at: &mut u64, rows: usize) -> Vec<Claim> {
+    /// Returns the values that up to `rows` rows from `at` on have of an index, if their time is not over at
+    /// `now_ms`; moves `at` on.
+    pub(crate) fn unique_values(
+        &self,
+        id: IndexId,
+        at: &mut u64,
+        (rows, now_ms): (usize, u64),
+    ) -> Vec<Claim> {
         let Some(index) = self.index(id) else {
             *at = u64::MAX;
             return Vec::new();
@@ -422,6 +429,9 @@ impl Table {
         let (places, next) = self.places_from(*at, rows);
         *at = next;
         let claims = places.into_iter().filter_map(|place| {
+            if self.rows.is_dead(place, now_ms) {
+                return None;
+            }
             let mut key = Vec::new();
             let is_whole = push_row_key(&self.rows, place, &index.columns, &mut key);
             is_whole.then(|| Claim {
@@ -444,7 +454,7 @@ impl Table {
             .rows
             .chunks(self.sweep_at..)
             .take(chunks)
-            .map(|(&number, _)| number)
+            .map(|(number, _)| number)
             .collect();
         self.sweep_at = match numbers.last() {
             Some(&last) if numbers.len() == chunks => last + 1,

@@ -4,7 +4,7 @@ use base::cast::{i64_from, usize_from};
 use base::ids::ShardId;
 use protocol::reply::Reply;
 use tables::explain::{Explanation, TableInfo};
-use tables::merge::Answer;
+use tables::merge::{Answer, Single};
 use tables::schema::{IndexState, Layout, RowId, Schema};
 
 use super::parts::Work;
@@ -45,6 +45,14 @@ pub fn write_answer(reply: &mut Reply<'_>, work: &Work, answer: Answer) {
                 }
             }
         },
+    }
+}
+
+/// Writes what a statement comes to if that is one number.
+pub(super) fn write_single(reply: &mut Reply<'_>, single: Single) {
+    match single {
+        Single::Count(count) => reply.integer(integer(count)),
+        Single::Id(id) => write_id(reply, id),
     }
 }
 

@@ -254,12 +254,14 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
             TableOutcome::Done
         }
         TableStep::Build(table, index) => {
-            let building = shard.tables_mut().build_step(db, table, index, BUILD_ROWS);
+            let part = (BUILD_ROWS, now_ms(shard));
+            let building = shard.tables_mut().build_step(db, table, index, part);
             TableOutcome::Built(building)
         }
         TableStep::Values(table, index, mut at) => {
             let tables = shard.tables();
-            let values = tables.unique_values(db, table, index, &mut at, STEP.look);
+            let part = (STEP.look, now_ms(shard));
+            let values = tables.unique_values(db, table, index, &mut at, part);
             TableOutcome::Values(values, at)
         }
         TableStep::PlanEnd {
@@ -290,11 +292,8 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
         } => {
             let asked = (db, &*plan, resp);
             let result = self::step(shard, asked, pace.budget(), &mut progress, &mut partial);
-            if let (Some(telling), Ok(Stepped::End)) = (telling, &result) {
-                let count = telling.elsewhere + partial.count();
-                if count > 0 {
-                    shard.note_table(db, key_of_table(plan.schema()), telling.event, count);
-                }
+            if result == Ok(Stepped::End) {
+                tell(shard, (db, &plan), telling, partial.count());
             }
             TableOutcome::Ran {
                 progress,
@@ -318,6 +317,16 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
             shard.tables_mut().put_rows(db, table, &rows);
             TableOutcome::Done
         }
+    }
+}
+
+/// Tells of changed rows, `count` of them here.
+fn tell(shard: &mut Shard, (db, plan): (DbIndex, &Plan), telling: Option<Telling>, count: u64) {
+    if let Some(telling) = telling
+        && telling.elsewhere + count > 0
+    {
+        let key = key_of_table(plan.schema());
+        shard.note_table(db, key, telling.event, telling.elsewhere + count);
     }
 }
 
@@ -383,7 +392,11 @@ pub(super) fn prepare_rows(
     let is_here = |row: u64| row % u64::from(shards.max(1)) == u64::from(shard.id().0);
     match statement {
         RowStatement::Get | RowStatement::InsertRow => {
-            let row = args.get(2).and_then(base::number::parse_u64);
+            let word = match statement {
+                RowStatement::InsertRow => args.len() - 1,
+                _ => 2,
+            };
+            let row = args.get(word).and_then(base::number::parse_u64);
             let is_unique = schema.indexes.iter().any(|index| index.unique);
             let is_wanted = statement == RowStatement::Get || !is_unique;
             let Some(row) = row.filter(|row| is_wanted && is_here(*row)) else {
@@ -527,7 +540,7 @@ fn make_work(
     };
     let (verb, words) = match statement {
         RowStatement::Insert => (Verb::Insert, words),
-        RowStatement::InsertRow => (Verb::Insert, &words[1..]),
+        RowStatement::InsertRow => (Verb::Insert, &words[..words.len() - 1]),
         RowStatement::Select => (Verb::Select, words),
         RowStatement::Count => (Verb::Count, words),
         RowStatement::Get => (Verb::Get, words),
@@ -555,9 +568,14 @@ fn make_work(
         statement,
         plan: Arc::new(plan),
         resp,
-        now_ms: u64::try_from(shard.now().0).unwrap_or(0),
+        now_ms: now_ms(shard),
         row: None,
     }))
+}
+
+/// Returns the time of a statement.
+fn now_ms(shard: &Shard) -> u64 {
+    u64::try_from(shard.now().0).unwrap_or(0)
 }
 
 /// Applies a change; with `is_told` it tells of it by the name of the table.
@@ -604,8 +622,10 @@ pub(super) fn apply_whole(
         return Ok(());
     };
     let (table, index) = (schema.id, *index);
+    let now_ms = now_ms(shard);
+    let tables = shard.tables_mut();
     let failure = loop {
-        match shard.tables_mut().build_step(db, table, index, usize::MAX) {
+        match tables.build_step(db, table, index, (usize::MAX, now_ms)) {
             Building::More => {}
             Building::Done => break None,
             Building::Failed(error) => break Some(error),
@@ -664,6 +684,19 @@ pub fn event_of(statement: RowStatement) -> Option<&'static str> {
         | RowStatement::Explain
         | RowStatement::Profile => None,
     }
+}
+
+/// Removes rows whose time is over at `now_ms`, looking at up to so many chunks of 1024, and tells of it. Returns how
+/// many rows went.
+pub fn sweep(shard: &mut Shard, now_ms: u64, chunks: usize) -> usize {
+    let Some((db, table, rows)) = shard.tables_mut().sweep(now_ms, chunks) else {
+        return 0;
+    };
+    if let Some(schema) = shard.tables().catalog(db).table_of(table).cloned() {
+        // No command has changed anything.
+        shard.note_table(db, key_of_table(&schema), "table.expired", 0);
+    }
+    rows
 }
 
 /// Returns the key of a table.

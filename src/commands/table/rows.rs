@@ -9,6 +9,7 @@ use tables::decide::Decision;
 use tables::encode::Encode;
 use tables::error::TableError;
 use tables::executor::{Budget, Progress, Stepped};
+use tables::merge;
 use tables::parser::{self, Verb};
 use tables::partial::Partial;
 use tables::plan::{Limits, Plan};
@@ -157,8 +158,12 @@ fn run_plan(
         return Ok(true);
     }
     let count = partial.count();
-    let answer = parts::merge(&work.plan, vec![partial], context.reply.resp)?;
-    answers::write_answer(&mut context.reply, work, answer);
+    if let Some(single) = merge::single(&work.plan, &partial) {
+        answers::write_single(&mut context.reply, single);
+    } else {
+        let answer = parts::merge(&work.plan, vec![partial], context.reply.resp)?;
+        answers::write_answer(&mut context.reply, work, answer);
+    }
     if count > 0
         && let Some(event) = parts::event_of(work.statement)
     {

@@ -22,6 +22,8 @@
 mod changing;
 pub mod growing;
 mod running;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -119,7 +121,7 @@ impl TableProgram {
         }
         ahead.attempts -= 1;
         let shards = self.shards_of(work.plan.schema());
-        let mut running = Box::new(Running::new(work, shards, self.lead));
+        let mut running = Box::new(Running::new(work, shards));
         let Some(steps) = running.attempt(me, is_sure) else {
             self.withdraw(true);
             return self.first();
@@ -223,7 +225,7 @@ impl TableProgram {
             shards = vec![shard_of_row(row, count)];
         }
         let is_explained = work.statement == RowStatement::Explain;
-        let mut running = Box::new(Running::new(work, shards, self.lead));
+        let mut running = Box::new(Running::new(work, shards));
         if is_explained {
             return self.explain(running);
         }

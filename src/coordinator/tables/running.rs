@@ -35,8 +35,6 @@ use crate::step::HopOutcome;
 pub(super) struct Running {
     work: Work,
     shards: Vec<OnShard>,
-    /// The shard of the name.
-    lead: ShardId,
     stage: Stage,
     /// Changes have been told of.
     is_told: bool,
@@ -93,7 +91,7 @@ pub(super) fn has_check(work: &Work) -> bool {
 }
 
 impl Running {
-    pub(super) fn new(work: Work, shards: Vec<ShardId>, lead: ShardId) -> Self {
+    pub(super) fn new(work: Work, shards: Vec<ShardId>) -> Self {
         let on_shard = |shard| OnShard {
             shard,
             progress: None,
@@ -104,7 +102,6 @@ impl Running {
         Self {
             work,
             shards: shards.into_iter().map(on_shard).collect(),
-            lead,
             stage: Stage::Doing,
             is_told: false,
         }
@@ -245,7 +242,9 @@ impl Running {
             return Next::Hop(steps);
         }
         self.is_told = true;
-        steps.extend(self.note(count).map(|note| (self.lead, note)));
+        // Any shard will do: who watches the table does so on all.
+        let at = steps[0].0;
+        steps.extend(self.note(count).map(|note| (at, note)));
         Next::LastHop(steps)
     }
 

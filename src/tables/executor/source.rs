@@ -123,7 +123,7 @@ impl Source {
         let first = Place(from).chunk();
         let (number, mut mask) = match self {
             Self::Scan => {
-                let (&number, chunk) = table.rows.chunks(first..).next()?;
+                let (number, chunk) = table.rows.chunks(first..).next()?;
                 (number, *chunk.live())
             }
             Self::Set(set) => {
