@@ -2,8 +2,9 @@
 //!
 //! In reading order: [`conformance`] replays what the `RedisTABLE` module has said; [`guide`] replays the page
 //! that teaches tables; [`whole`] uses tables beside everything else, [`stress`] has many clients at once,
-//! [`sqlite`] compares random statements with SQLite.
+//! [`sqlite`] compares random statements with SQLite, [`bad_input`] sends what no client should.
 
+mod bad_input;
 mod conformance;
 mod guide;
 mod sqlite;
