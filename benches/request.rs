@@ -2,7 +2,8 @@
 //! apart from that what it costs to parse it.
 //!
 //! `cargo bench --bench request` prints nanoseconds per request, median of rounds;
-//! `request --once N [TEST]` serves N parsed batches of GET, or of another test of redis-benchmark, for an
+//! `request --once N [TEST]` serves N parsed batches of GET, or of another test of redis-benchmark, or of a
+//! statement about a table (`SELECT`, `SELECT100`, `INSERT` and so on, see [`STATEMENTS`]), for an
 //! instruction counter. Of two runs with different N the difference is that of these requests alone:
 //! `valgrind --tool=callgrind --toggle-collect='*Bench::serve*' .../request --once 2000`.
 
@@ -149,10 +150,77 @@ fn words(name: &str, random: &mut Random, keys: u64) -> Vec<String> {
         "ZADD" => vec!["myzset".into(), number.to_string(), element],
         "ZPOPMIN" => vec!["myzset".into()],
         "LRANGE" => vec!["mylist".into(), "0".into(), "99".into()],
+        "TGET" => vec![TABLE.into(), (number + 1).to_string()],
+        "SELECT" | "DELETE" => vec![TABLE.into(), "WHERE".into(), format!("id={number}")],
+        "SELECT100" => vec![
+            TABLE.into(),
+            "WHERE".into(),
+            format!("grp=g{}", number % 1000),
+        ],
+        "INSERT" => row(number),
+        "UPDATE" | "UPDATEX" => {
+            let set = if name == "UPDATE" {
+                format!("v={}", number % 997)
+            } else {
+                format!("grp=g{}", number / 7 % 1000)
+            };
+            let condition = format!("id={number}");
+            vec![TABLE.into(), "WHERE".into(), condition, "SET".into(), set]
+        }
         _ => Vec::new(),
     };
-    let name = if name == "MISS" { "GET" } else { name };
+    let name = match name {
+        "MISS" => "GET",
+        "TGET" => "TABLE.GET",
+        "SELECT" | "SELECT100" => "TABLE.SELECT",
+        "INSERT" => "TABLE.INSERT",
+        "UPDATE" | "UPDATEX" => "TABLE.UPDATE",
+        "DELETE" => "TABLE.DELETE",
+        name => name,
+    };
     [vec![name.to_owned()], rest].concat()
+}
+
+/// Returns the words of an INSERT behind its name.
+fn row(number: u64) -> Vec<String> {
+    vec![
+        TABLE.into(),
+        format!("id={number}"),
+        format!("grp=g{}", number % 1000),
+        format!("v={}", number % 997),
+        format!("name=name{number}"),
+    ]
+}
+
+/// Makes the table of `benches/tables.py`, with a row for each number.
+fn fill_table(bench: &mut Bench, rows: u64) {
+    let mut input = Vec::new();
+    for words in [
+        &["TABLE.NAMESPACE.CREATE", "n"][..],
+        &[
+            "TABLE.SCHEMA.CREATE",
+            TABLE,
+            "id:integer:hash",
+            "grp:string:hash",
+            "v:integer",
+            "name:string",
+        ],
+    ] {
+        encode(
+            &words.iter().map(|&word| word.into()).collect::<Vec<_>>(),
+            &mut input,
+        );
+    }
+    for number in 0..rows {
+        encode(
+            &[vec!["TABLE.INSERT".into()], row(number)].concat(),
+            &mut input,
+        );
+        if input.len() > 3000 {
+            bench.serve(&Batch::of(std::mem::take(&mut input)));
+        }
+    }
+    bench.serve(&Batch::of(input));
 }
 
 fn encode(words: &[String], out: &mut Vec<u8>) {
@@ -220,6 +288,20 @@ const TYPES: [&str; 12] = [
     "ZPOPMIN",
 ];
 
+/// Tests of statements about a table of 100,000 rows, each of which one finds by its `id`, and 100 by their `grp`.
+const STATEMENTS: [&str; 7] = [
+    "TGET",
+    "SELECT",
+    "SELECT100",
+    "UPDATE",
+    "UPDATEX",
+    "INSERT",
+    "DELETE",
+];
+
+const TABLE: &str = "n.t";
+const TABLE_ROWS: u64 = 100_000;
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let mut bench = Bench::new();
@@ -229,7 +311,12 @@ fn main() {
             .and_then(|text| text.parse().ok())
             .unwrap_or(1000);
         let name = args.get(at + 2).map_or("GET", String::as_str);
-        fill(&mut bench, 10_000);
+        let is_statement = STATEMENTS.contains(&name);
+        if is_statement {
+            fill_table(&mut bench, TABLE_ROWS);
+        } else {
+            fill(&mut bench, 10_000);
+        }
         // What is taken away was there.
         let adds = match name {
             "LRANGE" | "LPOP" => "LPUSH",
@@ -243,7 +330,8 @@ fn main() {
                 black_box(bench.serve(batch));
             }
         }
-        for batch in &batches(count, 10_000, name, 1) {
+        let keys = if is_statement { TABLE_ROWS } else { 10_000 };
+        for batch in &batches(count, keys, name, 1) {
             black_box(bench.serve(batch));
         }
         println!("{} requests", count * BATCH);
@@ -262,6 +350,12 @@ fn main() {
         let count = if name == "LRANGE" { 500 } else { 20_000 };
         let requests = batches(count, 100_000, name, 4);
         serve(&mut bench, name, &requests);
+    }
+    fill_table(&mut bench, TABLE_ROWS);
+    for name in STATEMENTS {
+        let count = if name == "SELECT100" { 500 } else { 20_000 };
+        let requests = batches(count, TABLE_ROWS, name, 5);
+        serve(&mut bench, &format!("TABLE, {name}"), &requests);
     }
     let mut gets = batches(20_000, 10_000, "GET", 3);
     let mut words = Vec::new();

@@ -56,6 +56,12 @@ impl Encode for Resp {
         out.extend_from_slice(b"\r\n");
     }
 
+    fn integer(&self, out: &mut Vec<u8>, value: i64) {
+        let mut text = Vec::new();
+        base::number::write_i64(&mut text, value);
+        self.bulk(out, &text);
+    }
+
     fn null(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"$-1\r\n");
     }

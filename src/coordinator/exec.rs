@@ -219,8 +219,8 @@ impl Exec {
                 self.awaited = Awaited::AnswerToPart;
                 Some(Step::Ask(OF_PART))
             }
-            Step::Again | Step::Watching { .. } | Step::Waiting => {
-                unreachable!("no part of an EXEC watches or waits")
+            Step::Attempt { .. } | Step::Again | Step::Watching { .. } | Step::Waiting => {
+                unreachable!("no part of an EXEC claims, watches or waits")
             }
         }
     }

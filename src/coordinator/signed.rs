@@ -45,7 +45,7 @@ impl Signed {
 }
 
 fn sign(author: Author, mut step: Step) -> Step {
-    if let Step::Hop { operations, .. } = &mut step {
+    if let Step::Hop { operations, .. } | Step::Attempt { operations, .. } = &mut step {
         for (_, list) in operations {
             list.insert(0, Operation::Sign(author));
         }
@@ -62,6 +62,16 @@ impl Program for Signed {
             }
         }
         sign(self.author, self.program.step(outcomes))
+    }
+
+    fn own_part(&mut self, outcomes: &[HopOutcome]) -> Option<Vec<Operation>> {
+        let mut part = self.program.own_part(outcomes)?;
+        part.insert(0, Operation::Sign(self.author));
+        Some(part)
+    }
+
+    fn withdraw(&mut self, for_good: bool) {
+        self.program.withdraw(for_good);
     }
 
     fn answer(&mut self, reply: Vec<u8>) {

@@ -24,6 +24,15 @@ pub enum Step {
         /// No hop follows: claims are released with it.
         last: bool,
     },
+    /// The first hop of a program that may begin anew: it goes with the claims, to all shards at once. Either it
+    /// changes nothing, or there is one shard beside this core's.
+    Attempt {
+        /// What the shards of other cores do, in order. This core's shard comes behind them: see
+        /// [`Program::own_part`].
+        operations: Vec<(ShardId, Vec<Operation>)>,
+        /// Unless something is left to do, no hop follows: claims are released with it.
+        last: bool,
+    },
     /// The reply to the queued command of this index, which works on no shard (`PING` in a MULTI).
     /// Its words are [`Program::control_args`].
     Ask(usize),
@@ -65,6 +74,16 @@ pub trait Program: fmt::Debug {
     /// Returns the next step. `outcomes` is what the last hop gave, in the order of its shards; empty
     /// at first.
     fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step;
+
+    /// Returns what this core's shard does in [`Step::Attempt`], now that the others have given `outcomes`. With
+    /// nothing, the next step is asked for at once; the claim here stands then.
+    fn own_part(&mut self, _outcomes: &[HopOutcome]) -> Option<Vec<Operation>> {
+        None
+    }
+
+    /// Takes back [`Step::Attempt`], which somebody has refused: the next step is a first one. `for_good`: no
+    /// further attempt.
+    fn withdraw(&mut self, _for_good: bool) {}
 
     /// Takes the reply to [`Step::Ask`].
     fn answer(&mut self, _reply: Vec<u8>) {}

@@ -68,21 +68,26 @@ pub(crate) fn request(words: &[&str]) -> OwnedRequest {
 
 impl Node {
     pub(crate) fn new(seed: u64) -> Self {
+        Self::with_cores(CORES, seed)
+    }
+
+    pub(crate) fn with_cores(cores: u16, seed: u64) -> Self {
         let ids = TxIds::default();
         let options = |_| Options {
             databases: 16,
             hash_seed: (1, 2),
+            shards: cores,
             ..Options::default()
         };
-        let hosts = (0..CORES).map(|index| {
+        let hosts = (0..cores).map(|index| {
             let mut shard = Shard::new(ShardId(index), options(index));
             shard.set_now(UnixMillis(1_000_000));
             Host::new(ShardId(index), shard, ids.clone())
         });
         Self {
-            map: SlotMap::new(CORES),
+            map: SlotMap::new(cores),
             hosts: hosts.collect(),
-            coordinators: (0..CORES).map(|_| Transactions::new(ids.clone())).collect(),
+            coordinators: (0..cores).map(|_| Transactions::new(ids.clone())).collect(),
             lanes: Vec::new(),
             random: Random::new(seed),
             replies: (0..CLIENTS).map(|_| None).collect(),

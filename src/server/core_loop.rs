@@ -14,6 +14,7 @@ use base::clock::Monotonic;
 use base::ids::ShardId;
 use bytes::Bytes;
 use commands::replay::Replay;
+use commands::table::shown_args;
 use coordinator::long_reply::Source;
 use coordinator::message::{Handed, LateReply, Message, Origin};
 use coordinator::transaction::Event;
@@ -324,7 +325,10 @@ impl Core {
                     if !entry.is_late {
                         let reply = envelope.reply(index);
                         self.fill(entry.origin, reply);
-                        let args = || envelope.request(index).args;
+                        let args = || {
+                            let request = envelope.request(index);
+                            shown_args(request.command, request.args)
+                        };
                         let index = CommandIndex(entry.tag);
                         self.account(entry.origin, index, args, u64::from(entry.nanos), reply);
                     }
@@ -339,7 +343,7 @@ impl Core {
                     nanos,
                 } = *late;
                 self.fill(origin, &reply);
-                let args = || request.args.args();
+                let args = || shown_args(request.command, request.args.args());
                 self.account(origin, CommandIndex(request.tag), args, nanos, &reply);
             }
             Message::Long(handed) if matches!(handed.source, Source::Statement(_)) => {
@@ -415,7 +419,8 @@ impl Core {
             } => {
                 self.fill(origin, &reply);
                 let index = CommandIndex(request.tag);
-                self.account(origin, index, || request.args.args(), nanos, &reply);
+                let args = || shown_args(request.command, request.args.args());
+                self.account(origin, index, args, nanos, &reply);
                 let (id, place, _) = read_origin(origin);
                 self.engine.late_statements.end(id, place);
             }

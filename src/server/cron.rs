@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use base::clock::Monotonic;
+use commands::table;
 
 use crate::core_loop::Core;
 use crate::eviction;
@@ -29,8 +30,8 @@ pub fn run(core: &mut Core) -> Monotonic {
             .shard
             .sweep(SWEEP_SLOTS_PER_EFFORT * effort, &mut |_, _| {});
         let now_ms = u64::try_from(core.engine.now.0).unwrap_or(0);
-        let tables = core.engine.host.shard.tables_mut();
-        let swept_rows = tables.sweep(now_ms, SWEEP_CHUNKS_PER_EFFORT * effort);
+        let chunks = SWEEP_CHUNKS_PER_EFFORT * effort;
+        let swept_rows = table::parts::sweep(&mut core.engine.host.shard, now_ms, chunks);
         let nanos = runtime::clock::monotonic().nanos_since(begun);
         core.engine.observed.sweep_nanos += nanos;
         core.engine.observed.latency.note(EXPIRE_CYCLE, nanos);

@@ -15,6 +15,7 @@ use base::ids::ShardId;
 use commands::cursor;
 use commands::long_reply::LongReply;
 use commands::spec::{Flags, Plan, ShapeError, Spread};
+use commands::table::shown_args;
 use coordinator::host::add_claim;
 use coordinator::message::Request;
 use coordinator::message::queue::Lies;
@@ -634,7 +635,8 @@ impl Engine {
     ) {
         let nanos = self.measure();
         if self.observed.slow_log.is_slow(nanos) {
-            let words = slow_log::cut(command.full_name, request.args);
+            let args = shown_args(request.command, request.args);
+            let words = slow_log::cut(command.full_name, args);
             let session = Some(&connection.session);
             self.observed
                 .note_slow(self.now, nanos, command.declaration, words, session);

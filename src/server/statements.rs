@@ -4,6 +4,7 @@
 //! catalog, HELP             here: every core knows all schemas
 //! table at home             the shard of its name, in one piece, like GET
 //! table spread, one row     the shard of the row
+//! table spread              a program over all shards with a plan made here; the connection waits
 //! anything else             a program over all shards; the connection waits
 //! ```
 //! What a core knows of tables may be old by the time that a request arrives elsewhere; and a statement may
@@ -15,11 +16,14 @@
 
 use base::ids::{ShardId, TxId};
 use commands::scope::Scope;
-use commands::table::{self, Way};
+use commands::spec::{Plan, Spread};
+use commands::table::{self, Way, parts};
 use coordinator::long_reply::Source;
 use coordinator::message::{Handed, Origin, OwnedRequest, Request};
 use coordinator::program::program_of;
+use coordinator::step::Program;
 use coordinator::tables::growing::Growing;
+use coordinator::tables::program_of_plan;
 use net::Then;
 use net::connection::Connection;
 use protocol::args::PackedArgs;
@@ -91,13 +95,8 @@ impl Engine {
         request: Request<'_>,
         row: u64,
     ) -> Then {
-        let mut words = PackedArgs::default();
-        words.push_word(request.args.word(0));
-        words.push_word(request.args.word(1));
+        let mut words = PackedArgs::from_args(request.args);
         words.push_word(row.to_string().as_bytes());
-        for word in request.args.from(2).iter() {
-            words.push_word(word);
-        }
         let request = Request {
             command: &table::INSERT_ROW,
             args: words.args(),
@@ -121,8 +120,21 @@ impl Engine {
     ) -> Then {
         let claims = self.claims(request, &[]);
         self.note_running(id, command, request.args, 0);
-        let program = program_of(self.surroundings(), request);
+        let program = self.statement_program(request);
         self.begin(id, connection, claims, program)
+    }
+
+    /// Returns the program of a statement, with a plan if one can be made here.
+    fn statement_program(&mut self, request: Request<'_>) -> Box<dyn Program> {
+        let surroundings = self.surroundings();
+        let Spread::Plan(Plan::Table(scope)) = request.command.spread else {
+            return program_of(surroundings, request);
+        };
+        let (db, resp) = (request.db, request.resp);
+        match parts::plan_here(&self.host.shard, db, scope, request.args, resp) {
+            Some(planned) => program_of_plan(surroundings, request, planned, self.me),
+            None => program_of(surroundings, request),
+        }
     }
 
     /// Takes a statement that a shard has handed back.

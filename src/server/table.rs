@@ -1,7 +1,10 @@
 //! The table of commands: every declaration of the data plane and the control plane, by name.
 
 use base::cast::{u64_from, usize_from};
-use commands::spec::{BeginSearch, Declaration, FindKeys, Flags, KeySpec, ShardCommand, Spread};
+use commands::scope::Scope;
+use commands::spec::{
+    BeginSearch, Declaration, FindKeys, Flags, KeySpec, Plan, ShardCommand, Spread,
+};
 use commands::wait_form::WaitForm;
 use protocol::args::Args;
 
@@ -273,7 +276,7 @@ struct Slot {
 
 impl Slot {
     fn is_named(&self, name: &[u8]) -> bool {
-        self.name.eq_ignore_ascii_case(name)
+        *self.name == *name || self.name.eq_ignore_ascii_case(name)
     }
 }
 
@@ -323,8 +326,12 @@ fn has_one_key_first(declaration: &Declaration, run: Run) -> bool {
 }
 
 fn is_quick(declaration: &Declaration, run: Run) -> bool {
-    let is_short = declaration.flags.has(Flags::FAST) || declaration.docs.complexity == "O(1)";
-    matches!(run, Run::Shard(_)) && is_short
+    let Run::Shard(command) = run else {
+        return false;
+    };
+    // A statement about rows that takes long is handed back.
+    let is_statement = matches!(command.spread, Spread::Plan(Plan::Table(Scope::Rows(_))));
+    is_statement || declaration.flags.has(Flags::FAST) || declaration.docs.complexity == "O(1)"
 }
 
 fn leak(text: String) -> &'static str {

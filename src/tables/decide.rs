@@ -69,7 +69,12 @@ pub(crate) fn decide(
     insert: &Inserting,
     stored: &impl Stored,
 ) -> Result<Vec<Decision>, TableError> {
-    let has_unique = plan.schema.indexes.iter().any(|index| index.unique);
+    if !plan.schema.indexes.iter().any(|index| index.unique) {
+        let count = insert.rows.len();
+        let first = draw_ids(&plan.schema, count);
+        let ids = (first..).take(count);
+        return Ok(ids.map(|id| Decision::Insert(RowId(id))).collect());
+    }
     let mut deciding = Deciding {
         plan,
         insert,
@@ -78,14 +83,18 @@ pub(crate) fn decide(
         taken: Map::default(),
     };
     for row in 0..insert.rows.len() {
-        let draft = if has_unique {
-            deciding.row(row)?
-        } else {
-            Draft::Insert
-        };
+        let draft = deciding.row(row)?;
         deciding.drafts.push(draft);
     }
     Ok(with_ids(&plan.schema, &deciding.drafts))
+}
+
+/// Draws the ids of so many new rows, which follow each other; returns the first one.
+fn draw_ids(schema: &Schema, count: usize) -> u64 {
+    let last = schema
+        .last_row
+        .fetch_add(u64_from(count), Ordering::Relaxed);
+    last + 1
 }
 
 fn with_ids(schema: &Schema, drafts: &[Draft]) -> Vec<Decision> {
@@ -93,15 +102,13 @@ fn with_ids(schema: &Schema, drafts: &[Draft]) -> Vec<Decision> {
         .iter()
         .filter(|draft| **draft == Draft::Insert)
         .count();
-    let mut last = schema
-        .last_row
-        .fetch_add(u64_from(count), Ordering::Relaxed);
+    let mut next = draw_ids(schema, count);
     let mut decisions: Vec<Decision> = Vec::with_capacity(drafts.len());
     for draft in drafts {
         decisions.push(match *draft {
             Draft::Insert => {
-                last += 1;
-                Decision::Insert(RowId(last))
+                next += 1;
+                Decision::Insert(RowId(next - 1))
             }
             Draft::Update(Holder::Stored(id)) => Decision::Update(id),
             // An earlier row of the statement, which was inserted.

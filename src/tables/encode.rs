@@ -6,6 +6,8 @@ pub trait Encode {
     fn array(&self, out: &mut Vec<u8>, len: usize);
     /// Appends a string of bytes.
     fn bulk(&self, out: &mut Vec<u8>, bytes: &[u8]);
+    /// Appends an integer as such a string.
+    fn integer(&self, out: &mut Vec<u8>, value: i64);
     /// Appends "nothing".
     fn null(&self, out: &mut Vec<u8>);
 }

@@ -84,7 +84,7 @@ fn way_name(table: &Table, access: &Access) -> String {
     match access {
         Access::All => "scan".to_owned(),
         Access::Ids(ids) => format!("{} rows by id", ids.len()),
-        Access::Keys { index, .. } | Access::Ranges { index, .. } => {
+        Access::Value { index, .. } | Access::Keys { index, .. } | Access::Ranges { index, .. } => {
             format!("index {}", index_name(table, *index))
         }
         Access::Union(branches) => {

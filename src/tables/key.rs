@@ -180,7 +180,31 @@ impl Key {
         }
     }
 
+    /// Returns the encoding of one value.
+    pub(crate) fn of(value: Value<'_>) -> Self {
+        let mut inside = [0; INLINE_BYTES];
+        inside[0] = PRESENT;
+        let len = match value {
+            Value::Scalar(number) => {
+                inside[1..9].copy_from_slice(&scalar_bytes(number));
+                9
+            }
+            // Two zeros end it.
+            Value::Text(text) if text.len() <= INLINE_BYTES - 3 && !text.contains(&0) => {
+                inside[1..=text.len()].copy_from_slice(text);
+                text.len() + 3
+            }
+            Value::Text(_) => {
+                let mut bytes = Vec::new();
+                push(&mut bytes, Some(value));
+                return Self::new(&bytes);
+            }
+        };
+        Self::Short(LENGTHS[len], inside)
+    }
+
     /// Returns the bytes.
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Short(length, inside) => &inside[..*length as usize],
@@ -251,12 +275,22 @@ mod tests {
 
     #[test]
     fn strip_takes_off_exactly_what_push_wrote() {
-        let texts: [&[u8]; 5] = [b"", b"\0", b"a\0b", b"ab", b"\0\0"];
+        let texts: [&[u8]; 7] = [
+            b"",
+            b"\0",
+            b"a\0b",
+            b"ab",
+            b"\0\0",
+            b"twelve bytes",
+            b"more than twelve",
+        ];
         let mut values: Vec<_> = texts.iter().map(|text| Some(Value::Text(text))).collect();
         values.extend([None, Some(Value::Scalar(7)), Some(Value::Scalar(-7))]);
         for &one in &values {
             let mut bytes = encoded(one);
             bytes.push(9);
+            let alone = one.map(|value| Key::of(value).bytes().to_vec());
+            assert_eq!(alone.unwrap_or(vec![MISSING]), encoded(one));
             for &other in &values {
                 let rest = strip(&bytes, other);
                 assert_eq!(rest == Some(&[9][..]), one == other, "{one:?} {other:?}");

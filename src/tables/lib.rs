@@ -227,9 +227,15 @@ impl Tables {
         encode: &impl Encode,
         out: &mut Partial,
     ) -> Result<Stepped, TableError> {
+        if !plan.is_write() {
+            return match self.table(db, plan.schema().id) {
+                Some(table) => executor::read(table, plan, at, budget, encode, out),
+                None => Ok(Stepped::Again),
+            };
+        }
         let step = |table: &mut Table, changes: &mut Changes| {
             let mut run = executor::Run { table, db, changes };
-            run.step(plan, at, budget, encode, out)
+            run.write(plan, at, budget, encode, out)
         };
         self.with_table(db, plan.schema().id, step)
             .unwrap_or(Ok(Stepped::Again))
@@ -254,11 +260,19 @@ impl Tables {
         }
     }
 
-    /// Returns how many rows a plan would look at here. O(keys of the condition).
+    /// Returns how many rows a plan leads to here, about. O(keys of the condition).
     #[must_use]
     pub fn estimate(&self, db: DbIndex, plan: &Plan) -> u64 {
         let table = self.table(db, plan.schema().id);
         table.map_or(0, |table| executor::read::estimate(table, plan))
+    }
+
+    /// Returns whether a plan changes rows in a way that nothing here can be against: it finds them by an index that
+    /// answers the whole condition, and gives them values that do not depend on them and need not be unique.
+    #[must_use]
+    pub fn cannot_fail(&self, db: DbIndex, plan: &Plan) -> bool {
+        let table = self.table(db, plan.schema().id);
+        table.is_some_and(|table| executor::write::cannot_fail(table, plan))
     }
 
     /// Returns how a plan would run here.
@@ -329,24 +343,24 @@ impl Tables {
         };
         let mut databases = self.databases.iter();
         let db = databases.position(|database| database.tables.contains_key(&id));
-        let is_more = db
-            .and_then(|db| u16::try_from(db).ok())
-            .is_some_and(|db| self.build_step(DbIndex(db), id, index, parts) == Building::More);
+        let is_more = db.and_then(|db| u16::try_from(db).ok()).is_some_and(|db| {
+            self.build_step(DbIndex(db), id, index, (parts, 0)) == Building::More
+        });
         if !is_more {
             self.unbuilt.pop();
         }
         !self.unbuilt.is_empty()
     }
 
-    /// Adds up to `rows` rows to an index.
+    /// Adds up to `rows` rows to an index. Rows whose time is over at `now_ms` may have values of others.
     pub fn build_step(
         &mut self,
         db: DbIndex,
         id: TableId,
         index: IndexId,
-        rows: usize,
+        (rows, now_ms): (usize, u64),
     ) -> Building {
-        let built = self.with_table(db, id, |table, _| table.build_step(index, rows));
+        let built = self.with_table(db, id, |table, _| table.build_step(index, rows, now_ms));
         match built {
             Some(Built::More) => Building::More,
             Some(Built::Done) | None => Building::Done,
@@ -356,7 +370,7 @@ impl Tables {
 
     /// Returns the values that up to `rows` rows from `at` on have of a unique index, and moves `at` on:
     /// to `u64::MAX` behind the last row. [`merge::refuse_doubles`] then says whether they are unique over
-    /// shards.
+    /// shards. Rows whose time is over at `now_ms` are left out.
     #[must_use]
     pub fn unique_values(
         &self,
@@ -364,10 +378,10 @@ impl Tables {
         id: TableId,
         index: IndexId,
         at: &mut u64,
-        rows: usize,
+        (rows, now_ms): (usize, u64),
     ) -> Vec<Claim> {
         match self.table(db, id) {
-            Some(table) => table.unique_values(index, at, rows),
+            Some(table) => table.unique_values(index, at, (rows, now_ms)),
             None => {
                 *at = u64::MAX;
                 Vec::new()
@@ -375,16 +389,11 @@ impl Tables {
         }
     }
 
-    /// Removes dead rows, looking at up to so many chunks of 1024; returns how many rows went. The next call
-    /// goes on behind them.
-    pub fn sweep(&mut self, now_ms: u64, chunks: usize) -> usize {
-        let Some((db, id)) = self.next_ending() else {
-            return 0;
-        };
-        let Ok(index) = u16::try_from(db) else {
-            return 0;
-        };
-        let db = DbIndex(index);
+    /// Removes dead rows of one table, looking at up to so many chunks of 1024; returns the table and how many rows
+    /// went, if any did. The next call goes on behind them.
+    pub fn sweep(&mut self, now_ms: u64, chunks: usize) -> Option<(DbIndex, TableId, usize)> {
+        let (db, id) = self.next_ending()?;
+        let db = DbIndex(u16::try_from(db).ok()?);
         let swept = self.with_table(db, id, |table, changes| {
             let dead = table.dead_places(now_ms, chunks);
             for &place in &dead {
@@ -394,7 +403,8 @@ impl Tables {
             }
             dead.len()
         });
-        swept.unwrap_or(0)
+        let rows = swept.filter(|rows| *rows > 0)?;
+        Some((db, id, rows))
     }
 
     /// Returns the next table with rows that carry an end.

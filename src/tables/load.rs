@@ -190,7 +190,8 @@ impl Tables {
         if table.is_none_or(|table| table.complete_index(index).is_some()) {
             return false;
         }
-        while self.build_step(db, id, index, usize::MAX) == Building::More {}
+        // Rows whose time is over, now or later, may have values of others, so no row is refused here that was stored before.
+        while self.build_step(db, id, index, (usize::MAX, u64::MAX)) == Building::More {}
         true
     }
 }

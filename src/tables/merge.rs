@@ -35,6 +35,35 @@ pub enum Answer {
     Ids(Vec<Option<RowId>>),
 }
 
+/// What a statement comes to if that is one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Single {
+    /// A number of rows.
+    Count(u64),
+    /// The id of the only row of an INSERT; none if it was left out.
+    Id(Option<RowId>),
+}
+
+/// Returns what a statement comes to of which one shard has done all, if that is one number.
+#[must_use]
+pub fn single(plan: &Plan, part: &Partial) -> Option<Single> {
+    match &plan.action {
+        Action::Insert(insert) if insert.returning.is_none() && insert.rows.len() == 1 => {
+            Some(Single::Id(part.inserted.first().and_then(|(_, id)| *id)))
+        }
+        Action::Count
+        | Action::Update(crate::plan::Updating {
+            returning: None, ..
+        })
+        | Action::Delete { returning: None } => Some(Single::Count(part.count)),
+        Action::Insert(_)
+        | Action::Update(_)
+        | Action::Delete { .. }
+        | Action::Read(_)
+        | Action::Group(_) => None,
+    }
+}
+
 /// Joins the parts of all shards that have rows of the table.
 ///
 /// # Errors

@@ -64,6 +64,13 @@ impl Partial {
         }
     }
 
+    /// Returns the bytes behind which it has written, with its rows, and how many rows these are. The rest
+    /// is dropped.
+    #[must_use]
+    pub fn into_rows(self) -> (Vec<u8>, u64) {
+        (self.bytes, self.encoded)
+    }
+
     /// Returns how many rows a condition was asked about here.
     #[must_use]
     pub fn looked(&self) -> u64 {

@@ -151,7 +151,7 @@ impl Table {
         );
         for column in &self.schema.columns {
             if schema.column_of(column.id).is_none() {
-                let numbers: Vec<u64> = self.rows.chunks(0..).map(|(&number, _)| number).collect();
+                let numbers: Vec<u64> = self.rows.chunks(0..).map(|(number, _)| number).collect();
                 let columns: Vec<_> = numbers
                     .into_iter()
                     .filter_map(|number| {
@@ -169,7 +169,7 @@ impl Table {
     }
 
     fn take_all(&mut self, garbage: &mut Vec<Garbage>) -> Vec<RowImage> {
-        let places = self.rows.chunks(0..).flat_map(|(&number, chunk)| {
+        let places = self.rows.chunks(0..).flat_map(|(number, chunk)| {
             bits::offsets(chunk.live()).map(move |at| Place::at(number, at))
         });
         let images = places.filter_map(|place| self.image(place)).collect();
@@ -226,11 +226,12 @@ impl Table {
         RowWalk::new(db, self.shard, &self.schema, &self.rows).map(Box::new)
     }
 
-    /// Returns whether no other row has the values of this one in a unique index.
+    /// Returns whether no other row has the values of this one in a unique index. Rows that end at some time may
+    /// have values of others: a file holds those whose time is over and that nobody has swept.
     pub(crate) fn is_unique(&mut self, place: Place) -> bool {
         let mut unique = self.indexes.iter().filter(|index| index.unique);
         let (rows, scratch) = (&self.rows, &mut self.scratch);
-        !unique.any(|index| index.has_double(place, rows, scratch))
+        !unique.any(|index| index.has_double(place, rows, u64::MAX, scratch))
     }
 
     /// Returns what rows and indexes have allocated.
@@ -418,7 +419,7 @@ impl Table {
     fn places_from(&self, from: u64, rows: usize) -> (Vec<Place>, u64) {
         let first = Place(from);
         let mut places = Vec::new();
-        for (&number, chunk) in self.rows.chunks(first.chunk()..) {
+        for (number, chunk) in self.rows.chunks(first.chunk()..) {
             let mut live = *chunk.live();
             if number == first.chunk() {
                 bits::keep_from(&mut live, first.offset());
@@ -441,8 +442,9 @@ impl Table {
         images.collect()
     }
 
-    /// Adds up to `rows` rows to an index that is not complete.
-    pub(crate) fn build_step(&mut self, id: IndexId, rows: usize) -> Built {
+    /// Adds up to `rows` rows to an index that is not complete. Rows whose time is over at `now_ms` may have values of
+    /// others.
+    pub(crate) fn build_step(&mut self, id: IndexId, rows: usize, now_ms: u64) -> Built {
         let Some(at) = self.indexes.iter().position(|index| index.id == id) else {
             return Built::Done;
         };
@@ -450,7 +452,7 @@ impl Table {
         let index = &mut self.indexes[at];
         for place in places {
             index.insert(place, &self.rows, &mut self.scratch);
-            if index.unique && index.has_double(place, &self.rows, &mut self.scratch) {
+            if index.unique && index.has_double(place, &self.rows, now_ms, &mut self.scratch) {
                 let error = TableError::NotUnique(self.schema.names_of(&index.columns));
                 return Built::Double(error);
             }
@@ -463,8 +465,14 @@ impl Table {
         }
     }
 
-    /// Returns the values that up to `rows` rows from `at` on have of an index; moves `at` on.
-    pub(crate) fn unique_values(&self, id: IndexId, at: &mut u64, rows: usize) -> Vec<Claim> {
+    /// Returns the values that up to `rows` rows from `at` on have of an index, if their time is not over at
+    /// `now_ms`; moves `at` on.
+    pub(crate) fn unique_values(
+        &self,
+        id: IndexId,
+        at: &mut u64,
+        (rows, now_ms): (usize, u64),
+    ) -> Vec<Claim> {
         let Some(index) = self.index(id) else {
             *at = u64::MAX;
             return Vec::new();
@@ -472,6 +480,9 @@ impl Table {
         let (places, next) = self.places_from(*at, rows);
         *at = next;
         let claims = places.into_iter().filter_map(|place| {
+            if self.rows.is_dead(place, now_ms) {
+                return None;
+            }
             let mut key = Vec::new();
             let is_whole = push_row_key(&self.rows, place, &index.columns, &mut key);
             is_whole.then(|| Claim {
@@ -494,7 +505,7 @@ impl Table {
             .rows
             .chunks(self.sweep_at..)
             .take(chunks)
-            .map(|(&number, _)| number)
+            .map(|(number, _)| number)
             .collect();
         self.sweep_at = match numbers.last() {
             Some(&last) if numbers.len() == chunks => last + 1,

@@ -73,7 +73,7 @@ pub(crate) struct Detached {
 impl RowWalk {
     /// Begins with the rows that a shard has; nothing if there are none.
     pub(crate) fn new(db: DbIndex, shard: u16, schema: &Arc<Schema>, rows: &Rows) -> Option<Self> {
-        let (&last, _) = rows.chunks(0..).next_back()?;
+        let (last, _) = rows.chunks(0..).next_back()?;
         let schema = Arc::clone(schema);
         let mut kinds = vec![None; usize::from(schema.next_column)];
         for column in &schema.columns {
@@ -167,7 +167,7 @@ impl RowWalk {
         let mut left = count;
         while left > 0 {
             let from = Place(self.next);
-            let Some((&number, chunk)) = rows.chunks(from.chunk()..).next() else {
+            let Some((number, chunk)) = rows.chunks(from.chunk()..).next() else {
                 return false;
             };
             let first = Place::at(number, 0);

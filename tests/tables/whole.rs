@@ -268,6 +268,22 @@ fn slow_log_and_statistics_know_table_commands() {
             ))
         });
         assert!(found, "{}", server.name);
+        // The words are those of the client, on whatever core a row was stored.
+        client.ok("SLOWLOG RESET");
+        for _ in 0..4 {
+            client.line("TABLE.INSERT n.t id=4 name=x");
+        }
+        let found = wait_until(Duration::from_secs(5), || {
+            let log = format!("{:?}", client.line("SLOWLOG GET 50"));
+            let words = [
+                bulk("TABLE.INSERT"),
+                bulk("n.t"),
+                bulk("id=4"),
+                bulk("name=x"),
+            ];
+            log.matches(&format!("{words:?}")).count() == 4
+        });
+        assert!(found, "{}", server.name);
         let Value::Bulk(text) = client.line("INFO commandstats") else {
             panic!("INFO gives text")
         };
@@ -278,7 +294,7 @@ fn slow_log_and_statistics_know_table_commands() {
             server.name
         );
         assert!(
-            text.contains("cmdstat_TABLE.INSERT:calls=3,"),
+            text.contains("cmdstat_TABLE.INSERT:calls=7,"),
             "{}: {text}",
             server.name
         );
@@ -344,4 +360,102 @@ fn command_knows_keys_flags_and_categories() {
         let bytes = format!("{:?}", word.as_bytes());
         assert!(reply.contains(&bytes), "{word}: {reply}");
     }
+}
+
+#[test]
+fn rows_that_end_are_told_of_and_spoil_a_watch() {
+    let flags = [
+        "--notify-keyspace-events",
+        "KEd",
+        "--enable-debug-command",
+        "yes",
+    ];
+    on_all(&flags, |server, client| {
+        let mut listener = server.client();
+        listener.line("PSUBSCRIBE __keyevent@0__:table.expired");
+        client.ok("DEBUG SET-ACTIVE-EXPIRE 0");
+        client.line("TABLE.UPDATE n.t WHERE id=2 PXAT 1");
+        client.ok("WATCH n.t");
+        client.ok("DEBUG SET-ACTIVE-EXPIRE 1");
+        let told = value_of(&listener.read_reply().unwrap());
+        let Value::Array(parts) = told else {
+            panic!("{}: {told:?}", server.name)
+        };
+        assert_eq!(parts[3], bulk("n.t"), "{}", server.name);
+        client.ok("MULTI");
+        client.line("PING");
+        assert_eq!(client.line("EXEC"), Value::NullArray, "{}", server.name);
+        assert_eq!(client.line("TABLE.COUNT n.t"), Value::Integer(2));
+    });
+}
+
+#[test]
+fn a_unique_index_may_be_added_while_rows_that_are_over_have_its_values() {
+    // Nothing is swept.
+    on_all(&["--enable-debug-command", "yes"], |server, client| {
+        client.ok("DEBUG SET-ACTIVE-EXPIRE 0");
+        for id in [1, 2] {
+            client.line(&format!("TABLE.INSERT n.t id={id} name=again PXAT 1"));
+        }
+        assert_eq!(
+            client.line("TABLE.COUNT n.t"),
+            Value::Integer(3),
+            "{}",
+            server.name
+        );
+        client.ok("TABLE.SCHEMA.ALTER n.t ADD INDEX name:btree UNIQUE");
+        let reply = client.line("TABLE.INSERT n.t id=9 name=name1");
+        assert_eq!(
+            reply,
+            error("ERR a row with this value of name exists already"),
+            "{}",
+            server.name
+        );
+        client.line("TABLE.INSERT n.t id=9 name=again");
+        let found = client.line("TABLE.COUNT n.t WHERE name=again");
+        assert_eq!(found, Value::Integer(1), "{}", server.name);
+    });
+}
+
+#[test]
+fn statements_about_one_row_by_its_id_do_what_they_do_by_any_condition() {
+    on_all(&[], |server, client| {
+        let name = &server.name;
+        for (line, expected) in [
+            ("TABLE.COUNT n.t WHERE _id=2", Value::Integer(1)),
+            ("TABLE.SELECT n.t WHERE _id=2", array(&[row(2)])),
+            ("TABLE.SELECT n.t WHERE _id = 2 AND id=3", array(&[])),
+            (
+                "TABLE.UPDATE n.t WHERE _id=2 AND id=2 SET name=x",
+                Value::Integer(1),
+            ),
+            (
+                "TABLE.UPDATE n.t WHERE _id=2 SET id=id+5",
+                Value::Integer(1),
+            ),
+            (
+                "TABLE.SELECT n.t WHERE id=7 COLUMNS 2 _id name",
+                array(&[array(&[bulk("_id"), bulk("2"), bulk("name"), bulk("x")])]),
+            ),
+            ("TABLE.DELETE n.t WHERE _id=77", Value::Integer(0)),
+            ("TABLE.DELETE n.t WHERE _id=2", Value::Integer(1)),
+            ("TABLE.DELETE n.t WHERE _id=2", Value::Integer(0)),
+            ("TABLE.COUNT n.t", Value::Integer(2)),
+        ] {
+            assert_eq!(client.line(line), expected, "{name}: {line}");
+        }
+        client.ok("WATCH n.t");
+        server
+            .client()
+            .line("TABLE.UPDATE n.t WHERE _id=3 SET name=z");
+        client.ok("MULTI");
+        client.line("PING");
+        assert_eq!(client.line("EXEC"), Value::NullArray, "{name}");
+        client.ok("TABLE.SCHEMA.ALTER n.t ADD INDEX name:hash UNIQUE");
+        assert_eq!(
+            client.line("TABLE.UPDATE n.t WHERE _id=3 SET name=name1"),
+            error("ERR a row with this value of name exists already"),
+            "{name}"
+        );
+    });
 }

@@ -4,7 +4,7 @@ use base::cast::{i64_from, usize_from};
 use base::ids::ShardId;
 use protocol::reply::Reply;
 use tables::explain::{Explanation, TableInfo};
-use tables::merge::Answer;
+use tables::merge::{Answer, Single};
 use tables::schema::{IndexState, Layout, RowId, Schema};
 
 use super::parts::Work;
@@ -46,6 +46,28 @@ pub fn write_answer(reply: &mut Reply<'_>, work: &Work, answer: Answer) {
             }
         },
     }
+}
+
+/// Writes what a statement comes to if that is one number.
+pub(super) fn write_single(reply: &mut Reply<'_>, single: Single) {
+    match single {
+        Single::Count(count) => reply.integer(integer(count)),
+        Single::Id(id) => write_id(reply, id),
+    }
+}
+
+/// Puts in front of `count` rows, which stand behind the first `begun` bytes, what makes them an answer.
+pub(super) fn head_rows(reply: &mut Reply<'_>, statement: RowStatement, begun: usize, count: u64) {
+    if statement == RowStatement::Get {
+        if count == 0 {
+            reply.null_array();
+        }
+        return;
+    }
+    let end = reply.out.len();
+    reply.array(usize_from(count));
+    let head = reply.out.len() - end;
+    reply.out[begun..].rotate_right(head);
 }
 
 /// The module gives ids as strings.

@@ -61,9 +61,20 @@ pub const COMMANDS: &[ShardCommand] = &[
     rows(declarations::PROFILE, RowStatement::Profile),
 ];
 
-/// `TABLE.INSERT table id assignment ...`: the request for the shard of a new row of a spread table. Clients do not
-/// see it.
+/// `TABLE.INSERT table assignment ... id`: the request for the shard of a new row of a spread table. Clients do not
+/// see it: see [`shown_args`].
 pub static INSERT_ROW: ShardCommand = rows(declarations::INSERT, RowStatement::InsertRow);
+
+/// Returns the words of a request as its client has sent them.
+#[must_use]
+pub fn shown_args<'w>(command: &ShardCommand, args: Args<'w>) -> Args<'w> {
+    match command.spread {
+        Spread::Plan(Plan::Table(Scope::Rows(RowStatement::InsertRow))) => {
+            args.range(0, args.len() - 1)
+        }
+        _ => args,
+    }
+}
 
 const fn command(declaration: Declaration, scope: Scope, run: Run) -> ShardCommand {
     ShardCommand::new(declaration, Spread::Plan(Plan::Table(scope)), run)
@@ -149,11 +160,14 @@ pub fn way<'w>(catalog: &Catalog, scope: Scope, args: Args<'w>) -> Way<'w> {
             Some(row) => Way::NewRow(row),
             None => Way::Everywhere,
         },
-        RowStatement::InsertRow
-        | RowStatement::Select
+        RowStatement::Select
         | RowStatement::Count
         | RowStatement::Update
-        | RowStatement::Delete
+        | RowStatement::Delete => match parts::concerned_row(schema, statement, args) {
+            Some(row) => Way::OfRow(row),
+            None => Way::Everywhere,
+        },
+        RowStatement::InsertRow
         | RowStatement::Info
         | RowStatement::Explain
         | RowStatement::Profile => Way::Everywhere,

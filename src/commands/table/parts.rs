@@ -18,7 +18,7 @@ use tables::explain::{Explanation, TableInfo};
 use tables::merge::Answer;
 use tables::parser::{self, Verb};
 use tables::partial::Partial;
-use tables::plan::{Limits, Plan};
+use tables::plan::{ID_NAME, Limits, Plan};
 use tables::schema::{IndexId, Layout, RowId, Schema, TableId};
 
 use super::definitions;
@@ -31,6 +31,15 @@ const STEP: Budget = Budget {
     look: 4096,
     write: 256,
 };
+
+/// What a shard may do of a reading plan before it is known whether all shards take part.
+const ATTEMPT: Budget = Budget {
+    look: 2048,
+    write: 512,
+};
+
+/// Rows that a plan may lead to on this shard, about, for it to be tried in one round.
+const ATTEMPT_ROWS: u64 = 512;
 
 /// Rows that are added to a new index in one step.
 const BUILD_ROWS: usize = 512;
@@ -51,6 +60,53 @@ pub struct Work {
     pub now_ms: u64,
     /// The id of the only row of an INSERT, if it is drawn already.
     pub row: Option<RowId>,
+}
+
+/// A statement about a spread table that was planned where its client is.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The statement.
+    pub work: Work,
+    /// It leads to few rows on this shard.
+    pub is_short: bool,
+    /// It changes rows, and nothing that this shard knows can be wrong with that.
+    pub is_sure: bool,
+}
+
+/// How much of a plan a shard does in one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Some tens of microseconds.
+    Step,
+    /// Rather more, since a plan that does not end is begun anew.
+    Attempt,
+    /// All of it.
+    Whole,
+}
+
+impl Pace {
+    fn budget(self) -> Budget {
+        match self {
+            Self::Step => STEP,
+            Self::Attempt => ATTEMPT,
+            Self::Whole => Budget::UNBOUNDED,
+        }
+    }
+}
+
+/// Changes of rows that are to be told of.
+#[derive(Clone, Copy, Debug)]
+pub struct Telling {
+    /// The event.
+    pub event: &'static str,
+    /// Rows that other shards have changed.
+    pub elsewhere: u64,
+}
+
+/// Returns whether so many changes of rows on a shard are made in one step.
+#[must_use]
+pub fn is_one_step(changes: usize) -> bool {
+    changes <= STEP.write
 }
 
 /// Something that a shard does for a statement.
@@ -105,6 +161,10 @@ pub enum TableStep {
         progress: Box<Progress>,
         /// What it has found.
         partial: Box<Partial>,
+        /// How much of it.
+        pace: Pace,
+        /// Tells of the changes when they are made.
+        telling: Option<Telling>,
     },
     /// Looks for rows that have values which others are to get: [`TableOutcome::Refused`].
     Refuse {
@@ -194,12 +254,14 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
             TableOutcome::Done
         }
         TableStep::Build(table, index) => {
-            let building = shard.tables_mut().build_step(db, table, index, BUILD_ROWS);
+            let part = (BUILD_ROWS, now_ms(shard));
+            let building = shard.tables_mut().build_step(db, table, index, part);
             TableOutcome::Built(building)
         }
         TableStep::Values(table, index, mut at) => {
             let tables = shard.tables();
-            let values = tables.unique_values(db, table, index, &mut at, STEP.look);
+            let part = (STEP.look, now_ms(shard));
+            let values = tables.unique_values(db, table, index, &mut at, part);
             TableOutcome::Values(values, at)
         }
         TableStep::PlanEnd {
@@ -225,8 +287,14 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
             resp,
             mut progress,
             mut partial,
+            pace,
+            telling,
         } => {
-            let result = self::step(shard, (db, &plan, resp), STEP, &mut progress, &mut partial);
+            let asked = (db, &*plan, resp);
+            let result = self::step(shard, asked, pace.budget(), &mut progress, &mut partial);
+            if result == Ok(Stepped::End) {
+                tell(shard, (db, &plan), telling, partial.count());
+            }
             TableOutcome::Ran {
                 progress,
                 partial,
@@ -252,6 +320,16 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
     }
 }
 
+/// Tells of changed rows, `count` of them here.
+fn tell(shard: &mut Shard, (db, plan): (DbIndex, &Plan), telling: Option<Telling>, count: u64) {
+    if let Some(telling) = telling
+        && telling.elsewhere + count > 0
+    {
+        let key = key_of_table(plan.schema());
+        shard.note_table(db, key, telling.event, telling.elsewhere + count);
+    }
+}
+
 fn prepare(
     shard: &Shard,
     (db, id): (DbIndex, TableId),
@@ -265,7 +343,7 @@ fn prepare(
             Ok(None) => reply_of(resp, |reply| reply.ok()),
             Err(error) => Prepared::Refused(error),
         },
-        Scope::Rows(statement) => match make_work(shard, db, statement, args, resp) {
+        Scope::Rows(statement) => match find_work(shard, db, statement, args, resp) {
             Ok(RowWork::Plan(work)) => Prepared::Work(Box::new(work)),
             Ok(RowWork::Info(table)) => Prepared::Info(table),
             Ok(RowWork::Elsewhere) => unreachable!("it asks for all rows"),
@@ -294,8 +372,13 @@ pub(super) fn prepare_rows(
     resp: Resp,
 ) -> Result<RowWork, TableError> {
     if statement == RowStatement::Update {
-        let words: Vec<&[u8]> = args.from(2).iter().take(3).collect();
-        parser::check_update_words(&words)?;
+        let mut words = [&[][..]; 3];
+        let mut len = 0;
+        for (place, word) in words.iter_mut().zip(args.from(2).iter()) {
+            *place = word;
+            len += 1;
+        }
+        parser::check_update_words(&words[..len])?;
     }
     let name = args.word(table_word(Scope::Rows(statement)));
     let schema = shard.tables().catalog(db).table(name)?;
@@ -303,59 +386,172 @@ pub(super) fn prepare_rows(
         return if statement == RowStatement::InsertRow {
             Ok(RowWork::Elsewhere)
         } else {
-            make_work(shard, db, statement, args, resp)
+            make_work(shard, schema, statement, args, resp)
         };
     };
-    let row = match statement {
-        RowStatement::Get | RowStatement::InsertRow => {
-            args.get(2).and_then(base::number::parse_u64)
-        }
-        _ => None,
-    };
     let is_here = |row: u64| row % u64::from(shards.max(1)) == u64::from(shard.id().0);
-    let is_unique = schema.indexes.iter().any(|index| index.unique);
-    let Some(row) = row.filter(|row| is_here(*row)) else {
-        return Ok(RowWork::Elsewhere);
-    };
-    if statement == RowStatement::InsertRow && is_unique {
-        return Ok(RowWork::Elsewhere);
+    match statement {
+        RowStatement::Get | RowStatement::InsertRow => {
+            let word = match statement {
+                RowStatement::InsertRow => args.len() - 1,
+                _ => 2,
+            };
+            let row = args.get(word).and_then(base::number::parse_u64);
+            let is_unique = schema.indexes.iter().any(|index| index.unique);
+            let is_wanted = statement == RowStatement::Get || !is_unique;
+            let Some(row) = row.filter(|row| is_wanted && is_here(*row)) else {
+                return Ok(RowWork::Elsewhere);
+            };
+            let mut work = make_work(shard, schema, statement, args, resp)?;
+            if let RowWork::Plan(work) = &mut work
+                && statement == RowStatement::InsertRow
+            {
+                work.row = Some(RowId(row));
+            }
+            Ok(work)
+        }
+        RowStatement::Select
+        | RowStatement::Count
+        | RowStatement::Update
+        | RowStatement::Delete => {
+            if names_id(args)
+                && let RowWork::Plan(work) = make_work(shard, schema, statement, args, resp)?
+                && work.plan.concerned_row().is_some_and(|row| is_here(row.0))
+            {
+                return Ok(RowWork::Plan(work));
+            }
+            Ok(RowWork::Elsewhere)
+        }
+        RowStatement::Insert
+        | RowStatement::Info
+        | RowStatement::Explain
+        | RowStatement::Profile => Ok(RowWork::Elsewhere),
     }
-    let mut work = make_work(shard, db, statement, args, resp)?;
-    if let RowWork::Plan(work) = &mut work
-        && statement == RowStatement::InsertRow
-    {
-        work.row = Some(RowId(row));
-    }
-    Ok(work)
 }
 
-fn make_work(
+/// Returns whether a word of a statement may be a condition about the ids of rows. Cheap: it is asked about all
+/// statements on spread tables.
+fn names_id(args: Args<'_>) -> bool {
+    args.from(2).iter().any(|word| word.starts_with(ID_NAME))
+}
+
+/// Returns the row that a statement about a spread table concerns, if it can concern only one, and no other shard
+/// has to be asked about it.
+pub(super) fn concerned_row(
+    schema: &Arc<Schema>,
+    statement: RowStatement,
+    args: Args<'_>,
+) -> Option<u64> {
+    if !names_id(args) {
+        return None;
+    }
+    let verb = match statement {
+        RowStatement::Select => Verb::Select,
+        RowStatement::Count => Verb::Count,
+        RowStatement::Update => Verb::Update,
+        RowStatement::Delete => Verb::Delete,
+        RowStatement::Get
+        | RowStatement::Insert
+        | RowStatement::InsertRow
+        | RowStatement::Info
+        | RowStatement::Explain
+        | RowStatement::Profile => return None,
+    };
+    let words: Vec<&[u8]> = args.from(2).iter().collect();
+    let parsed = parser::statement(verb, &words).ok()?;
+    let limits = Limits { scan_rows_max: 0 };
+    let plan = Plan::new(schema, &parsed, limits).ok()?;
+    plan.concerned_row().map(|row| row.0)
+}
+
+/// Plans a statement about the rows of a spread table with what this shard knows of the table, which may be old.
+/// Returns nothing for other statements, and if anything is wrong.
+#[must_use]
+pub fn plan_here(
+    shard: &Shard,
+    db: DbIndex,
+    scope: Scope,
+    args: Args<'_>,
+    resp: Resp,
+) -> Option<Planned> {
+    let Scope::Rows(
+        statement @ (RowStatement::Select
+        | RowStatement::Count
+        | RowStatement::Insert
+        | RowStatement::Update
+        | RowStatement::Delete),
+    ) = scope
+    else {
+        return None;
+    };
+    let schema = shard.tables().catalog(db).lookup(args.get(1)?)?;
+    if schema.layout == Layout::Home {
+        return None;
+    }
+    let Ok(RowWork::Plan(work)) = make_work(shard, schema, statement, args, resp) else {
+        return None;
+    };
+    let tables = shard.tables();
+    let is_short = tables.estimate(db, &work.plan) <= ATTEMPT_ROWS;
+    let is_sure = is_short && tables.cannot_fail(db, &work.plan);
+    Some(Planned {
+        work,
+        is_short,
+        is_sure,
+    })
+}
+
+fn find_work(
     shard: &Shard,
     db: DbIndex,
     statement: RowStatement,
     args: Args<'_>,
     resp: Resp,
 ) -> Result<RowWork, TableError> {
-    let words: Vec<&[u8]> = args
-        .from(table_word(Scope::Rows(statement)) + 1)
-        .iter()
-        .collect();
     let name = args.word(table_word(Scope::Rows(statement)));
     let schema = shard.tables().catalog(db).table(name)?;
+    make_work(shard, schema, statement, args, resp)
+}
+
+/// Statements of at most so many words need no allocation for them.
+const FEW_WORDS: usize = 16;
+
+fn make_work(
+    shard: &Shard,
+    schema: &Arc<Schema>,
+    statement: RowStatement,
+    args: Args<'_>,
+    resp: Resp,
+) -> Result<RowWork, TableError> {
+    let behind_name = args.from(table_word(Scope::Rows(statement)) + 1);
+    let mut few: [&[u8]; FEW_WORDS] = [&[]; FEW_WORDS];
+    let many: Vec<&[u8]>;
+    let words = match few.get_mut(..behind_name.len()) {
+        Some(few) => {
+            for (place, word) in few.iter_mut().zip(behind_name.iter()) {
+                *place = word;
+            }
+            &*few
+        }
+        None => {
+            many = behind_name.iter().collect();
+            &many
+        }
+    };
     let (verb, words) = match statement {
-        RowStatement::Insert => (Verb::Insert, &words[..]),
-        RowStatement::InsertRow => (Verb::Insert, &words[1..]),
-        RowStatement::Select => (Verb::Select, &words[..]),
-        RowStatement::Count => (Verb::Count, &words[..]),
-        RowStatement::Get => (Verb::Get, &words[..]),
-        RowStatement::Update => (Verb::Update, &words[..]),
-        RowStatement::Delete => (Verb::Delete, &words[..]),
+        RowStatement::Insert => (Verb::Insert, words),
+        RowStatement::InsertRow => (Verb::Insert, &words[..words.len() - 1]),
+        RowStatement::Select => (Verb::Select, words),
+        RowStatement::Count => (Verb::Count, words),
+        RowStatement::Get => (Verb::Get, words),
+        RowStatement::Update => (Verb::Update, words),
+        RowStatement::Delete => (Verb::Delete, words),
         RowStatement::Info => return Ok(RowWork::Info(Arc::clone(schema))),
         RowStatement::Explain | RowStatement::Profile => {
             let verb = Verb::of_word(args.word(1)).ok_or(TableError::other(
                 "EXPLAIN and PROFILE need SELECT, COUNT, GET, INSERT, UPDATE or DELETE",
             ))?;
-            (verb, &words[..])
+            (verb, words)
         }
     };
     let parsed = parser::statement(verb, words)?;
@@ -372,9 +568,14 @@ fn make_work(
         statement,
         plan: Arc::new(plan),
         resp,
-        now_ms: u64::try_from(shard.now().0).unwrap_or(0),
+        now_ms: now_ms(shard),
         row: None,
     }))
+}
+
+/// Returns the time of a statement.
+fn now_ms(shard: &Shard) -> u64 {
+    u64::try_from(shard.now().0).unwrap_or(0)
 }
 
 /// Applies a change; with `is_told` it tells of it by the name of the table.
@@ -421,8 +622,10 @@ pub(super) fn apply_whole(
         return Ok(());
     };
     let (table, index) = (schema.id, *index);
+    let now_ms = now_ms(shard);
+    let tables = shard.tables_mut();
     let failure = loop {
-        match shard.tables_mut().build_step(db, table, index, usize::MAX) {
+        match tables.build_step(db, table, index, (usize::MAX, now_ms)) {
             Building::More => {}
             Building::Done => break None,
             Building::Failed(error) => break Some(error),
@@ -481,6 +684,19 @@ pub fn event_of(statement: RowStatement) -> Option<&'static str> {
         | RowStatement::Explain
         | RowStatement::Profile => None,
     }
+}
+
+/// Removes rows whose time is over at `now_ms`, looking at up to so many chunks of 1024, and tells of it. Returns how
+/// many rows went.
+pub fn sweep(shard: &mut Shard, now_ms: u64, chunks: usize) -> usize {
+    let Some((db, table, rows)) = shard.tables_mut().sweep(now_ms, chunks) else {
+        return 0;
+    };
+    if let Some(schema) = shard.tables().catalog(db).table_of(table).cloned() {
+        // No command has changed anything.
+        shard.note_table(db, key_of_table(&schema), "table.expired", 0);
+    }
+    rows
 }
 
 /// Returns the key of a table.

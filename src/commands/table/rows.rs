@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use base::cast::u64_from;
 use protocol::args::Args;
 use protocol::reply::{Reply, Resp};
 use tables::decide::Decision;
 use tables::encode::Encode;
 use tables::error::TableError;
 use tables::executor::{Budget, Progress, Stepped};
+use tables::merge;
 use tables::parser::{self, Verb};
 use tables::partial::Partial;
 use tables::plan::{Limits, Plan};
@@ -21,8 +21,11 @@ use crate::long_reply::{LongReply, Reach};
 use crate::scope::{RowStatement, Scope};
 use crate::spec::{CommandError, Context};
 
-/// Rows that a statement may look at in one piece, about: some tens of microseconds.
-const SHORT_ROWS: u64 = 512;
+/// What a statement may do in one piece: some tens of microseconds.
+const SHORT: Budget = Budget {
+    look: 1024,
+    write: 512,
+};
 
 /// Writes parts of replies.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +38,10 @@ impl Encode for Wire {
 
     fn bulk(&self, out: &mut Vec<u8>, bytes: &[u8]) {
         Reply::new(out, self.0).bulk(bytes);
+    }
+
+    fn integer(&self, out: &mut Vec<u8>, value: i64) {
+        Reply::new(out, self.0).integer_bulk(value);
     }
 
     fn null(&self, out: &mut Vec<u8>) {
@@ -111,15 +118,10 @@ fn try_run(
         return Ok(None);
     }
     // Who wants to know how long a statement takes gets a program, which has a clock.
-    let rows = match work.plan.insert_count() {
-        0 => context.shard.tables().estimate(db, &work.plan),
-        rows => u64_from(rows),
-    };
-    let is_long = statement == RowStatement::Profile || rows > SHORT_ROWS;
-    if is_long && haste == Haste::Short {
+    let is_timed = statement == RowStatement::Profile && haste == Haste::Short;
+    if is_timed || !run_plan(context, &work, haste)? {
         return Ok(Some(Reach::Here));
     }
-    run_plan(context, &work)?;
     Ok(None)
 }
 
@@ -129,21 +131,22 @@ fn explain(context: &mut Context<'_>, work: &parts::Work, costs: &[Cost]) {
     answers::write_explanation(&mut context.reply, work.plan.schema(), &explained, costs);
 }
 
-fn run_plan(context: &mut Context<'_>, work: &parts::Work) -> Result<(), TableError> {
+/// Runs a plan; returns whether it has ended. If not, it has not done anything.
+fn run_plan(
+    context: &mut Context<'_>,
+    work: &parts::Work,
+    haste: Haste,
+) -> Result<bool, TableError> {
     let mut progress = match work.row {
         Some(row) => Progress::deciding(work.now_ms, vec![Decision::Insert(row)]),
         None => Progress::new(work.now_ms),
     };
+    if work.plan.answers_in_order() && work.statement != RowStatement::Profile {
+        return write_rows(context, work, haste, &mut progress);
+    }
     let mut partial = Partial::new();
-    loop {
-        let asked = (context.db, &*work.plan, context.reply.resp);
-        let budget = Budget::UNBOUNDED;
-        let stepped = parts::step(context.shard, asked, budget, &mut progress, &mut partial)?;
-        match stepped {
-            Stepped::More => {}
-            Stepped::End => break,
-            Stepped::Again => unreachable!("the plan was made from this very schema"),
-        }
+    if !run_steps(context, work, haste, &mut progress, &mut partial)? {
+        return Ok(false);
     }
     if work.statement == RowStatement::Profile {
         let cost = Cost {
@@ -152,11 +155,15 @@ fn run_plan(context: &mut Context<'_>, work: &parts::Work) -> Result<(), TableEr
             looked: partial.looked(),
         };
         explain(context, work, &[cost]);
-        return Ok(());
+        return Ok(true);
     }
     let count = partial.count();
-    let answer = parts::merge(&work.plan, vec![partial], context.reply.resp)?;
-    answers::write_answer(&mut context.reply, work, answer);
+    if let Some(single) = merge::single(&work.plan, &partial) {
+        answers::write_single(&mut context.reply, single);
+    } else {
+        let answer = parts::merge(&work.plan, vec![partial], context.reply.resp)?;
+        answers::write_answer(&mut context.reply, work, answer);
+    }
     if count > 0
         && let Some(event) = parts::event_of(work.statement)
     {
@@ -167,7 +174,52 @@ fn run_plan(context: &mut Context<'_>, work: &parts::Work) -> Result<(), TableEr
             context.shard.review_spread(context.db, schema);
         }
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Makes the steps of a plan: all of them, or only the first one. Returns whether it has ended.
+fn run_steps(
+    context: &mut Context<'_>,
+    work: &parts::Work,
+    haste: Haste,
+    progress: &mut Progress,
+    partial: &mut Partial,
+) -> Result<bool, TableError> {
+    let budget = match haste {
+        Haste::Short => SHORT,
+        Haste::Whole => Budget::UNBOUNDED,
+    };
+    loop {
+        let asked = (context.db, &*work.plan, context.reply.resp);
+        match parts::step(context.shard, asked, budget, progress, partial)? {
+            Stepped::More if haste == Haste::Short => {
+                debug_assert!(!progress.has_changed(), "others would see a half");
+                return Ok(false);
+            }
+            Stepped::More => {}
+            Stepped::End => return Ok(true),
+            Stepped::Again => unreachable!("the plan was made from this very schema"),
+        }
+    }
+}
+
+/// The same for rows that are the answer as they stand: they are written where the reply goes.
+fn write_rows(
+    context: &mut Context<'_>,
+    work: &parts::Work,
+    haste: Haste,
+    progress: &mut Progress,
+) -> Result<bool, TableError> {
+    let begun = context.reply.out.len();
+    let mut partial = Partial::writing_to(std::mem::take(context.reply.out));
+    let ended = run_steps(context, work, haste, progress, &mut partial);
+    let (out, count) = partial.into_rows();
+    *context.reply.out = out;
+    match ended {
+        Ok(true) => answers::head_rows(&mut context.reply, work.statement, begun, count),
+        Ok(false) | Err(_) => context.reply.out.truncate(begun),
+    }
+    ended
 }
 
 /// Draws the id of the row that a request inserts into a spread table, if one shard can do all of it: there is one

@@ -1,6 +1,7 @@
 //! Table statements as programs: those that take several steps or several shards.
 //!
 //! ```text
+//! planned where the client is -> an attempt, which may be all (see `running`)
 //! prepare on the shard of the name
 //!   a change of schemas   -> apply on all -> build an index in steps, giving the claims back in between
 //!   a reading plan        -> steps on the shards with rows -> join
@@ -21,21 +22,23 @@
 mod changing;
 pub mod growing;
 mod running;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use base::ids::{DbIndex, ShardId};
 use commands::scope::{RowStatement, Scope};
 use commands::table::answers;
-use commands::table::parts::{Prepared, TableOutcome, TableStep, Work};
+use commands::table::parts::{Planned, Prepared, TableOutcome, TableStep, Work};
 use commands::table::{key_of, table_word};
 use tables::error::TableError;
 use tables::schema::{Layout, RowId, Schema};
 
 use self::changing::Changing;
 use self::running::{Next, Running};
-use crate::message::{Operation, Outcome, OwnedRequest};
-use crate::step::{Base, HopOutcome, Program, Step};
+use crate::message::{Operation, Outcome, OwnedRequest, Request};
+use crate::step::{Base, HopOutcome, Program, Step, Surroundings};
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -45,11 +48,26 @@ pub(crate) struct TableProgram {
     /// The shard that plans, and of a table at home has all rows.
     lead: ShardId,
     state: State,
+    ahead: Option<Ahead>,
 }
+
+/// A plan that was made before anything is claimed. It counts if all shards know the table as it was then.
+#[derive(Debug)]
+struct Ahead {
+    planned: Planned,
+    me: ShardId,
+    /// How often it may still be tried in one round.
+    attempts: u8,
+}
+
+/// Statements that come in each other's way too often in one round take more of them.
+const ATTEMPTS: u8 = 3;
 
 #[derive(Debug)]
 enum State {
     Begin,
+    /// Shards do what may have to be begun anew.
+    Attempting(Box<Running>),
     Preparing,
     Changing(Box<Changing>),
     /// A plan rests between two steps.
@@ -73,6 +91,62 @@ impl TableProgram {
             scope,
             lead,
             state: State::Begin,
+            ahead: None,
+        }
+    }
+
+    /// Creates the program of a request that core `me` has planned.
+    fn planned(base: Base, scope: Scope, planned: Planned, me: ShardId) -> Self {
+        let attempts = if planned.is_short { ATTEMPTS } else { 0 };
+        let ahead = Ahead {
+            planned,
+            me,
+            attempts,
+        };
+        Self {
+            ahead: Some(ahead),
+            ..Self::new(base, scope)
+        }
+    }
+
+    /// Takes the first step.
+    fn first(&mut self) -> Step {
+        let Some(ahead) = &mut self.ahead else {
+            return self.prepare();
+        };
+        let (work, me) = (ahead.planned.work.clone(), ahead.me);
+        let is_sure = ahead.planned.is_sure;
+        if ahead.attempts == 0 {
+            return self.begin(work);
+        }
+        ahead.attempts -= 1;
+        let shards = self.shards_of(work.plan.schema());
+        let mut running = Box::new(Running::new(work, shards));
+        let Some(steps) = running.attempt(me, is_sure) else {
+            self.withdraw(true);
+            return self.first();
+        };
+        let last = running.is_over_at_once();
+        self.state = State::Attempting(running);
+        let operations = operations_of(self.base.request.db, steps);
+        Step::Attempt { operations, last }
+    }
+
+    /// Takes what came of an attempt.
+    fn attempted(&mut self, mut running: Box<Running>, outcomes: Vec<HopOutcome>) -> Step {
+        let is_over = running.is_over_at_once();
+        match running.take(outcomes) {
+            Next::Again if !is_over => self.prepare(),
+            // The claims are gone, and nothing has changed.
+            Next::Again => {
+                self.ahead = None;
+                Step::Yield
+            }
+            Next::Pause if is_over => {
+                self.withdraw(true);
+                Step::Yield
+            }
+            next => self.follow(running, next),
         }
     }
 
@@ -89,6 +163,10 @@ impl TableProgram {
 
     fn hop(&self, steps: Vec<(ShardId, TableStep)>) -> Step {
         hop(self.base.request.db, steps, false)
+    }
+
+    fn last_hop(&self, steps: Vec<(ShardId, TableStep)>) -> Step {
+        hop(self.base.request.db, steps, true)
     }
 
     fn refused(&self, error: &TableError) -> Step {
@@ -161,6 +239,10 @@ impl TableProgram {
                 self.state = State::Running(running);
                 self.hop(steps)
             }
+            Next::LastHop(steps) => {
+                self.state = State::Running(running);
+                self.last_hop(steps)
+            }
             Next::Pause => {
                 self.state = State::Paused(running);
                 Step::Pause
@@ -204,7 +286,7 @@ impl TableProgram {
         };
         self.state = State::Telling(finished.reply);
         // Nothing comes after it: the claims end with this hop.
-        hop(self.base.request.db, vec![(self.lead, note)], true)
+        self.last_hop(vec![(self.lead, note)])
     }
 
     fn collected(&self, schema: &Schema, outcomes: Vec<HopOutcome>) -> Step {
@@ -222,7 +304,8 @@ impl TableProgram {
 impl Program for TableProgram {
     fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
         match std::mem::replace(&mut self.state, State::Begin) {
-            State::Begin => self.prepare(),
+            State::Begin => self.first(),
+            State::Attempting(running) => self.attempted(running, outcomes),
             State::Preparing => match table_outcomes(outcomes).next() {
                 Some((_, TableOutcome::Prepared(prepared))) => self.prepared(*prepared),
                 _ => unreachable!("a shard that prepares says what it has made"),
@@ -244,16 +327,57 @@ impl Program for TableProgram {
             State::Telling(reply) => Step::Done { reply },
         }
     }
+
+    fn own_part(&mut self, outcomes: &[HopOutcome]) -> Option<Vec<Operation>> {
+        let (State::Attempting(running), Some(ahead)) = (&mut self.state, &self.ahead) else {
+            return None;
+        };
+        let step = running.own_part(ahead.me, outcomes)?;
+        let db = self.base.request.db;
+        Some(vec![Operation::Table(db, Box::new(step))])
+    }
+
+    fn withdraw(&mut self, for_good: bool) {
+        self.state = State::Begin;
+        if let Some(ahead) = &mut self.ahead
+            && for_good
+        {
+            ahead.attempts = 0;
+        }
+    }
+}
+
+/// Creates the program of a statement about a spread table that core `me` has planned with what it knows of the table.
+#[must_use]
+pub fn program_of_plan(
+    surroundings: Surroundings,
+    request: Request<'_>,
+    planned: Planned,
+    me: ShardId,
+) -> Box<dyn Program> {
+    let base = Base {
+        map: surroundings.map,
+        request: OwnedRequest::new(request),
+        stage: 0,
+        databases: surroundings.databases,
+    };
+    let scope = Scope::Rows(planned.work.statement);
+    Box::new(TableProgram::planned(base, scope, planned, me))
 }
 
 /// Returns the hop of these steps.
 fn hop(db: DbIndex, steps: Vec<(ShardId, TableStep)>, last: bool) -> Step {
+    let operations = operations_of(db, steps);
+    Step::Hop { operations, last }
+}
+
+fn operations_of(db: DbIndex, steps: Vec<(ShardId, TableStep)>) -> Vec<(ShardId, Vec<Operation>)> {
     let mut operations = Vec::with_capacity(steps.len());
     for (shard, step) in steps {
         let operation = Operation::Table(db, Box::new(step));
         crate::step::push_operation(&mut operations, shard, operation);
     }
-    Step::Hop { operations, last }
+    operations
 }
 
 /// Returns the shard that row `row` of a table spread over `shards` lies on.

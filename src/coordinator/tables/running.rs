@@ -1,21 +1,33 @@
 //! A plan under way on the shards that have rows.
 //!
+//! ```text
+//! attempt   a reading plan that ends soon      all of it                    its claims end with it
+//!           a sure change, two shards          there, then here             its claims end with it
+//!           any other change                   looking and checking         the claims stay
+//! later     all steps that are left; the last hop of changes tells of them, if it is one step
+//! ```
+//! A change is sure if it finds its rows by an index that answers the whole condition and gives them values that need
+//! not be checked. Then it cannot fail on one shard when it has been made on the other.
+//!
 //! Not here: what the hops of it are a part of (`super`).
 
 use std::sync::Arc;
 
+use base::cast::u64_from;
 use base::ids::ShardId;
 use commands::scope::RowStatement;
 use commands::table::answers::{self, Cost};
-use commands::table::parts::{self, TableOutcome, TableStep, Work};
+use commands::table::parts::{self, Pace, TableOutcome, TableStep, Telling, Work};
 use protocol::reply::Reply;
+use tables::decide::Decision;
 use tables::error::TableError;
 use tables::executor::{Progress, Stepped};
 use tables::merge;
 use tables::partial::Partial;
 use tables::schema::{Layout, Schema};
 
-use super::table_outcomes;
+use super::{shard_of_row, table_outcomes};
+use crate::message::Outcome;
 use crate::step::HopOutcome;
 
 /// A plan, and how far it is on each shard.
@@ -24,6 +36,8 @@ pub(super) struct Running {
     work: Work,
     shards: Vec<OnShard>,
     stage: Stage,
+    /// Changes have been told of.
+    is_told: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +48,8 @@ enum Stage {
     Asking,
     /// Shards do all that there is to do.
     Doing,
+    /// The same in one round, that of the claims, which end with it.
+    DoingAtOnce,
 }
 
 #[derive(Debug)]
@@ -49,6 +65,8 @@ struct OnShard {
 pub(super) enum Next {
     /// These steps.
     Hop(Vec<(ShardId, TableStep)>),
+    /// These steps, behind which there is nothing to do.
+    LastHop(Vec<(ShardId, TableStep)>),
     /// A pause, then more.
     Pause,
     /// Another plan: the table has changed.
@@ -85,7 +103,81 @@ impl Running {
             work,
             shards: shards.into_iter().map(on_shard).collect(),
             stage: Stage::Doing,
+            is_told: false,
         }
+    }
+
+    /// Begins with what other shards than `me` do in one round with their claims; nothing if there is no such thing.
+    pub(super) fn attempt(
+        &mut self,
+        me: ShardId,
+        is_sure: bool,
+    ) -> Option<Vec<(ShardId, TableStep)>> {
+        let now = self.work.now_ms;
+        let is_write = self.work.plan.is_write();
+        if !is_write || is_sure && self.shards.len() == 2 {
+            self.stage = Stage::DoingAtOnce;
+        } else if has_check(&self.work) {
+            self.stage = Stage::Checking;
+        } else {
+            return None;
+        }
+        for on in &mut self.shards {
+            let progress = match self.stage {
+                Stage::Checking => Progress::checking(now),
+                Stage::DoingAtOnce | Stage::Asking | Stage::Doing => Progress::new(now),
+            };
+            on.progress = Some(Box::new(progress));
+        }
+        let pace = if is_write { Pace::Step } else { Pace::Attempt };
+        let others = self.shards.iter_mut().filter(|on| on.shard != me);
+        let work = &self.work;
+        Some(
+            others
+                .filter_map(|on| Some((on.shard, on.step(work, pace, None)?)))
+                .collect(),
+        )
+    }
+
+    /// Returns whether an attempt is all that there is to do.
+    pub(super) fn is_over_at_once(&self) -> bool {
+        self.stage == Stage::DoingAtOnce
+    }
+
+    /// Returns what shard `me` does in an attempt, behind what the others have done: nothing if they make that vain.
+    pub(super) fn own_part(&mut self, me: ShardId, outcomes: &[HopOutcome]) -> Option<TableStep> {
+        let mut elsewhere = 0;
+        for outcome in outcomes.iter().flat_map(|hop| &hop.outcomes) {
+            let Outcome::Table(outcome) = outcome else {
+                continue;
+            };
+            let TableOutcome::Ran {
+                partial, result, ..
+            } = &**outcome
+            else {
+                continue;
+            };
+            elsewhere += partial.count();
+            match result {
+                Ok(Stepped::End) => {}
+                Ok(Stepped::More) if self.stage == Stage::Checking => {}
+                Ok(Stepped::More | Stepped::Again) | Err(_) => return None,
+            }
+        }
+        let is_write = self.work.plan.is_write();
+        let (pace, telling) = match self.stage {
+            // The other shard has made its changes: now they are made here, too, whatever it takes.
+            Stage::DoingAtOnce if is_write => {
+                self.is_told = true;
+                let event = parts::event_of(self.work.statement);
+                let telling = event.map(|event| Telling { event, elsewhere });
+                (Pace::Whole, telling)
+            }
+            Stage::DoingAtOnce => (Pace::Attempt, None),
+            Stage::Checking | Stage::Asking | Stage::Doing => (Pace::Step, None),
+        };
+        let on = self.shards.iter_mut().find(|on| on.shard == me)?;
+        on.step(&self.work, pace, telling)
     }
 
     pub(super) fn statement(&self) -> RowStatement {
@@ -121,19 +213,49 @@ impl Running {
 
     /// A step on each shard that is not done.
     pub(super) fn next(&mut self) -> Next {
-        let mut steps = Vec::with_capacity(self.shards.len());
-        for on in self.shards.iter_mut().filter(|on| !on.is_done) {
-            if let Some(progress) = on.progress.take() {
-                let step = TableStep::Run {
-                    plan: Arc::clone(&self.work.plan),
-                    resp: self.work.resp,
-                    progress,
-                    partial: on.partial.take().unwrap_or_default(),
-                };
-                steps.push((on.shard, step));
-            }
+        Next::Hop(self.steps())
+    }
+
+    fn steps(&mut self) -> Vec<(ShardId, TableStep)> {
+        let work = &self.work;
+        let left = self.shards.iter_mut().filter(|on| !on.is_done);
+        left.filter_map(|on| Some((on.shard, on.step(work, Pace::Step, None)?)))
+            .collect()
+    }
+
+    /// The steps that change `count` rows, of which all is known: shards without any have nothing to do.
+    fn change(&mut self, count: u64) -> Next {
+        self.stage = Stage::Doing;
+        for on in &mut self.shards {
+            let progress = on.progress.as_ref();
+            on.is_done = progress.is_none_or(|progress| progress.changes() == 0);
         }
-        Next::Hop(steps)
+        let is_short = self.shards.iter().all(|on| {
+            let progress = on.progress.as_ref();
+            progress.is_none_or(|progress| parts::is_one_step(progress.changes()))
+        });
+        let mut steps = self.steps();
+        if steps.is_empty() {
+            return Next::Done;
+        }
+        if !is_short {
+            return Next::Hop(steps);
+        }
+        self.is_told = true;
+        // Any shard will do: who watches the table does so on all.
+        let at = steps[0].0;
+        steps.extend(self.note(count).map(|note| (at, note)));
+        Next::LastHop(steps)
+    }
+
+    /// Returns what tells of changed rows.
+    fn note(&self, count: u64) -> Option<TableStep> {
+        let event = parts::event_of(self.work.statement).filter(|_| count > 0)?;
+        Some(TableStep::Note {
+            key: parts::key_of_table(self.schema()).into(),
+            event,
+            count,
+        })
     }
 
     /// Takes what came of a hop.
@@ -168,6 +290,8 @@ impl Running {
                     on.progress = Some(progress);
                     refusal = refused.or(refusal);
                 }
+                // The changes are told of.
+                TableOutcome::Done => {}
                 _ => unreachable!("a plan runs, or asks for values"),
             }
         }
@@ -183,12 +307,14 @@ impl Running {
     fn after_hop(&mut self) -> Next {
         match self.stage {
             Stage::Asking => self.allow(),
-            Stage::Checking | Stage::Doing if self.shards.iter().any(|on| !on.is_done) => {
+            Stage::Checking | Stage::Doing | Stage::DoingAtOnce
+                if self.shards.iter().any(|on| !on.is_done) =>
+            {
                 Next::Pause
             }
             Stage::Checking if self.is_insert() => self.decide(),
             Stage::Checking => self.ask(),
-            Stage::Doing => Next::Done,
+            Stage::Doing | Stage::DoingAtOnce => Next::Done,
         }
     }
 
@@ -204,13 +330,23 @@ impl Running {
             Ok(decisions) => decisions,
             Err(error) => return Next::Refused(error),
         };
-        self.stage = Stage::Doing;
+        let (schema, now) = (self.work.plan.schema(), self.work.now_ms);
+        let mut count = 0;
         for on in &mut self.shards {
-            on.is_done = false;
-            let progress = Progress::deciding(self.work.now_ms, decisions.clone());
-            on.progress = Some(Box::new(progress));
+            let is_here = |row| match schema.layout {
+                Layout::Home => true,
+                Layout::Spread { shards } => shard_of_row(row, shards) == on.shard,
+            };
+            let is_own = |decision: &&Decision| match decision {
+                Decision::Insert(row) | Decision::Update(row) => is_here(*row),
+                Decision::Skip => false,
+            };
+            let changes = decisions.iter().filter(is_own).count();
+            count += u64_from(changes);
+            on.progress =
+                (changes > 0).then(|| Box::new(Progress::deciding(now, decisions.clone())));
         }
-        self.next()
+        self.change(count)
     }
 
     /// All shards have found their rows; asks them about unique values.
@@ -243,14 +379,12 @@ impl Running {
 
     /// Nothing can fail any more.
     fn allow(&mut self) -> Next {
-        self.stage = Stage::Doing;
-        for on in &mut self.shards {
-            on.is_done = false;
-            if let Some(progress) = &mut on.progress {
-                progress.allow();
-            }
+        let mut count = 0;
+        for progress in self.shards.iter_mut().filter_map(|on| on.progress.as_mut()) {
+            progress.allow();
+            count += u64_from(progress.changes());
         }
-        self.next()
+        self.change(count)
     }
 
     pub(super) fn explanations(&self) -> Vec<(ShardId, TableStep)> {
@@ -276,12 +410,21 @@ impl Running {
         let answer = parts::merge(&work.plan, partials, work.resp)?;
         let mut reply = Vec::new();
         answers::write_answer(&mut Reply::new(&mut reply, work.resp), work, answer);
-        let event = parts::event_of(work.statement).filter(|_| count > 0);
-        let note = event.map(|event| TableStep::Note {
-            key: parts::key_of_table(self.schema()).into(),
-            event,
-            count,
-        });
+        let note = if self.is_told { None } else { self.note(count) };
         Ok(Finished { reply, note })
+    }
+}
+
+impl OnShard {
+    /// Returns the next step; nothing if there is none.
+    fn step(&mut self, work: &Work, pace: Pace, telling: Option<Telling>) -> Option<TableStep> {
+        Some(TableStep::Run {
+            plan: Arc::clone(&work.plan),
+            resp: work.resp,
+            progress: self.progress.take()?,
+            partial: self.partial.take().unwrap_or_default(),
+            pace,
+            telling,
+        })
     }
 }

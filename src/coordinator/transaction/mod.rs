@@ -5,8 +5,10 @@
 //!                          -> one refused  -> Release to all, new id, Schedule again
 //! ```
 //! A transaction on one shard that needs one hop goes as [`Message::Alone`], without the first round. One
-//! on this core's shard and another one goes as [`Message::Begin`]: see `pair`.
+//! on this core's shard and another one goes as [`Message::Begin`]: see `pair`. So does one whose first hop may be
+//! thrown away: see `attempt`.
 
+mod attempt;
 mod pair;
 pub mod waits;
 
@@ -18,6 +20,7 @@ use protocol::reply::Resp;
 use runtime::faults::{self, Fault};
 use shard::locks::Claim;
 
+use self::attempt::Attempt;
 use self::pair::Pair;
 use self::waits::Waits;
 use crate::host::{Host, TxIds};
@@ -125,6 +128,8 @@ pub(crate) struct Transaction {
     pub(crate) first: Option<Step>,
     /// What this core's shard does of the first hop, while the other shard has it.
     pair: Option<Pair>,
+    /// The first hop is one that may be thrown away, and is under way.
+    attempt: Option<Attempt>,
     pub(crate) phase: Phase,
     /// The shards of the hop under way, and what they gave.
     hop: Vec<(ShardId, Option<Gave>)>,
@@ -229,6 +234,11 @@ impl Transactions {
         transaction.serial = self.counters.begun;
         let tx = self.ids.next();
         let first = transaction.program.step(Vec::new());
+        self.start(host, tx, transaction, first);
+    }
+
+    /// Begins with the first step, under an id that was drawn just now.
+    fn start(&mut self, host: &mut Host, tx: TxId, mut transaction: Transaction, first: Step) {
         let Some(first) = transaction.try_as_pair(host, tx, first) else {
             self.active.insert(tx, transaction);
             return;
@@ -239,6 +249,9 @@ impl Transactions {
                 last: true,
             } if transaction.claims.len() == 1 && operations.len() == 1 => {
                 self.run_alone(host, tx, transaction, operations);
+            }
+            Step::Attempt { operations, last } => {
+                self.begin_attempt(host, tx, transaction, (operations, last));
             }
             Step::Hop { .. } | Step::Ask(_) | Step::Again if !transaction.claims.is_empty() => {
                 transaction.first = Some(first);
@@ -431,6 +444,10 @@ impl Transactions {
         let Some(transaction) = self.active.get_mut(&tx) else {
             return;
         };
+        if transaction.attempt.is_some() {
+            self.attempted(host, from, tx, Some((outcomes, nanos)));
+            return;
+        }
         let Phase::Running { awaited } = &mut transaction.phase else {
             return;
         };
@@ -445,18 +462,7 @@ impl Transactions {
             *place = Some((outcomes, nanos));
         }
         if is_complete {
-            let hop = std::mem::take(&mut transaction.hop);
-            let outcomes = hop
-                .into_iter()
-                .map(|(shard, given)| {
-                    let (outcomes, nanos) = given.unwrap_or_default();
-                    HopOutcome {
-                        shard,
-                        outcomes,
-                        nanos,
-                    }
-                })
-                .collect();
+            let outcomes = transaction.take_hop();
             let step = transaction.program.step(outcomes);
             self.follow(host, tx, step);
         }
@@ -510,6 +516,7 @@ impl Transactions {
                 self.counters.hops += 1;
                 transaction.run_hop(host, tx, operations, last);
             }
+            Step::Attempt { .. } => unreachable!("an attempt claims, so it comes first"),
             Step::Ask(index) => {
                 let args = transaction.program.control_args(index);
                 let args = args.map(PackedArgs::from_args).unwrap_or_default();
@@ -584,6 +591,7 @@ impl Transaction {
             claims,
             first: None,
             pair: None,
+            attempt: None,
             phase: Phase::Running { awaited: 0 },
             hop: Vec::new(),
             nanos: 0,
@@ -593,6 +601,20 @@ impl Transaction {
             serial: 0,
             late: None,
         }
+    }
+
+    /// Returns what the shards of a hop gave.
+    fn take_hop(&mut self) -> Vec<HopOutcome> {
+        let hop = std::mem::take(&mut self.hop).into_iter();
+        hop.map(|(shard, given)| {
+            let (outcomes, nanos) = given.unwrap_or_default();
+            HopOutcome {
+                shard,
+                outcomes,
+                nanos,
+            }
+        })
+        .collect()
     }
 
     pub(crate) fn schedule(&mut self, host: &mut Host, tx: TxId) {

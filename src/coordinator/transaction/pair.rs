@@ -43,6 +43,10 @@ impl Transactions {
         let Some(transaction) = self.active.get_mut(&tx) else {
             return;
         };
+        if transaction.attempt.is_some() {
+            self.attempted(host, from, tx, None);
+            return;
+        }
         let Some(pair) = transaction.pair.take() else {
             return;
         };

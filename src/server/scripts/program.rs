@@ -270,6 +270,7 @@ impl ScriptProgram {
                 Step::Pause
             }
             other @ (Step::Ask(_)
+            | Step::Attempt { .. }
             | Step::Again
             | Step::Yield
             | Step::Watching { .. }

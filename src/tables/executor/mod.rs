@@ -27,7 +27,7 @@ use crate::decide::Decision;
 use crate::encode::Encode;
 use crate::error::TableError;
 use crate::partial::Partial;
-use crate::plan::{Action, Plan};
+use crate::plan::Plan;
 use crate::sorter::Sorter;
 use crate::store::Place;
 use crate::table::Table;
@@ -155,6 +155,12 @@ impl Progress {
         self.stage = Stage::Apply;
     }
 
+    /// Returns how many rows it is going to change here, when its check has ended, or decided about.
+    #[must_use]
+    pub fn changes(&self) -> usize {
+        self.places.len() + self.decisions.len()
+    }
+
     /// Returns whether anything has been changed. Until then the plan may be given up.
     #[must_use]
     pub fn has_changed(&self) -> bool {
@@ -162,7 +168,7 @@ impl Progress {
     }
 }
 
-/// One table to run plans on.
+/// One table whose rows are to change.
 pub(crate) struct Run<'a> {
     pub(crate) table: &'a mut Table,
     pub(crate) db: DbIndex,
@@ -170,12 +176,12 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Makes a step of a plan.
+    /// Makes a step of a plan that changes rows.
     ///
     /// # Errors
     ///
     /// See [`crate::Tables::step`].
-    pub(crate) fn step(
+    pub(crate) fn write(
         &mut self,
         plan: &Plan,
         at: &mut Progress,
@@ -186,20 +192,33 @@ impl Run<'_> {
         if self.table.schema.version != plan.schema.version {
             return Ok(Stepped::Again);
         }
-        let is_done = match &plan.action {
-            Action::Read(_) | Action::Group(_) | Action::Count => {
-                read::step(self.table, plan, at, budget, encode, out)?
-            }
-            Action::Insert(_) | Action::Update(_) | Action::Delete { .. } => {
-                let mut writer = write::Writer {
-                    table: self.table,
-                    db: self.db,
-                    plan,
-                    changes: self.changes,
-                };
-                writer.step(at, budget, encode, out)?
-            }
+        let mut writer = write::Writer {
+            table: self.table,
+            db: self.db,
+            plan,
+            changes: self.changes,
         };
+        let is_done = writer.step(at, budget, encode, out)?;
         Ok(if is_done { Stepped::End } else { Stepped::More })
     }
+}
+
+/// Makes a step of a plan that reads rows.
+///
+/// # Errors
+///
+/// See [`crate::Tables::step`].
+pub(crate) fn read(
+    table: &Table,
+    plan: &Plan,
+    at: &mut Progress,
+    budget: Budget,
+    encode: &impl Encode,
+    out: &mut Partial,
+) -> Result<Stepped, TableError> {
+    if table.schema.version != plan.schema.version {
+        return Ok(Stepped::Again);
+    }
+    let is_done = read::step(table, plan, at, budget, encode, out)?;
+    Ok(if is_done { Stepped::End } else { Stepped::More })
 }

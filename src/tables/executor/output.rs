@@ -7,7 +7,7 @@ use crate::plan::Output;
 use crate::plan::filter::Operand;
 use crate::scalar::{self, Value};
 use crate::schema::ColumnId;
-use crate::store::bits;
+use crate::store::column::Column;
 use crate::store::orders::OrderCode;
 use crate::store::{Place, Row};
 use crate::table::Table;
@@ -33,14 +33,18 @@ impl<E: Encode> RowWriter<'_, E> {
             self.encode.bulk(self.out, name);
             match *operand {
                 Operand::Id => {
-                    self.scratch.clear();
-                    base::number::write_u64(self.scratch, self.table.id(place).0);
-                    self.encode.bulk(self.out, self.scratch);
+                    // Every id is below 2^63.
+                    let id = i64::try_from(self.table.id(place).0).unwrap_or(i64::MAX);
+                    self.encode.integer(self.out, id);
                 }
-                Operand::Column(id, kind) => match row.value(id) {
-                    Some(value) => self.value(row, id, kind, value),
-                    None => self.encode.null(self.out),
-                },
+                Operand::Column(id, kind) => {
+                    let column = row.chunk.column(id);
+                    let cell = column.and_then(|column| Some((column, column.value(row.offset)?)));
+                    match cell {
+                        Some((column, value)) => self.value((column, row.offset), kind, value),
+                        None => self.encode.null(self.out),
+                    }
+                }
             }
         }
     }
@@ -57,42 +61,48 @@ impl<E: Encode> RowWriter<'_, E> {
     }
 
     fn columns(&mut self, columns: &[ColumnId], row: Row<'_>) {
-        let table = self.table;
-        let is_present = |id: ColumnId| {
-            let column = row.chunk.column(id);
-            column.is_some_and(|column| bits::has(column.valid(), row.offset))
-                && table.position(id).is_some()
-        };
-        let count = columns.iter().filter(|&&id| is_present(id)).count();
-        self.encode.array(self.out, count * 2);
+        let begin = self.out.len();
+        // Nearly always a row has all the columns of its order.
+        self.encode.array(self.out, columns.len() * 2);
+        let body = self.out.len();
+        let mut count = 0;
         for &id in columns {
-            let Some(position) = table.position(id) else {
+            let Some(position) = self.table.position(id) else {
                 continue;
             };
-            if let Some(value) = row.value(id) {
-                let column = &table.schema.columns[position];
-                self.encode.bulk(self.out, &column.name);
-                self.value(row, id, column.kind, value);
+            if let Some(column) = row.chunk.column(id)
+                && let Some(value) = column.value(row.offset)
+            {
+                count += 1;
+                let definition = &self.table.schema.columns[position];
+                self.encode.bulk(self.out, &definition.name);
+                self.value((column, row.offset), definition.kind, value);
             }
+        }
+        if count < columns.len() {
+            let cells = self.out.split_off(body);
+            self.out.truncate(begin);
+            self.encode.array(self.out, count * 2);
+            self.out.extend_from_slice(&cells);
         }
     }
 
     #[inline]
-    fn value(&mut self, row: Row<'_>, id: ColumnId, kind: ColumnType, value: Value<'_>) {
+    fn value(&mut self, (column, offset): (&Column, usize), kind: ColumnType, value: Value<'_>) {
         let number = match value {
             Value::Text(text) => return self.encode.bulk(self.out, text),
             Value::Scalar(number) => number,
         };
-        if let Some(text) = row.odd_text(id) {
+        if let Some(text) = column.odd_text(offset) {
             self.encode.bulk(self.out, text);
             return;
         }
-        self.scratch.clear();
         if kind == ColumnType::Integer {
-            base::number::write_i64(self.scratch, number);
-        } else {
-            scalar::datum_of(kind, value).write_text(self.scratch);
+            self.encode.integer(self.out, number);
+            return;
         }
+        self.scratch.clear();
+        scalar::datum_of(kind, value).write_text(self.scratch);
         self.encode.bulk(self.out, self.scratch);
     }
 }

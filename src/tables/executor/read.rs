@@ -247,7 +247,7 @@ impl<E: Encode> Reader<'_, E> {
         let chosen = access::choose(self.table, &self.plan.ways);
         // Branches of a union may share rows, and ids may have none.
         let is_counted = match chosen.access {
-            Access::Keys { .. } | Access::Ranges { .. } => chosen.is_exact,
+            Access::Value { .. } | Access::Keys { .. } | Access::Ranges { .. } => chosen.is_exact,
             Access::All | Access::Ids(_) | Access::Union(_) => false,
         };
         is_counted.then_some(chosen.rows)
@@ -339,7 +339,7 @@ impl<E: Encode> Reader<'_, E> {
         let end = self.plan.end_place(table);
         let mut is_done = true;
         if let Some(index) = table.index(*index) {
-            index.walk(key, &table.rows, at.next, &mut |place| {
+            index.walk(key.bytes(), &table.rows, at.next, &mut |place| {
                 if place.0 >= end || self.is_full(at, out) {
                     return false;
                 }

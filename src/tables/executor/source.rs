@@ -10,7 +10,7 @@ use base::cast::u64_from;
 
 use super::Budget;
 use crate::index::Body;
-use crate::key;
+use crate::key::{self, Key};
 use crate::plan::Plan;
 use crate::plan::access::{self, Access, KeyRange};
 use crate::schema::{IndexId, RowId};
@@ -24,7 +24,7 @@ pub(super) enum Source {
     /// All rows.
     Scan,
     /// The rows of one value.
-    Value { index: IndexId, key: Box<[u8]> },
+    Value { index: IndexId, key: Key },
     /// Still collecting the rows of several values or ranges.
     Gather {
         pieces: Vec<Piece>,
@@ -77,9 +77,9 @@ impl Source {
         }
         match access {
             Access::All => Self::Scan,
-            Access::Keys { index, keys } if keys.len() == 1 => Self::Value {
+            Access::Value { index, key } => Self::Value {
                 index: *index,
-                key: keys[0].clone(),
+                key: key.clone(),
             },
             Access::Ids(_) | Access::Keys { .. } | Access::Ranges { .. } | Access::Union(_) => {
                 Self::Gather {
@@ -123,14 +123,14 @@ impl Source {
         let first = Place(from).chunk();
         let (number, mut mask) = match self {
             Self::Scan => {
-                let (&number, chunk) = table.rows.chunks(first..).next()?;
+                let (number, chunk) = table.rows.chunks(first..).next()?;
                 (number, *chunk.live())
             }
             Self::Set(set) => {
                 let (&number, mask) = set.range(first..).next()?;
                 (number, *mask)
             }
-            Self::Value { index, key } => value_batch(table, *index, key, from)?,
+            Self::Value { index, key } => value_batch(table, *index, key.bytes(), from)?,
             Self::Gather { .. } | Self::Ordered(_) => return None,
         };
         let begin = Place::at(number, 0).0;
@@ -166,6 +166,11 @@ fn push_pieces(pieces: &mut Vec<Piece>, table: &Table, access: &Access) {
     match access {
         Access::All => {}
         Access::Ids(ids) => pieces.extend(ids.iter().map(|&id| Piece::Row(id))),
+        Access::Value { index, key } => pieces.push(Piece::Value {
+            index: *index,
+            key: key.bytes().into(),
+            next: 0,
+        }),
         Access::Keys { index, keys } => pieces.extend(keys.iter().map(|key| Piece::Value {
             index: *index,
             key: key.clone(),
@@ -326,6 +331,7 @@ pub(super) fn ordered_walk(table: &Table, plan: &Plan, access: &Access) -> Optio
         }
         Access::All
         | Access::Ids(_)
+        | Access::Value { .. }
         | Access::Keys { .. }
         | Access::Ranges { .. }
         | Access::Union(_) => None,

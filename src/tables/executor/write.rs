@@ -4,6 +4,7 @@ use base::cast::u64_from;
 use base::ids::DbIndex;
 
 use super::read::{self, next_batch, write_row};
+use super::source::Source;
 use super::{Budget, Phase, Progress, Stage};
 use crate::changes::Changes;
 use crate::claim::Claim;
@@ -12,7 +13,9 @@ use crate::decide::{self, Decision, Stored, check_present, key_of, not_unique};
 use crate::encode::Encode;
 use crate::error::TableError;
 use crate::partial::{Met, Partial, is_condition};
+use crate::plan::access;
 use crate::plan::assign::{Assigned, NewCell};
+use crate::plan::filter::Filter;
 use crate::plan::{Action, Conflict, Inserting, Output, Plan, Updating};
 use crate::schema::{ColumnId, Index, RowId};
 use crate::statement::RowExpiry;
@@ -206,6 +209,9 @@ impl Writer<'_> {
         budget: &mut Budget,
         out: &mut Partial,
     ) -> Result<bool, TableError> {
+        if at.is_exact && matches!(at.source, Some(Source::Value { .. })) {
+            return self.find_value(at, budget, out);
+        }
         loop {
             if budget.look == 0 {
                 return Ok(false);
@@ -214,14 +220,61 @@ impl Writer<'_> {
                 return Ok(true);
             };
             for offset in bits::offsets(&batch.mask) {
-                let place = Place::at(batch.number, offset);
-                if let Action::Update(update) = &self.plan.action {
-                    self.compute(&update.assignments, self.table.id(place))?;
-                    self.push_claims(update, place, out)?;
-                }
-                at.places.push(place);
+                self.take_found(Place::at(batch.number, offset), at, out)?;
             }
         }
+    }
+
+    /// The same for the rows of one value, all of which are meant.
+    fn find_value(
+        &self,
+        at: &mut Progress,
+        budget: &mut Budget,
+        out: &mut Partial,
+    ) -> Result<bool, TableError> {
+        let source = at.source.take();
+        let mut found = Ok(true);
+        if let Some(Source::Value { index, key }) = &source
+            && let Some(index) = self.table.index(*index)
+        {
+            let rows = &self.table.rows;
+            let end = self.plan.end_place(self.table);
+            index.walk(key.bytes(), rows, at.next, &mut |place| {
+                if place.0 >= end {
+                    return false;
+                }
+                if budget.look == 0 {
+                    at.next = place.0;
+                    found = Ok(false);
+                    return false;
+                }
+                budget.look -= 1;
+                let row = rows.row(place);
+                if row.is_some_and(|row| !row.chunk.is_dead(row.offset, at.now_ms))
+                    && let Err(error) = self.take_found(place, at, out)
+                {
+                    found = Err(error);
+                }
+                found.is_ok()
+            });
+        }
+        at.source = source;
+        found
+    }
+
+    /// Notes a row that is to be changed, and what it is to get.
+    fn take_found(
+        &self,
+        place: Place,
+        at: &mut Progress,
+        out: &mut Partial,
+    ) -> Result<(), TableError> {
+        if let Action::Update(update) = &self.plan.action {
+            self.compute(&update.assignments, self.table.id(place))?;
+            self.push_claims(update, place, out)?;
+        }
+        at.places.push(place);
+        Ok(())
     }
 
     /// Notes the values of unique indexes that a row is to get.
@@ -479,6 +532,13 @@ impl Writer<'_> {
         self.remove(place);
         out.count += 1;
     }
+}
+
+/// Returns whether nothing on this shard can be against the changes of a plan.
+pub(crate) fn cannot_fail(table: &Table, plan: &Plan) -> bool {
+    let is_found = access::only_value(table, &plan.ways).is_some();
+    let is_looked_for = is_condition(&plan.filter) && !matches!(plan.filter, Filter::False);
+    plan.changes_plainly() && (is_found || !is_looked_for)
 }
 
 /// Returns the end that rows get, if the statement says anything about it.

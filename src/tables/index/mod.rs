@@ -104,13 +104,19 @@ impl RowIndex {
         }
     }
 
-    /// Returns whether another row has all the values of this one.
-    pub(crate) fn has_double(&self, place: Place, rows: &Rows, scratch: &mut Vec<u8>) -> bool {
+    /// Returns whether another row has all the values of this one, at a time that is over for neither.
+    pub(crate) fn has_double(
+        &self,
+        place: Place,
+        rows: &Rows,
+        now_ms: u64,
+        scratch: &mut Vec<u8>,
+    ) -> bool {
         scratch.clear();
         let mut is_double = false;
-        if push_row_key(rows, place, &self.columns, scratch) {
+        if !rows.is_dead(place, now_ms) && push_row_key(rows, place, &self.columns, scratch) {
             self.walk(scratch, rows, 0, &mut |other| {
-                is_double |= other != place;
+                is_double |= other != place && !rows.is_dead(other, now_ms);
                 !is_double
             });
         }

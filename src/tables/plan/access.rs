@@ -9,7 +9,7 @@ use base::cast::u64_from;
 
 use super::filter::{Filter, Operand, Test};
 use crate::index::Body;
-use crate::key;
+use crate::key::{self, Key};
 use crate::scalar::Value;
 use crate::schema::{ColumnId, Index, IndexId, IndexKind, IndexState, Schema};
 use crate::table::Table;
@@ -27,7 +27,9 @@ pub(crate) enum Access {
     All,
     /// Those with these ids, ascending.
     Ids(Vec<u64>),
-    /// Those with one of these values in a hash index.
+    /// Those with this value in a hash index.
+    Value { index: IndexId, key: Key },
+    /// Those with one of these values in a hash index, two or more.
     Keys {
         index: IndexId,
         keys: Vec<Box<[u8]>>,
@@ -111,6 +113,13 @@ pub(crate) fn candidates(schema: &Schema, filter: &Filter) -> Vec<Candidate> {
 
 /// Finds what an index can do for parts of which all must hold.
 fn by_index(index: &Index, parts: &[Filter]) -> Option<Candidate> {
+    if let Some(key) = only_key(index, parts) {
+        let index = index.id;
+        return Some(Candidate {
+            access: Access::Value { index, key },
+            is_exact: parts.len() == 1,
+        });
+    }
     let mut prefixes: Vec<Vec<u8>> = vec![Vec::new()];
     let mut used = 0;
     let mut columns = index.columns.iter();
@@ -152,6 +161,10 @@ fn by_index(index: &Index, parts: &[Filter]) -> Option<Candidate> {
     }
     let is_exact = used == parts.len();
     let access = match (index.kind, ranges) {
+        (IndexKind::Hash, _) if prefixes.len() == 1 => Access::Value {
+            index: index.id,
+            key: Key::new(&prefixes[0]),
+        },
         (IndexKind::Hash, _) => Access::Keys {
             index: index.id,
             keys: prefixes.into_iter().map(Into::into).collect(),
@@ -166,6 +179,34 @@ fn by_index(index: &Index, parts: &[Filter]) -> Option<Candidate> {
         },
     };
     Some(Candidate { access, is_exact })
+}
+
+/// Returns the value that parts ask for of a hash index over one column: the usual case, without an
+/// allocation if the value is short.
+fn only_key(index: &Index, parts: &[Filter]) -> Option<Key> {
+    let ([column], IndexKind::Hash) = (&index.columns[..], index.kind) else {
+        return None;
+    };
+    tests_of(parts, *column).find_map(|test| match test {
+        Test::Scalar {
+            low,
+            high,
+            negated: false,
+        } if low == high => Some(Key::of(Value::Scalar(*low))),
+        Test::Texts {
+            values,
+            negated: false,
+        } => match &values[..] {
+            [value] => Some(Key::of(Value::Text(value))),
+            _ => None,
+        },
+        Test::Scalar { .. }
+        | Test::Scalars { .. }
+        | Test::Text { .. }
+        | Test::Texts { .. }
+        | Test::Like { .. }
+        | Test::Null { .. } => None,
+    })
 }
 
 fn with_end(prefix: Vec<u8>) -> KeyRange {
@@ -262,11 +303,10 @@ pub(crate) fn only_value<'p>(table: &Table, ways: &'p [Candidate]) -> Option<Cho
     let [way] = ways else {
         return None;
     };
-    let Access::Keys { index, keys } = &way.access else {
+    let Access::Value { index, .. } = &way.access else {
         return None;
     };
-    let is_one = way.is_exact && keys.len() == 1;
-    (is_one && table.complete_index(*index).is_some()).then_some(Chosen {
+    (way.is_exact && table.complete_index(*index).is_some()).then_some(Chosen {
         access: &way.access,
         is_exact: true,
         rows: 0,
@@ -301,6 +341,13 @@ fn count(table: &Table, access: &Access) -> Option<(u64, bool)> {
     match access {
         Access::All => Some((table.rows.count(), true)),
         Access::Ids(ids) => Some((u64_from(ids.len()), true)),
+        Access::Value { index, key } => {
+            let index = table.complete_index(*index)?;
+            let Body::Hash(hash) = &index.body else {
+                return None;
+            };
+            Some((hash.count(key.bytes(), &index.columns, &table.rows), true))
+        }
         Access::Keys { index, keys } => {
             let index = table.complete_index(*index)?;
             let Body::Hash(hash) = &index.body else {

@@ -9,6 +9,7 @@
 
 use std::ops::Bound;
 
+use super::ID_NAME;
 use super::like::{Meaning, Pattern};
 use crate::datum::{ColumnType, Datum};
 use crate::error::TableError;
@@ -16,9 +17,6 @@ use crate::key;
 use crate::scalar::{self, Value};
 use crate::schema::{ColumnId, Schema};
 use crate::statement::{Comparison, Condition};
-
-/// The name of the row's id.
-pub(crate) const ID_NAME: &[u8] = b"_id";
 
 /// What a comparison looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +162,7 @@ fn bind(schema: &Schema, condition: &Condition<'_>, not: bool) -> Result<Filter,
             value,
         } => {
             let operand = Operand::find(schema, column)?;
-            compare(operand, *comparison, &operand.datum(value)?, not)
+            compare(operand, *comparison, operand.datum(value)?, not)
         }
         Condition::Between {
             column,
@@ -212,17 +210,14 @@ fn bind(schema: &Schema, condition: &Condition<'_>, not: bool) -> Result<Filter,
     })
 }
 
-fn compare(operand: Operand, comparison: Comparison, datum: &Datum, not: bool) -> Filter {
+fn compare(operand: Operand, comparison: Comparison, datum: Datum, not: bool) -> Filter {
     let comparison = if not {
         opposite(comparison)
     } else {
         comparison
     };
-    match scalar::value_of(datum) {
-        None => Filter::False,
-        Some(Value::Scalar(value)) => compare_scalar(operand, comparison, value),
-        Some(Value::Text(text)) => {
-            let text: Box<[u8]> = text.into();
+    match datum {
+        Datum::String(text) => {
             let range = |low, high| Test::Text {
                 low,
                 high,
@@ -240,6 +235,15 @@ fn compare(operand: Operand, comparison: Comparison, datum: &Datum, not: bool) -
             };
             Filter::Test(operand, test)
         }
+        Datum::Null
+        | Datum::Bool(_)
+        | Datum::Integer(_)
+        | Datum::Float(_)
+        | Datum::Date(_)
+        | Datum::Timestamp(_) => match scalar::value_of(&datum) {
+            Some(Value::Scalar(value)) => compare_scalar(operand, comparison, value),
+            Some(Value::Text(_)) | None => Filter::False,
+        },
     }
 }
 
@@ -473,6 +477,10 @@ fn is_empty_range(filter: &Filter) -> bool {
 
 /// The ids that a condition leaves, as a range, and the rest of the condition.
 pub(crate) fn split_ids(filter: Filter) -> (u64, u64, Filter) {
+    let is_about_ids = |part: &Filter| matches!(part, Filter::Test(Operand::Id, _));
+    if !filter.parts().iter().any(is_about_ids) {
+        return (1, u64::MAX, filter);
+    }
     let parts = match filter {
         Filter::And(parts) => parts,
         other => vec![other],

@@ -23,7 +23,10 @@ use crate::table::Table;
 
 use access::Candidate;
 use assign::{Assigned, NewRow, is_summable};
-use filter::{Filter, ID_NAME, Operand, Test};
+use filter::{Filter, Operand, Test};
+
+/// The name of the row's id in conditions and replies.
+pub const ID_NAME: &[u8] = b"_id";
 
 /// Bounds that a server sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,12 +282,56 @@ impl Plan {
         }
     }
 
+    /// Returns whether the rows that a shard writes are the answer as they stand: rows, of a table of which
+    /// that shard has all.
+    #[must_use]
+    pub fn answers_in_order(&self) -> bool {
+        matches!(self.action, Action::Read(_)) && !self.is_spread()
+    }
+
     /// Returns the only row that can be concerned, if the condition says which one: then only its shard
     /// need be asked.
     #[must_use]
     pub fn only_row(&self) -> Option<RowId> {
         let is_insert = matches!(self.action, Action::Insert(_));
         (!is_insert && self.ids.0 == self.ids.1).then_some(RowId(self.ids.0))
+    }
+
+    /// As [`Plan::only_row`], if moreover no other row can be in the way: the row gets no value that must be
+    /// unique.
+    #[must_use]
+    pub fn concerned_row(&self) -> Option<RowId> {
+        let row = self.only_row()?;
+        (!self.sets_unique()).then_some(row)
+    }
+
+    /// Returns whether it is an UPDATE that sets a column of a unique index.
+    fn sets_unique(&self) -> bool {
+        match &self.action {
+            Action::Update(update) => {
+                let mut assigned = update.assignments.iter();
+                assigned.any(|assigned| self.is_in_unique(assigned.column))
+            }
+            Action::Read(_)
+            | Action::Group(_)
+            | Action::Count
+            | Action::Insert(_)
+            | Action::Delete { .. } => false,
+        }
+    }
+
+    /// Returns whether it changes rows that are there, to what does not depend on any row.
+    pub(crate) fn changes_plainly(&self) -> bool {
+        match &self.action {
+            Action::Update(update) => {
+                let mut assigned = update.assignments.iter();
+                let is_fixed =
+                    assigned.all(|assigned| matches!(assigned.value, assign::NewCell::Fixed(_)));
+                is_fixed && !self.sets_unique()
+            }
+            Action::Delete { .. } => true,
+            Action::Read(_) | Action::Group(_) | Action::Count | Action::Insert(_) => false,
+        }
     }
 
     /// Returns the number of rows that it inserts.
@@ -309,10 +356,11 @@ impl Plan {
             Action::Insert(_) => self.schema.indexes.iter().any(|index| index.unique),
             Action::Update(update) => {
                 has_condition
-                    || update.assignments.iter().any(|assigned| {
-                        matches!(assigned.value, assign::NewCell::Computed { .. })
-                            || self.is_in_unique(assigned.column)
-                    })
+                    || self.sets_unique()
+                    || update
+                        .assignments
+                        .iter()
+                        .any(|assigned| matches!(assigned.value, assign::NewCell::Computed { .. }))
             }
             Action::Delete { .. } => has_condition,
             Action::Read(_) | Action::Group(_) | Action::Count => false,

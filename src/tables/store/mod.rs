@@ -1,7 +1,7 @@
 //! Rows of one table on one shard, column by column in chunks of 1024 places.
 //!
-//! A row's *place* grows with its id, so that rows in order of places are in order of ids. Chunks stand
-//! in a map by number: a chunk without rows is freed, and ids that are gone cost nothing.
+//! A row's *place* grows with its id, so that rows in order of places are in order of ids. Chunks are
+//! found by number (`directory`): a chunk without rows is freed, and ids that are gone cost nothing.
 //!
 //! Invariants: `count`, `ending` and `bytes` are those of all chunks; a place outside of `live` has no
 //! value in any column.
@@ -9,10 +9,10 @@
 pub(crate) mod bits;
 pub(crate) mod chunk;
 pub(crate) mod column;
+mod directory;
 pub(crate) mod orders;
 mod texts;
 
-use std::collections::{BTreeMap, btree_map};
 use std::ops::RangeFrom;
 
 use base::cast::{u64_from, usize_from};
@@ -23,10 +23,8 @@ use crate::schema::ColumnId;
 
 use bits::ROWS;
 use chunk::Chunk;
+use directory::Directory;
 use orders::{AS_DECLARED, Orders};
-
-/// What a chunk costs in the map, about.
-const NODE_BYTES: usize = 24;
 
 /// Where a row lies: its number among all rows that this shard can ever have of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,7 +64,7 @@ pub(crate) struct NewCell<'a> {
 /// The rows.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    chunks: BTreeMap<u64, Box<Chunk>>,
+    chunks: Directory,
     orders: Orders,
     count: u64,
     ending: u64,
@@ -115,23 +113,32 @@ impl Rows {
     /// Returns the row at a place.
     #[inline]
     pub(crate) fn row(&self, place: Place) -> Option<Row<'_>> {
-        let chunk = self.chunks.get(&place.chunk())?;
+        let chunk = self.chunks.get(place.chunk())?;
         let offset = place.offset();
         bits::has(chunk.live(), offset).then_some(Row { chunk, offset })
     }
 
+    /// Returns whether there is a row at a place whose time is over.
+    pub(crate) fn is_dead(&self, place: Place, now_ms: u64) -> bool {
+        let row = self.row(place);
+        row.is_some_and(|row| row.chunk.is_dead(row.offset, now_ms))
+    }
+
     /// Returns the chunk of this number.
     pub(crate) fn chunk(&self, number: u64) -> Option<&Chunk> {
-        self.chunks.get(&number).map(AsRef::as_ref)
+        self.chunks.get(number)
     }
 
     /// Returns the same, to be changed by what changes no row.
     pub(crate) fn chunk_mut(&mut self, number: u64) -> Option<&mut Chunk> {
-        self.chunks.get_mut(&number).map(AsMut::as_mut)
+        self.chunks.get_mut(number)
     }
 
     /// Returns the chunks from this number on.
-    pub(crate) fn chunks(&self, numbers: RangeFrom<u64>) -> btree_map::Range<'_, u64, Box<Chunk>> {
+    pub(crate) fn chunks(
+        &self,
+        numbers: RangeFrom<u64>,
+    ) -> impl DoubleEndedIterator<Item = (u64, &Chunk)> {
         self.chunks.range(numbers)
     }
 
@@ -144,9 +151,9 @@ impl Rows {
         end: Option<u64>,
     ) {
         let (chunk_bytes, offset) = (&mut self.chunk_bytes, place.offset());
-        let chunk = self.chunks.entry(place.chunk()).or_insert_with(|| {
-            let chunk = Box::new(Chunk::new());
-            *chunk_bytes += chunk.bytes() + NODE_BYTES;
+        let chunk = self.chunks.get_or_insert(place.chunk(), || {
+            let chunk = Chunk::new();
+            *chunk_bytes += chunk.bytes();
             chunk
         });
         let before = chunk.bytes();
@@ -169,7 +176,7 @@ impl Rows {
 
     /// Gives a row another value of a column; one that it did not have stands last from now on.
     pub(crate) fn set(&mut self, place: Place, cell: &NewCell<'_>) {
-        let Some(chunk) = self.chunks.get_mut(&place.chunk()) else {
+        let Some(chunk) = self.chunks.get_mut(place.chunk()) else {
             return;
         };
         let (offset, before) = (place.offset(), chunk.bytes());
@@ -191,7 +198,7 @@ impl Rows {
 
     /// Takes the value of a column from a row.
     pub(crate) fn unset(&mut self, place: Place, column: ColumnId) {
-        if let Some(chunk) = self.chunks.get_mut(&place.chunk()) {
+        if let Some(chunk) = self.chunks.get_mut(place.chunk()) {
             let before = chunk.bytes();
             chunk.clear(place.offset(), column);
             self.chunk_bytes = self.chunk_bytes + chunk.bytes() - before;
@@ -200,7 +207,7 @@ impl Rows {
 
     /// Sets when a row ends.
     pub(crate) fn set_end(&mut self, place: Place, end: Option<u64>) {
-        if let Some(chunk) = self.chunks.get_mut(&place.chunk()) {
+        if let Some(chunk) = self.chunks.get_mut(place.chunk()) {
             let (bytes, ending) = (chunk.bytes(), chunk.ending());
             chunk.set_end(place.offset(), end);
             self.chunk_bytes = self.chunk_bytes + chunk.bytes() - bytes;
@@ -211,7 +218,7 @@ impl Rows {
     /// Removes the row at a place; the chunk too if it was the last one.
     pub(crate) fn remove(&mut self, place: Place) {
         let number = place.chunk();
-        let Some(chunk) = self.chunks.get_mut(&number) else {
+        let Some(chunk) = self.chunks.get_mut(number) else {
             return;
         };
         let (bytes, ending) = (chunk.bytes(), chunk.ending());
@@ -220,25 +227,25 @@ impl Rows {
         self.ending -= u64_from(ending - chunk.ending());
         self.chunk_bytes = self.chunk_bytes + chunk.bytes() - bytes;
         if chunk.count() == 0 {
-            self.chunk_bytes -= chunk.bytes() + NODE_BYTES;
-            self.chunks.remove(&number);
+            self.chunk_bytes -= chunk.bytes();
+            self.chunks.remove(number);
         }
     }
 
-    /// Removes the first chunk with all its rows; returns whether there was one.
+    /// Removes a chunk with all its rows; returns whether there was one.
     pub(crate) fn free_chunk(&mut self) -> bool {
-        let Some((_, chunk)) = self.chunks.pop_first() else {
+        let Some(chunk) = self.chunks.pop() else {
             return false;
         };
         self.count -= u64_from(chunk.count());
         self.ending -= u64_from(chunk.ending());
-        self.chunk_bytes -= chunk.bytes() + NODE_BYTES;
+        self.chunk_bytes -= chunk.bytes();
         true
     }
 
     /// Takes a column out of a chunk, to be freed; its rows do not have it any more.
     pub(crate) fn take_column(&mut self, number: u64, id: ColumnId) -> Option<Box<column::Column>> {
-        let chunk = self.chunks.get_mut(&number)?;
+        let chunk = self.chunks.get_mut(number)?;
         let before = chunk.bytes();
         let column = chunk.take_column(id);
         self.chunk_bytes = self.chunk_bytes + chunk.bytes() - before;
@@ -247,7 +254,7 @@ impl Rows {
 
     /// Returns what the rows have allocated.
     pub(crate) fn bytes(&self) -> usize {
-        self.chunk_bytes + self.orders.bytes()
+        self.chunk_bytes + self.chunks.bytes() + self.orders.bytes()
     }
 
     /// Counts that again from the parts.
@@ -255,9 +262,9 @@ impl Rows {
     pub(crate) fn recount(&self) -> usize {
         let chunks: usize = self
             .chunks
-            .values()
-            .map(|chunk| chunk.recount() + NODE_BYTES)
+            .range(0..)
+            .map(|(_, chunk)| chunk.recount())
             .sum();
-        chunks + self.orders.bytes()
+        chunks + self.chunks.bytes() + self.orders.bytes()
     }
 }

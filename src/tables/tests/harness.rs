@@ -65,6 +65,10 @@ impl Encode for Plain {
         out.extend_from_slice(bytes);
     }
 
+    fn integer(&self, out: &mut Vec<u8>, value: i64) {
+        self.bulk(out, value.to_string().as_bytes());
+    }
+
     fn null(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"_\n");
     }
@@ -175,10 +179,11 @@ impl Node {
         index: crate::schema::IndexId,
         rows: usize,
     ) -> Result<(), TableError> {
+        let now_ms = self.now_ms;
         let mut claims = Vec::new();
         for shard in &mut self.shards {
             loop {
-                match shard.build_step(DB, id, index, rows) {
+                match shard.build_step(DB, id, index, (rows, now_ms)) {
                     Building::More => {}
                     Building::Done => break,
                     Building::Failed(error) => return Err(error),
@@ -186,7 +191,7 @@ impl Node {
             }
             let mut at = 0;
             while at != u64::MAX {
-                claims.extend(shard.unique_values(DB, id, index, &mut at, rows));
+                claims.extend(shard.unique_values(DB, id, index, &mut at, (rows, now_ms)));
             }
         }
         let schema = self.shards[0].catalog(DB).table_of(id).unwrap();
@@ -284,7 +289,7 @@ impl Node {
                     assert_eq!(index.bytes(), index.recounted(), "bytes of an index");
                     let definition = table.definition(index.id).unwrap();
                     let mut fresh = RowIndex::new(definition, &KeyHasher::new((1, 2)));
-                    for (&number, chunk) in table.rows.chunks(0..) {
+                    for (number, chunk) in table.rows.chunks(0..) {
                         for offset in crate::store::bits::offsets(chunk.live()) {
                             let place = crate::store::Place::at(number, offset);
                             fresh.insert(place, &table.rows, &mut Vec::new());

@@ -268,7 +268,7 @@ fn rows_end_and_are_swept() {
             .flat_map(|_| {
                 node.shards
                     .iter_mut()
-                    .map(|s| s.sweep(2100, 1))
+                    .map(|s| s.sweep(2100, 1).map_or(0, |(_, _, rows)| rows))
                     .collect::<Vec<_>>()
             })
             .sum();

@@ -55,6 +55,8 @@ pub(super) struct Table {
     pub(super) name: String,
     pub(super) columns: Vec<Column>,
     pub(super) next_number: usize,
+    /// The numbers of columns that an index over two holds on to: they cannot be dropped.
+    pub(super) held: Vec<usize>,
 }
 
 impl Table {
@@ -64,6 +66,7 @@ impl Table {
             name: format!("sql.t{number}"),
             columns: Vec::new(),
             next_number: 0,
+            held: Vec::new(),
         };
         let mut words = vec!["TABLE.SCHEMA.CREATE".to_owned(), table.name.clone()];
         for _ in 0..2 + random.index(5) {
@@ -124,10 +127,12 @@ impl Table {
         words
     }
 
-    /// Two names of different columns.
-    pub(super) fn two_columns(&self, random: &mut Random) -> (String, String) {
+    /// Two names of different columns, which an index is to be over from now on.
+    pub(super) fn two_columns(&mut self, random: &mut Random) -> (String, String) {
         let first = random.index(self.columns.len());
         let second = (first + 1 + random.index(self.columns.len() - 1)) % self.columns.len();
+        let numbers = [first, second].map(|position| self.columns[position].number);
+        self.held.extend(numbers);
         (
             self.columns[first].name.clone(),
             self.columns[second].name.clone(),
