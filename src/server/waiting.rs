@@ -102,6 +102,10 @@ impl Core {
         };
         match due {
             Due::Reply(reply) => self.fill_and_resume(origin, &error.unwrap_or(reply)),
+            Due::Log(wait) => {
+                let reply = error.unwrap_or_else(|| wait.reply(self));
+                self.fill_and_resume(origin, &reply);
+            }
             Due::Wait(waiter, nothing) => {
                 let reply = error.unwrap_or(nothing);
                 let engine = &mut self.engine;

@@ -45,6 +45,12 @@ pub(crate) const BYPASS: bool = cfg!(feature = "bypass-scheduler");
 pub struct TxIds(Arc<AtomicU64>);
 
 impl TxIds {
+    /// Creates a counter of which all ids are larger than `last`.
+    #[must_use]
+    pub fn behind(last: TxId) -> Self {
+        Self(Arc::new(AtomicU64::new(last.0)))
+    }
+
     /// Returns an id larger than every id handed out before.
     #[must_use]
     pub fn next(&self) -> TxId {

@@ -47,6 +47,7 @@ use shard::locks::Claim;
 
 use crate::engine::Engine;
 use crate::gather::Gather;
+use crate::log_waits::LogWait;
 use crate::pubsub::wishes::Act;
 use crate::scripts::forward::Sent;
 use crate::session::Session;
@@ -88,6 +89,8 @@ pub enum Answer {
     Close,
     /// With these bytes when so much time is over, or never.
     Later(Option<Duration>, &'static [u8]),
+    /// With whether the log is on the disk, when it is, or when so much time is over.
+    LogWait(Option<Duration>, LogWait),
     /// With what comes out of a question to other cores.
     Gather(Gather),
     /// With what comes out of a transaction.

@@ -379,7 +379,8 @@ impl Sending {
             }
             return Ok(());
         };
-        let left_out = Arc::new(log_parts::look_over(log).map_err(Stopped::Log)?);
+        let left_out = log_parts::look_over(&log.directory, &log.before, self.cuts_torn);
+        let left_out = Arc::new(left_out.map_err(Stopped::Log)?);
         for shard in self.map.shards() {
             let (log, shared) = (Arc::clone(log), Arc::clone(&self.shared));
             let cuts_torn = self.cuts_torn;

@@ -1,10 +1,13 @@
 //! What of the logs counts: a look at all of them before they are replayed.
 //!
 //! ```text
-//!   for each generation: a thread per shard reads records -> parts and marks
-//!                        all together: transactions that are not whole (`storage::log::parts`)
-//!                        logs that have lost what others rest on are cut
+//!   a thread per shard reads the records of all generations -> parts and marks
+//!   all together: transactions that are not whole (`storage::log::parts`)
+//!                 logs that have lost what others rest on are cut
 //! ```
+//! A part and its mark may lie in two generations of one run of the server. Numbers of transactions are not used
+//! again by later runs: see [`first_transaction`].
+//!
 //! All cuts are made before a core begins to write a new file. A start that ends in the midst leaves files
 //! about which the next one decides the same. Parts that are left out stay in the files; each start leaves them out
 //! again, for the same reasons.
@@ -12,93 +15,102 @@
 //! Not here: how it is decided (crate `storage`), the replay (`log_load`).
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 
-use base::hash::{Map, Set};
+use base::hash::Set;
+use base::ids::TxId;
 use runtime::file::ReadFile;
 use runtime::log_file;
-use storage::log::manifest::{self, Generation};
+use storage::log::manifest::{self, Manifest};
 use storage::log::parts::{Said, decide};
 use storage::log::record::Reader;
 use types::effect::{Effect, Effects};
 
-use super::log::Log;
 use super::log_load::{Stopped, failed};
 
-/// What is left out of the logs, by generation: the transactions that are not whole.
+/// What is left out of the logs: the transactions that are not whole.
 #[derive(Debug, Default)]
-pub(super) struct LeftOut(Map<u64, Set<u64>>);
+pub(super) struct LeftOut(Set<u64>);
 
 impl LeftOut {
     /// Returns whether a transaction is left out.
-    pub(super) fn has(&self, generation: u64, transaction: u64) -> bool {
-        let left_out = self.0.get(&generation);
-        left_out.is_some_and(|left_out| left_out.contains(&transaction))
+    pub(super) fn has(&self, transaction: u64) -> bool {
+        self.0.contains(&transaction)
     }
 }
 
-/// Looks at all logs, and cuts those that have to be cut. O(bytes of the logs), and memory for each part.
-pub(super) fn look_over(log: &Log) -> Result<LeftOut, Stopped> {
-    let mut left_out = LeftOut::default();
-    for generation in &log.before.generations {
-        if generation.shards < 2 {
-            continue;
-        }
-        let said = scan(log, *generation)?;
-        let decided = decide(&said);
-        if decided.transactions.is_empty() {
-            continue;
-        }
-        tell(*generation, &said, &decided.transactions);
-        for (shard, cut) in (0..).zip(&decided.cuts) {
-            if let Some(number) = cut {
-                let path = manifest::log_path(&log.directory, generation.number, shard);
-                cut_before(&path, *number)?;
-            }
-        }
-        left_out.0.insert(generation.number, decided.transactions);
-    }
-    Ok(left_out)
+/// Returns the number behind which those of transactions begin, in a run of the server that begins with this
+/// generation: no run before has reached it.
+pub(super) fn first_transaction(generation: u64) -> TxId {
+    TxId(generation << TRANSACTION_BITS)
 }
 
-fn tell(generation: Generation, said: &[Vec<Said>], transactions: &Set<u64>) {
+/// A run of the server has fewer transactions than 2 to the power of this.
+const TRANSACTION_BITS: u32 = 40;
+
+/// Looks at all logs of a manifest, and cuts those that have to be cut. O(bytes of the logs), and memory for each
+/// part. All generations have as many shards. If logs have to be cut and `may_cut` is not set, that is an error.
+pub(super) fn look_over(
+    directory: &Path,
+    manifest: &Manifest,
+    may_cut: bool,
+) -> Result<LeftOut, Stopped> {
+    let shards = manifest.generations.last().map_or(0, |last| last.shards);
+    if shards < 2 {
+        return Ok(LeftOut::default());
+    }
+    let files: Vec<Vec<PathBuf>> = (0..shards)
+        .map(|shard| {
+            let generations = manifest.generations.iter();
+            let paths = generations.map(|it| manifest::log_path(directory, it.number, shard));
+            paths.collect()
+        })
+        .collect();
+    let said = scan(&files)?;
+    let decided = decide(&said);
+    if decided.transactions.is_empty() {
+        return Ok(LeftOut::default());
+    }
     let parts = said.iter().flatten().filter(|it| it.part_of.is_some());
-    let parts = parts.filter(|it| transactions.contains(&it.transaction));
-    let (parts, count) = (parts.count(), transactions.len());
-    let generation = generation.number;
+    let parts = parts.filter(|it| decided.transactions.contains(&it.transaction));
+    let (parts, count) = (parts.count(), decided.transactions.len());
     tracing::warn!(
-        generation,
         transactions = count,
         parts,
-        "transactions over several shards were not over when the server ended, and are left out"
+        "transactions over several shards were not over when a server ended, and are left out"
     );
+    for (files, cut) in files.iter().zip(&decided.cuts) {
+        if let Some(number) = cut {
+            cut_before(files, *number, may_cut)?;
+        }
+    }
+    Ok(LeftOut(decided.transactions))
 }
 
-/// Reads all logs of a generation, on a thread for each.
-fn scan(log: &Log, generation: Generation) -> Result<Vec<Vec<Said>>, Stopped> {
+/// Reads the logs of all shards, on a thread for each.
+fn scan(files: &[Vec<PathBuf>]) -> Result<Vec<Vec<Said>>, Stopped> {
     let (sender, receiver) = channel();
-    for shard in 0..generation.shards {
-        let path = manifest::log_path(&log.directory, generation.number, shard);
-        let sender = sender.clone();
+    for (shard, files) in files.iter().enumerate() {
+        let (sender, files) = (sender.clone(), files.clone());
         let started = runtime::helper::start("scan", move || {
             // Nobody takes it if another one has failed.
-            sender.send((shard, scan_one(&path))).ok();
+            sender.send((shard, scan_one(&files))).ok();
         });
         started.map_err(|error| Stopped::Failed(format!("start a thread: {error}")))?;
     }
     drop(sender);
-    let mut all = vec![Vec::new(); usize::from(generation.shards)];
+    let mut all = vec![Vec::new(); files.len()];
     for (shard, said) in receiver {
-        all[usize::from(shard)] = said?;
+        all[shard] = said?;
     }
     Ok(all)
 }
 
-/// Returns what one log says of transactions, up to its end, or its torn tail.
-fn scan_one(path: &Path) -> Result<Vec<Said>, Stopped> {
+/// Returns what one log says of transactions, in all its files, up to their ends or torn tails.
+fn scan_one(files: &[PathBuf]) -> Result<Vec<Said>, Stopped> {
     let mut all = Vec::new();
-    each_record(path, |number, offset, effects| {
+    let mut take = |number, offset, effects: &[u8]| {
         for effect in Effects::new(effects) {
             let effect = effect.map_err(|damaged| format!("at byte {offset}: {damaged}"))?;
             let (transaction, part_of) = match effect {
@@ -113,7 +125,8 @@ fn scan_one(path: &Path) -> Result<Vec<Said>, Stopped> {
                 | Effect::Run { .. }
                 | Effect::Clear { .. }
                 | Effect::Swap { .. }
-                | Effect::Libraries { .. } => continue,
+                | Effect::Libraries { .. }
+                | Effect::Tables { .. } => continue,
             };
             all.push(Said {
                 record: number,
@@ -121,47 +134,64 @@ fn scan_one(path: &Path) -> Result<Vec<Said>, Stopped> {
                 part_of,
             });
         }
-        Ok(true)
-    })?;
+        Ok(())
+    };
+    for path in files {
+        each_record(path, &mut take)?;
+    }
     Ok(all)
 }
 
-/// Calls `work` with number, place and effects of each record, as long as it wants more.
+/// Calls `work` with number, place and effects of each record. Returns the number with which the file begins, 0 if it
+/// has no head; nothing if there is no file.
 fn each_record(
     path: &Path,
-    mut work: impl FnMut(u64, u64, &[u8]) -> Result<bool, String>,
-) -> Result<(), Stopped> {
+    mut work: impl FnMut(u64, u64, &[u8]) -> Result<(), String>,
+) -> Result<Option<u64>, Stopped> {
     let refused = |what: &dyn std::fmt::Display| failed(path, &what.to_string());
     let file = match ReadFile::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(|error| refused(&error))?,
     };
     let mut reader = Reader::open(file).map_err(|damage| refused(&damage))?;
+    let first = reader.head().map_or(0, |head| head.first);
     while let Some(record) = reader.record().map_err(|damage| refused(&damage))? {
-        let wants_more = work(record.number, record.offset, record.effects);
-        if !wants_more.map_err(|what| refused(&what))? {
-            break;
-        }
+        let done = work(record.number, record.offset, record.effects);
+        done.map_err(|what| refused(&what))?;
     }
-    Ok(())
+    Ok(Some(first))
 }
 
-/// Cuts a log before a record.
-fn cut_before(path: &Path, number: u64) -> Result<(), Stopped> {
-    let (mut at, mut records) = (None, 0_u64);
-    each_record(path, |found, offset, _| {
-        if found == number {
-            at = Some(offset);
+/// Cuts the log of a shard before a record: what comes last goes first, so that the files fit together after each
+/// step.
+fn cut_before(files: &[PathBuf], number: u64, may_cut: bool) -> Result<(), Stopped> {
+    for path in files.iter().rev() {
+        let (mut at, mut records) = (None, 0_u64);
+        let first = each_record(path, |found, offset, _| {
+            if found >= number {
+                at.get_or_insert(offset);
+                records += 1;
+            }
+            Ok(())
+        })?;
+        let offset = match (first, at) {
+            // A file without its head is one that was never begun.
+            (Some(first), _) if first > number => 0,
+            (_, Some(offset)) => offset,
+            (_, None) => continue,
+        };
+        if !may_cut {
+            let what = "records rest on a transaction of which another log has lost its part, and \
+                        aof-load-truncated no keeps them from being cut off";
+            return Err(failed(path, &format!("from byte {offset} on, {what}")));
         }
-        records += u64::from(found >= number);
-        Ok(true)
-    })?;
-    let Some(offset) = at else { return Ok(()) };
-    tracing::warn!(
-        path = %path.display(),
-        offset,
-        records,
-        "records rest on a transaction of which another log has lost its part, and are cut off"
-    );
-    log_file::cut(path, offset).map_err(|error| failed(path, &error.to_string()))
+        tracing::warn!(
+            path = %path.display(),
+            offset,
+            records,
+            "records rest on a transaction of which another log has lost its part, and are cut off"
+        );
+        log_file::cut(path, offset).map_err(|error| failed(path, &error.to_string()))?;
+    }
+    Ok(())
 }
