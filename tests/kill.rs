@@ -441,6 +441,10 @@ impl Kills {
         let first = &self.noted[0].acknowledged;
         let until = first.load(Ordering::SeqCst) + 1 + self.random.below(8);
         assert!(wait_until(LIMIT, || first.load(Ordering::SeqCst) >= until));
+        if self.random.index(3) == 0 {
+            // Killed in its midst, or behind it.
+            client.line("BGREWRITEAOF");
+        }
         wait_until(Duration::from_micros(self.random.below(20_000)), || false);
         drop(server);
         for thread in threads {

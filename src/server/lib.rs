@@ -7,7 +7,7 @@
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`,
 //! `long_replies`, `statements`, `late_statements`, `sent_home`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`],
-//! [`invalidate`], `signed`, [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`, `log_waits`,
+//! [`invalidate`], `signed`, [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`,
 //! `pause`, [`persistence`], [`moves`], [`config`], [`layer_options`].
 
 pub mod command_index;
@@ -23,7 +23,6 @@ pub mod invalidate;
 mod large_requests;
 mod late_statements;
 pub mod layer_options;
-pub mod log_waits;
 pub mod logging;
 mod long_replies;
 pub mod moves;

@@ -15,8 +15,6 @@ use base::clock::Monotonic;
 use base::hash::Map;
 use coordinator::message::{Origin, WaiterNumber};
 
-use crate::log_waits::LogWait;
-
 /// What is to happen when a time is over.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Due {
@@ -26,6 +24,38 @@ pub enum Due {
     Wait(WaiterNumber, Vec<u8>),
     /// The reply says whether the log is on the disk.
     Log(LogWait),
+}
+
+/// What a client of `WAITAOF` waits for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LogWait {
+    /// It wants the log on the disk; otherwise it wants what nobody can give, and only its time ends that.
+    pub(crate) wants_log: bool,
+    /// It wants no more replicas than there are: none.
+    pub(crate) has_enough_replicas: bool,
+    pub(crate) stage: LogStage,
+}
+
+/// How far such a wait is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum LogStage {
+    /// Replies to what the client has sent before are awaited.
+    Behind,
+    /// All cores were asked.
+    Asked,
+    /// These are the records, by shard.
+    Known(Vec<u64>),
+}
+
+impl LogWait {
+    /// Creates the wait of a client that wants the log on the disk, or not, and so many replicas.
+    pub(crate) fn new(wants_log: bool, replicas: i64) -> Self {
+        Self {
+            wants_log,
+            has_enough_replicas: replicas <= 0,
+            stage: LogStage::Behind,
+        }
+    }
 }
 
 #[derive(Debug)]

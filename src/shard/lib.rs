@@ -16,7 +16,7 @@
 //! the dead ([`field_expiry`] those in hashes), [`eviction`] what there is no room for, `lazy_free` gives large values
 //! back in steps, [`mod@tables`] is about tables, [`watches`] serves WATCH, [`waiters`] those who wait for keys,
 //! [`memory`] counts bytes, [`snapshot`] hands all entries on to a [`sink`], [`digest`] compares data sets,
-//! [`effects`] counts what happened, [`records`] tells the log of it, and [`held`] what it is not to be told yet. Apart
+//! [`effects`] counts what happened, [`records`] tells the log of it, and [`records::held`] what it is not to be told yet. Apart
 //! from all of them, [`locks`] orders the transactions that touch several shards.
 //!
 //! Invariants
@@ -32,13 +32,11 @@ pub mod entry;
 pub mod eviction;
 pub mod expiry;
 pub mod field_expiry;
-pub mod held;
 pub mod keyspace;
 mod lazy_free;
 pub mod loan;
 pub mod locks;
 pub mod memory;
-mod noted;
 pub mod records;
 mod segment;
 pub mod sink;

@@ -24,8 +24,8 @@ use protocol::reply::Reply;
 use runtime::clock::monotonic;
 use runtime::faults::{self, Fault};
 use shard::Shard;
-use shard::held::IN_PLACE;
 use shard::locks::{Claim, LockTable, Mode, Scheduled};
+use shard::records::held::IN_PLACE;
 use shard::watches::Author;
 
 use self::waiters::WaitingRequests;

@@ -11,7 +11,7 @@
 //! If one shard alone has changes, they are a record like any other: written with the last hop, or before it is
 //! answered. Without a log, and for what only reads, nothing is different.
 //!
-//! Not here: what shards keep back (`shard::held`), what a start does with parts (`server::persistence`).
+//! Not here: what shards keep back (`shard::records::held`), what a start does with parts (`server::persistence`).
 
 use base::ids::{ShardId, TxId};
 

@@ -47,10 +47,10 @@ use shard::locks::Claim;
 
 use crate::engine::Engine;
 use crate::gather::Gather;
-use crate::log_waits::LogWait;
 use crate::pubsub::wishes::Act;
 use crate::scripts::forward::Sent;
 use crate::session::Session;
+use crate::timers::LogWait;
 
 /// A command of the control plane.
 pub struct ControlCommand {

@@ -8,7 +8,8 @@ use protocol::args::{Args, equals_ignore_case};
 
 use super::declarations::server as declared;
 use super::{Answer, ControlCommand, ControlContext, command, persistence};
-use crate::log_waits::{self, LogWait};
+use crate::timers::LogWait;
+use crate::waiting;
 
 pub(super) const COMMANDS: &[ControlCommand] = &[
     ControlCommand {
@@ -114,7 +115,7 @@ fn wait_aof(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, 
         return Err(CommandError::Text(NO_LOG));
     }
     if context.is_in_exec {
-        return Ok(Answer::Gather(log_waits::look()));
+        return Ok(Answer::Gather(waiting::log::look()));
     }
     let wait = LogWait::new(local > 0, replicas);
     Ok(Answer::LogWait(duration, wait))

@@ -18,7 +18,10 @@
 //! - A shard that nobody listens to pays one comparison per change.
 //!
 //! Not here: the bytes of effects (`types::effect`), what tables tell (`tables::bytes::record`), who keeps
-//! all of it (the server), and what of a transaction is kept apart until it is over ([`crate::held`]).
+//! all of it (the server), and what of a transaction is kept apart until it is over ([`held`]).
+
+pub mod held;
+mod noted;
 
 use base::ids::DbIndex;
 use types::effect;
@@ -26,10 +29,11 @@ use types::rdb::{Object, Writer};
 
 use crate::dict::Dict;
 use crate::entry::{EntryRef, ValueRef, apart_bytes};
-use crate::held::Held;
 use crate::locks::Mode;
-use crate::noted::{Noted, NotedKey};
 use crate::{Common, Key, Shard};
+
+use self::held::Held;
+use self::noted::{Noted, NotedKey};
 
 /// Above so many bytes a value is told by what changes it.
 pub const LARGE_BYTES: usize = 4096;

@@ -9,55 +9,21 @@
 //! Invariant: what the client has sent before is done when the question goes out, as its replies are there; so its
 //! records are among those that are asked for.
 //!
-//! Not here: the command (`control::wait_aof`), deadlines ([`crate::timers`]).
+//! Not here: the command (`control::server`), who waits until when ([`crate::timers`]).
 
 use runtime::socket_ring::SocketId;
 
 use crate::core_loop::Core;
 use crate::gather::{Asker, Finished, Gather};
 use crate::persistence::log;
+use crate::timers::{LogStage, LogWait};
 
-/// One client.
-#[derive(Debug, PartialEq, Eq)]
-pub struct LogWait {
-    /// It wants the log on the disk; otherwise it wants what nobody can give, and only its time ends that.
-    wants_log: bool,
-    /// It wants no more replicas than there are: none.
-    has_enough_replicas: bool,
-    stage: Stage,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Stage {
-    /// Replies to what it has sent before are awaited.
-    Behind,
-    /// All cores were asked.
-    Asked,
-    /// These are the records, by shard.
-    Known(Vec<u64>),
-}
-
-impl LogWait {
-    /// Creates the wait of a client that wants the log on the disk, or not, and so many replicas.
-    pub(crate) fn new(wants_log: bool, replicas: i64) -> Self {
-        Self {
-            wants_log,
-            has_enough_replicas: replicas <= 0,
-            stage: Stage::Behind,
-        }
-    }
-
-    /// Returns the reply as things are now.
-    pub(crate) fn reply(&self, core: &Core) -> Vec<u8> {
-        reply(self.is_synced(core))
-    }
-
-    fn is_synced(&self, core: &Core) -> bool {
-        match &self.stage {
-            Stage::Behind | Stage::Asked => false,
-            Stage::Known(records) => is_synced(core, records),
-        }
-    }
+/// Returns the reply of a client as things are now.
+pub(super) fn reply_now(core: &Core, wait: &LogWait) -> Vec<u8> {
+    reply(match &wait.stage {
+        LogStage::Behind | LogStage::Asked => false,
+        LogStage::Known(records) => is_synced(core, records),
+    })
 }
 
 fn is_synced(core: &Core, records: &[u64]) -> bool {
@@ -86,9 +52,9 @@ fn look_at_all(core: &mut Core) -> bool {
     let log = core.engine.shared.persistence.log().cloned();
     for (connection, wait) in core.engine.timers.log_waits() {
         match &wait.stage {
-            Stage::Behind => ready.push(connection),
-            Stage::Asked => {}
-            Stage::Known(records) => {
+            LogStage::Behind => ready.push(connection),
+            LogStage::Asked => {}
+            LogStage::Known(records) => {
                 let is_synced = log.as_ref().is_some_and(|log| log.is_synced(records));
                 if wait.has_enough_replicas && (is_synced || !wait.wants_log) {
                     done.push(connection);
@@ -112,8 +78,8 @@ fn look_at_all(core: &mut Core) -> bool {
         log.want_sync(&core.engine.shared);
         // It may have been synced between the look and the wish, and nobody wakes this core then.
         let known = |wait: &LogWait| match &wait.stage {
-            Stage::Known(records) => !log.is_synced(records),
-            Stage::Behind | Stage::Asked => false,
+            LogStage::Known(records) => !log.is_synced(records),
+            LogStage::Behind | LogStage::Asked => false,
         };
         is_busy |= !core.engine.timers.log_waits().any(|(_, wait)| known(wait));
     }
@@ -126,16 +92,16 @@ fn ask(core: &mut Core, connection: u64) -> bool {
     if place.is_some_and(|connection| connection.output.awaited() > 1) {
         return false;
     }
-    set_stage(core, connection, Stage::Asked);
+    set_stage(core, connection, LogStage::Asked);
     let gather = Gather::all(log::last_record, move |core, records| {
-        set_stage(core, connection, Stage::Known(records));
+        set_stage(core, connection, LogStage::Known(records));
         Finished::Reply(Vec::new())
     });
     core.ask(Asker::Nobody, gather);
     true
 }
 
-fn set_stage(core: &mut Core, connection: u64, stage: Stage) {
+fn set_stage(core: &mut Core, connection: u64, stage: LogStage) {
     let mut waits = core.engine.timers.log_waits();
     if let Some((_, wait)) = waits.find(|(at, _)| *at == connection) {
         wait.stage = stage;

@@ -15,7 +15,7 @@
 //! - Behind the release of a transaction that was written in parts a mark stands before all effects that
 //!   come later, so that who reads the log knows what may rest on it.
 //!
-//! Not here: what is told ([`crate::records`]), who is told when a part may be written (`coordinator`).
+//! Not here: what is told ([`super`]), who is told when a part may be written (`coordinator`).
 
 use base::hash::Map;
 use base::ids::TxId;
@@ -23,8 +23,9 @@ use types::effect;
 
 use crate::Shard;
 use crate::locks::Mode;
-use crate::noted::Noted;
-use crate::records::Records;
+
+use super::Records;
+use super::noted::Noted;
 
 /// What runs in place and may become a transaction: see [`Shard::adopt_held`]. No transaction has this id.
 pub const IN_PLACE: TxId = TxId(0);
