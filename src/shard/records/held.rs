@@ -174,6 +174,7 @@ impl Shard {
             return;
         }
         self.tell_claimed(claimed);
+        self.tell_tables();
         if let Some(records) = &mut self.common.records {
             records.begin_hold(tx);
         }
@@ -181,6 +182,7 @@ impl Shard {
 
     /// Ends the step. Returns whether anything of the transaction is held back.
     pub fn end_hold(&mut self) -> bool {
+        self.tell_tables();
         let records = self.common.records.as_mut();
         records.is_some_and(|records| records.end_hold())
     }
