@@ -233,3 +233,148 @@ impl Shard {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base::clock::UnixMillis;
+    use base::ids::{DbIndex, ShardId};
+    use types::effect::{Effect, Effects};
+
+    use crate::Options;
+    use crate::eviction::{EvictionOrder, EvictionPolicy};
+    use crate::keyspace::Expiry;
+
+    use super::*;
+
+    const DB: DbIndex = DbIndex(0);
+    const OTHER: DbIndex = DbIndex(1);
+
+    fn shard() -> Shard {
+        let mut shard = Shard::new(ShardId(0), Options::default());
+        shard.set_now(UnixMillis(1_700_000_000_000));
+        shard.record_changes(true, 4096);
+        shard
+    }
+
+    fn set(shard: &mut Shard, db: DbIndex, key: &[u8]) {
+        let key = shard.key(key);
+        shard.db(db).set_string(key, b"value", Expiry::Clear);
+    }
+
+    fn hold(shard: &mut Shard, tx: u64, keys: &[&[u8]]) {
+        let claimed = keys
+            .iter()
+            .map(|key| (shard.key(key).hash, Mode::Exclusive));
+        let claimed: Vec<_> = claimed.collect();
+        shard.hold(TxId(tx), Some(&claimed));
+    }
+
+    fn evict(shard: &mut Shard) {
+        let policy = EvictionPolicy {
+            order: EvictionOrder::Random,
+            volatile_only: false,
+        };
+        assert!(shard.evict(policy, 5).is_some());
+    }
+
+    fn told(shard: &mut Shard) -> Vec<String> {
+        let mut effects = Vec::new();
+        shard.take_effects(&mut effects);
+        let text = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
+        let shown = Effects::new(&effects).map(|effect| match effect.unwrap() {
+            Effect::Put { key, .. } => format!("put {}", text(key)),
+            Effect::Delete { key, .. } => format!("delete {}", text(key)),
+            Effect::Clear { .. } => "clear".to_owned(),
+            Effect::Part {
+                transaction,
+                shards,
+            } => format!("part {transaction} of {shards}"),
+            Effect::Released { transaction } => format!("released {transaction}"),
+            other => unreachable!("{other:?}"),
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn what_a_transaction_changes_is_one_part_and_then_it_is_said_to_be_released() {
+        let mut shard = shard();
+        set(&mut shard, DB, b"a");
+        hold(&mut shard, 7, &[b"a", b"b"]);
+        set(&mut shard, DB, b"a");
+        assert!(shard.end_hold());
+        // As it was before the transaction.
+        assert_eq!(told(&mut shard), ["put a"]);
+        hold(&mut shard, 7, &[b"a", b"b"]);
+        set(&mut shard, DB, b"b");
+        assert!(shard.end_hold());
+        assert!(!shard.has_effects());
+        set(&mut shard, DB, b"c");
+        assert_eq!(told(&mut shard), ["put c"]);
+        shard.write_part(TxId(7), 2);
+        let part = told(&mut shard);
+        assert_eq!(
+            (part.len(), &*part[0], &*part[3]),
+            (4, "part 7 of 2", "part 0 of 0")
+        );
+        shard.release_held(TxId(7));
+        assert!(!shard.has_effects(), "a mark alone is worth no record");
+        set(&mut shard, DB, b"a");
+        assert_eq!(told(&mut shard), ["released 7", "put a"]);
+    }
+
+    #[test]
+    fn what_is_alone_is_told_as_anything_else() {
+        let mut shard = shard();
+        hold(&mut shard, 7, &[b"a"]);
+        assert!(!shard.end_hold(), "it has only read");
+        hold(&mut shard, 8, &[b"a"]);
+        set(&mut shard, DB, b"a");
+        assert!(shard.end_hold());
+        shard.release_held(TxId(8));
+        assert_eq!(told(&mut shard), ["put a"]);
+        // In place, and then as a transaction.
+        shard.hold(IN_PLACE, None);
+        set(&mut shard, DB, b"b");
+        shard.end_hold();
+        assert!(shard.adopt_held(TxId(9)) && !shard.has_effects());
+        shard.release_held(IN_PLACE);
+        shard.release_held(TxId(9));
+        assert_eq!(told(&mut shard), ["put b"]);
+    }
+
+    #[test]
+    fn what_is_evicted_meanwhile_is_told_with_the_transaction() {
+        let mut shard = shard();
+        hold(&mut shard, 7, &[b"a"]);
+        set(&mut shard, DB, b"a");
+        assert!(shard.end_hold());
+        evict(&mut shard);
+        assert!(!shard.has_effects());
+        shard.write_part(TxId(7), 2);
+        assert_eq!(told(&mut shard), ["part 7 of 2", "delete a", "part 0 of 0"]);
+        // Behind its part it waits for the release.
+        hold(&mut shard, 8, &[b"b"]);
+        set(&mut shard, DB, b"b");
+        assert!(shard.end_hold());
+        shard.write_part(TxId(8), 2);
+        evict(&mut shard);
+        assert_eq!(told(&mut shard)[1..], ["put b", "part 0 of 0"]);
+        shard.release_held(TxId(8));
+        assert_eq!(told(&mut shard), ["released 8", "delete b"]);
+    }
+
+    #[test]
+    fn who_empties_a_database_owns_all_that_follows() {
+        let mut shard = shard();
+        set(&mut shard, DB, b"a");
+        set(&mut shard, OTHER, b"b");
+        shard.hold(TxId(7), None);
+        shard.db(DB).clear();
+        assert!(shard.end_hold());
+        assert_eq!(told(&mut shard).len(), 2);
+        evict(&mut shard);
+        assert!(!shard.has_effects());
+        shard.release_held(TxId(7));
+        assert_eq!(told(&mut shard), ["clear", "delete b"]);
+    }
+}
