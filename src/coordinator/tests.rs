@@ -87,7 +87,10 @@ impl Node {
     }
 
     pub(crate) fn with_cores(cores: u16, seed: u64) -> Self {
-        Self::of(seed, (0..cores).map(|index| new_shard(cores, index)).collect())
+        Self::of(
+            seed,
+            (0..cores).map(|index| new_shard(cores, index)).collect(),
+        )
     }
 
     /// Creates a node of these shards.

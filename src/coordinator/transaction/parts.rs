@@ -120,11 +120,9 @@ impl Transaction {
         step: Step,
     ) -> Option<Step> {
         match step {
-            Step::Hop { .. }
-            | Step::Attempt { .. }
-            | Step::Ask(_)
-            | Step::Again
-            | Step::Pause => return Some(step),
+            Step::Hop { .. } | Step::Attempt { .. } | Step::Ask(_) | Step::Again | Step::Pause => {
+                return Some(step);
+            }
             Step::Yield | Step::Done { .. } | Step::Watching { .. } | Step::Waiting => {}
         }
         let writers = std::mem::take(&mut self.held);
