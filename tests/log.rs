@@ -312,3 +312,139 @@ fn tables_are_refused_as_long_as_the_log_has_no_place_for_them() {
         assert!(text.contains("appendonly no"), "{text}");
     }
 }
+
+/// Returns the bytes of the last record of a log, its length included.
+fn last_record(log: &[u8]) -> usize {
+    let mark = [0xA7, 0x52, 0x65, 0x63];
+    let at = log.windows(4).rposition(|window| window == mark);
+    log.len() - at.unwrap()
+}
+
+#[test]
+fn what_a_log_has_lost_of_a_transaction_is_left_out_of_the_others() {
+    let directory = Directory::new("parts");
+    {
+        let server = directory.start("no");
+        let mut client = server.client();
+        client.ok("MSET a 1 b 1 c 1 d 1");
+        client.ok("SET other 1");
+        client.ok("MSET a 2 b 2 c 2 d 2");
+    }
+    let path = directory.log();
+    let whole = fs::read(&path).unwrap();
+    let last = last_record(&whole);
+    let numbers = |client: &mut Client| -> Vec<u64> {
+        let keys = ["a", "b", "c", "d"].iter();
+        keys.map(|key| integer(client, &format!("GET {key}")))
+            .collect()
+    };
+    let logs = directory.0.join("appendonlydir");
+    let names = fs::read_dir(&logs).unwrap();
+    let files: Vec<(PathBuf, Vec<u8>)> = names
+        .map(|name| name.unwrap().path())
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect();
+    // Torn within the part, without it, and whole.
+    for (lost, expected) in [(1, 1), (last / 2, 1), (last, 1), (0, 2)] {
+        fs::remove_dir_all(&logs).unwrap();
+        fs::create_dir_all(&logs).unwrap();
+        for (file, bytes) in &files {
+            fs::write(file, bytes).unwrap();
+        }
+        fs::write(&path, &whole[..whole.len() - lost]).unwrap();
+        for _ in 0..2 {
+            let server = directory.start("no");
+            let mut client = server.client();
+            assert_eq!(numbers(&mut client), [expected; 4], "{lost} bytes are lost");
+            assert_eq!(integer(&mut client, "GET other"), 1);
+            client.ok(&format!("MSET e {lost} f {lost}"));
+        }
+    }
+}
+
+fn pair(value: &Value) -> [i64; 2] {
+    match value {
+        Value::Array(items) => match items[..] {
+            [Value::Integer(local), Value::Integer(replicas)] => [local, replicas],
+            _ => panic!("{value:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn waitaof_waits_until_all_that_was_written_is_on_the_disk() {
+    let directory = Directory::new("waitaof");
+    for policy in ["always", "everysec", "no"] {
+        let server = directory.start(policy);
+        let mut client = server.client();
+        for round in 0..20 {
+            client.ok(&format!("MSET a {round} b 2 c 3 d 4"));
+            assert_eq!(pair(&client.line("WAITAOF 1 0 0")), [1, 0], "{policy}");
+        }
+        assert_eq!(pair(&client.line("WAITAOF 0 0 0")), [1, 0]);
+        client.ok("SET a 1");
+        assert_eq!(
+            pair(&client.line("WAITAOF 1 1 50")),
+            [1, 0],
+            "nobody else has it"
+        );
+        // Behind what was sent before.
+        client.send(&["INCR", "a"]).unwrap();
+        client.send(&["WAITAOF", "1", "0", "0"]).unwrap();
+        assert_eq!(client.read_reply().unwrap(), b":2\r\n");
+        assert_eq!(client.read_reply().unwrap(), b"*2\r\n:1\r\n:0\r\n");
+        // It does not wait where nothing may wait.
+        client.ok("MULTI");
+        client.line("SET b 1");
+        client.line("WAITAOF 1 1 0");
+        let Value::Array(replies) = client.line("EXEC") else {
+            panic!("EXEC");
+        };
+        assert_eq!(pair(&replies[1])[1], 0);
+        let script = ["EVAL", "return redis.call('WAITAOF', '1', '1', '0')", "0"];
+        assert_eq!(pair(&client.request(&script))[1], 0);
+        let id = integer(&mut client, "CLIENT ID");
+        client.send(&["WAITAOF", "1", "5", "0"]).unwrap();
+        let mut other = server.client();
+        let unblocked = || integer(&mut other, &format!("CLIENT UNBLOCK {id}")) == 1;
+        assert!(wait_until(LIMIT, unblocked));
+        assert_eq!(client.read_reply().unwrap()[..4], *b"*2\r\n");
+    }
+}
+
+#[test]
+fn waitaof_refuses_what_it_cannot_do() {
+    let directory = Directory::new("waitaof-refused");
+    let logged = directory.start("no");
+    let plain = Server::trestle(2, &[]);
+    let check = |server: &Server, words: &str, expected: &str| {
+        let reply = server.client().line(&format!("WAITAOF {words}"));
+        assert_eq!(reply, Value::Error(expected.as_bytes().to_vec()), "{words}");
+    };
+    let not_one = "ERR value is out of range, value must between 0 and 1";
+    for server in [&logged, &plain] {
+        check(server, "2 0 0", not_one);
+        check(server, "-1 0 0", not_one);
+        check(
+            server,
+            "x 0 0",
+            "ERR value is not an integer or out of range",
+        );
+        check(
+            server,
+            "1 -1 0",
+            "ERR value is out of range, must be positive",
+        );
+        check(server, "0 0 -1", "ERR timeout is negative");
+        check(
+            server,
+            "0 0 x",
+            "ERR timeout is not an integer or out of range",
+        );
+    }
+    let no_log = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
+    check(&plain, "1 0 0", no_log);
+    assert_eq!(pair(&plain.client().line("WAITAOF 0 0 0"))[1], 0);
+    assert_eq!(pair(&plain.client().line("WAITAOF 0 1 10"))[1], 0);
+}

@@ -31,6 +31,7 @@ mod eviction;
 mod functions;
 mod hostile;
 mod import;
+mod kill;
 mod large;
 mod layering;
 mod log;

@@ -148,7 +148,9 @@ impl Replay {
                 Ok(())
             }
             Effect::Tables { records } => self.change_tables(shard, records),
-            Effect::Libraries { .. } | Effect::Part { .. } => Err(Refused::NotHere),
+            Effect::Libraries { .. } | Effect::Part { .. } | Effect::Released { .. } => {
+                Err(Refused::NotHere)
+            }
         }
     }
 

@@ -46,6 +46,8 @@ pub mod transaction;
 mod walks;
 
 #[cfg(test)]
+mod log_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod waiting_tests;

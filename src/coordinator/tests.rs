@@ -35,12 +35,27 @@ pub(crate) struct Node {
     lanes: Vec<((usize, usize, bool), VecDeque<Message>)>,
     pub(crate) random: Random,
     pub(crate) replies: Vec<Option<Reply>>,
+    /// The records of each shard, if they are kept.
+    pub(crate) logs: Vec<Vec<Vec<u8>>>,
 }
 
 #[derive(Debug)]
 pub(crate) enum Reply {
     Bytes(Vec<u8>),
     Watching(Vec<Watched>),
+}
+
+/// Returns an empty shard of a node of so many.
+pub(crate) fn new_shard(cores: u16, index: u16) -> Shard {
+    let options = Options {
+        databases: 16,
+        hash_seed: (1, 2),
+        shards: cores,
+        ..Options::default()
+    };
+    let mut shard = Shard::new(ShardId(index), options);
+    shard.set_now(UnixMillis(1_000_000));
+    shard
 }
 
 fn command(name: &str) -> &'static ShardCommand {
@@ -72,18 +87,19 @@ impl Node {
     }
 
     pub(crate) fn with_cores(cores: u16, seed: u64) -> Self {
+        Self::of(
+            seed,
+            (0..cores).map(|index| new_shard(cores, index)).collect(),
+        )
+    }
+
+    /// Creates a node of these shards.
+    pub(crate) fn of(seed: u64, shards: Vec<Shard>) -> Self {
+        let cores = u16::try_from(shards.len()).unwrap();
         let ids = TxIds::default();
-        let options = |_| Options {
-            databases: 16,
-            hash_seed: (1, 2),
-            shards: cores,
-            ..Options::default()
-        };
-        let hosts = (0..cores).map(|index| {
-            let mut shard = Shard::new(ShardId(index), options(index));
-            shard.set_now(UnixMillis(1_000_000));
-            Host::new(ShardId(index), shard, ids.clone())
-        });
+        let hosts = shards
+            .into_iter()
+            .map(|shard| Host::new(shard.id(), shard, ids.clone()));
         Self {
             map: SlotMap::new(cores),
             hosts: hosts.collect(),
@@ -91,6 +107,25 @@ impl Node {
             lanes: Vec::new(),
             random: Random::new(seed),
             replies: (0..CLIENTS).map(|_| None).collect(),
+            logs: Vec::new(),
+        }
+    }
+
+    /// Keeps records from now on; values above `large_bytes` are told by what changes them.
+    pub(crate) fn keep_logs(&mut self, large_bytes: usize) {
+        self.logs = vec![Vec::new(); self.hosts.len()];
+        for host in &mut self.hosts {
+            host.shard.record_changes(true, large_bytes);
+        }
+    }
+
+    /// Writes the record of a turn, which ends here.
+    fn write_log(&mut self, core: usize) {
+        let shard = &mut self.hosts[core].shard;
+        if shard.has_effects() {
+            let mut effects = Vec::new();
+            shard.take_effects(&mut effects);
+            self.logs[core].push(effects);
         }
     }
 
@@ -212,6 +247,7 @@ impl Node {
     }
 
     pub(crate) fn flush(&mut self, core: usize) {
+        self.write_log(core);
         for (to, message) in std::mem::take(&mut self.hosts[core].outbox) {
             let lane = (core, to.index(), message.is_reply());
             match self.lanes.iter_mut().find(|(at, _)| *at == lane) {
@@ -305,24 +341,28 @@ enum Doing {
     Incrementing,
 }
 
-const GROUP: [&str; 6] = ["g:0", "g:1", "g:2", "g:3", "g:4", "g:5"];
+pub(crate) const GROUP: [&str; 6] = ["g:0", "g:1", "g:2", "g:3", "g:4", "g:5"];
 /// A list of the numbers in the names of the group.
 const INDEX: &str = "index";
-const PLACES: [&str; 5] = ["p:0", "p:1", "p:2", "p:3", "p:4"];
+pub(crate) const PLACES: [&str; 5] = ["p:0", "p:1", "p:2", "p:3", "p:4"];
 
-struct World {
-    node: Node,
+pub(crate) struct World {
+    pub(crate) node: Node,
     doing: Vec<Doing>,
     written: u64,
     seen_max: u64,
-    increments: u64,
+    pub(crate) increments: u64,
     checks: u64,
     seed: u64,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut node = Node::new(seed);
+        Self::begin(Node::new(seed), seed)
+    }
+
+    /// Begins with a node that is empty.
+    pub(crate) fn begin(mut node: Node, seed: u64) -> Self {
         node.begin(0, &request(&["set", PLACES[0], "token"]));
         while node.deliver() {}
         node.begin(0, &request(&["rpush", INDEX, "0", "1", "2", "3", "4", "5"]));
@@ -442,8 +482,14 @@ impl World {
     }
 
     fn run(&mut self, requests: usize) {
+        self.run_watched(requests, |_| {});
+    }
+
+    /// Runs so many requests, and calls `look` before each of its steps.
+    pub(crate) fn run_watched(&mut self, requests: usize, mut look: impl FnMut(&mut Self)) {
         let mut begun = 0;
         loop {
+            look(self);
             for client in 0..CLIENTS {
                 if let Some(reply) = self.node.replies[client].take() {
                     self.finish(client, reply);

@@ -149,6 +149,7 @@ impl Core {
         let mut is_busy = self.net.receive(&mut self.engine) || has_waiting_messages;
         is_busy |= self.receive_messages();
         is_busy |= crate::waiting::end_overdue(self);
+        is_busy |= crate::waiting::log::step(self);
         is_busy |= self.release_held();
         is_busy |= self.go_on_with_scripts();
         is_busy |= self.end_pause_in_time();

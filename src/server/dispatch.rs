@@ -9,6 +9,8 @@
 //! next. A request over several shards, and whatever else takes several steps, makes the
 //! connection wait, so that nothing of it overtakes.
 
+use std::time::Duration;
+
 use base::cast::u64_from;
 use base::clock::Monotonic;
 use base::ids::ShardId;
@@ -838,11 +840,21 @@ impl Engine {
             Answer::Later(duration, reply) => {
                 let place = connection.output.defer();
                 let origin = origin_of(id, place, is_dropped(&connection.session));
-                let deadline = duration.map(|duration| {
-                    let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-                    Monotonic(self.clock.0.saturating_add(nanos))
-                });
+                let deadline = self.deadline_in(duration);
                 self.timers.add(deadline, origin, Due::Reply(reply.into()));
+                Then::Wait
+            }
+            // Who sends no more is not there to wait.
+            Answer::LogWait(..) if connection.is_closing() => {
+                self.write(connection, |out| out.raw(b"*2\r\n:0\r\n:0\r\n"));
+                Then::GoOn
+            }
+            Answer::LogWait(duration, wait) => {
+                let place = connection.output.defer();
+                let origin = origin_of(id, place, is_dropped(&connection.session));
+                self.flush_envelopes();
+                let deadline = self.deadline_in(duration);
+                self.timers.add(deadline, origin, Due::Log(wait));
                 Then::Wait
             }
             Answer::Gather(gather) => {
@@ -876,6 +888,13 @@ impl Engine {
             Answer::Exec(claims, program) => self.begin(id, connection, claims, program),
             Answer::ExecOn(shard, sent) => self.send_exec(id, connection, shard, sent),
         }
+    }
+
+    fn deadline_in(&self, duration: Option<Duration>) -> Option<Monotonic> {
+        duration.map(|duration| {
+            let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+            Monotonic(self.clock.0.saturating_add(nanos))
+        })
     }
 
     /// Returns the error of a command that has to wait for the end of a script that takes long, or for data

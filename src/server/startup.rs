@@ -77,7 +77,11 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     let ends = mesh::<CoreMessage>(usize::from(shard_count), LANE_MESSAGES)
         .map_err(|error| StartError(format!("connect the cores: {error}")))?;
     let wakers: Vec<Waker> = ends.iter().map(MeshEnd::waker).collect();
-    let shared = Arc::new(shared(&config, shard_count, command_table(&config)));
+    let mut shared = shared(&config, shard_count, command_table(&config));
+    if let Some(log) = &log {
+        shared.tx_ids = TxIds::behind(log.first_transaction());
+    }
+    let shared = Arc::new(shared);
     let cpus = if settings.is_pinned {
         usable_cpus()
     } else {

@@ -1,5 +1,5 @@
-//! Clients that wait for others, with or without a limit: for keys, or for replicas that could
-//! acknowledge (`WAIT`).
+//! Clients that wait for others, with or without a limit: for keys, for replicas that could
+//! acknowledge (`WAIT`), or for the disk (`WAITAOF`).
 //!
 //! The core loop looks at the first deadline once per turn, and never sleeps beyond it.
 //!
@@ -22,6 +22,40 @@ pub enum Due {
     Reply(Vec<u8>),
     /// A request waits no longer for its keys; this is its reply then.
     Wait(WaiterNumber, Vec<u8>),
+    /// The reply says whether the log is on the disk.
+    Log(LogWait),
+}
+
+/// What a client of `WAITAOF` waits for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LogWait {
+    /// It wants the log on the disk; otherwise it wants what nobody can give, and only its time ends that.
+    pub(crate) wants_log: bool,
+    /// It wants no more replicas than there are: none.
+    pub(crate) has_enough_replicas: bool,
+    pub(crate) stage: LogStage,
+}
+
+/// How far such a wait is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum LogStage {
+    /// Replies to what the client has sent before are awaited.
+    Behind,
+    /// All cores were asked.
+    Asked,
+    /// These are the records, by shard.
+    Known(Vec<u64>),
+}
+
+impl LogWait {
+    /// Creates the wait of a client that wants the log on the disk, or not, and so many replicas.
+    pub(crate) fn new(wants_log: bool, replicas: i64) -> Self {
+        Self {
+            wants_log,
+            has_enough_replicas: replicas <= 0,
+            stage: LogStage::Behind,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -38,6 +72,8 @@ pub struct Timers {
     timers: Map<u64, Timer>,
     /// Deadlines and connections.
     deadlines: BTreeSet<(Monotonic, u64)>,
+    /// Those who wait for the log.
+    log_waits: usize,
 }
 
 impl Timers {
@@ -46,6 +82,7 @@ impl Timers {
         if let Some(deadline) = deadline {
             self.deadlines.insert((deadline, origin.connection));
         }
+        self.log_waits += usize::from(matches!(due, Due::Log(_)));
         let timer = Timer {
             deadline,
             origin,
@@ -63,7 +100,24 @@ impl Timers {
         if let Some(deadline) = timer.deadline {
             self.deadlines.remove(&(deadline, connection));
         }
+        self.log_waits -= usize::from(matches!(timer.due, Due::Log(_)));
         Some((timer.origin, timer.due))
+    }
+
+    /// Returns whether somebody waits for the log.
+    #[inline]
+    #[must_use]
+    pub(crate) fn has_log_waits(&self) -> bool {
+        self.log_waits > 0
+    }
+
+    /// Returns those who wait for the log, and their connections. O(all who wait).
+    pub(crate) fn log_waits(&mut self) -> impl Iterator<Item = (u64, &mut LogWait)> {
+        let timers = self.timers.iter_mut();
+        timers.filter_map(|(connection, timer)| match &mut timer.due {
+            Due::Log(wait) => Some((*connection, wait)),
+            Due::Reply(_) | Due::Wait(..) => None,
+        })
     }
 
     /// Returns the first deadline.

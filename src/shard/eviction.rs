@@ -190,7 +190,7 @@ impl Shard {
         let key = self.key(&key);
         self.common.stats.evicted_keys += 1;
         self.common.touch(db, key.bytes);
-        self.common.record(db, key.bytes);
+        self.common.record(db, key);
         let mut handle = self.db(db);
         handle.remove_at(place);
         handle.event(EventClass::EVICTED, "evicted", key);

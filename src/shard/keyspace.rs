@@ -676,7 +676,7 @@ impl Db<'_> {
     fn changed(&mut self, key: Key<'_>) {
         self.common.stats.dirty += 1;
         self.common.touch(self.index, key.bytes);
-        self.common.record(self.index, key.bytes);
+        self.common.record(self.index, key);
     }
 
     fn put(&mut self, key: Key<'_>, place: Option<Place>, new: NewEntry<'_>) {

@@ -16,7 +16,7 @@
 //! the dead ([`field_expiry`] those in hashes), [`eviction`] what there is no room for, `lazy_free` gives large values
 //! back in steps, [`mod@tables`] is about tables, [`watches`] serves WATCH, [`waiters`] those who wait for keys,
 //! [`memory`] counts bytes, [`snapshot`] hands all entries on to a [`sink`], [`digest`] compares data sets,
-//! [`effects`] counts what happened, [`records`] tells the log of it. Apart
+//! [`effects`] counts what happened, [`records`] tells the log of it, and [`records::held`] what it is not to be told yet. Apart
 //! from all of them, [`locks`] orders the transactions that touch several shards.
 //!
 //! Invariants

@@ -68,6 +68,12 @@ impl Loan {
         }
     }
 
+    /// Returns whether it was changed.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
     /// Notes that a command looks at it; returns whether one has done so before.
     pub fn note_use(&mut self) -> bool {
         std::mem::replace(&mut self.is_used, true)

@@ -177,6 +177,9 @@ fn line_of<'a>(effect: &Effect<'a>, commands: &Map<&[u8], &Declaration>) -> Line
             let what = format!("transaction {transaction} of {shards} shards");
             line(None, None, "part", what)
         }
+        Effect::Released { transaction } => {
+            line(None, None, "released", format!("transaction {transaction}"))
+        }
         Effect::Tables { records } => {
             let what = table_records::describe(records);
             line(

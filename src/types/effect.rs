@@ -12,12 +12,14 @@
 //!   6  swap           db u16 | db u16
 //!   7  libraries      number u64 | count u32 | codes, strings
 //!   8  part           transaction u64 | shards u16
+//!   9  released       transaction u64
 //!  32  tables         length u64 | records                     see `tables::bytes::record`
 //! ```
 //!
 //! An object is its kind and its bytes in RDB ([`crate::rdb`]). A part says that what stands behind it up to
 //! the next part, or to the end, is what its shard has of a transaction, and how many shards have one. A
-//! part of transaction 0 belongs to none.
+//! part of transaction 0 belongs to none. Released says that all parts of a transaction had been written when this
+//! was: what stands in this record and behind it may rest on that transaction, what stands in records before does not.
 //!
 //! Invariants
 //! - An effect says what is, not what was done: to apply it needs nothing but what stands before it. Only a
@@ -39,6 +41,7 @@ mod tag {
     pub(super) const SWAP: u8 = 6;
     pub(super) const LIBRARIES: u8 = 7;
     pub(super) const PART: u8 = 8;
+    pub(super) const RELEASED: u8 = 9;
     pub(super) const TABLES: u8 = 32;
 }
 
@@ -104,6 +107,11 @@ pub enum Effect<'a> {
     Tables {
         /// How, one record behind the other.
         records: &'a [u8],
+    },
+    /// From here on something may rest on a transaction.
+    Released {
+        /// Its number.
+        transaction: u64,
     },
 }
 
@@ -193,6 +201,12 @@ pub fn tables(out: &mut Vec<u8>, records: &[u8]) {
     out.push(tag::TABLES);
     out.extend_from_slice(&u64_from(records.len()).to_le_bytes());
     out.extend_from_slice(records);
+}
+
+/// Appends the mark that a transaction was released.
+pub fn released(out: &mut Vec<u8>, transaction: u64) {
+    out.push(tag::RELEASED);
+    out.extend_from_slice(&transaction.to_le_bytes());
 }
 
 fn begin(out: &mut Vec<u8>, tag: u8, db: DbIndex) {
@@ -302,6 +316,9 @@ impl<'a> Effects<'a> {
                 self.left = left;
                 Effect::Tables { records }
             }
+            tag::RELEASED => Effect::Released {
+                transaction: u64::from_le_bytes(self.array()?),
+            },
             _ => return None,
         })
     }
@@ -338,6 +355,7 @@ mod tests {
         swap(&mut out, db, DbIndex(65_535));
         libraries(&mut out, 6, &[b"code".to_vec(), Vec::new()]);
         tables(&mut out, b"records");
+        released(&mut out, 77);
         out
     }
 
@@ -378,6 +396,7 @@ mod tests {
             Effect::Tables {
                 records: b"records",
             },
+            Effect::Released { transaction: 77 },
         ];
         assert_eq!(read, expected);
     }
@@ -395,7 +414,7 @@ mod tests {
                 Effects::new(&damaged).for_each(drop);
             }
         }
-        assert_eq!(Effects::new(b"\x09").next(), Some(Err(Damaged)));
+        assert_eq!(Effects::new(b"\x0a").next(), Some(Err(Damaged)));
         assert_eq!(Effects::new(b"\x04\0\0").next(), Some(Err(Damaged)));
     }
 }

@@ -65,7 +65,8 @@ impl Server {
         panic!("{} does not start", program.display());
     }
 
-    fn spawn(program: &Path, shards: u32, flags: &[&str]) -> Self {
+    /// As [`Server::start`], without waiting for an answer.
+    pub(crate) fn spawn(program: &Path, shards: u32, flags: &[&str]) -> Self {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let unique = STARTED.fetch_add(1, Ordering::Relaxed);
         let directory = scratch_directory().join(format!("server-{}-{unique}", std::process::id()));

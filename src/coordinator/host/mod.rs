@@ -25,13 +25,15 @@ use runtime::clock::monotonic;
 use runtime::faults::{self, Fault};
 use shard::Shard;
 use shard::locks::{Claim, LockTable, Mode, Scheduled};
+use shard::records::held::IN_PLACE;
 use shard::watches::Author;
 
 use self::waiters::WaitingRequests;
 use crate::long_reply::GivenWalk;
 use crate::message::queue::SentExec;
 use crate::message::{
-    Envelope, LateReply, Message, Operation, Origin, OwnedRequest, Request, WaiterNumber, Watched,
+    Envelope, HopEnd, LateReply, Message, Operation, Origin, Outcome, OwnedRequest, Request,
+    WaiterNumber, Watched,
 };
 
 /// No claims are kept and every hop runs at once: a build that is wrong on purpose, so that the
@@ -43,6 +45,12 @@ pub(crate) const BYPASS: bool = cfg!(feature = "bypass-scheduler");
 pub struct TxIds(Arc<AtomicU64>);
 
 impl TxIds {
+    /// Creates a counter of which all ids are larger than `last`.
+    #[must_use]
+    pub fn behind(last: TxId) -> Self {
+        Self(Arc::new(AtomicU64::new(last.0)))
+    }
+
     /// Returns an id larger than every id handed out before.
     #[must_use]
     pub fn next(&self) -> TxId {
@@ -125,7 +133,7 @@ enum Parked {
 struct Hop {
     from: ShardId,
     operations: Vec<Operation>,
-    last: bool,
+    end: HopEnd,
     now: UnixMillis,
 }
 
@@ -204,6 +212,23 @@ impl Host {
     #[must_use]
     pub fn is_free(&self, claim: &Claim) -> bool {
         BYPASS || self.locks.is_empty() || !self.locks.claim_conflicts(claim)
+    }
+
+    /// Begins something that runs in place and may have to go on as a transaction: [`Self::end_in_place`], or
+    /// [`Self::claim_running`]. `claim` is what it may use.
+    pub fn begin_in_place(&mut self, claim: Option<&Claim>) {
+        let claimed = claim.map_or(Some(&[][..]), |claim| {
+            claim.whole.is_none().then_some(&claim.keys[..])
+        });
+        self.shard.hold(IN_PLACE, claimed);
+    }
+
+    /// Ends what runs in place, for now, or altogether.
+    pub fn end_in_place(&mut self, is_over: bool) {
+        self.shard.end_hold();
+        if is_over {
+            self.shard.release_held(IN_PLACE);
+        }
     }
 
     /// Claims for a transaction that runs already: nothing else has run since it was found free.
@@ -343,13 +368,13 @@ impl Host {
             Message::Hop {
                 tx,
                 operations,
-                last,
+                end,
                 now,
             } => {
                 let hop = Hop {
                     from,
                     operations,
-                    last,
+                    end,
                     now,
                 };
                 self.run_or_park_hop(tx, hop);
@@ -359,14 +384,14 @@ impl Host {
                 connection,
                 claim,
                 operations,
-                last,
+                end,
                 now,
             } => {
                 if self.accept((from, connection), tx, claim) {
                     let hop = Hop {
                         from,
                         operations,
-                        last,
+                        end,
                         now,
                     };
                     self.run_or_park_hop(tx, hop);
@@ -514,7 +539,7 @@ impl Host {
 
     fn alone(&mut self, from: ShardId, tx: TxId, claim: Claim, operations: Vec<Operation>) {
         if BYPASS || self.locks.is_empty() || !self.locks.claim_conflicts(&claim) {
-            self.answer_hop(from, tx, operations);
+            self.answer_alone(from, tx, operations);
             self.serve_if_ready();
         } else {
             self.counters.parked += 1;
@@ -543,9 +568,9 @@ impl Host {
         if !BYPASS && !faults::is_on(Fault::OrderIgnored) && !self.is_released_early(tx) {
             self.locks.start(tx);
         }
-        let last = hop.last;
+        let is_over = hop.end == HopEnd::Ends;
         self.answer_in_time(tx, hop);
-        if last || faults::is_on(Fault::ReleaseEarly) {
+        if is_over || faults::is_on(Fault::ReleaseEarly) {
             self.release(tx);
         }
     }
@@ -568,6 +593,7 @@ impl Host {
     fn leave(&mut self, tx: TxId, granted: &mut Vec<TxId>) {
         self.end_offer(tx);
         self.guests.retain(|(guest, _)| *guest != tx);
+        self.shard.release_held(tx);
         if !BYPASS {
             self.passed = self.passed.max(tx);
             self.locks.release(tx, granted);
@@ -652,14 +678,14 @@ impl Host {
                     operations,
                 }) => {
                     self.locks.start(tx);
-                    self.answer_hop(from, name, operations);
+                    self.answer_alone(from, name, operations);
                     self.locks.release(tx, &mut granted);
                 }
                 Some(Parked::Hop(hop)) => {
                     self.locks.start(tx);
-                    let last = hop.last;
+                    let is_over = hop.end == HopEnd::Ends;
                     self.answer_in_time(tx, hop);
-                    if last || faults::is_on(Fault::ReleaseEarly) {
+                    if is_over || faults::is_on(Fault::ReleaseEarly) {
                         self.leave(tx, &mut granted);
                     }
                 }
@@ -707,26 +733,49 @@ impl Host {
         true
     }
 
-    /// As [`Self::answer_hop`], at the time of the transaction. What others have met as dead since is not
-    /// there any more.
+    /// Runs a hop, at the time of the transaction. What others have met as dead since is not there any
+    /// more. The log gets nothing of it before the transaction is over, or says so.
     fn answer_in_time(&mut self, tx: TxId, hop: Hop) {
         let now = self.shard.now();
         self.shard.set_now(hop.now);
-        self.answer_hop(hop.from, tx, hop.operations);
+        let claimed = if BYPASS { None } else { self.locks.keys_of(tx) };
+        self.shard.hold(tx, claimed);
+        let (outcomes, nanos) = self.run_timed_operations(hop.from, hop.operations);
+        let has_changes = self.shard.end_hold();
+        if let HopEnd::IsWritten(shards) = hop.end {
+            self.shard.write_part(tx, shards);
+        }
+        let is_held = has_changes && hop.end == HopEnd::Stays;
         self.shard.set_now(now);
-    }
-
-    /// Runs the operations of a hop and tells core `to` what they gave and how long they took.
-    fn answer_hop(&mut self, to: ShardId, tx: TxId, operations: Vec<Operation>) {
-        let started = monotonic();
-        let outcomes = self.run_operations(to, operations, started);
-        let nanos = monotonic().nanos_since(started);
         let message = Message::HopDone {
             tx,
             outcomes,
             nanos,
+            is_held,
+        };
+        self.send(hop.from, message);
+    }
+
+    /// Runs a transaction of one hop and tells core `to` what it gave and how long it took.
+    fn answer_alone(&mut self, to: ShardId, tx: TxId, operations: Vec<Operation>) {
+        let (outcomes, nanos) = self.run_timed_operations(to, operations);
+        let message = Message::HopDone {
+            tx,
+            outcomes,
+            nanos,
+            is_held: false,
         };
         self.send(to, message);
+    }
+
+    fn run_timed_operations(
+        &mut self,
+        from: ShardId,
+        operations: Vec<Operation>,
+    ) -> (Vec<Outcome>, u64) {
+        let started = monotonic();
+        let outcomes = self.run_operations(from, operations, started);
+        (outcomes, monotonic().nanos_since(started))
     }
 
     /// Ends the watches and returns whether all keys are as they were.

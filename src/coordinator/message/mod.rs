@@ -3,6 +3,7 @@
 //! Messages from the same sender arrive in the order they were sent. Requests and replies travel on
 //! separate lanes, so that a core with a full inbox can still be answered.
 
+pub mod changes;
 pub mod queue;
 
 use base::clock::UnixMillis;
@@ -69,8 +70,8 @@ pub enum Message {
         tx: TxId,
         /// What to do, in order.
         operations: Vec<Operation>,
-        /// Whether the claim is released with it.
-        last: bool,
+        /// What becomes of the claim.
+        end: HopEnd,
         /// The time that all of its hops see: nothing expires in the midst of a transaction.
         now: UnixMillis,
     },
@@ -85,8 +86,8 @@ pub enum Message {
         claim: Claim,
         /// What to do, in order.
         operations: Vec<Operation>,
-        /// Whether the claim is released with it.
-        last: bool,
+        /// What becomes of the claim.
+        end: HopEnd,
         /// The time that all hops see.
         now: UnixMillis,
     },
@@ -114,6 +115,8 @@ pub enum Message {
         outcomes: Vec<Outcome>,
         /// How long the operations ran, together.
         nanos: u64,
+        /// Whether the shard keeps changes of the transaction back from the log.
+        is_held: bool,
     },
     /// An EXEC of which all keys lie on this shard: [`Message::Executed`], at once or later.
     Exec(Box<SentExec>),
@@ -204,6 +207,18 @@ impl Message {
             | Self::Again { .. } => false,
         }
     }
+}
+
+/// What becomes of a claim when a hop has run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HopEnd {
+    /// It stays: more follows.
+    Stays,
+    /// It ends.
+    Ends,
+    /// It stays until [`Message::Release`], and all that the transaction has changed on this shard goes to the
+    /// log, as one of so many parts.
+    IsWritten(u16),
 }
 
 /// Names a request that waits for its keys; means something only together with its coordinator.

@@ -18,8 +18,9 @@
 
 use base::ids::{ShardId, TxId};
 
-use super::{Gave, Phase, Transaction, Transactions};
+use super::{Gave, Phase, Transaction, Transactions, parts};
 use crate::host::Host;
+use crate::message::changes::may_change;
 use crate::message::{Message, Operation};
 use crate::step::{HopOutcome, Step};
 
@@ -27,6 +28,8 @@ use crate::step::{HopOutcome, Step};
 #[derive(Debug)]
 pub(super) struct Attempt {
     last: bool,
+    /// The others keep their claims nevertheless: what they change is to be written with what is changed here.
+    stays: bool,
     /// Shards that have not answered.
     awaited: usize,
     refused: bool,
@@ -71,7 +74,7 @@ impl Transactions {
         match gave {
             Some(gave) => {
                 transaction.nanos += gave.1;
-                if !attempt.last {
+                if !attempt.last || attempt.stays {
                     transaction.holders.push(from);
                 }
                 let place = transaction.hop.iter_mut().find(|(at, _)| *at == from);
@@ -105,6 +108,7 @@ impl Transactions {
         };
         self.counters.retries += 1;
         transaction.hop.clear();
+        transaction.held.clear();
         transaction.release(host, tx);
         transaction.program.withdraw(false);
         let first = transaction.program.step(Vec::new());
@@ -137,6 +141,8 @@ impl Transaction {
         let (me, connection) = (host.me(), self.origin.connection);
         let now = *self.now.get_or_insert_with(|| host.shard.now());
         self.hop = operations.iter().map(|(shard, _)| (*shard, None)).collect();
+        let is_changing = operations.iter().any(|(_, list)| may_change(list));
+        let stays = last && is_changing && host.shard.is_recording();
         let mut awaited = 0;
         for (shard, claim) in self.claims.iter().filter(|(shard, _)| *shard != me) {
             let part = operations.iter_mut().find(|(at, _)| at == shard);
@@ -149,7 +155,7 @@ impl Transaction {
                     connection,
                     claim: claim.clone(),
                     operations: operations.unwrap_or_default(),
-                    last,
+                    end: parts::end_of(*shard, last && !stays, &[]),
                     now,
                 },
             ));
@@ -158,6 +164,7 @@ impl Transaction {
         self.phase = Phase::Running { awaited };
         self.attempt = Some(Attempt {
             last,
+            stays,
             awaited,
             refused: false,
         });
@@ -179,17 +186,21 @@ impl Transaction {
             .map(|it| (it.shard, Some((it.outcomes, it.nanos))))
             .collect();
         self.hop.push((me, None));
-        if last {
-            self.holders.clear();
-        }
-        host.outbox.push((
-            me,
-            Message::Hop {
+        let own = vec![(me, operations)];
+        let writers = if last {
+            self.release_with_last(host, tx, &own)
+        } else {
+            Vec::new()
+        };
+        for (me, operations) in own {
+            let end = parts::end_of(me, last, &writers);
+            let hop = Message::Hop {
                 tx,
                 operations,
-                last,
+                end,
                 now,
-            },
-        ));
+            };
+            host.outbox.push((me, hop));
+        }
     }
 }

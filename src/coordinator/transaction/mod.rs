@@ -4,12 +4,16 @@
 //! begin -> Schedule to all -> all accepted -> Hop, Hop, last Hop -> done
 //!                          -> one refused  -> Release to all, new id, Schedule again
 //! ```
+//! With a log, the claims of a transaction that has changed something on several shards outlive the last hop until
+//! all of these have written it: see `parts`.
+//!
 //! A transaction on one shard that needs one hop goes as [`Message::Alone`], without the first round. One
 //! on this core's shard and another one goes as [`Message::Begin`]: see `pair`. So does one whose first hop may be
 //! thrown away: see `attempt`.
 
 mod attempt;
 mod pair;
+mod parts;
 pub mod waits;
 
 use base::clock::UnixMillis;
@@ -139,6 +143,10 @@ pub(crate) struct Transaction {
     now: Option<UnixMillis>,
     /// The shards that hold a claim.
     pub(crate) holders: Vec<ShardId>,
+    /// The shards that keep changes of it back from the log.
+    held: Vec<ShardId>,
+    /// What comes when the hop under way has written them.
+    behind: Option<Step>,
     /// The request that waits for its keys, or may begin to, and whether a shard has offered a key.
     pub(crate) waiter: Option<(WaiterNumber, bool)>,
     /// How many transactions its core had begun with it; stays when it comes back with a new id.
@@ -289,6 +297,9 @@ impl Transactions {
         if let Some(claim) = claim {
             host.claim_running(tx, claim);
             transaction.holders.push(host.me());
+            if host.shard.adopt_held(tx) {
+                transaction.held.push(host.me());
+            }
         }
         transaction.now = Some(host.shard.now());
         self.active.insert(tx, transaction);
@@ -348,7 +359,13 @@ impl Transactions {
                 tx,
                 outcomes,
                 nanos,
-            } => self.hop_done(host, from, tx, (outcomes, nanos)),
+                is_held,
+            } => {
+                if is_held {
+                    self.note_held(from, tx);
+                }
+                self.hop_done(host, from, tx, (outcomes, nanos));
+            }
             Message::Offer { waiter, tx, key } => self.offered(host, from, waiter, tx, key),
             Message::Woken(woken) => self.woken(*woken),
             Message::Forgotten { waiter } => self.forgotten(waiter),
@@ -462,6 +479,9 @@ impl Transactions {
             *place = Some((outcomes, nanos));
         }
         if is_complete {
+            if let Some(step) = transaction.behind.take() {
+                return self.follow(host, tx, step);
+            }
             let outcomes = transaction.take_hop();
             let step = transaction.program.step(outcomes);
             self.follow(host, tx, step);
@@ -503,6 +523,12 @@ impl Transactions {
         let origin = transaction.origin;
         while matches!(step, Step::Again) {
             step = transaction.program.step(Vec::new());
+        }
+        if !transaction.held.is_empty() {
+            let Some(next) = transaction.write_parts_before(host, tx, step) else {
+                return;
+            };
+            step = next;
         }
         match step {
             Step::Again => {}
@@ -597,6 +623,8 @@ impl Transaction {
             nanos: 0,
             now: None,
             holders: Vec::new(),
+            held: Vec::new(),
+            behind: None,
             waiter: None,
             serial: 0,
             late: None,
@@ -634,7 +662,8 @@ impl Transaction {
         }
     }
 
-    /// Sends a hop. With the last one, shards that have no part in it are released too.
+    /// Sends a hop. With the last one, shards that have no part in it are released too, unless they have
+    /// something to write.
     fn run_hop(
         &mut self,
         host: &mut Host,
@@ -647,20 +676,19 @@ impl Transaction {
             awaited: operations.len(),
         };
         self.hop = operations.iter().map(|(shard, _)| (*shard, None)).collect();
-        if last {
-            for shard in std::mem::take(&mut self.holders) {
-                if !operations.iter().any(|(at, _)| *at == shard) {
-                    host.outbox.push((shard, Message::Release { tx }));
-                }
-            }
-        }
+        let writers = if last {
+            self.release_with_last(host, tx, &operations)
+        } else {
+            Vec::new()
+        };
         for (shard, operations) in operations {
+            let end = parts::end_of(shard, last, &writers);
             host.outbox.push((
                 shard,
                 Message::Hop {
                     tx,
                     operations,
-                    last,
+                    end,
                     now,
                 },
             ));

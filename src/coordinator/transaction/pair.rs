@@ -15,9 +15,9 @@ use base::ids::{ShardId, TxId};
 use runtime::faults::{self, Fault};
 use shard::locks::Claim;
 
-use super::{Phase, Transaction, Transactions};
+use super::{Phase, Transaction, Transactions, parts};
 use crate::host::Host;
-use crate::message::{Message, Operation};
+use crate::message::{HopEnd, Message, Operation};
 use crate::step::Step;
 
 /// The rest of a first hop of which another shard does its part.
@@ -29,6 +29,8 @@ pub(super) struct Pair {
     /// This core's shard comes first in the hop.
     own_is_first: bool,
     last: bool,
+    /// How the hop ends here.
+    end: HopEnd,
 }
 
 impl Transactions {
@@ -92,6 +94,11 @@ impl Transaction {
         };
         self.hop = operations.iter().map(|(shard, _)| (*shard, None)).collect();
         let own_is_first = operations[0].0 == me;
+        let writers = if last {
+            self.writers_of_last(host, &operations)
+        } else {
+            Vec::new()
+        };
         let mut take = |shard| {
             let index = operations.iter().position(|(it, _)| *it == shard)?;
             Some(operations.swap_remove(index).1)
@@ -102,13 +109,14 @@ impl Transaction {
             own: take(me),
             own_is_first,
             last,
+            end: parts::end_of(me, last, &writers),
         });
         let message = Message::Begin {
             tx,
             connection,
             claim,
             operations: theirs,
-            last,
+            end: parts::end_of(at, last, &writers),
             now,
         };
         host.outbox.push((at, message));
@@ -119,7 +127,7 @@ impl Transaction {
     pub(super) fn run_own_part(&mut self, host: &mut Host, tx: TxId, from: ShardId, pair: Pair) {
         debug_assert_eq!(from, pair.other, "nobody else was asked");
         let last = pair.last;
-        if last {
+        if pair.end == HopEnd::Ends {
             self.holders.clear();
         } else {
             self.holders.push(from);
@@ -142,7 +150,7 @@ impl Transaction {
                 Message::Hop {
                     tx,
                     operations,
-                    last,
+                    end: pair.end,
                     now,
                 },
             )),

@@ -50,6 +50,7 @@ use crate::gather::Gather;
 use crate::pubsub::wishes::Act;
 use crate::scripts::forward::Sent;
 use crate::session::Session;
+use crate::timers::LogWait;
 
 /// A command of the control plane.
 pub struct ControlCommand {
@@ -88,6 +89,8 @@ pub enum Answer {
     Close,
     /// With these bytes when so much time is over, or never.
     Later(Option<Duration>, &'static [u8]),
+    /// With whether the log is on the disk, when it is, or when so much time is over.
+    LogWait(Option<Duration>, LogWait),
     /// With what comes out of a question to other cores.
     Gather(Gather),
     /// With what comes out of a transaction.

@@ -71,7 +71,7 @@ fn eval(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
                 return Ok(Answer::Transaction(claims, program));
             };
             let mut program = engine.program_of_script(&wanted, Some(known), caller);
-            let step = program.begin_here(&mut context.engine.host);
+            let step = program.begin_here(&mut context.engine.host, claim.as_ref());
             context.engine.count_calls();
             Ok(match step {
                 Step::Done { reply } => {

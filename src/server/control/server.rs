@@ -1,4 +1,4 @@
-//! COMMAND, TIME, SHUTDOWN, ROLE, WAIT.
+//! COMMAND, TIME, SHUTDOWN, ROLE, WAIT, WAITAOF.
 
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use protocol::args::{Args, equals_ignore_case};
 
 use super::declarations::server as declared;
 use super::{Answer, ControlCommand, ControlContext, command, persistence};
+use crate::timers::LogWait;
+use crate::waiting;
 
 pub(super) const COMMANDS: &[ControlCommand] = &[
     ControlCommand {
@@ -29,6 +31,10 @@ pub(super) const COMMANDS: &[ControlCommand] = &[
     ControlCommand {
         declaration: &declared::WAIT,
         run: wait,
+    },
+    ControlCommand {
+        declaration: &declared::WAITAOF,
+        run: wait_aof,
     },
 ];
 
@@ -82,19 +88,47 @@ fn role(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Com
 /// There are no replicas, so none can acknowledge: the answer is 0, and for a wait of more than none
 /// it comes when the time is over, which is never for a time of 0.
 fn wait(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
-    const NOT_A_TIME: &str = "ERR timeout is not an integer or out of range";
     let wanted = parse_i64(args.word(1)).ok_or(CommandError::NotInteger)?;
-    let timeout = parse_i64(args.word(2)).ok_or(CommandError::Text(NOT_A_TIME))?;
-    if timeout < 0 {
-        return Err(CommandError::Text("ERR timeout is negative"));
-    }
+    let duration = duration_of(args.word(2))?;
     if wanted <= 0 || context.is_in_exec {
         context.reply().integer(0);
         return Ok(Answer::Now);
     }
-    let timeout = u64::try_from(timeout).unwrap_or(0);
-    let duration = (timeout > 0).then(|| Duration::from_millis(timeout));
     Ok(Answer::Later(duration, b":0\r\n"))
+}
+
+fn wait_aof(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
+    const NO_LOG: &str =
+        "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
+    let local = parse_i64(args.word(1)).ok_or(CommandError::NotInteger)?;
+    if !(0..=1).contains(&local) {
+        let text = "ERR value is out of range, value must between 0 and 1";
+        return Err(CommandError::Text(text));
+    }
+    let replicas = parse_i64(args.word(2)).ok_or(CommandError::NotInteger)?;
+    if replicas < 0 {
+        let text = "ERR value is out of range, must be positive";
+        return Err(CommandError::Text(text));
+    }
+    let duration = duration_of(args.word(3))?;
+    if local > 0 && context.engine.shared.persistence.log().is_none() {
+        return Err(CommandError::Text(NO_LOG));
+    }
+    if context.is_in_exec {
+        return Ok(Answer::Gather(waiting::log::look()));
+    }
+    let wait = LogWait::new(local > 0, replicas);
+    Ok(Answer::LogWait(duration, wait))
+}
+
+/// Reads a time in milliseconds; nothing if it is without end.
+fn duration_of(word: &[u8]) -> Result<Option<Duration>, CommandError> {
+    const NOT_A_TIME: &str = "ERR timeout is not an integer or out of range";
+    let timeout = parse_i64(word).ok_or(CommandError::Text(NOT_A_TIME))?;
+    let Ok(timeout) = u64::try_from(timeout) else {
+        return Err(CommandError::Text("ERR timeout is negative"));
+    };
+    Ok((timeout > 0).then(|| Duration::from_millis(timeout)))
 }
 
 fn shutdown(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {

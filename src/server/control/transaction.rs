@@ -345,6 +345,7 @@ fn answer(
         Ok(
             Answer::Silence
             | Answer::Later(..)
+            | Answer::LogWait(..)
             | Answer::Transaction(..)
             | Answer::Exec(..)
             | Answer::ExecOn(..)

@@ -39,6 +39,7 @@ use crate::engine::Shared;
 use super::load_tables::{self, Share, Sorting};
 use super::log::Log;
 use super::log_load::{self, Records};
+use super::log_parts;
 
 /// Bytes that are read from the file at a time.
 pub(super) const READ_BYTES: usize = 1 << 20;
@@ -299,6 +300,8 @@ struct Sending {
 enum Stopped {
     Rdb(RdbError),
     Io(io::Error),
+    /// By a log.
+    Log(log_load::Stopped),
     /// The cores are gone: the process ends.
     Gone,
 }
@@ -310,7 +313,8 @@ impl Sending {
             None => Ok(()),
         };
         let text = match read.and_then(|()| self.go_on()) {
-            Ok(()) | Err(Stopped::Gone) => return,
+            Ok(()) | Err(Stopped::Gone | Stopped::Log(log_load::Stopped::Gone)) => return,
+            Err(Stopped::Log(log_load::Stopped::Failed(text))) => text,
             Err(Stopped::Rdb(error)) => refusal(&self.path, &error),
             Err(Stopped::Io(error)) => format!("read {}: {error}", self.path.display()),
         };
@@ -375,9 +379,12 @@ impl Sending {
             }
             return Ok(());
         };
+        let left_out = log_parts::look_over(&log.directory, &log.before, self.cuts_torn);
+        let left_out = Arc::new(left_out.map_err(Stopped::Log)?);
         for shard in self.map.shards() {
             let (log, shared) = (Arc::clone(log), Arc::clone(&self.shared));
             let cuts_torn = self.cuts_torn;
+            let left_out = Arc::clone(&left_out);
             let sender = self.senders[shard.index()].clone();
             let started = runtime::helper::start("replay", move || {
                 let send = |loaded| {
@@ -385,10 +392,9 @@ impl Sending {
                     shared.persistence.wake(shard);
                     sent.map_err(|_gone| log_load::Stopped::Gone)
                 };
-                let read =
-                    log_load::read(&log.directory, &log.before, shard.0, cuts_torn, |records| {
-                        send(Loaded::Records(records))
-                    });
+                let (directory, manifest) = (&log.directory, &log.before);
+                let take = |records| send(Loaded::Records(records));
+                let read = log_load::read(directory, manifest, shard.0, cuts_torn, &left_out, take);
                 let last = match read {
                     Ok(next) => Loaded::End(next),
                     Err(log_load::Stopped::Failed(text)) => Loaded::Failed(text),

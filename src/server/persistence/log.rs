@@ -15,8 +15,8 @@
 //!   nobody knows what of the file is on the disk. With `always` either ends the process, before the replies
 //!   leave.
 //!
-//! A transaction over several cores is a record on each: after a crash some of them may be there and others
-//! not.
+//! A transaction over several cores is a part of a record on each (`coordinator::transaction`); which of them count
+//! after a crash is decided at the start (`log_parts`).
 //!
 //! Not here: what effects are (`shard::records`), the form of the files (crate `storage`), how they are read
 //! (`log_load`), how the log is made shorter (`rewrite`).
@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use base::cast::u64_from;
 use base::clock::UnixMillis;
+use base::ids::TxId;
 use runtime::facts::Facts;
 use runtime::file::{DirectoryLock, lock_directory};
 use runtime::helper::{self, Helper};
@@ -44,6 +45,7 @@ use crate::core_loop::Core;
 use crate::engine::Shared;
 
 use super::import;
+use super::log_parts;
 use super::remake;
 use super::rewrite::{self, Chain};
 
@@ -61,6 +63,13 @@ pub struct Log {
     /// The end of each file of this process, if it is not synced; by shard.
     files: Facts<Vec<Option<LogFile>>>,
     unsynced: Box<[AtomicBool]>,
+    /// By shard: the last record that was written, and the last that is on the disk.
+    written: Box<[AtomicU64]>,
+    synced: Box<[AtomicU64]>,
+    /// Somebody waits for `synced`.
+    is_awaited: AtomicBool,
+    /// A thread syncs for those who wait.
+    is_syncing: AtomicBool,
     /// Bytes of all logs that count.
     pub(super) bytes: AtomicU64,
     /// What the manifest says, and what it will say.
@@ -158,12 +167,22 @@ impl Log {
             before,
             generation,
             files: Facts::new(vec![None; usize::from(shards)]),
-            unsynced: per_shard.map(|_| AtomicBool::new(false)).collect(),
+            unsynced: per_shard.clone().map(|_| AtomicBool::new(false)).collect(),
+            written: per_shard.clone().map(|_| AtomicU64::new(0)).collect(),
+            synced: per_shard.map(|_| AtomicU64::new(0)).collect(),
+            is_awaited: AtomicBool::new(false),
+            is_syncing: AtomicBool::new(false),
             bytes: AtomicU64::new(before_bytes),
             chain: Facts::new(chain),
             failures: Facts::new(vec![None; usize::from(shards) + 1]),
             _lock: lock,
         }))
+    }
+
+    /// Returns the number behind which those of transactions of this process begin.
+    #[must_use]
+    pub fn first_transaction(&self) -> TxId {
+        log_parts::first_transaction(self.generation.number)
     }
 
     /// Returns the base, if the log has one.
@@ -202,17 +221,57 @@ impl Log {
         self.unsynced[me].store(true, Ordering::Release);
     }
 
-    /// Syncs what was written since the last time. For the helper thread, and for the end.
+    /// Syncs what was written since the last time. For helper threads, and for the end.
     pub(super) fn sync(&self, shared: &Shared) {
-        let files = self.files.with(|files| files.clone());
-        for (file, is_unsynced) in files.iter().zip(&self.unsynced) {
-            let Some(file) = file else { continue };
-            if is_unsynced.swap(false, Ordering::AcqRel)
-                && let Err(error) = file.sync()
-            {
-                tracing::error!(%error, "sync the log; writes are refused until the server is started again");
-                self.set_failure(shared, files.len(), Some(Failure::of(&error)));
+        for index in 0..self.unsynced.len() {
+            if !self.unsynced[index].swap(false, Ordering::AcqRel) {
+                continue;
             }
+            // Before the file: what stands in one before it was synced when this one took its place.
+            let written = self.written[index].load(Ordering::Acquire);
+            let Some(file) = self.files.with(|files| files[index].clone()) else {
+                continue;
+            };
+            match file.sync() {
+                Ok(()) => {
+                    self.synced[index].fetch_max(written, Ordering::AcqRel);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "sync the log; writes are refused until the server is started again");
+                    self.set_failure(shared, self.unsynced.len(), Some(Failure::of(&error)));
+                }
+            }
+        }
+        if self.is_awaited.swap(false, Ordering::AcqRel) {
+            shared.persistence.wake_all();
+        }
+    }
+
+    /// Returns whether the logs of all shards are on the disk up to these records.
+    pub(crate) fn is_synced(&self, records: &[u64]) -> bool {
+        let all = self.synced.iter().zip(records);
+        all.into_iter()
+            .all(|(synced, record)| synced.load(Ordering::Acquire) >= *record)
+    }
+
+    /// Has the logs synced soon, and all cores woken then, so that they look again.
+    pub(crate) fn want_sync(self: &Arc<Self>, shared: &Arc<Shared>) {
+        self.is_awaited.store(true, Ordering::Release);
+        if self.is_syncing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (log, shared) = (Arc::clone(self), Arc::clone(shared));
+        let started = helper::start("sync", move || {
+            log.sync(&shared);
+            log.is_syncing.store(false, Ordering::Release);
+            // Who has come meanwhile was not heard.
+            if log.is_awaited.swap(false, Ordering::AcqRel) {
+                shared.persistence.wake_all();
+            }
+        });
+        if let Err(error) = started {
+            tracing::error!(%error, "start a thread that syncs the log");
+            self.is_syncing.store(false, Ordering::Release);
         }
     }
 }
@@ -393,6 +452,7 @@ impl CoreLog {
             }
             return;
         }
+        self.log.written[me].store(self.next - 1, Ordering::Release);
         let bytes = u64_from(self.records.len());
         self.written_bytes += bytes;
         self.log.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -407,10 +467,18 @@ impl CoreLog {
                 tracing::error!(%error, "sync the log");
                 give_up("the log cannot be synced, and appendfsync is always");
             }
+            self.log.synced[me].fetch_max(self.next - 1, Ordering::AcqRel);
         } else {
             self.log.unsynced[me].store(true, Ordering::Release);
         }
     }
+}
+
+/// Writes what has changed so far, for who wants to wait until it is on the disk. Returns the number of the last
+/// record, or 0 without a log.
+pub(crate) fn last_record(core: &mut Core) -> u64 {
+    flush(core);
+    core.log.as_ref().map_or(0, |log| log.next - 1)
 }
 
 /// Writes what is left and syncs it. For the end of the process.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   load: base, if there is one -> each core
+//!         then a look at all logs: what is left out (`log_parts`)
 //!         then per shard: files of all generations, in their order -> batches of records -> its core
 //! ```
 //!
@@ -26,6 +27,7 @@ use types::effect::{Effect, Effects};
 
 use super::OrderedLibraries;
 use super::log::Log;
+use super::log_parts::LeftOut;
 use crate::core_loop::Core;
 
 /// A batch is sent when it has so many bytes.
@@ -39,9 +41,11 @@ pub(super) struct Records {
     records: Vec<(usize, UnixMillis, u64)>,
     generation: u64,
     shard: u16,
+    left_out: Arc<LeftOut>,
 }
 
 /// Why replaying stops.
+#[derive(Debug)]
 pub(super) enum Stopped {
     /// One line with what is wrong and what can be done.
     Failed(String),
@@ -56,6 +60,7 @@ pub(super) fn read(
     manifest: &Manifest,
     shard: u16,
     cuts_torn: bool,
+    left_out: &Arc<LeftOut>,
     mut send: impl FnMut(Records) -> Result<(), Stopped>,
 ) -> Result<u64, Stopped> {
     // A log that was rewritten begins with any number.
@@ -79,7 +84,8 @@ pub(super) fn read(
             let found = head.first;
             return Err(refused(&Fault::Number { found, expected }));
         }
-        let mut batch = Records::new(generation.number, shard);
+        let new_batch = || Records::new(generation.number, shard, Arc::clone(left_out));
+        let mut batch = new_batch();
         while let Some(record) = reader.record().map_err(|damage| refused(&damage))? {
             if let Some(torn) = &torn {
                 return Err(Stopped::Failed(format!(
@@ -90,7 +96,7 @@ pub(super) fn read(
             let length = record.effects.len();
             batch.records.push((length, record.at, record.offset));
             if batch.effects.len() >= BATCH_BYTES {
-                let full = std::mem::replace(&mut batch, Records::new(generation.number, shard));
+                let full = std::mem::replace(&mut batch, new_batch());
                 send(full)?;
             }
         }
@@ -116,7 +122,7 @@ pub(super) fn read(
     Ok(next.unwrap_or(1))
 }
 
-fn failed(path: &Path, what: &str) -> Stopped {
+pub(super) fn failed(path: &Path, what: &str) -> Stopped {
     Stopped::Failed(format!(
         "replay {}: {what}; put back a whole copy of the directory, or cut all its logs of that shard there \
          (`truncate`), which loses what stands behind",
@@ -125,10 +131,11 @@ fn failed(path: &Path, what: &str) -> Stopped {
 }
 
 impl Records {
-    fn new(generation: u64, shard: u16) -> Self {
+    fn new(generation: u64, shard: u16, left_out: Arc<LeftOut>) -> Self {
         Self {
             generation,
             shard,
+            left_out,
             ..Self::default()
         }
     }
@@ -178,8 +185,15 @@ impl Records {
         for &(length, at, offset) in &self.records {
             let (effects, rest) = left.split_at(length);
             left = rest;
+            let mut is_left_out = false;
             for effect in Effects::new(effects) {
                 let applied = match effect {
+                    Ok(Effect::Part { transaction, .. }) => {
+                        is_left_out = self.left_out.has(transaction);
+                        continue;
+                    }
+                    Ok(Effect::Released { .. }) => continue,
+                    Ok(_) if is_left_out => continue,
                     Ok(Effect::Libraries { number, codes }) => {
                         let codes = codes.iter().map(|code| code.to_vec()).collect();
                         keep_later(libraries, ((self.generation, number), codes));

@@ -13,7 +13,7 @@
 //! - While data is loaded nothing else is served, and a file that is not whole ends the process.
 //!
 //! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`, `load_tables`,
-//! `log`, `log_load`, `rewrite`, `remake`, `import`.
+//! `log`, `log_load`, `log_parts` (what of the logs counts), `rewrite`, `remake`, `import`.
 //!
 //! Not here: the form of the file (crate `storage`), the walk over a shard (`shard::snapshot`), the
 //! commands (`control::persistence`).
@@ -23,6 +23,7 @@ pub mod load;
 mod load_tables;
 pub mod log;
 mod log_load;
+mod log_parts;
 pub mod points;
 mod remake;
 pub mod rewrite;

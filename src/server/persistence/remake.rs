@@ -32,7 +32,8 @@ use storage::rdb_file::{Part, Reader};
 use super::OrderedLibraries;
 use super::load::{self, BATCHES_MAX, Batch, READ_BYTES};
 use super::load_tables::{Share, SharedCounters, Sorting};
-use super::log_load::{self, Stopped, keep_later};
+use super::log_load::{self, Records, Stopped, keep_later};
+use super::log_parts::{self, LeftOut};
 use super::save::{self, Form, Plan};
 use crate::config::Config;
 use crate::layer_options;
@@ -73,7 +74,12 @@ pub(super) fn for_other_shards(
     let settings = config.settings();
     let (is_checked, cuts_torn) = (settings.has_rdb_checksum, settings.loads_torn);
     let map = SlotMap::new(old_shards);
-    let source = Arc::new((directory.to_owned(), before.clone()));
+    let left_out = match log_parts::look_over(directory, before, cuts_torn) {
+        Ok(left_out) => Arc::new(left_out),
+        Err(Stopped::Failed(text)) => return Err(text),
+        Err(Stopped::Gone) => return Err("the server has ended".to_owned()),
+    };
+    let source = Arc::new((directory.to_owned(), before.clone(), left_out));
     let counters = SharedCounters::default();
     let sorting = Sorting::new(counters.clone(), map, settings.databases);
     let (senders, fills): (Vec<_>, Vec<_>) = map
@@ -83,12 +89,11 @@ pub(super) fn for_other_shards(
             let source = Arc::clone(&source);
             let replay_counters = counters.clone();
             let fill: Fill = Box::new(move |into| {
-                let (directory, manifest) = &*source;
+                let (directory, manifest, left_out) = &*source;
                 let replay = Replay::new(Box::new(replay_counters));
                 restore(
                     into,
-                    directory,
-                    manifest,
+                    (directory, manifest, left_out),
                     (shard, cuts_torn),
                     (&inbox, replay),
                 )
@@ -120,8 +125,7 @@ enum Handed {
 /// Makes an old shard as it was when its log ended.
 fn restore(
     into: &mut Shard,
-    directory: &Path,
-    manifest: &Manifest,
+    (directory, manifest, left_out): (&Path, &Manifest, &Arc<LeftOut>),
     (shard, cuts_torn): (ShardId, bool),
     (inbox, mut replay): (&Receiver<Handed>, Replay),
 ) -> Result<Option<OrderedLibraries>, String> {
@@ -137,11 +141,11 @@ fn restore(
         })?;
     }
     let mut libraries = None;
-    let read = log_load::read(directory, manifest, shard.0, cuts_torn, |records| {
-        records
-            .apply_to(into, &mut replay, &mut libraries, directory)
-            .map_err(Stopped::Failed)
-    });
+    let take = |records: Records| {
+        let applied = records.apply_to(into, &mut replay, &mut libraries, directory);
+        applied.map_err(Stopped::Failed)
+    };
+    let read = log_load::read(directory, manifest, shard.0, cuts_torn, left_out, take);
     match read {
         Ok(_next) => Ok(libraries),
         Err(Stopped::Failed(text)) => Err(text),

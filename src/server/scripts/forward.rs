@@ -147,7 +147,7 @@ impl Core {
         };
         let begun = runtime::clock::monotonic();
         engine.host.shard.sign_changes(author);
-        let step = program.begin_here(&mut engine.host);
+        let step = program.begin_here(&mut engine.host, claim.as_ref());
         engine.host.shard.sign_changes(None);
         engine.count_calls();
         if let Step::Done { reply } = step {

@@ -31,6 +31,7 @@ use coordinator::step::{HopOutcome, Program, Step, Surroundings};
 use protocol::args::{Args, PackedArgs, equals_ignore_case};
 use protocol::reply::{Reply, Resp};
 use scripting::running::{KILLED, LogLevel, Resume, Running};
+use shard::locks::Claim;
 
 use super::local::{Calls, LocalScripts};
 use crate::control::connection::parse_db;
@@ -141,15 +142,19 @@ impl ScriptProgram {
 
     /// Begins at once, on the shard of this core: what it claims there is free, and it claims nothing
     /// elsewhere. Its commands run in place for as long as they need nobody else. Returns the first
-    /// step that does, or the end; only then those are served who wait for keys that it has changed.
-    pub(crate) fn begin_here(&mut self, host: &mut Host) -> Step {
+    /// step that does, or the end; only then those are served who wait for keys that it has changed, and the log
+    /// is told.
+    pub(crate) fn begin_here(&mut self, host: &mut Host, claim: Option<&Claim>) -> Step {
         let (State::Waiting(starter) | State::Granted(starter)) =
             std::mem::replace(&mut self.state, State::Over)
         else {
             unreachable!("a script begins once")
         };
+        host.begin_in_place(claim);
         let step = self.begin(starter, Some(&mut *host));
-        if matches!(step, Step::Done { .. }) {
+        let is_over = matches!(step, Step::Done { .. });
+        host.end_in_place(is_over);
+        if is_over {
             host.serve_if_ready();
         }
         step

@@ -237,6 +237,14 @@ impl LockTable {
                 .any(|&rival| rival != tx)
     }
 
+    /// Returns the keys that `tx` claims here, sorted; nothing if it has no claim, or one on the whole shard.
+    #[must_use]
+    pub fn keys_of(&self, tx: TxId) -> Option<&[(u64, Mode)]> {
+        let transaction = self.transactions.get(&tx)?;
+        let is_whole = transaction.reach.whole.is_some();
+        (!is_whole).then_some(&transaction.keys)
+    }
+
     /// Returns whether nothing is scheduled, so that no request has to look further.
     #[inline]
     #[must_use]

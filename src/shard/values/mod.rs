@@ -466,7 +466,7 @@ impl Db<'_> {
     /// Counts a change that came from outside the handles of this crate's own methods.
     pub(crate) fn note_change(&mut self, key: Key<'_>, change: Change) {
         self.common.stats.dirty += change.count;
-        self.common.record(self.index, key.bytes);
+        self.common.record(self.index, key);
         if change.is_watched() {
             self.common.watches.touch(self.index, key.bytes);
         }

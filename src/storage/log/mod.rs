@@ -15,9 +15,10 @@
 //! - What is not whole at the end of a file is its torn tail; what is not whole before a record that is, is
 //!   damage. The two are told apart by looking for such a record.
 //!
-//! In reading order: [`record`], [`manifest`].
+//! In reading order: [`record`], [`manifest`], [`parts`].
 //!
 //! Not here: what the records say (`types::effect`), when they are written (the server).
 
 pub mod manifest;
+pub mod parts;
 pub mod record;

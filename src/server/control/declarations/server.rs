@@ -303,6 +303,25 @@ pub(crate) const WAIT: Declaration = Declaration::new("wait", Arity::Exactly(3),
         ]),
     );
 
+/// `WAITAOF numlocal numreplicas timeout`
+pub(crate) const WAITAOF: Declaration =
+    Declaration::new("waitaof", Arity::Exactly(4), Flags::BLOCKING)
+        .categories(&[Category::Connection])
+        .tips(&["request_policy:all_shards", "response_policy:agg_min"])
+        .docs(
+            Docs::new(
+                "generic",
+                "7.2.0",
+                "Waits until what was written before is on the disk, here and at so many replicas, or time is over.",
+                "O(1)",
+            )
+            .arguments(&[
+                Argument::integer("numlocal"),
+                Argument::integer("numreplicas"),
+                Argument::integer("timeout"),
+            ]),
+        );
+
 /// `LOLWUT [VERSION version]`
 pub(crate) const LOLWUT: Declaration = Declaration::new(
     "lolwut",

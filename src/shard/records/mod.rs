@@ -17,17 +17,23 @@
 //! - Time is told by no effect: a key that dies has told when it does, and so have the fields of hashes.
 //! - A shard that nobody listens to pays one comparison per change.
 //!
-//! Not here: the bytes of effects (`types::effect`), what tables tell (`tables::bytes::record`), and who keeps
-//! all of it (the server).
+//! Not here: the bytes of effects (`types::effect`), what tables tell (`tables::bytes::record`), who keeps
+//! all of it (the server), and what of a transaction is kept apart until it is over ([`held`]).
 
-use base::hash::Map;
+pub mod held;
+mod noted;
+
 use base::ids::DbIndex;
 use types::effect;
 use types::rdb::{Object, Writer};
 
 use crate::dict::Dict;
 use crate::entry::{EntryRef, ValueRef, apart_bytes};
+use crate::locks::Mode;
 use crate::{Common, Key, Shard};
+
+use self::held::Held;
+use self::noted::{Noted, NotedKey};
 
 /// Above so many bytes a value is told by what changes it.
 pub const LARGE_BYTES: usize = 4096;
@@ -36,13 +42,15 @@ pub const LARGE_BYTES: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     /// Effects, in order.
-    told: Vec<u8>,
+    pub(crate) told: Vec<u8>,
     /// What was told before the cut, if there was one.
     before_cut: Option<Vec<u8>>,
     /// Keys whose effects are still to be made.
-    noted: Map<DbIndex, Map<Box<[u8]>, ()>>,
+    pub(crate) noted: Noted,
+    /// What transactions have changed that are not over.
+    pub(crate) held: Held,
     /// The keys that the command which runs now has changed, if it may be told by its words.
-    changed: Option<Vec<(DbIndex, Box<[u8]>)>>,
+    changed: Option<Vec<NotedKey>>,
     large_bytes: usize,
     writer: Writer,
 }
@@ -50,34 +58,32 @@ pub(crate) struct Records {
 impl Records {
     /// Notes a change of a key.
     #[cold]
-    pub(crate) fn note(&mut self, db: DbIndex, key: &[u8]) {
+    pub(crate) fn note(&mut self, db: DbIndex, key: Key<'_>) {
         if let Some(changed) = &mut self.changed {
             if changed
                 .last()
-                .is_none_or(|last| *last.1 != *key || last.0 != db)
+                .is_none_or(|last| *last.bytes != *key.bytes || last.db != db)
             {
-                changed.push((db, key.into()));
+                changed.push(NotedKey::new(db, key));
             }
             return;
         }
         self.note_for_later(db, key);
     }
 
-    fn note_for_later(&mut self, db: DbIndex, key: &[u8]) {
-        let keys = self.noted.entry(db).or_default();
-        if !keys.contains_key(key) {
-            keys.insert(key.into(), ());
+    fn note_for_later(&mut self, db: DbIndex, key: Key<'_>) {
+        if !self.held.is_idle()
+            && let Some(place) = self.held.place_of(key.hash)
+        {
+            place.insert(db, key);
+        } else {
+            self.noted.insert(db, key);
         }
-    }
-
-    fn is_noted(&self, db: DbIndex, key: &[u8]) -> bool {
-        self.noted
-            .get(&db)
-            .is_some_and(|keys| keys.contains_key(key))
     }
 
     /// Tells that all keys of a database are gone.
     pub(crate) fn clear(&mut self, db: DbIndex) {
+        self.held.own_all();
         effect::clear(&mut self.told, db);
     }
 
@@ -105,19 +111,20 @@ impl Records {
 impl Common {
     /// Notes a change of a key for the log.
     #[inline]
-    pub(crate) fn record(&mut self, db: DbIndex, key: &[u8]) {
+    pub(crate) fn record(&mut self, db: DbIndex, key: Key<'_>) {
         if let Some(records) = &mut self.records {
             records.note(db, key);
         }
     }
 }
 
-/// Tells of a key that was noted, before its value goes away for a while.
+/// Tells of a key that was noted, before its value goes away for a while. Not of what a transaction has
+/// changed: its values are back before it is over.
 #[cold]
 pub(crate) fn tell_before_loan(dict: &Dict, common: &mut Common, db: DbIndex, key: Key<'_>) {
     if let Some(records) = &mut common.records
-        && let Some(keys) = records.noted.get_mut(&db)
-        && keys.remove(key.bytes).is_some()
+        && !records.held.is_running()
+        && records.noted.remove(db, key)
     {
         records.tell(dict, common.now, db, key);
     }
@@ -148,9 +155,7 @@ impl Shard {
     pub fn has_effects(&self) -> bool {
         let records = self.common.records.as_ref();
         self.tables.has_records()
-            || records.is_some_and(|it| {
-                !it.told.is_empty() || it.noted.values().any(|keys| !keys.is_empty())
-            })
+            || records.is_some_and(|it| !it.told.is_empty() || !it.noted.is_empty())
     }
 
     /// Appends the effects of all changes since the last call (see `types::effect`). O(bytes of the keys
@@ -158,7 +163,10 @@ impl Shard {
     pub fn take_effects(&mut self, out: &mut Vec<u8>) {
         self.tell_noted();
         self.tell_tables();
-        if let Some(records) = &mut self.common.records {
+        if let Some(records) = &mut self.common.records
+            && !records.told.is_empty()
+        {
+            records.held.take_marks(out);
             out.append(&mut records.told);
         }
     }
@@ -166,6 +174,14 @@ impl Shard {
     /// Separates what was told so far from what is told from now on. The caller has claimed the whole shard, so
     /// that nothing is half done.
     pub fn cut_effects(&mut self) {
+        if let Some(records) = &mut self.common.records
+            && records.held.is_running()
+        {
+            // The cut is a step of a transaction itself; what the others have changed was told when it began.
+            let told = records.held.take_told_by_others();
+            records.before_cut.get_or_insert_with(Vec::new).extend(told);
+            return;
+        }
         self.tell_noted();
         self.tell_tables();
         if let Some(records) = &mut self.common.records {
@@ -197,18 +213,37 @@ impl Shard {
     }
 
     /// Makes the effects of all keys that are noted.
-    fn tell_noted(&mut self) {
+    pub(crate) fn tell_noted(&mut self) {
         let Some(mut records) = self.common.records.take() else {
             return;
         };
-        for (db, keys) in std::mem::take(&mut records.noted) {
-            for (key, ()) in keys {
-                let key = self.key(&key);
-                let dict = &self.databases[db.index()];
-                records.tell(dict, self.common.now, db, key);
+        for key in records.noted.take() {
+            self.tell(&mut records, &key);
+        }
+        self.common.records = Some(records);
+    }
+
+    /// Makes the effects of those noted keys that have one of these hashes; of all if there are none.
+    pub(crate) fn tell_claimed(&mut self, claimed: Option<&[(u64, Mode)]>) {
+        let Some(claimed) = claimed else {
+            return self.tell_noted();
+        };
+        let Some(mut records) = self.common.records.take() else {
+            return;
+        };
+        if !records.noted.is_empty() {
+            for (hash, _) in claimed {
+                for key in records.noted.take_hash(*hash) {
+                    self.tell(&mut records, &key);
+                }
             }
         }
         self.common.records = Some(records);
+    }
+
+    fn tell(&self, records: &mut Records, noted: &NotedKey) {
+        let dict = &self.databases[noted.db.index()];
+        records.tell(dict, self.common.now, noted.db, noted.key());
     }
 
     /// Begins a run of a command that depends on nothing but its words, its key and the time, so that it may
@@ -230,25 +265,26 @@ impl Shard {
         };
         let changed = records.changed.take().unwrap_or_default();
         match &changed[..] {
-            [(at, key)]
-                if *at == db
-                    && !records.is_noted(db, key)
-                    && self.is_large(db, key, records.large_bytes) =>
+            [only]
+                if only.db == db
+                    && !records.noted.contains(db, only.key())
+                    && self.is_large(only, records.large_bytes) =>
             {
+                records.held.own(only.hash);
                 effect::run(&mut records.told, db, self.common.now, words);
             }
             changed => {
-                for (db, key) in changed {
-                    records.note_for_later(*db, key);
+                for key in changed {
+                    records.note_for_later(key.db, key.key());
                 }
             }
         }
         self.common.records = Some(records);
     }
 
-    fn is_large(&self, db: DbIndex, key: &[u8], large_bytes: usize) -> bool {
-        let dict = &self.databases[db.index()];
-        let place = dict.find(self.key(key).hash, key);
+    fn is_large(&self, noted: &NotedKey, large_bytes: usize) -> bool {
+        let dict = &self.databases[noted.db.index()];
+        let place = dict.find(noted.hash, &noted.bytes);
         place.is_some_and(|place| bytes_of(dict.entry(place)) > large_bytes)
     }
 
@@ -257,6 +293,7 @@ impl Shard {
         self.tell_noted();
         self.tell_tables();
         if let Some(records) = &mut self.common.records {
+            records.held.own_all();
             effect::swap(&mut records.told, one, other);
         }
     }

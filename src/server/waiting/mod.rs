@@ -6,6 +6,8 @@
 //!
 //! Not here: keys and shards (`coordinator::transaction`, `coordinator::host`).
 
+pub(crate) mod log;
+
 use base::clock::Monotonic;
 use base::ids::ShardId;
 use commands::wait_form::{Timeout, WaitForm};
@@ -102,6 +104,10 @@ impl Core {
         };
         match due {
             Due::Reply(reply) => self.fill_and_resume(origin, &error.unwrap_or(reply)),
+            Due::Log(wait) => {
+                let reply = error.unwrap_or_else(|| log::reply_now(self, &wait));
+                self.fill_and_resume(origin, &reply);
+            }
             Due::Wait(waiter, nothing) => {
                 let reply = error.unwrap_or(nothing);
                 let engine = &mut self.engine;
