@@ -28,7 +28,7 @@ const WAYS: [&[&str]; 3] = [
 ];
 
 fn redis(directory: &Directory, flags: &[&str]) -> Server {
-    Server::redis(&[&directory.flags("always")[..], flags].concat())
+    Server::redis(&[&directory.flags("everysec")[..], flags].concat())
 }
 
 fn copy(from: &Path, to: &Path) {
