@@ -28,7 +28,7 @@ const WAYS: [&[&str]; 3] = [
 ];
 
 fn redis(directory: &Directory, flags: &[&str]) -> Server {
-    Server::redis(&[&directory.flags("always")[..], flags].concat())
+    Server::redis(&[&directory.flags("everysec")[..], flags].concat())
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -98,6 +98,8 @@ fn change(client: &mut Client, random: &mut Random) {
     let code = "#!lua name=other\nredis.register_function('g', function() return 8 end)";
     client.request(&["FUNCTION", "LOAD", code]);
     client.request(&["FUNCTION", "LOAD", "REPLACE", code]);
+    // Redis lists two in any order.
+    client.ok("FUNCTION DELETE other");
 }
 
 fn rewrite(client: &mut Client) {
@@ -146,7 +148,10 @@ fn the_append_only_file_of_redis_is_taken_over_with_all_it_has() {
         for shards in [3, 2] {
             let server = Server::trestle(shards, &directory.flags("no"));
             let ours = state(&mut server.client(), &keys);
-            assert_eq!(ours, expected, "{way:?}");
+            let pairs = ours.iter().zip(&expected);
+            let differing: Vec<_> = pairs.filter(|(one, other)| one != other).collect();
+            assert!(differing.is_empty(), "{way:?}: {differing:?}");
+            assert_eq!(ours.len(), expected.len());
         }
         assert_eq!(contents(&directory), before, "the files stay as they are");
         // Now the log is ours.
@@ -253,11 +258,7 @@ fn a_torn_end_is_left_out_and_anything_else_is_refused() {
         let list = b"*3\r\n$5\r\nRPUSH\r\n$4\r\nlist\r\n$1\r\n1\r\n";
         fs::write(&path, [&whole, &list[..], bytes].concat()).unwrap();
         let text = refusal(&directory, &[]);
-        assert!(
-            text.contains(said) && text.contains("behind byte") || text.contains("at byte"),
-            "{text}"
-        );
-        assert!(text.contains(said), "{text}");
+        assert!(text.contains(said) && text.contains(" byte "), "{text}");
         assert!(!log.join("manifest").exists());
     }
     fs::write(log.join("appendonly.aof.manifest"), "file x\n").unwrap();

@@ -463,3 +463,158 @@ fn a_server_that_is_killed_while_it_takes_over_for_other_shards_has_lost_nothing
     let server = directory.start("no");
     assert_eq!(server.client().line("DEBUG DIGEST"), digest);
 }
+
+/// Returns the flags of a server whose log is off.
+fn off(directory: &Directory) -> [String; 4] {
+    let path = directory.0.to_str().unwrap();
+    ["--dir", path, "--appendfsync", "always"].map(str::to_owned)
+}
+
+fn start_off(directory: &Directory) -> Server {
+    let flags = off(directory);
+    Server::trestle(2, &flags.each_ref().map(String::as_str))
+}
+
+#[test]
+fn the_log_is_switched_on_and_off_while_the_server_runs() {
+    let directory = Directory::new("switch");
+    {
+        let server = start_off(&directory);
+        let mut client = server.client();
+        client.ok("SET before 1");
+        let code = "#!lua name=l\nredis.register_function('f', function() return 7 end)";
+        client.request(&["FUNCTION", "LOAD", code]);
+        assert_eq!(field(&mut client, "aof_enabled"), "0");
+        client.ok("CONFIG SET appendonly yes");
+        assert_eq!(field(&mut client, "aof_enabled"), "1");
+        client.ok("SET meanwhile 1");
+        wait_for_end(&mut client);
+        assert_eq!(field(&mut client, "aof_last_bgrewrite_status"), "ok");
+        client.ok("SET behind 1");
+        let names = ["base.1.rdb", "manifest", "shard-0.1.log", "shard-1.1.log"];
+        assert_eq!(files(&directory), names);
+    }
+    let all = "MGET before meanwhile behind off again";
+    {
+        let server = directory.start("always");
+        let mut client = server.client();
+        assert_eq!(client.line("DBSIZE"), Value::Integer(3));
+        assert_eq!(client.line("FCALL f 0"), Value::Integer(7));
+        client.ok("CONFIG SET appendonly no");
+        assert_eq!(field(&mut client, "aof_enabled"), "0");
+        client.ok("SET off 1");
+        client.ok("CONFIG SET appendonly yes");
+        wait_for_end(&mut client);
+        client.ok("SET again 1");
+    }
+    {
+        let server = directory.start("always");
+        let mut client = server.client();
+        assert_eq!(client.line(all), values(["1"; 5]));
+        client.ok("CONFIG SET appendonly no");
+        client.ok("SET nowhere 1");
+    }
+    let server = directory.start("always");
+    assert_eq!(server.client().line("DBSIZE"), Value::Integer(5));
+    assert_eq!(server.client().line(all), values(["1"; 5]));
+    // Another server is refused, and says what Redis says.
+    let other = start_off(&directory);
+    let Value::Error(text) = other.client().line("CONFIG SET appendonly yes") else {
+        panic!("the directory is in use");
+    };
+    assert_eq!(
+        String::from_utf8(text).unwrap(),
+        "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server \
+         logs."
+    );
+    assert_eq!(field(&mut other.client(), "aof_enabled"), "0");
+    assert!(other.log().contains("in use by another"), "{}", other.log());
+}
+
+#[test]
+fn a_log_that_is_off_is_rewritten_to_a_base() {
+    let directory = Directory::new("switch-base");
+    {
+        let server = start_off(&directory);
+        let mut client = server.client();
+        client.ok("SET a 1");
+        rewrite(&mut client);
+        assert_eq!(field(&mut client, "aof_enabled"), "0");
+        client.ok("SET b 1");
+        assert_eq!(files(&directory), ["base.1.rdb", "manifest"]);
+    }
+    let server = directory.start("always");
+    assert_eq!(server.client().line("DBSIZE"), Value::Integer(1));
+}
+
+#[test]
+fn a_first_base_that_fails_is_tried_again() {
+    let directory = Directory::new("switch-full");
+    {
+        let server = start_off(&directory);
+        let mut client = server.client();
+        client.ok("SET a 1");
+        rewrite(&mut client);
+        let temporary = format!("appendonlydir/base.2.rdb.{}.tmp", server.pid());
+        symlink("/dev/full", directory.0.join(temporary)).unwrap();
+        client.ok("CONFIG SET appendonly yes");
+        let is_there = wait_until(LIMIT, || number(&mut client, "aof_rewrites") == 3);
+        assert!(is_there);
+        assert!(server.log().contains("No space left"), "{}", server.log());
+        wait_for_end(&mut client);
+        assert_eq!(field(&mut client, "aof_last_bgrewrite_status"), "ok");
+        client.ok("SET b 1");
+    }
+    let server = directory.start("always");
+    assert_eq!(server.client().line("DBSIZE"), Value::Integer(2));
+}
+
+#[test]
+fn switching_under_load_ends_with_a_log_that_has_all() {
+    let directory = Directory::new("switch-load");
+    let mut random = Random::new(seed("switch-load", 12));
+    let stop = Arc::new(AtomicBool::new(false));
+    let server = start_off(&directory);
+    let writers: Vec<_> = (0..2)
+        .map(|writer| {
+            let (stop, port) = (Arc::clone(&stop), server.port);
+            thread::spawn(move || {
+                let mut client = Client::connect(port);
+                let mut count = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    count += 1;
+                    client.ok(&format!(
+                        "MSET one:{writer} {count} two:{writer} {count} k{count} v"
+                    ));
+                    client.line(&format!("RPUSH list:{writer} {count}"));
+                }
+            })
+        })
+        .collect();
+    let mut client = server.client();
+    client.ok("CONFIG SET appendfsync no");
+    for _ in 0..20 {
+        client.ok("CONFIG SET appendonly yes");
+        if random.below(2) == 0 {
+            wait_for_end(&mut client);
+        }
+        for _ in 0..random.below(20) {
+            client.line("PING");
+        }
+        client.ok("CONFIG SET appendonly no");
+    }
+    client.ok("CONFIG SET appendonly yes");
+    wait_for_end(&mut client);
+    assert_eq!(field(&mut client, "aof_last_bgrewrite_status"), "ok");
+    for _ in 0..200 {
+        client.line("INCR behind");
+    }
+    stop.store(true, Ordering::Relaxed);
+    writers
+        .into_iter()
+        .for_each(|writer| writer.join().unwrap());
+    let digest = client.line("DEBUG DIGEST");
+    drop(server);
+    let server = directory.start("no");
+    assert_eq!(server.client().line("DEBUG DIGEST"), digest);
+}

@@ -90,7 +90,8 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     shared.persistence.set_wakers(wakers.clone());
     let mut specs = core_specs(ends, listeners, &cpus);
     if let Some(log) = &log {
-        shared.persistence.set_log(Arc::clone(log));
+        shared.persistence.keep_log(Arc::clone(log));
+        shared.persistence.set_logged(true);
     }
     if file.is_some() || log.is_some() {
         let inboxes = persistence::load::begin(&shared, &config, file)
@@ -99,8 +100,10 @@ pub fn serve(config: Config) -> Result<(), StartError> {
             spec.seed.inbox = Some(inbox);
         }
     }
-    let syncing = log::start_syncing(&shared)
-        .map_err(|error| StartError(format!("start a thread: {error}")))?;
+    if log.is_some() {
+        log::start_syncing(&shared)
+            .map_err(|error| StartError(format!("start a thread: {error}")))?;
+    }
     banner(&config, shard_count);
     let reload = Arc::new(AtomicBool::new(false));
     let guard = watch_signals(Arc::clone(&shared), wakers, Arc::clone(&reload))
@@ -123,7 +126,6 @@ pub fn serve(config: Config) -> Result<(), StartError> {
         Err(error) => Err(StartError(format!("start the cores: {error}"))),
     };
     shared.persistence.join();
-    drop(syncing);
     drop(guard);
     remove_files(&config);
     result?;

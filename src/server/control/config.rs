@@ -17,6 +17,7 @@ use crate::config::loader::{Disk, replace_file};
 use crate::core_loop::Core;
 use crate::gather::{Finished, Gather, Whom};
 use crate::layer_options;
+use crate::persistence::switch;
 
 pub(super) const COMMANDS: &[ControlCommand] = &[ControlCommand {
     declaration: &declared::CONFIG,
@@ -75,7 +76,10 @@ fn set(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comma
             .map(|pair| (pair[0].as_str(), pair[1].as_str()))
             .collect();
         match config.set(&pairs) {
-            Ok(_) => Ok(core.change_config(Arc::new(config))),
+            Ok(_) => match switch::follow(core, &config) {
+                Ok(()) => Ok(core.change_config(Arc::new(config))),
+                Err(text) => Err(text.to_owned()),
+            },
             Err(error) => Err(error.to_string()),
         }
     };
@@ -146,6 +150,8 @@ pub(crate) fn reload(core: &mut Core) {
             for warning in reloaded.warnings {
                 tracing::warn!("{warning}");
             }
+            // Why it could not be switched is logged; the next change of the configuration tries again.
+            switch::follow(core, &config).ok();
             core.spread_config(Arc::new(config));
         }
         Err(error) => tracing::error!(%error, "configuration left as it was"),

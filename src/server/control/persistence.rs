@@ -20,6 +20,7 @@ use crate::gather::{Finished, Gather, Whom};
 use crate::persistence::load::{self, Inbox};
 use crate::persistence::rewrite;
 use crate::persistence::save::{self, UnderWay, Wanted};
+use crate::persistence::switch;
 
 pub(super) const COMMANDS: &[ControlCommand] = &[
     ControlCommand {
@@ -101,15 +102,9 @@ fn save_in_background(
 }
 
 fn rewrite_log(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, CommandError> {
-    let persistence = &context.engine.shared.persistence;
-    if persistence.log().is_none() {
-        context
-            .reply()
-            .error("ERR there is no log to rewrite: appendonly is no");
-        return Ok(Answer::Now);
-    }
     if context.is_in_exec {
         // As with BGSAVE.
+        let persistence = &context.engine.shared.persistence;
         persistence.rewrites(|rewrites| {
             rewrites.is_scheduled = true;
             rewrites.failures = 0;
@@ -122,8 +117,8 @@ fn rewrite_log(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answ
     Ok(Answer::Gather(Gather::new(
         Whom::One(ShardId(0)),
         |core| {
-            let log = core.engine.shared.persistence.log().cloned();
-            log.map(|log| rewrite::begin(core, &log))
+            let begun = switch::rewrite(core);
+            begun.inspect_err(|error| tracing::error!("{error}")).ok()
         },
         |_, parts| {
             let reply = match parts.first().copied().flatten() {
@@ -136,7 +131,10 @@ fn rewrite_log(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answ
                 Some(rewrite::Wanted::UnderWay) => {
                     "-ERR Background append only file rewriting already in progress\r\n"
                 }
-                None => "-ERR there is no log to rewrite: appendonly is no\r\n",
+                None => {
+                    "-ERR Can't execute an AOF background rewriting. Please check the server logs for more \
+                     information.\r\n"
+                }
             };
             Finished::Reply(reply.as_bytes().to_vec())
         },

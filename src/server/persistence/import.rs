@@ -271,7 +271,7 @@ impl Reading<'_> {
             (b"script" | b"publish" | b"spublish", _) => {}
             _ => self
                 .replay
-                .run(self.shard, UnixMillis(0), self.db, (&name, words))
+                .run(self.shard, time_of(&name, words), self.db, (&name, words))
                 .map_err(|refused| refused.to_string())?,
         }
         Ok(())
@@ -320,6 +320,15 @@ impl Reading<'_> {
         };
         done.map_err(|error| text_of(&error))
     }
+}
+
+/// Returns the time at which a command runs: so early that nothing is dead. XCLAIM says when an entry was delivered,
+/// which may not be later than now.
+fn time_of(name: &[u8], words: &[&[u8]]) -> UnixMillis {
+    let mut options = words.windows(2).skip(5);
+    let said = options.find(|pair| name == b"xclaim" && pair[0].eq_ignore_ascii_case(b"time"));
+    let said = said.and_then(|pair| std::str::from_utf8(pair[1]).ok());
+    UnixMillis(said.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 fn text_of(error: &ScriptError) -> String {

@@ -114,18 +114,9 @@ impl Log {
     /// One line with what is wrong and what can be done.
     pub fn open(config: &Config, shards: u16) -> Result<Arc<Self>, String> {
         let settings = config.settings();
-        let directory = settings.data_dir.join(&settings.log_dir);
+        let (directory, lock, before) = enter(settings)?;
         let shown = directory.display().to_string();
         let failed = |error: io::Error| format!("open the log in {shown}: {error}");
-        runtime::file::create_dir(&directory).map_err(failed)?;
-        let lock = lock_directory(&directory)
-            .map_err(|error| format!("{error}; stop it, or choose another directory with --dir"))?;
-        let before = Manifest::load(&directory).map_err(|error| {
-            format!(
-                "read {shown}/{}: {error}; put back a whole copy of the directory",
-                manifest::NAME
-            )
-        })?;
         let before = match before {
             Some(before) => before,
             None => match import::find(settings, &directory)? {
@@ -153,8 +144,10 @@ impl Log {
             let file = runtime::file::ReadFile::open(&directory.join(name));
             file.and_then(|file| file.size_bytes()).unwrap_or(0)
         });
-        let per_shard = 0..usize::from(shards);
         let chain = Chain {
+            is_on: true,
+            switches: 0,
+            is_valid: true,
             next_number: after.next_number(),
             manifest: after,
             base_bytes,
@@ -162,21 +155,80 @@ impl Log {
             rewritten_bytes: base_bytes,
             next: None,
         };
-        Ok(Arc::new(Self {
+        Ok(Self::new((directory, lock), before, generation, chain))
+    }
+
+    /// Enters the directory of a log for a server that does not write one yet.
+    ///
+    /// # Errors
+    ///
+    /// One line with what is wrong and what can be done.
+    pub(super) fn open_unused(config: &Config, shards: u16) -> Result<Arc<Self>, String> {
+        let (directory, lock, before) = enter(config.settings())?;
+        let manifest = before.unwrap_or_default();
+        let next_number = manifest.next_number();
+        let chain = Chain {
+            is_on: false,
+            switches: 0,
+            is_valid: false,
+            next_number,
+            manifest,
+            base_bytes: 0,
+            before_bytes: 0,
+            rewritten_bytes: 0,
+            next: None,
+        };
+        let nothing = Generation { number: 0, shards };
+        Ok(Self::new(
+            (directory, lock),
+            Manifest::default(),
+            nothing,
+            chain,
+        ))
+    }
+
+    fn new(
+        (directory, lock): (PathBuf, DirectoryLock),
+        before: Manifest,
+        generation: Generation,
+        chain: Chain,
+    ) -> Arc<Self> {
+        let shards = usize::from(generation.shards);
+        Arc::new(Self {
             directory,
             before,
             generation,
-            files: Facts::new(vec![None; usize::from(shards)]),
-            unsynced: per_shard.clone().map(|_| AtomicBool::new(false)).collect(),
-            written: per_shard.clone().map(|_| AtomicU64::new(0)).collect(),
-            synced: per_shard.map(|_| AtomicU64::new(0)).collect(),
+            files: Facts::new(vec![None; shards]),
+            unsynced: (0..shards).map(|_| AtomicBool::new(false)).collect(),
+            written: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+            synced: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             is_awaited: AtomicBool::new(false),
             is_syncing: AtomicBool::new(false),
-            bytes: AtomicU64::new(before_bytes),
+            bytes: AtomicU64::new(chain.before_bytes),
             chain: Facts::new(chain),
-            failures: Facts::new(vec![None; usize::from(shards) + 1]),
+            failures: Facts::new(vec![None; shards + 1]),
             _lock: lock,
-        }))
+        })
+    }
+
+    /// Notes that the cores are to write from the next cut on, or no more. What the manifest says does not lead to
+    /// what they have.
+    pub(super) fn switch(&self, is_on: bool) {
+        self.chain.with(|chain| {
+            chain.is_on = is_on;
+            chain.switches += 1;
+            chain.is_valid = false;
+            chain.base_bytes = 0;
+            chain.before_bytes = 0;
+            chain.rewritten_bytes = 0;
+        });
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Forgets why writes were refused.
+    pub(super) fn forget_failures(&self, shared: &Shared) {
+        self.failures.with(|all| all.fill(None));
+        shared.persistence.set_log_failed(false);
     }
 
     /// Returns the number behind which those of transactions of this process begin.
@@ -219,6 +271,14 @@ impl Log {
     pub(super) fn set_file(&self, me: usize, file: &LogFile) {
         self.files.with(|files| files[me] = Some(file.clone()));
         self.unsynced[me].store(true, Ordering::Release);
+    }
+
+    /// Notes that the disk has taken what a core has written.
+    pub(super) fn note_written(&self, shared: &Shared, me: usize) {
+        if self.failures.with(|all| all[me].is_some()) {
+            tracing::info!("the log is written again");
+            self.set_failure(shared, me, None);
+        }
     }
 
     /// Syncs what was written since the last time. For helper threads, and for the end.
@@ -276,6 +336,23 @@ impl Log {
     }
 }
 
+/// Enters the directory of the log: locks it, and reads its manifest if it has one.
+fn enter(settings: &Settings) -> Result<(PathBuf, DirectoryLock, Option<Manifest>), String> {
+    let directory = settings.data_dir.join(&settings.log_dir);
+    let shown = directory.display().to_string();
+    runtime::file::create_dir(&directory)
+        .map_err(|error| format!("open the log in {shown}: {error}"))?;
+    let lock = lock_directory(&directory)
+        .map_err(|error| format!("{error}; stop it, or choose another directory with --dir"))?;
+    let before = Manifest::load(&directory).map_err(|error| {
+        format!(
+            "read {shown}/{}: {error}; put back a whole copy of the directory",
+            manifest::NAME
+        )
+    })?;
+    Ok((directory, lock, before))
+}
+
 /// Returns how many bytes the logs of processes before have; one that is missing has none.
 fn bytes_before(directory: &Path, before: &Manifest) -> u64 {
     let size = |path: PathBuf| {
@@ -313,17 +390,14 @@ fn new_manifest(settings: &Settings, directory: &Path) -> io::Result<Manifest> {
     Ok(manifest)
 }
 
-/// Starts the thread that syncs the files each second, as long as the policy says so.
+/// Starts the thread that syncs the files each second, as long as the policy says so. It ends with the process.
 ///
 /// # Errors
 ///
 /// If there can be no thread.
-pub fn start_syncing(shared: &Arc<Shared>) -> io::Result<Option<Helper>> {
-    if shared.persistence.log().is_none() {
-        return Ok(None);
-    }
+pub(crate) fn start_syncing(shared: &Arc<Shared>) -> io::Result<Helper> {
     let shared = Arc::clone(shared);
-    let syncing = helper::start_every("sync", SYNC_PERIOD, move || {
+    helper::start_every("sync", SYNC_PERIOD, move || {
         let persistence = &shared.persistence;
         if let Some(log) = persistence.log()
             && persistence.syncs_each_second()
@@ -331,8 +405,7 @@ pub fn start_syncing(shared: &Arc<Shared>) -> io::Result<Option<Helper>> {
             log.sync(&shared);
         }
         !shared.stopping.load(Ordering::Relaxed)
-    });
-    syncing.map(Some)
+    })
 }
 
 /// A core's end of the log.
@@ -377,15 +450,12 @@ pub(super) fn begin(core: &mut Core, log: &Arc<Log>, next: u64) -> io::Result<()
         .with(|files| files[me.index()] = Some(file.clone()));
     log.bytes
         .fetch_add(u64_from(bytes.len()), Ordering::Relaxed);
-    core.log = Some(CoreLog {
-        log: Arc::clone(log),
+    core.log = Some(CoreLog::new(
+        Arc::clone(log),
         file,
-        written_bytes: u64_from(bytes.len()),
+        u64_from(bytes.len()),
         next,
-        effects: Vec::new(),
-        records: Vec::new(),
-        is_turning_over: false,
-    });
+    ));
     core.engine.scripts.take_change();
     core.engine.host.shard.record_changes(true, LARGE_BYTES);
     Ok(())
@@ -396,7 +466,16 @@ pub(super) fn begin(core: &mut Core, log: &Arc<Log>, next: u64) -> io::Result<()
 pub(crate) fn flush(core: &mut Core) {
     if core.log.is_some() {
         flush_effects(core);
+    } else if core.engine.host.shard.is_recording() {
+        rewrite::join(core);
+        flush_effects(core);
     }
+}
+
+/// Ends the log of a core: it was switched off. What was told so far is written and synced.
+pub(super) fn leave(core: &mut Core) {
+    close(core);
+    core.engine.host.shard.record_changes(false, LARGE_BYTES);
 }
 
 fn flush_effects(core: &mut Core) {
@@ -426,6 +505,19 @@ fn flush_effects(core: &mut Core) {
 const KEPT_BYTES_MAX: usize = 1 << 20;
 
 impl CoreLog {
+    /// Creates an end that goes on with a file of so many bytes, and with a record of this number.
+    pub(super) fn new(log: Arc<Log>, file: LogFile, written_bytes: u64, next: u64) -> Self {
+        Self {
+            log,
+            file,
+            written_bytes,
+            next,
+            effects: Vec::new(),
+            records: Vec::new(),
+            is_turning_over: false,
+        }
+    }
+
     /// Makes a record of effects, if there are any.
     pub(super) fn add_record(&mut self, now: UnixMillis, effects: &[u8]) {
         if effects.len() > EFFECTS_BYTES_MAX {
@@ -458,10 +550,7 @@ impl CoreLog {
         self.log.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.records.clear();
         self.records.shrink_to(KEPT_BYTES_MAX);
-        if self.log.failures.with(|all| all[me].is_some()) {
-            tracing::info!("the log is written again");
-            self.log.set_failure(shared, me, None);
-        }
+        self.log.note_written(shared, me);
         if is_always {
             if let Err(error) = self.file.sync() {
                 tracing::error!(%error, "sync the log");

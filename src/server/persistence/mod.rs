@@ -13,7 +13,7 @@
 //! - While data is loaded nothing else is served, and a file that is not whole ends the process.
 //!
 //! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`, `load_tables`,
-//! `log`, `log_load`, `log_parts` (what of the logs counts), `rewrite`, `remake`, `import`.
+//! `log`, `log_load`, `log_parts` (what of the logs counts), `rewrite`, `switch`, `remake`, `import`.
 //!
 //! Not here: the form of the file (crate `storage`), the walk over a shard (`shard::snapshot`), the
 //! commands (`control::persistence`).
@@ -28,6 +28,7 @@ pub mod points;
 mod remake;
 pub mod rewrite;
 pub mod save;
+pub(crate) mod switch;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -64,8 +65,10 @@ pub struct Persistence {
     pub(crate) loaded: Loaded,
     /// The last save failed.
     has_failed: AtomicBool,
-    /// The log, if there is one.
+    /// The log, if there is one, which may be off.
     log: OnceLock<Arc<Log>>,
+    /// It is on.
+    is_logged: AtomicBool,
     /// The log cannot be written.
     log_has_failed: AtomicBool,
     /// `appendfsync everysec`.
@@ -155,6 +158,7 @@ impl Persistence {
             loaded: Loaded::default(),
             has_failed: AtomicBool::new(false),
             log: OnceLock::new(),
+            is_logged: AtomicBool::new(false),
             log_has_failed: AtomicBool::new(false),
             syncs_each_second: AtomicBool::new(false),
             dirty: (0..shard_count).map(|_| AtomicU64::new(0)).collect(),
@@ -257,14 +261,25 @@ impl Persistence {
         self.failure.with(|failure| failure.clone())
     }
 
-    /// Sets the log. Once, before the cores start.
-    pub fn set_log(&self, log: Arc<Log>) {
+    /// Sets the log, which is off. Once.
+    pub(crate) fn keep_log(&self, log: Arc<Log>) {
         self.log.get_or_init(|| log);
     }
 
-    /// Returns the log, if there is one.
+    /// Says whether the log is on.
+    pub(crate) fn set_logged(&self, is_logged: bool) {
+        self.is_logged.store(is_logged, Ordering::Release);
+    }
+
+    /// Returns the log, if it is on (`appendonly yes`).
     #[must_use]
     pub fn log(&self) -> Option<&Arc<Log>> {
+        let is_logged = self.is_logged.load(Ordering::Acquire);
+        self.log.get().filter(|_| is_logged)
+    }
+
+    /// Returns the log, on or off, if the process has entered its directory.
+    pub(crate) fn opened_log(&self) -> Option<&Arc<Log>> {
         self.log.get()
     }
 

@@ -29,13 +29,16 @@ use base::cast::u64_from;
 use base::clock::Monotonic;
 use base::ids::ShardId;
 use runtime::log_file::{self, LogFile};
+use shard::Shard;
+use shard::records::LARGE_BYTES;
 use storage::log::manifest::{self, Generation, Manifest};
 use storage::log::record::Head;
 use types::effect;
 
 use super::log::{CoreLog, Failure, Log, give_up};
 use super::save::{self, Cutting, Intake, Plan, Written};
-use crate::config::settings::SyncPolicy;
+use super::switch;
+use crate::config::settings::{Settings, SyncPolicy};
 use crate::core_loop::Core;
 use crate::engine::{Engine, Shared};
 
@@ -98,6 +101,12 @@ impl Rewrites {
 /// What the manifest says, and the generation that it names already though nobody may write it yet.
 #[derive(Debug)]
 pub(super) struct Chain {
+    /// The cores write, or will from the next cut on.
+    pub(super) is_on: bool,
+    /// How often the log was switched on or off. What was begun before is not ended after.
+    pub(super) switches: u64,
+    /// The manifest says the state that the cores go on from. Not between switching on and the first base.
+    pub(super) is_valid: bool,
     pub(super) manifest: Manifest,
     pub(super) next_number: u64,
     /// Bytes of the base.
@@ -106,16 +115,39 @@ pub(super) struct Chain {
     pub(super) before_bytes: u64,
     /// Bytes of the whole when it was last rewritten.
     pub(super) rewritten_bytes: u64,
-    pub(super) next: Option<Next>,
+    pub(super) next: Option<NextFiles>,
 }
 
 /// The generation that the cores go over to.
 #[derive(Debug)]
-pub(super) struct Next {
+pub(super) struct NextFiles {
     generation: Generation,
     files: Vec<LogFile>,
     /// Each core that has gone over says how many bytes its old file has.
     switched: Sender<u64>,
+}
+
+/// Cuts the effects of shards, for a rewriting.
+#[derive(Clone, Debug)]
+pub(super) struct LogCut {
+    log: Arc<Log>,
+    switches: u64,
+}
+
+impl LogCut {
+    /// Cuts those of a shard. One that has told nothing so far begins to.
+    pub(super) fn cut(&self, shard: &mut Shard) {
+        let is_wanted = self
+            .log
+            .chain
+            .with(|chain| chain.is_on && chain.switches == self.switches);
+        if is_wanted {
+            if !shard.is_recording() {
+                shard.record_changes(true, LARGE_BYTES);
+            }
+            shard.cut_effects();
+        }
+    }
 }
 
 /// A rewriting whose files are being prepared.
@@ -157,20 +189,25 @@ pub(crate) fn begin(core: &mut Core, log: &Arc<Log>) -> Wanted {
         rewrites.begun += 1;
     });
     persistence.saves(|saves| (saves.keys, saves.keys_written) = (0, 0));
-    let number = log.chain.with(|chain| {
+    let (number, is_on, switches) = log.chain.with(|chain| {
         chain.next_number += 1;
-        chain.next_number - 1
+        (chain.next_number - 1, chain.is_on, chain.switches)
     });
     let name = manifest::base_name(number);
-    let (program, intake) = save::cutting(core, true);
+    let cut = LogCut {
+        log: Arc::clone(log),
+        switches,
+    };
+    let (program, intake) = save::cutting(core, Some(cut));
     let (ready, prepared) = std::sync::mpsc::sync_channel(1);
     let work = Work {
         plan: Plan::new(core, log.directory.join(&name)),
         name,
-        generation: Generation {
+        generation: is_on.then(|| Generation {
             number,
             shards: core.engine.map.shard_count(),
-        },
+        }),
+        switches,
         intake,
         ready,
         log: Arc::clone(log),
@@ -183,7 +220,10 @@ pub(crate) fn begin(core: &mut Core, log: &Arc<Log>) -> Wanted {
             core.rewriting = Some(Box::new(Pending { prepared, program }));
             persistence.keep_thread(thread);
         }
-        Err(error) => end(&shared, Err(format!("start a thread: {error}"))),
+        Err(error) => end(
+            &shared,
+            Err(Failed::World(format!("start a thread: {error}"))),
+        ),
     }
     Wanted::Begun
 }
@@ -211,7 +251,6 @@ pub(super) fn step(core: &mut Core) -> bool {
 /// Begins a rewriting if one is due; on core 0.
 pub(super) fn review(core: &mut Core) {
     let persistence = &core.engine.shared.persistence;
-    let Some(log) = persistence.log() else { return };
     if persistence.is_loading() || persistence.saves(|saves| saves.under_way.is_some()) {
         return;
     }
@@ -224,6 +263,7 @@ pub(super) fn review(core: &mut Core) {
         return;
     }
     if !is_scheduled {
+        let Some(log) = persistence.log() else { return };
         let settings = core.engine.config.settings();
         let (bytes, rewritten) = log.sizes();
         if !has_grown(bytes, rewritten, settings) {
@@ -231,12 +271,15 @@ pub(super) fn review(core: &mut Core) {
         }
         tracing::info!(bytes, rewritten, "the log has grown");
     }
-    let log = Arc::clone(log);
-    begin(core, &log);
+    if let Err(error) = switch::rewrite(core) {
+        tracing::error!("{error}");
+        let persistence = &core.engine.shared.persistence;
+        persistence.rewrites(|rewrites| rewrites.is_scheduled = false);
+    }
 }
 
 /// Returns whether a log of so many bytes is rewritten by itself.
-fn has_grown(bytes: u64, rewritten: u64, settings: &crate::config::settings::Settings) -> bool {
+fn has_grown(bytes: u64, rewritten: u64, settings: &Settings) -> bool {
     let percent = u128::from(settings.log_growth_percent);
     let limit = u128::from(rewritten.max(1)) * (100 + percent);
     percent > 0 && bytes > settings.log_bytes_min && u128::from(bytes) * 100 >= limit
@@ -257,15 +300,6 @@ pub(super) fn turn_over(engine: &mut Engine, log: &mut CoreLog) -> bool {
             return false;
         }
     }
-    let next = log.log.chain.with(|chain| {
-        let next = chain.next.as_ref()?;
-        let file = next.files.get(me)?.clone();
-        Some((file, next.generation, next.switched.clone()))
-    });
-    let Some((file, generation, switched)) = next else {
-        log.is_turning_over = false;
-        return true;
-    };
     // After a loss of power the next file may have its bytes though the old one has not, unless they were synced.
     if !is_always && let Err(error) = log.file.sync() {
         tracing::error!(%error, "sync the log; writes are refused until the server is started again");
@@ -275,38 +309,94 @@ pub(super) fn turn_over(engine: &mut Engine, log: &mut CoreLog) -> bool {
             Some(Failure::of(&error)),
         );
     }
+    match begin_next(engine, &log.log, log.next, log.written_bytes) {
+        Next::Failed => return false,
+        // Nobody waits for that any more.
+        Next::Gone => {}
+        Next::Begun(file, bytes) => {
+            log.written_bytes = bytes;
+            log.file = file;
+            tell_libraries(engine, log);
+        }
+    }
+    log.is_turning_over = false;
+    true
+}
+
+/// What has become of the wish for a file of the next generation.
+enum Next {
+    /// It is begun, and has so many bytes.
+    Begun(LogFile, u64),
+    /// The disk does not take it.
+    Failed,
+    /// There is no next generation any more.
+    Gone,
+}
+
+/// Begins the file of a core in the next generation. `first` is the number of its first record, `old_bytes` are
+/// those of its file before.
+fn begin_next(engine: &Engine, log: &Arc<Log>, first: u64, old_bytes: u64) -> Next {
+    let (shared, me) = (&engine.shared, engine.me.index());
+    let next = log.chain.with(|chain| {
+        let next = chain.next.as_ref()?;
+        let file = next.files.get(me)?.clone();
+        Some((file, next.generation, next.switched.clone()))
+    });
+    let Some((file, generation, switched)) = next else {
+        return Next::Gone;
+    };
     let head = Head {
         shard: engine.me.0,
         shards: generation.shards,
         generation: generation.number,
-        first: log.next,
+        first,
     };
     let head = head.bytes();
     if let Err(error) = file.append(&head) {
         tracing::error!(%error, "begin a file of the log; writes are refused until that works");
+        let is_always = engine.config.settings().log_sync == SyncPolicy::Always;
         if is_always || file.cut(0).is_err() {
             give_up("the log cannot be written");
         }
-        log.log.set_failure(shared, me, Some(Failure::of(&error)));
-        return false;
+        log.set_failure(shared, me, Some(Failure::of(&error)));
+        return Next::Failed;
     }
-    let old_bytes = log.written_bytes;
-    log.log
-        .bytes
-        .fetch_add(u64_from(head.len()), Ordering::Relaxed);
-    log.written_bytes = u64_from(head.len());
-    log.log.set_file(me, &file);
-    log.file = file;
-    log.is_turning_over = false;
-    // The thread ends before its time only with the process.
+    let bytes = u64_from(head.len());
+    log.bytes.fetch_add(bytes, Ordering::Relaxed);
+    log.set_file(me, &file);
+    log.note_written(shared, me);
+    // The thread ends before its time only with the process, or when the log is switched off.
     switched.send(old_bytes).ok();
-    let (codes, number) = shared.scripts.libraries();
+    Next::Begun(file, bytes)
+}
+
+/// Tells the libraries of functions as they are, if there have ever been any.
+fn tell_libraries(engine: &Engine, log: &mut CoreLog) {
+    let (codes, number) = engine.shared.scripts.libraries();
     if number > 0 {
         let mut effects = Vec::new();
         effect::libraries(&mut effects, number, &codes);
         log.add_record(engine.now, &effects);
     }
-    true
+}
+
+/// Begins the log of a core whose shard has been cut, and has told nothing before.
+pub(super) fn join(core: &mut Core) {
+    let Some(log) = core.engine.shared.persistence.log().cloned() else {
+        return;
+    };
+    match begin_next(&core.engine, &log, 1, 0) {
+        Next::Failed => {}
+        Next::Gone => core.engine.host.shard.record_changes(false, LARGE_BYTES),
+        Next::Begun(file, bytes) => {
+            // There were none before the cut.
+            drop(core.engine.host.shard.take_effects_before_cut());
+            core.engine.scripts.take_change();
+            let mut end = CoreLog::new(log, file, bytes, 1);
+            tell_libraries(&core.engine, &mut end);
+            core.log = Some(end);
+        }
+    }
 }
 
 /// What the thread does.
@@ -314,7 +404,10 @@ struct Work {
     plan: Plan,
     /// The name of the base.
     name: String,
-    generation: Generation,
+    /// None if the log is off.
+    generation: Option<Generation>,
+    /// [`Chain::switches`] when it began.
+    switches: u64,
     intake: Intake,
     /// To core 0: the files are prepared.
     ready: SyncSender<()>,
@@ -322,6 +415,20 @@ struct Work {
     /// Old files stay.
     keeps_old: bool,
     shared: Arc<Shared>,
+}
+
+/// Why a rewriting is not on the disk.
+enum Failed {
+    /// The disk, mostly: one line.
+    World(String),
+    /// The log was switched on or off meanwhile.
+    Switched,
+}
+
+impl From<String> for Failed {
+    fn from(text: String) -> Self {
+        Self::World(text)
+    }
 }
 
 /// A rewriting that is on the disk.
@@ -337,7 +444,7 @@ impl Work {
             Ok(switched) => self.write(&switched),
             Err(error) => {
                 self.remove_new();
-                Err(error)
+                Err(Failed::World(error))
             }
         };
         self.log.chain.with(|chain| chain.next = None);
@@ -350,6 +457,11 @@ impl Work {
                 "the log is rewritten"
             );
         });
+        if outcome.is_err() && self.log.chain.with(|chain| chain.is_on && !chain.is_valid) {
+            // What the cores write does not count before there is a base.
+            let persistence = &self.shared.persistence;
+            persistence.rewrites(|rewrites| rewrites.is_scheduled = true);
+        }
         end(&self.shared, outcome);
     }
 
@@ -357,20 +469,28 @@ impl Work {
     fn prepare(&self) -> Result<Receiver<u64>, String> {
         let directory = &self.log.directory;
         let failed = |error| format!("begin a generation in {}: {error}", directory.display());
-        let path = |shard| manifest::log_path(directory, self.generation.number, shard);
-        let files = (0..self.generation.shards).map(|shard| LogFile::create(&path(shard)));
+        let (switched, receiver) = channel();
+        let Some(generation) = self.generation else {
+            return Ok(receiver);
+        };
+        let path = |shard| manifest::log_path(directory, generation.number, shard);
+        let files = (0..generation.shards).map(|shard| LogFile::create(&path(shard)));
         let files = files.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         log_file::sync_directory(directory).map_err(failed)?;
         // The cores do so again when they go over, and then have little to wait for.
         self.log.sync(&self.shared);
-        let mut manifest = self.log.chain.with(|chain| chain.manifest.clone());
-        manifest.generations.push(self.generation);
-        manifest.store(directory).map_err(failed)?;
-        let (switched, receiver) = channel();
+        let (mut manifest, is_valid) = self
+            .log
+            .chain
+            .with(|chain| (chain.manifest.clone(), chain.is_valid));
+        if is_valid {
+            manifest.generations.push(generation);
+            manifest.store(directory).map_err(failed)?;
+        }
         self.log.chain.with(|chain| {
             chain.manifest = manifest;
-            chain.next = Some(Next {
-                generation: self.generation,
+            chain.next = Some(NextFiles {
+                generation,
                 files,
                 switched,
             });
@@ -379,7 +499,7 @@ impl Work {
     }
 
     /// Writes the base, and then what makes it count.
-    fn write(&mut self, switched: &Receiver<u64>) -> Result<Rewritten, String> {
+    fn write(&mut self, switched: &Receiver<u64>) -> Result<Rewritten, Failed> {
         let gone = || "the server has ended".to_owned();
         self.ready.send(()).map_err(|_gone| gone())?;
         self.shared.persistence.wake(ShardId(0));
@@ -387,14 +507,32 @@ impl Work {
         // The next snapshot may begin only when no shard is in the middle of this one.
         self.intake.drain();
         let mut old_bytes = 0;
-        for _ in 0..self.generation.shards {
-            old_bytes += self.wait_for(switched).ok_or_else(gone)?;
+        for _ in 0..self.generation.map_or(0, |it| it.shards) {
+            old_bytes += self.wait_for(switched).ok_or_else(|| {
+                if self.is_switched() {
+                    Failed::Switched
+                } else {
+                    Failed::World(gone())
+                }
+            })?;
         }
-        let finished = written.and_then(|written| self.finish(written, old_bytes));
+        let finished = match written {
+            Ok(written) => self.finish(written, old_bytes),
+            Err(error) => Err(Failed::World(error)),
+        };
         if finished.is_err() {
-            self.log.chain.with(|chain| chain.before_bytes += old_bytes);
+            self.log.chain.with(|chain| {
+                if chain.switches == self.switches {
+                    chain.before_bytes += old_bytes;
+                }
+            });
         }
         finished
+    }
+
+    /// Returns whether the log was switched on or off since this rewriting began.
+    fn is_switched(&self) -> bool {
+        self.log.chain.with(|chain| chain.switches != self.switches)
     }
 
     /// Waits until a core has gone over; nothing if the process ends before.
@@ -404,7 +542,7 @@ impl Work {
                 Ok(bytes) => return Some(bytes),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
-                    if self.shared.stopping.load(Ordering::Relaxed) {
+                    if self.shared.stopping.load(Ordering::Relaxed) || self.is_switched() {
                         return switched.try_recv().ok();
                     }
                 }
@@ -413,7 +551,7 @@ impl Work {
     }
 
     /// Puts the base and the next generation in the place of all before.
-    fn finish(&self, written: Written, old_bytes: u64) -> Result<Rewritten, String> {
+    fn finish(&self, written: Written, old_bytes: u64) -> Result<Rewritten, Failed> {
         let directory = &self.log.directory;
         // Who has gone over has written the head of its file, without which the file would count as empty.
         let files = self.log.chain.with(|chain| chain.next.take());
@@ -423,16 +561,25 @@ impl Work {
         }
         let manifest = Manifest {
             base: Some(self.name.clone()),
-            generations: vec![self.generation],
+            generations: self.generation.into_iter().collect(),
         };
+        if self.is_switched() {
+            return Err(Failed::Switched);
+        }
         manifest
             .store(directory)
             .map_err(|error| format!("write the manifest in {}: {error}", directory.display()))?;
         let log_bytes = self.log.chain.with(|chain| {
-            let gone = chain.before_bytes + old_bytes;
-            let before = self.log.bytes.fetch_sub(gone, Ordering::Relaxed);
-            let log_bytes = before.saturating_sub(gone);
             chain.manifest = manifest.clone();
+            // Otherwise it was switched in the last moment. What the manifest says is true, but it ends there.
+            if chain.switches != self.switches {
+                return 0;
+            }
+            let gone = chain.before_bytes + old_bytes;
+            let before = self.log.bytes.load(Ordering::Relaxed);
+            let gone = gone.min(before);
+            let log_bytes = self.log.bytes.fetch_sub(gone, Ordering::Relaxed) - gone;
+            chain.is_valid = chain.is_on;
             chain.base_bytes = written.bytes;
             chain.before_bytes = 0;
             chain.rewritten_bytes = written.bytes + log_bytes;
@@ -472,17 +619,23 @@ pub(super) fn remove_left_over(directory: &Path, manifest: &Manifest) {
 }
 
 /// Notes how a rewriting has ended.
-fn end(shared: &Shared, outcome: Result<(), String>) {
+fn end(shared: &Shared, outcome: Result<(), Failed>) {
     let now = runtime::clock::monotonic();
-    if let Err(error) = &outcome {
-        tracing::error!(
-            error,
-            "rewriting the log failed; it goes on as it was. Make room in its directory"
-        );
-    }
+    let outcome = match outcome {
+        Ok(()) => Some(Ok(())),
+        Err(Failed::World(error)) => {
+            tracing::error!(
+                error,
+                "rewriting the log failed; it goes on as it was. Make room in its directory"
+            );
+            Some(Err(error))
+        }
+        Err(Failed::Switched) => None,
+    };
     let persistence = &shared.persistence;
     persistence.rewrites(|rewrites| {
         let begun = rewrites.under_way.take();
+        let Some(outcome) = outcome else { return };
         rewrites.last_seconds = begun.map(|begun| now.nanos_since(begun) / 1_000_000_000);
         if outcome.is_ok() {
             (rewrites.failures, rewrites.failed_at) = (0, None);
@@ -493,4 +646,39 @@ fn end(shared: &Shared, outcome: Result<(), String>) {
         rewrites.last = outcome;
     });
     persistence.wake_all();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_three_failures_the_server_waits_longer_and_longer() {
+        let minute = 60_000_000_000;
+        let mut rewrites = Rewrites::default();
+        let now = Monotonic(1000 * minute);
+        assert!(!rewrites.has_to_wait(now));
+        for (failures, minutes) in [(2, 0), (3, 1), (4, 2), (5, 4), (9, 60), (u32::MAX, 60)] {
+            rewrites.failures = failures;
+            let before = |minutes: u64| Some(Monotonic(now.0 - minutes * minute));
+            rewrites.failed_at = before(minutes);
+            assert!(!rewrites.has_to_wait(now), "{failures}");
+            rewrites.failed_at = before(minutes.saturating_sub(1));
+            assert_eq!(rewrites.has_to_wait(now), minutes > 0, "{failures}");
+        }
+    }
+
+    #[test]
+    fn a_log_is_rewritten_when_it_has_grown_by_so_much() {
+        let mut settings = crate::config::Config::defaults().settings().clone();
+        settings.log_bytes_min = 1000;
+        settings.log_growth_percent = 50;
+        assert!(has_grown(1500, 1000, &settings));
+        assert!(!has_grown(1499, 1000, &settings));
+        assert!(!has_grown(1000, 10, &settings));
+        assert!(has_grown(1001, 0, &settings));
+        assert!(has_grown(u64::MAX, u64::MAX / 2, &settings));
+        settings.log_growth_percent = 0;
+        assert!(!has_grown(u64::MAX, 1, &settings));
+    }
 }

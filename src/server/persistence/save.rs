@@ -34,6 +34,7 @@ use tables::catalog::Catalog;
 use tables::walk::Piece as Rows;
 use types::rdb::Object;
 
+use super::rewrite::LogCut;
 use super::{Begun, Persistence};
 use crate::config::settings::Settings;
 use crate::core_loop::Core;
@@ -164,7 +165,7 @@ pub(crate) fn begin(core: &mut Core, wanted: Wanted) -> Result<u64, UnderWay> {
     let settings = core.engine.config.settings();
     let mut plan = Plan::new(core, settings.data_dir.join(&settings.rdb_file));
     plan.takes_tables = settings.has_rdb_tables;
-    let (program, mut intake) = cutting(core, false);
+    let (program, mut intake) = cutting(core, None);
     tracing::info!(path = %plan.path.display(), "saving begins");
     let thread_shared = Arc::clone(&shared);
     let started = runtime::helper::start("save", move || {
@@ -185,18 +186,18 @@ pub(crate) fn begin(core: &mut Core, wanted: Wanted) -> Result<u64, UnderWay> {
 }
 
 /// Makes both ends of a cut: what begins the snapshots, and what gets their pieces.
-pub(super) fn cutting(core: &Core, cuts_log: bool) -> (Cutting, Intake) {
+pub(super) fn cutting(core: &Core, log_cut: Option<LogCut>) -> (Cutting, Intake) {
     let shards: Vec<ShardId> = core.engine.map.shards().collect();
     let (sender, intake) = pieces_of(shards.len());
     let settings = core.engine.config.settings();
     let mut form = Form::of(settings);
     // A log goes on from all there is.
-    form.takes_tables = cuts_log || settings.has_rdb_tables;
+    form.takes_tables = log_cut.is_some() || settings.has_rdb_tables;
     let program = Cutting {
         shards,
         form,
         sender,
-        cuts_log,
+        log_cut,
     };
     (program, intake)
 }
@@ -251,7 +252,7 @@ pub(super) struct Cutting {
     form: Form,
     sender: SyncSender<Piece>,
     /// The log goes over to its next generation at the same moment.
-    cuts_log: bool,
+    log_cut: Option<LogCut>,
 }
 
 impl Program for Cutting {
@@ -260,10 +261,11 @@ impl Program for Cutting {
             return Step::Done { reply: Vec::new() };
         }
         let operations = self.shards.iter().map(|&shard| {
-            let (form, sender, cuts_log) = (self.form, self.sender.clone(), self.cuts_log);
+            let (form, sender) = (self.form, self.sender.clone());
+            let log_cut = self.log_cut.clone();
             let visit = Visit::new(move |shard| {
-                if cuts_log {
-                    shard.cut_effects();
+                if let Some(log_cut) = log_cut {
+                    log_cut.cut(shard);
                 }
                 cut(shard, form, sender, false);
             });

@@ -191,7 +191,7 @@ pub(super) static SNAPSHOTS: &[D] = &[
 ];
 
 pub(super) static LOG: &[D] = &[
-    D::start(
+    D::live(
         "appendonly",
         Kind::Bool,
         "no",
