@@ -13,7 +13,7 @@
 //! - While data is loaded nothing else is served, and a file that is not whole ends the process.
 //!
 //! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`, `load_tables`,
-//! `log`, `log_load`, `rewrite`, `remake`, `import`, `backup` (saves that are kept), `restore`.
+//! `log`, `log_load`, `rewrite`, `remake`, `import`, `backup` (saves that are kept), `upload`, `restore`.
 //!
 //! Not here: the form of the file (crate `storage`), the walk over a shard (`shard::snapshot`), the
 //! commands (`control::persistence`).
@@ -29,6 +29,7 @@ mod remake;
 pub mod restore;
 pub mod rewrite;
 pub mod save;
+pub mod upload;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -44,6 +45,7 @@ use self::backup::Backups;
 use self::load_tables::SharedCounters;
 use self::log::Log;
 use self::rewrite::Rewrites;
+use self::upload::Uploads;
 use crate::config::Config;
 use crate::config::settings::SyncPolicy;
 use crate::core_loop::Core;
@@ -80,6 +82,8 @@ pub struct Persistence {
     rewrites: Facts<Rewrites>,
     /// What is known of backups.
     pub(crate) backups: Facts<Backups>,
+    /// What is known of those on their way to an object store.
+    pub(crate) uploads: Facts<Uploads>,
     /// The process was asked to end.
     stop_wanted: AtomicBool,
     /// The thread of the last save or rewriting.
@@ -176,7 +180,8 @@ impl Persistence {
                 keys_written: 0,
             }),
             rewrites: Facts::default(),
-            backups: Facts::new(Backups::default()),
+            backups: Facts::default(),
+            uploads: Facts::default(),
             stop_wanted: AtomicBool::new(false),
             thread: Facts::new(None),
             wakers: OnceLock::new(),
