@@ -121,6 +121,30 @@ pub struct Settings {
     pub log_bytes_min: u64,
     /// Keeps the files of a log that was rewritten.
     pub keeps_old_logs: bool,
+    /// Backup, a path or an address, that is put in the place of the data at the start.
+    pub restore: Option<String>,
+    /// Data that is there then moves aside.
+    pub restores_by_force: bool,
+    /// Makes backups by a schedule.
+    pub has_backups: bool,
+    /// When: five fields of cron, in UTC.
+    pub backup_schedule: String,
+    /// Days that a backup is kept; 0 for ever.
+    pub backup_days: u32,
+    /// Directory of the backups; one that is not absolute is in the data directory.
+    pub backup_dir: PathBuf,
+    /// Sends each backup to an object store.
+    pub has_cloud_backups: bool,
+    /// `s3`, `gcs` or `azure`.
+    pub cloud_provider: String,
+    /// The bucket there.
+    pub cloud_bucket: String,
+    /// First part of the names in it.
+    pub cloud_prefix: String,
+    /// Its region; empty for that of the environment.
+    pub cloud_region: String,
+    /// Address of the store; empty for that of the provider.
+    pub cloud_endpoint: String,
     /// File that holds the process id while the server runs.
     pub pid_file: Option<PathBuf>,
     /// Shards, one per core; none means as many as there are cores.
@@ -292,6 +316,18 @@ impl Settings {
             log_growth_percent: 0,
             log_bytes_min: 0,
             keeps_old_logs: false,
+            restore: None,
+            restores_by_force: false,
+            has_backups: false,
+            backup_schedule: String::new(),
+            backup_days: 0,
+            backup_dir: PathBuf::new(),
+            has_cloud_backups: false,
+            cloud_provider: String::new(),
+            cloud_bucket: String::new(),
+            cloud_prefix: String::new(),
+            cloud_region: String::new(),
+            cloud_endpoint: String::new(),
             pid_file: None,
             shards: None,
             shard_ports: 0,

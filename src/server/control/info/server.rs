@@ -191,6 +191,63 @@ pub(super) fn persistence(core: &Core, facts: &Facts, lines: &mut Lines) {
     if persistence.is_loading() {
         loading(core, lines);
     }
+    backups(core, lines);
+}
+
+/// Writes what is ours of `persistence`.
+fn backups(core: &Core, lines: &mut Lines) {
+    let backups = core
+        .engine
+        .shared
+        .persistence
+        .backups
+        .with(|backups| backups.clone());
+    let is_enabled = core.engine.config.settings().has_backups;
+    lines.field("backup_enabled", u8::from(is_enabled));
+    lines.field("backup_in_progress", u8::from(backups.under_way.is_some()));
+    lines.field("backups_made", backups.made);
+    lines.field("backups_failed", backups.failed);
+    let status = match (&backups.failure, &backups.last) {
+        (Some(_), _) => "err",
+        (None, Some(_)) => "ok",
+        (None, None) => "none",
+    };
+    lines.field("backup_last_status", status);
+    if let Some(last) = &backups.last {
+        lines.field("backup_last_time", last.at.seconds());
+        lines.field("backup_last_duration_ms", last.millis);
+        lines.field("backup_last_size", last.bytes);
+        lines.field("backup_last_file", last.path.display());
+    }
+    if let Some(at) = backups.next_at().filter(|_| is_enabled) {
+        lines.field("backup_next_time", at.seconds());
+    }
+    if core.engine.config.settings().has_cloud_backups {
+        cloud_backups(core, lines);
+    }
+}
+
+/// Writes how backups get to an object store.
+fn cloud_backups(core: &Core, lines: &mut Lines) {
+    let uploads = core
+        .engine
+        .shared
+        .persistence
+        .uploads
+        .with(|uploads| uploads.clone());
+    lines.field("backup_cloud_waiting", uploads.waiting());
+    lines.field("backup_cloud_sent", uploads.sent);
+    lines.field("backup_cloud_failed", uploads.failed);
+    let status = match (&uploads.failure, &uploads.last) {
+        (Some(_), _) => "err",
+        (None, Some(_)) => "ok",
+        (None, None) => "none",
+    };
+    lines.field("backup_cloud_last_status", status);
+    if let Some((at, url)) = &uploads.last {
+        lines.field("backup_cloud_last_time", at.seconds());
+        lines.field("backup_cloud_last_url", url);
+    }
 }
 
 /// Returns a part of a whole in percent, with two digits behind the point.
