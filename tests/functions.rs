@@ -1,4 +1,5 @@
-//! Functions of libraries on several cores: what a call claims, and which code it runs.
+//! Scripts and functions of libraries on several cores: what a call claims, which code it runs, and what is
+//! kept of it.
 //!
 //! Not here: what functions answer (`differential`), reading a library (`scripts::declared_functions` of the
 //! server).
@@ -102,5 +103,29 @@ fn a_call_runs_the_function_that_was_there_when_it_was_sent() {
         }
         let expected = ["lib", "one", "lib", "two"].map(bulk).to_vec();
         assert_eq!(next(), Value::Array(expected), "round {number}");
+    }
+}
+
+#[test]
+fn a_script_that_is_forgotten_behind_its_call_stays_forgotten() {
+    let server = Server::trestle(4, &[]);
+    let mut client = server.client();
+    for number in 0..60 {
+        let source = format!("return redis.call('GET', KEYS[1]) or '{number}'");
+        let Value::Bulk(sha) = client.request(&["SCRIPT", "LOAD", &source]) else {
+            panic!("a name is text");
+        };
+        let sha = String::from_utf8(sha).unwrap();
+        client.ok("SCRIPT FLUSH");
+        let key = format!("key:{number}");
+        client.send(&["EVAL", &source, "1", &key]).unwrap();
+        client.send(&["SCRIPT", "FLUSH"]).unwrap();
+        assert_eq!(
+            value_of(&client.read_reply().unwrap()),
+            Value::Bulk(number.to_string().into_bytes())
+        );
+        assert_eq!(client.read_reply().unwrap(), b"+OK\r\n");
+        let known = client.line(&format!("SCRIPT EXISTS {sha}"));
+        assert_eq!(known, Value::Array(vec![Value::Integer(0)]), "{key}");
     }
 }

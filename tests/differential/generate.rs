@@ -495,7 +495,7 @@ impl Mood<'_> {
     }
 }
 
-/// Makes waits for ever, which damage can bring, short ones: as a number -0 is 0.
+/// Makes waits for ever or for long, which damage can bring, short ones: as a number -0 is 0.
 fn end_waits(words: &mut [Vec<u8>]) {
     let may_wait = words[0].to_ascii_uppercase();
     if ![&b"BL"[..], b"BR", b"BZ"]
@@ -508,7 +508,7 @@ fn end_waits(words: &mut [Vec<u8>]) {
         let number = std::str::from_utf8(word)
             .ok()
             .and_then(|text| text.parse::<f64>().ok());
-        if number == Some(0.0) {
+        if number.is_some_and(|number| number == 0.0 || (10.0..9e15).contains(&number)) {
             *word = b"0.001".to_vec();
         }
     }

@@ -96,6 +96,7 @@ impl Core {
         // The sender has read it before, so it can be read.
         let looked_up = Wanted::read(sent.words.args()).ok().map(|mut wanted| {
             wanted.source.clone_from(&sent.source);
+            wanted.is_kept = true;
             let known = match wanted.what {
                 What::Source | What::Kept => engine.look_up(&wanted),
                 What::Function => Ok(sent.known),

@@ -51,6 +51,9 @@ pub(crate) struct Wanted<'a> {
     /// What was found before and may be forgotten since: the source of a kept script, or the code of the
     /// library of a declared function.
     pub(crate) source: Option<Arc<[u8]>>,
+    /// It has been looked up and kept when its client sent it: to do so again would undo a SCRIPT FLUSH that
+    /// came behind it.
+    pub(crate) is_kept: bool,
 }
 
 /// Where the keys of a request begin.
@@ -90,6 +93,7 @@ impl<'a> Wanted<'a> {
             is_read_only: name.len() > 3 && name[name.len() - 3..].eq_ignore_ascii_case(b"_ro"),
             key_count,
             source: None,
+            is_kept: false,
         })
     }
 
@@ -105,6 +109,7 @@ impl<'a> Wanted<'a> {
                 .and_then(|_| scripts.code_of_function(word)),
         };
         self.source = self.source.or(found);
+        self.is_kept = true;
         self
     }
 
@@ -259,7 +264,7 @@ impl Engine {
         let is_out_of_memory = self.is_out_of_memory();
         self.scripts.calls().set_shown(self.observed.has_monitors);
         let words = PackedArgs::from_args(wanted.words);
-        let source = wanted.source.clone();
+        let held = (wanted.source.clone(), wanted.is_kept);
         let function = matches!(wanted.what, What::Function)
             .then(|| String::from_utf8_lossy(wanted.words.word(1)).into_owned());
         let visible = Visible {
@@ -273,7 +278,7 @@ impl Engine {
         let starter = Box::new(move |local: &LocalScripts| {
             begin(
                 local,
-                (&words, source.clone(), known),
+                (&words, held.clone(), known),
                 caller.resp,
                 is_out_of_memory,
             )
@@ -300,9 +305,12 @@ fn look_up(
     match wanted.what {
         What::Source => {
             let sha = sha.unwrap_or_else(|| Sha::of(word));
-            local
-                .load_as(sha, word)
-                .map(|facts| Known::of(Some(sha), facts))
+            let facts = if wanted.is_kept {
+                local.find(sha, Some(word))
+            } else {
+                local.load_as(sha, word)
+            };
+            facts.map(|facts| Known::of(Some(sha), facts))
         }
         What::Kept => {
             let sha = sha.or_else(|| Sha::parse(word));
@@ -316,10 +324,13 @@ fn look_up(
     }
 }
 
-/// Starts what a request wants: its words, the source, and what was known of it before.
+/// See [`Wanted::source`] and [`Wanted::is_kept`].
+type Held = (Option<Arc<[u8]>>, bool);
+
+/// Starts what a request wants: its words, what is held of it, and what was known of it before.
 fn begin(
     local: &LocalScripts,
-    (words, source, before): (&PackedArgs, Option<Arc<[u8]>>, Option<Known>),
+    (words, (source, is_kept), before): (&PackedArgs, Held, Option<Known>),
     resp: Resp,
     is_out_of_memory: bool,
 ) -> Result<(Running, Rights), ScriptError> {
@@ -327,6 +338,7 @@ fn begin(
     let mut wanted =
         Wanted::read(words.args()).map_err(|error| refused(&error.text("eval", words.args())))?;
     wanted.source = source;
+    wanted.is_kept = is_kept;
     let is_bound_to_keys = before.is_some_and(|known| known.is_declared);
     let known = match before {
         // Its claims are for this library: what is loaded now may be another one.
