@@ -392,9 +392,10 @@ pub(super) fn prepare_rows(
     let is_here = |row: u64| row % u64::from(shards.max(1)) == u64::from(shard.id().0);
     match statement {
         RowStatement::Get | RowStatement::InsertRow => {
-            let word = match statement {
-                RowStatement::InsertRow => args.len() - 1,
-                _ => 2,
+            let word = if statement == RowStatement::InsertRow {
+                args.len() - 1
+            } else {
+                2
             };
             let row = args.get(word).and_then(base::number::parse_u64);
             let is_unique = schema.indexes.iter().any(|index| index.unique);
