@@ -389,9 +389,9 @@ fn fill(client: &mut Client, random: &mut Random, round: usize) {
         let members = (0..100).map(|_| random.below(1_000_000).to_string());
         let members = members.collect::<Vec<_>>().join(" ");
         client.line(&format!("SADD {{t}}one {members}"));
-        client.line(&format!("SUNIONSTORE {{t}}all {{t}}one {{t}}all"));
+        client.line("SUNIONSTORE {t}all {t}one {t}all");
         client.line(&format!("RPUSH {{t}}list {members}"));
-        client.line(&format!("LMOVE {{t}}list {{t}}moved LEFT RIGHT"));
+        client.line("LMOVE {t}list {t}moved LEFT RIGHT");
         client.line(&format!("INCR count:{count}"));
     }
     client.ok("SELECT 3");
