@@ -15,11 +15,12 @@
 //!
 //! Not here: what a request means (`server`), and how bytes move (`runtime::socket`).
 //!
-//! In reading order: [`output`], [`connection`], [`requests`], [`turn`], `pass`, `large_input`, `large_pass`.
+//! In reading order: [`output`], [`connection`], [`requests`], [`options`], [`turn`], `pass`, `large_input`, `large_pass`.
 
 pub mod connection;
 mod large_input;
 mod large_pass;
+pub mod options;
 pub mod output;
 mod pass;
 pub mod requests;

@@ -10,8 +10,8 @@ use runtime::socket_ring::SocketId;
 
 use crate::connection::{Connection, State};
 use crate::large_input::LARGE_WORD_BYTES_MIN;
+use crate::options::{Counters, Options};
 use crate::requests::{Requests, Span};
-use crate::turn::{Counters, Options};
 use crate::{Service, Then};
 
 /// One pass over the input of one connection.

@@ -18,9 +18,10 @@ use runtime::socket_ring::{ListenerId, RingOptions, SocketId, SocketRing};
 use runtime::waker::Waker;
 
 use crate::connection::Connection;
+use crate::options::Options;
 use crate::output::Place;
 use crate::requests::Requests;
-use crate::turn::{Net, Options};
+use crate::turn::Net;
 use crate::{Served, Service, Then};
 
 const LIMIT: Duration = Duration::from_secs(20);

@@ -40,13 +40,13 @@ pub fn shard(config: &Config, hash_seed: (u64, u64), shards: u16) -> shard::Opti
 
 /// Returns what the configuration says to the connections.
 #[must_use]
-pub fn net(config: &Config) -> net::turn::Options {
+pub fn net(config: &Config) -> net::options::Options {
     let settings = config.settings();
-    net::turn::Options {
+    net::options::Options {
         bulk_bytes_max: settings.bulk_bytes_max,
         input_bytes_max: base::cast::usize_from(settings.query_bytes_max),
         output_bytes_max: base::cast::usize_from(settings.output_limits.normal.hard_bytes),
-        ..net::turn::Options::default()
+        ..net::options::Options::default()
     }
 }
 

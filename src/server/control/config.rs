@@ -134,7 +134,7 @@ fn reset_statistics(core: &mut Core) {
     core.engine.host.shard.reset_stats();
     core.engine.host.counters = coordinator::host::Counters::default();
     core.engine.transactions.counters = coordinator::transaction::Counters::default();
-    core.net.counters = net::turn::Counters::default();
+    core.net.counters = net::options::Counters::default();
 }
 
 /// Reads the sources of the configuration again.

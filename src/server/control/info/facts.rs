@@ -109,7 +109,7 @@ pub(crate) struct CoreFacts {
     pub(crate) scripts: ScriptFacts,
     pub(crate) host: coordinator::host::Counters,
     pub(crate) transactions: coordinator::transaction::Counters,
-    pub(crate) net: net::turn::Counters,
+    pub(crate) net: net::options::Counters,
     pub(crate) idle: IdleCounts,
     pub(crate) per_second: PerSecond,
     pub(crate) accepted: u64,
