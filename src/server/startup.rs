@@ -11,6 +11,7 @@ use coordinator::host::{Host, TxIds};
 use coordinator::route::SlotMap;
 use net::turn::Net;
 use runtime::executor::{CoreContext, CoreSpec, start_cores};
+use runtime::file::DirectoryLock;
 use runtime::listener::{Listener, TcpOptions, bind_tcp, bind_unix};
 use runtime::mesh::{MeshEnd, mesh};
 use runtime::signals::{Signal, on_signals};
@@ -60,7 +61,9 @@ struct CoreSeed {
 pub fn serve(config: Config) -> Result<(), StartError> {
     let report = runtime::preflight::check().map_err(|refusal| StartError(refusal.message))?;
     let settings = config.settings().clone();
-    enter_data_dir(&settings.data_dir)?;
+    // Held until the end of the process.
+    let _held = enter_data_dir(&settings.data_dir)?;
+    persistence::restore::begin(&settings).map_err(StartError)?;
     let shard_count = shard_count(&config)?;
     let log = if settings.is_logged {
         Some(Log::open(&config, shard_count).map_err(StartError)?)
@@ -249,12 +252,21 @@ fn remove_quietly(path: &Path) {
     }
 }
 
-fn enter_data_dir(path: &Path) -> Result<(), StartError> {
+/// Creates the data directory if it is not there, and holds it against other servers.
+fn enter_data_dir(path: &Path) -> Result<DirectoryLock, StartError> {
     let shown = path.display();
     runtime::file::create_dir(path).map_err(|error| {
         StartError(format!(
             "create data directory {shown}: {error}; choose another with --dir"
         ))
+    })?;
+    runtime::file::lock_directory(path).map_err(|error| {
+        StartError(match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                format!("{error}; stop it, or choose another directory with --dir")
+            }
+            _ => format!("lock {shown}: {error}; make it writable, or choose another with --dir"),
+        })
     })
 }
 

@@ -87,6 +87,7 @@ fn kind(kind: Kind) -> String {
         Kind::Choice(choices) | Kind::ChoiceOrSynonym(choices, _) => choices.join(", "),
         Kind::Text | Kind::Hostname => "text".to_owned(),
         Kind::FileName => "file name".to_owned(),
+        Kind::Schedule => "five fields of cron".to_owned(),
         Kind::Password => "secret text".to_owned(),
         Kind::Words => "words".to_owned(),
         Kind::Addresses => "addresses".to_owned(),

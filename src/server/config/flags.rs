@@ -110,10 +110,10 @@ fn take_option(
                 error
             })?;
             // redis-server takes a lone `--save` for an empty one.
-            let words = if words.is_empty() && name == "save" {
-                vec![String::new()]
-            } else {
-                words.to_vec()
+            let words = match name {
+                "save" if words.is_empty() => vec![String::new()],
+                "restore-force" if words.is_empty() => vec!["yes".to_owned()],
+                _ => words.to_vec(),
             };
             line.entries.push(Entry {
                 directive,

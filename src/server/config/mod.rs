@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`directive`] is what a declaration says, [`directives`] are the declarations,
 //! [`value`] reads and writes values, [`settings`] is what the server reads, `redis_conf`, `toml`
-//! and [`flags`] are the sources, `module` reads the arguments of a module, [`loader`] reads files, [`error`] says what is wrong, [`docs`]
+//! and [`flags`] are the sources, `module` reads the arguments of a module, [`schedule`] says when backups are made, [`loader`] reads files, [`error`] says what is wrong, [`docs`]
 //! writes the documentation.
 //!
 //! Invariants
@@ -25,6 +25,7 @@ pub mod flags;
 pub mod loader;
 mod module;
 pub mod redis_conf;
+pub mod schedule;
 pub mod settings;
 mod toml;
 pub mod value;

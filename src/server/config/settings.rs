@@ -121,6 +121,18 @@ pub struct Settings {
     pub log_bytes_min: u64,
     /// Keeps the files of a log that was rewritten.
     pub keeps_old_logs: bool,
+    /// Backup, a path or an address, that is put in the place of the data at the start.
+    pub restore: Option<String>,
+    /// Data that is there then moves aside.
+    pub restores_by_force: bool,
+    /// Makes backups by a schedule.
+    pub has_backups: bool,
+    /// When: five fields of cron, in UTC.
+    pub backup_schedule: String,
+    /// Days that a backup is kept; 0 for ever.
+    pub backup_days: u32,
+    /// Directory of the backups; one that is not absolute is in the data directory.
+    pub backup_dir: PathBuf,
     /// File that holds the process id while the server runs.
     pub pid_file: Option<PathBuf>,
     /// Shards, one per core; none means as many as there are cores.
@@ -292,6 +304,12 @@ impl Settings {
             log_growth_percent: 0,
             log_bytes_min: 0,
             keeps_old_logs: false,
+            restore: None,
+            restores_by_force: false,
+            has_backups: false,
+            backup_schedule: String::new(),
+            backup_days: 0,
+            backup_dir: PathBuf::new(),
             pid_file: None,
             shards: None,
             shard_ports: 0,

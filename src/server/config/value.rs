@@ -15,6 +15,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use base::limits::SHARDS_MAX;
 
+use super::schedule;
+
 /// What is wrong with a text, without the name of the directive.
 pub type Complaint = Cow<'static, str>;
 
@@ -82,6 +84,8 @@ pub enum Kind {
     Hostname,
     /// A name without a directory.
     FileName,
+    /// Five fields of cron.
+    Schedule,
 }
 
 /// What a directive holds.
@@ -257,6 +261,13 @@ impl Kind {
                     return Err("dbfilename can't be a path, just a filename".into());
                 }
                 Ok(Value::Text(word.to_owned()))
+            }
+            Self::Schedule => {
+                if schedule::is_valid(word) {
+                    Ok(Value::Text(word.to_owned()))
+                } else {
+                    Err("argument must be five fields of cron, such as '0 */6 * * *'".into())
+                }
             }
             Self::Hostname => {
                 if word

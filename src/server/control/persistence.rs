@@ -1,4 +1,4 @@
-//! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE, and what SHUTDOWN and DEBUG RELOAD need of them.
+//! SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE, BACKUP, and what SHUTDOWN and DEBUG RELOAD need of them.
 //!
 //! Saves are core 0's. A client that waits for the end of one asks again and again, with a question to that
 //! core each turn; everybody else is served meanwhile.
@@ -11,12 +11,14 @@ use std::sync::atomic::Ordering;
 use base::ids::{DbIndex, ShardId};
 use commands::spec::CommandError;
 use protocol::args::{Args, equals_ignore_case};
+use protocol::reply::{Reply, Resp};
 use runtime::facts::Facts;
 
 use super::declarations::persistence as declared;
 use super::{Answer, ControlCommand, ControlContext};
 use crate::core_loop::Core;
 use crate::gather::{Finished, Gather, Whom};
+use crate::persistence::backup;
 use crate::persistence::load::{self, Inbox};
 use crate::persistence::rewrite;
 use crate::persistence::save::{self, UnderWay, Wanted};
@@ -38,6 +40,10 @@ pub(super) const COMMANDS: &[ControlCommand] = &[
     ControlCommand {
         declaration: &declared::LASTSAVE,
         run: last_save,
+    },
+    ControlCommand {
+        declaration: &declared::BACKUP,
+        run: back_up,
     },
 ];
 
@@ -147,6 +153,36 @@ fn last_save(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer
     let seconds = persistence.saves(|saves| saves.saved_at.seconds());
     context.reply().integer(seconds);
     Ok(Answer::Now)
+}
+
+/// Makes a backup, and answers with its path.
+fn back_up(_context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, CommandError> {
+    if !equals_ignore_case(args.word(1), "NOW") {
+        return Err(CommandError::Syntax);
+    }
+    Ok(Answer::Gather(Gather::new(
+        Whom::One(ShardId(0)),
+        backup::ask,
+        |_, parts| Finished::More(wait_for_backup(parts.into_iter().next().unwrap_or(0))),
+    )))
+}
+
+/// Asks until a backup has ended.
+fn wait_for_backup(number: u64) -> Gather {
+    Gather::new(
+        Whom::One(ShardId(0)),
+        move |core| backup::outcome(&core.engine.shared, number),
+        move |_, parts| match parts.into_iter().next().flatten() {
+            Some(Ok(path)) => {
+                let mut reply = Vec::new();
+                let path = path.to_string_lossy();
+                Reply::new(&mut reply, Resp::V2).bulk(path.as_bytes());
+                Finished::Reply(reply)
+            }
+            Some(Err(error)) => Finished::Reply(error_reply(&error)),
+            None => Finished::More(wait_for_backup(number)),
+        },
+    )
 }
 
 /// Begins a save and waits for its end.

@@ -13,11 +13,13 @@
 //! - While data is loaded nothing else is served, and a file that is not whole ends the process.
 //!
 //! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`, `load_tables`,
-//! `log`, `log_load`, `log_parts` (what of the logs counts), `rewrite`, `switch`, `remake`, `import`.
+//! `log`, `log_load`, `log_parts` (what of the logs counts), `rewrite`, `switch`, `remake`, `import`, `backup` (saves
+//! that are kept), `restore`.
 //!
 //! Not here: the form of the file (crate `storage`), the walk over a shard (`shard::snapshot`), the
 //! commands (`control::persistence`).
 
+pub mod backup;
 mod import;
 pub mod load;
 mod load_tables;
@@ -26,6 +28,7 @@ mod log_load;
 mod log_parts;
 pub mod points;
 mod remake;
+pub mod restore;
 pub mod rewrite;
 pub mod save;
 pub(crate) mod switch;
@@ -40,6 +43,7 @@ use runtime::facts::Facts;
 use runtime::helper::Helper;
 use runtime::waker::Waker;
 
+use self::backup::Backups;
 use self::load_tables::SharedCounters;
 use self::log::Log;
 use self::rewrite::Rewrites;
@@ -79,6 +83,8 @@ pub struct Persistence {
     saves: Facts<Saves>,
     /// What is known of rewriting the log.
     rewrites: Facts<Rewrites>,
+    /// What is known of backups.
+    pub(crate) backups: Facts<Backups>,
     /// The process was asked to end.
     stop_wanted: AtomicBool,
     /// The thread of the last save or rewriting.
@@ -176,6 +182,7 @@ impl Persistence {
                 keys_written: 0,
             }),
             rewrites: Facts::default(),
+            backups: Facts::new(Backups::default()),
             stop_wanted: AtomicBool::new(false),
             thread: Facts::new(None),
             wakers: OnceLock::new(),
@@ -359,6 +366,8 @@ pub(crate) fn review(core: &mut Core) {
             .syncs_each_second
             .store(is_everysec, Ordering::Relaxed);
         rewrite::review(core);
+        // Before save points, which may be due all the time.
+        backup::review(core);
         points::review(core);
     }
 }

@@ -27,6 +27,7 @@ use shard::eviction::EvictionOrder;
 use shard::locks::{Claim, Mode};
 use shard::sink::{SharedSink, Sink};
 use shard::snapshot::Step as Walked;
+use storage::backup::{TIME_FIELD, VERSION_FIELD};
 use storage::rdb_file::{About, Use, Writer};
 use storage::save::Saving;
 use tables::bytes::section;
@@ -34,6 +35,7 @@ use tables::catalog::Catalog;
 use tables::walk::Piece as Rows;
 use types::rdb::Object;
 
+use super::backup::{self, Made};
 use super::rewrite::LogCut;
 use super::{Begun, Persistence};
 use crate::config::settings::Settings;
@@ -62,6 +64,8 @@ pub(crate) enum Wanted {
     Waited,
     /// BGSAVE, or a save point.
     InBackground,
+    /// A backup, into a file of its own.
+    Backup,
 }
 
 /// Why no save begins.
@@ -102,6 +106,8 @@ pub(super) struct Cut {
 /// What the thread has to know.
 pub(super) struct Plan {
     pub(super) path: PathBuf,
+    /// It is a backup, and those before are kept for so many days.
+    backup_days: Option<u32>,
     shards: usize,
     is_compressed: bool,
     has_checksum: bool,
@@ -118,10 +124,22 @@ impl Plan {
         Self::of(engine.config.settings(), path, shards, engine.now)
     }
 
+    /// Plans a backup, which always has a checksum.
+    fn of_backup(core: &Core) -> Self {
+        let settings = core.engine.config.settings();
+        let path = backup::path(settings, core.engine.now);
+        Self {
+            backup_days: Some(settings.backup_days),
+            has_checksum: true,
+            ..Self::new(core, path)
+        }
+    }
+
     /// Plans a file of what `shards` shards have.
     pub(super) fn of(settings: &Settings, path: PathBuf, shards: usize, now: UnixMillis) -> Self {
         Self {
             path,
+            backup_days: None,
             shards,
             is_compressed: settings.is_rdb_compressed,
             has_checksum: settings.has_rdb_checksum,
@@ -159,12 +177,18 @@ pub(crate) fn begin(core: &mut Core, wanted: Wanted) -> Result<u64, UnderWay> {
         }
         saves.under_way = Some(begun);
         (saves.keys, saves.keys_written) = (0, 0);
-        saves.is_scheduled = false;
+        saves.is_scheduled &= wanted == Wanted::Backup;
         Ok(saves.ended + 1)
     })?;
     let settings = core.engine.config.settings();
-    let mut plan = Plan::new(core, settings.data_dir.join(&settings.rdb_file));
-    plan.takes_tables = settings.has_rdb_tables;
+    let plan = match wanted {
+        Wanted::Waited | Wanted::InBackground => Plan {
+            takes_tables: settings.has_rdb_tables,
+            ..Plan::new(core, settings.data_dir.join(&settings.rdb_file))
+        },
+        Wanted::Backup => Plan::of_backup(core),
+    };
+    let backup_days = plan.backup_days;
     let (program, mut intake) = cutting(core, None);
     tracing::info!(path = %plan.path.display(), "saving begins");
     let thread_shared = Arc::clone(&shared);
@@ -177,7 +201,7 @@ pub(crate) fn begin(core: &mut Core, wanted: Wanted) -> Result<u64, UnderWay> {
     match started {
         Ok(thread) => shared.persistence.keep_thread(thread),
         Err(error) => {
-            fail(&shared, format!("start a thread: {error}"));
+            fail(&shared, backup_days, format!("start a thread: {error}"));
             return Ok(number);
         }
     }
@@ -502,6 +526,9 @@ pub(super) fn write<L: AsRef<[Vec<u8>]>>(
 ) -> Result<Written, String> {
     let shown = plan.path.display();
     let failed = |error| format!("write {shown}: {error}");
+    if plan.backup_days.is_some() {
+        backup::make_directory(&plan.path).map_err(failed)?;
+    }
     let mut file = Saving::create(&plan.path, plan.has_checksum).map_err(failed)?;
     let mut cuts: Vec<Cut> = Vec::new();
     // What comes from shards that have begun before others.
@@ -565,6 +592,10 @@ fn head(plan: &Plan, cuts: &[Cut], libraries: &[Vec<u8>]) -> Vec<u8> {
         used_bytes: plan.used_bytes,
     };
     writer.begin(cuts.iter().any(|cut| cut.fields_expire), &about);
+    if plan.backup_days.is_some() {
+        writer.field(VERSION_FIELD, crate::version::TRESTLE.as_bytes());
+        writer.field(TIME_FIELD, plan.now.0.to_string().as_bytes());
+    }
     for code in libraries {
         writer.library(code);
     }
@@ -593,11 +624,21 @@ fn head(plan: &Plan, cuts: &[Cut], libraries: &[Vec<u8>]) -> Vec<u8> {
 fn end(shared: &Shared, plan: &Plan, outcome: Result<Written, String>) {
     let written = match outcome {
         Ok(written) => written,
-        Err(error) => return fail(shared, error),
+        Err(error) => return fail(shared, plan.backup_days, error),
     };
     let now = runtime::clock::monotonic();
     let unix = runtime::clock::unix_millis();
     let persistence = &shared.persistence;
+    if let Some(days) = plan.backup_days {
+        let begun = persistence.saves(|saves| saves.under_way.take());
+        let made = Made {
+            path: plan.path.clone(),
+            at: plan.now,
+            bytes: written.bytes,
+            millis: begun.map_or(0, |begun| now.nanos_since(begun.at) / 1_000_000),
+        };
+        return backup::end(shared, days, Ok(made));
+    }
     let seconds = persistence.saves(|saves| {
         let begun = saves.under_way.take();
         let seconds = begun.map_or(0, |begun| now.nanos_since(begun.at) / 1_000_000_000);
@@ -628,8 +669,12 @@ fn end(shared: &Shared, plan: &Plan, outcome: Result<Written, String>) {
     persistence.wake_all();
 }
 
-/// Notes that a save has failed.
-fn fail(shared: &Shared, error: String) {
+/// Notes that a save, or a backup, has failed.
+fn fail(shared: &Shared, backup_days: Option<u32>, error: String) {
+    if let Some(days) = backup_days {
+        shared.persistence.saves(|saves| saves.under_way = None);
+        return backup::end(shared, days, Err(error));
+    }
     tracing::error!(
         error,
         "saving failed; the file before is as it was. Make room in the directory or change dir"

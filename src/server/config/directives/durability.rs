@@ -185,9 +185,18 @@ pub(super) static SNAPSHOTS: &[D] = &[
         "restore",
         Kind::Text,
         "",
-        NotYet("restoring a backup"),
-        "Backup the server starts from.",
-    ),
+        Works(|s, v| s.restore = (!v.as_text().is_empty()).then(|| v.as_text().to_owned())),
+        "Backup that takes the place of the data at the start; refused if there is data already.",
+    )
+    .file_only(),
+    D::start(
+        "restore-force",
+        Kind::Bool,
+        "no",
+        Works(|s, v| s.restores_by_force = v.is_yes()),
+        "Lets `restore` move data that is there aside, into a directory beside it.",
+    )
+    .file_only(),
 ];
 
 pub(super) static LOG: &[D] = &[
@@ -288,44 +297,42 @@ pub(super) static LOG: &[D] = &[
 ];
 
 pub(super) static BACKUPS: &[D] = &[
-    D::start(
+    D::live(
         "backup-enabled",
         Kind::Bool,
         "no",
-        NotYet("scheduled backups"),
-        "Takes backups by a schedule.",
+        Works(|s, v| s.has_backups = v.is_yes()),
+        "Makes backups by a schedule.",
     )
     .toml(&["persistence.backup_enabled"]),
-    D::start(
+    D::live(
         "backup-schedule",
-        Kind::Text,
+        Kind::Schedule,
         "0 */6 * * *",
-        Dormant {
-            switch: "backup-enabled",
-        },
+        Works(|s, v| v.as_text().clone_into(&mut s.backup_schedule)),
         "Times of the backups: minute, hour, day, month, weekday, in UTC.",
     )
     .toml(&["persistence.backup_schedule"]),
-    D::start(
+    D::live(
         "backup-retention",
-        SMALL,
-        "7",
-        Dormant {
-            switch: "backup-enabled",
+        Kind::Integer {
+            min: 0,
+            max: 36_500,
         },
-        "Days a backup is kept; the newest is always kept.",
+        "7",
+        Works(|s, v| s.backup_days = v.u32()),
+        "Days that a backup is kept; the newest is always kept. 0 keeps all.",
     )
     .toml(&["persistence.backup_retention"]),
-    D::start(
+    D::live(
         "backup-dir",
         Kind::Text,
-        "",
-        Dormant {
-            switch: "backup-enabled",
-        },
-        "Directory of the backups; empty means the data directory.",
+        "backups",
+        Works(|s, v| s.backup_dir = PathBuf::from(v.as_text())),
+        "Directory of the backups of this server; one that is not absolute is in the data directory.",
     )
-    .toml(&["persistence.backup_dir"]),
+    .toml(&["persistence.backup_dir"])
+    .protected(),
     D::start(
         "cloud-backup-enabled",
         Kind::Bool,

@@ -185,8 +185,8 @@ fn redis_conf_errors_name_file_line_and_nearest_directive() {
     check("port \"1\n", "r.conf:1: port \"1: unbalanced quotes");
     check("port 1 2\n", "r.conf:1: port: wrong number of arguments");
     check(
-        "hz 1\nbackup-enabled yes\n",
-        "r.conf:2: backup-enabled: scheduled backups is not built yet; the only accepted value is 'no'",
+        "hz 1\ndaemonize yes\n",
+        "r.conf:2: daemonize: running in the background is not built yet; the only accepted value is 'no'",
     );
     check(
         "include x y\n",
@@ -216,12 +216,8 @@ fn redis_conf_errors_name_file_line_and_nearest_directive() {
 
 #[test]
 fn a_later_source_may_switch_off_what_is_not_built() {
-    let files = [("r.conf", "backup-enabled yes\nsave 900 1\nsave 300 10\n")];
-    let loaded = load_all(
-        &["r.conf", "--backup-enabled", "no", "--save", ""],
-        &[],
-        &files,
-    );
+    let files = [("r.conf", "daemonize yes\nsave 900 1\nsave 300 10\n")];
+    let loaded = load_all(&["r.conf", "--daemonize", "no", "--save", ""], &[], &files);
     assert_eq!(value(&loaded.ok().unwrap().config, "save"), "");
 }
 

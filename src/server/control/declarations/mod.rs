@@ -60,6 +60,7 @@ pub(crate) const ALL: &[&Declaration] = &[
     &persistence::BGSAVE,
     &persistence::BGREWRITEAOF,
     &persistence::LASTSAVE,
+    &persistence::BACKUP,
     &server::SHUTDOWN,
     &server::DEBUG,
     &server::MONITOR,

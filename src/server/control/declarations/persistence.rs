@@ -67,3 +67,22 @@ pub(crate) const LASTSAVE: Declaration =
             "Answers when the data was last saved, in seconds since 1970.",
             "O(1)",
         ));
+
+/// `BACKUP NOW`
+pub(crate) const BACKUP: Declaration = Declaration::new(
+    "backup",
+    Arity::Exactly(2),
+    Flags::ADMIN
+        .and(Flags::NO_SCRIPT)
+        .and(Flags::NO_ASYNC_LOADING)
+        .and(Flags::NO_MULTI),
+)
+.docs(
+    Docs::new(
+        "server",
+        "7.4.0",
+        "Makes a backup, and answers with its file when that is on the disk.",
+        "O(N), N the number of keys of all databases",
+    )
+    .arguments(&[Argument::token("now", "NOW")]),
+);

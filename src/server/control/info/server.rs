@@ -191,6 +191,37 @@ pub(super) fn persistence(core: &Core, facts: &Facts, lines: &mut Lines) {
     if persistence.is_loading() {
         loading(core, lines);
     }
+    backups(core, lines);
+}
+
+/// Writes what is ours of `persistence`.
+fn backups(core: &Core, lines: &mut Lines) {
+    let backups = core
+        .engine
+        .shared
+        .persistence
+        .backups
+        .with(|backups| backups.clone());
+    let is_enabled = core.engine.config.settings().has_backups;
+    lines.field("backup_enabled", u8::from(is_enabled));
+    lines.field("backup_in_progress", u8::from(backups.under_way.is_some()));
+    lines.field("backups_made", backups.made);
+    lines.field("backups_failed", backups.failed);
+    let status = match (&backups.failure, &backups.last) {
+        (Some(_), _) => "err",
+        (None, Some(_)) => "ok",
+        (None, None) => "none",
+    };
+    lines.field("backup_last_status", status);
+    if let Some(last) = &backups.last {
+        lines.field("backup_last_time", last.at.seconds());
+        lines.field("backup_last_duration_ms", last.millis);
+        lines.field("backup_last_size", last.bytes);
+        lines.field("backup_last_file", last.path.display());
+    }
+    if let Some(at) = backups.next_at() {
+        lines.field("backup_next_time", at.seconds());
+    }
 }
 
 /// Returns a part of a whole in percent, with two digits behind the point.
