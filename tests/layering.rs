@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("net", &["base", "protocol", "runtime"]),
     ("scripting", &["base", "protocol"]),
     ("storage", &["base", "types", "tables", "runtime"]),
+    ("cloud", &["base", "runtime"]),
     (
         "commands",
         &["base", "protocol", "types", "tables", "shard"],
@@ -49,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "shard",
             "net",
             "storage",
+            "cloud",
             "commands",
             "replication",
             "scripting",
@@ -67,6 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "shard",
             "net",
             "storage",
+            "cloud",
             "commands",
             "replication",
             "scripting",

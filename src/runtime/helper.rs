@@ -43,11 +43,16 @@ pub fn start_every(
 ) -> io::Result<Helper> {
     start(name, move || {
         while work() {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "a thread of its own, and no core"
-            )]
-            std::thread::sleep(period);
+            pause(period);
         }
     })
+}
+
+/// Waits, on a helper thread.
+pub fn pause(period: Duration) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a thread of its own, and no core"
+    )]
+    std::thread::sleep(period);
 }

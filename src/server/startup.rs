@@ -63,6 +63,7 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     let settings = config.settings().clone();
     // Held until the end of the process.
     let _held = enter_data_dir(&settings.data_dir)?;
+    persistence::upload::check(&settings).map_err(StartError)?;
     persistence::restore::begin(&settings).map_err(StartError)?;
     let shard_count = shard_count(&config)?;
     let log = if settings.is_logged {

@@ -1,7 +1,8 @@
 //! Backups: RDB files that say which server has made them, and when; and putting one in the place of data.
 //!
 //! ```text
-//!   backup-20260131T123000.250Z.rdb      of one moment, with a checksum, fields "trestle-ver" and "trestle-time"
+//!   backup-20260131T123000.250Z.rdb      of one moment, with a checksum; as all files that a server writes it has
+//!                                        the fields "trestle-ver" and "trestle-time"
 //!
 //!   restore:  copy, which is checked on the way -> what was there moves aside -> copy takes its place
 //! ```
@@ -27,7 +28,7 @@ use crate::times;
 /// The field of a file with the version of the server.
 pub const VERSION_FIELD: &[u8] = b"trestle-ver";
 
-/// The field of a file with the time of its data, in milliseconds since 1970.
+/// The field of a file with the time of its data, in milliseconds since 1970: nothing in it is later.
 pub const TIME_FIELD: &[u8] = b"trestle-time";
 
 /// Bytes that are read at a time.

@@ -25,6 +25,7 @@ use base::clock::UnixMillis;
 use indicatif::ProgressBar;
 use runtime::file::ReadFile;
 use runtime::{directory, log_file};
+use storage::backup::TIME_FIELD;
 use storage::log::manifest::{self, Generation, Manifest};
 use storage::log::record::{HEAD_BYTES, Head};
 use storage::rdb_file::{Part, Reader};
@@ -114,21 +115,26 @@ fn refuse_later_base(log: &LogDirectory, until: UnixMillis) -> Result<()> {
     }
 }
 
-/// Returns of when the data of an RDB file is, as far as it says so.
+/// Returns a time that nothing in an RDB file is later than, as far as it says so.
 fn time_of(path: &Path) -> Result<Option<UnixMillis>> {
     let mut file = ReadFile::open(path)?;
     let mut reader = Reader::new(false);
     let mut buffer = vec![0; COPY_BYTES];
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<i64>().ok();
+    let mut begun_at = None;
     loop {
         match reader.part()? {
-            Some(Part::About { name, value }) if &*name == b"ctime" => {
-                let seconds = std::str::from_utf8(&value).ok();
-                let seconds = seconds.and_then(|text| text.parse::<i64>().ok());
-                return Ok(seconds.and_then(|it| it.checked_mul(1000)).map(UnixMillis));
-            }
-            Some(Part::Version(_) | Part::About { .. } | Part::Library(_) | Part::Sizes { .. }) => {
-            }
-            Some(Part::Entry(_) | Part::Tables { .. } | Part::End) => return Ok(None),
+            Some(Part::About { name, value }) => match &*name {
+                TIME_FIELD => return Ok(number(&value).map(UnixMillis)),
+                // Files of Redis say only in which second they were begun, which is when their data is of.
+                b"ctime" => {
+                    let end = number(&value).and_then(|it| it.checked_mul(1000)?.checked_add(999));
+                    begun_at = end.map(UnixMillis);
+                }
+                _ => {}
+            },
+            Some(Part::Version(_) | Part::Library(_) | Part::Sizes { .. }) => {}
+            Some(Part::Entry(_) | Part::Tables { .. } | Part::End) => return Ok(begun_at),
             None => match io::Read::read(&mut file, &mut buffer)? {
                 0 => reader.end(),
                 count => reader.feed(&buffer[..count]),

@@ -2,7 +2,7 @@
 //!
 //! Not here: the log inside it (`log_directory`).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -41,36 +41,16 @@ impl DataDirectory {
     }
 
     /// Takes the directory, which has to be there, against servers and other tasks.
-    pub(crate) fn hold(&self) -> Result<Held> {
+    pub(crate) fn hold(&self) -> Result<DirectoryLock> {
         if !directory::is_directory(&self.path) {
             bail!("there is no directory {}", self.path.display());
         }
-        hold(&self.path, &self.target().log_path())
+        log_directory::lock(&self.path)
     }
 
     /// As [`Self::hold`], and creates it if it is not there.
-    pub(crate) fn hold_or_create(&self) -> Result<Held> {
+    pub(crate) fn hold_or_create(&self) -> Result<DirectoryLock> {
         runtime::file::create_dir(&self.path)?;
         self.hold()
     }
-}
-
-/// The locks of a data directory.
-#[derive(Debug)]
-pub(crate) struct Held {
-    _directory: DirectoryLock,
-    /// A server locks its log, too.
-    _log: Option<DirectoryLock>,
-}
-
-fn hold(path: &Path, log: &Path) -> Result<Held> {
-    let held = log_directory::lock(path)?;
-    let log = match log_directory::is_log(log) {
-        true => Some(log_directory::lock(log)?),
-        false => None,
-    };
-    Ok(Held {
-        _directory: held,
-        _log: log,
-    })
 }

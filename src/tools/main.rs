@@ -103,8 +103,10 @@ enum Task {
     },
     /// Puts a backup in the place of the data of a directory.
     Restore {
-        /// The backup, or any RDB file.
+        /// The backup, or any RDB file; or its address: s3://BUCKET/KEY, gs://BUCKET/KEY, az://CONTAINER/KEY.
         file: PathBuf,
+        #[command(flatten)]
+        store: restore::Store,
         #[command(flatten)]
         data: DataDirectory,
         /// Moves data that is there aside, into a directory beside it.
@@ -163,7 +165,12 @@ fn run(task: Task) -> Result<()> {
         } => aof_truncate::run(&log.file, until, dry_run)?,
         Task::Backup { data, to } => backup::run(&data, &to)?,
         Task::Verify { path } => verify::run(&path)?,
-        Task::Restore { file, data, force } => restore::run(&file, &data, force)?,
+        Task::Restore {
+            file,
+            store,
+            data,
+            force,
+        } => restore::run(&file, &store, &data, force)?,
         Task::ExportSql(options) => export_sql::run(&options)?,
         Task::ExportCsv(options) => export_csv::run(&options)?,
         Task::ImportCsv(options) => import_csv::run(&options)?,

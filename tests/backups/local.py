@@ -9,9 +9,12 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import tempfile
 import time
 import unittest
+
+import redis
 
 from servers import Refused, Server, tool, wait_until
 
@@ -232,18 +235,68 @@ class Backups(Case):
             self.assertEqual(server.info()["backup_last_status"], "ok")
             self.assertEqual(len(self.backups(blocked)), 1)
 
+    def begins_to_save(self, server):
+        """Says BGSAVE; during a backup that is refused as during another save."""
+        try:
+            return server.client.bgsave()
+        except redis.exceptions.ResponseError as error:
+            self.assertIn("already in progress", str(error))
+            return False
+
     def test_backups_and_saves_wait_for_each_other(self):
         with Server(self.data) as server:
             state = self.fill(server, 100_000)
             connections = [server.client.connection_pool.get_connection() for _ in range(3)]
             for connection in connections:
                 connection.send_command("BACKUP", "NOW")
-            server.client.bgsave()
+            wait_until(lambda: self.begins_to_save(server), "a save begins")
             wait_until(lambda: server.info()["rdb_saves"] == 1, "the save ends")
             paths = {connection.read_response() for connection in connections}
             self.assertGreaterEqual(len(paths), 1)
             for path in paths:
                 self.assertIn(f"whole, {len(state)} keys", tool("verify", path))
+
+    def test_a_server_killed_during_a_backup_leaves_no_half_of_one(self):
+        print(f"SEED={SEED}")
+        chance = random.Random(SEED)
+        state = None
+        for _ in range(6):
+            server = Server(self.data, *LOG)
+            try:
+                state = state or self.fill(server, 20_000)
+                self.assertEqual(server.client.dbsize(), len(state))
+                connection = server.client.connection_pool.get_connection()
+                connection.send_command("BACKUP", "NOW")
+                # Somewhere in it, before it or behind it.
+                time.sleep(chance.random() * 0.15)
+            finally:
+                server.kill()
+            for path in self.backups():
+                self.assertIn(f"whole, {len(state)} keys", tool("verify", path))
+        with Server(self.data, *LOG) as server:
+            self.assertEqual(server.state(), state)
+
+    def test_a_killed_restore_is_done_again(self):
+        print(f"SEED={SEED}")
+        chance = random.Random(SEED)
+        with Server(self.data) as server:
+            state = self.fill(server, 20_000)
+            path = server.client.execute_command("BACKUP", "NOW")
+        other = os.path.join(self.root, "other")
+        with Server(other, *LOG) as server:
+            server.client.set("before", 1)
+        words = [os.environ["TOOLS_BIN"], "restore", path, "--dir", other, "--force"]
+        for _ in range(6):
+            restore = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+            time.sleep(chance.random() * 0.05)
+            restore.kill()
+            restore.wait()
+        tool(*words[1:])
+        with Server(other, *LOG) as server:
+            self.assertEqual(server.state(), state)
+        # What was there first has only moved.
+        logs = glob.glob(os.path.join(other, "before-restore-*", "appendonlydir", "manifest"))
+        self.assertGreaterEqual(len(logs), 1)
 
     def test_old_backups_go_and_the_newest_stays(self):
         backups = os.path.join(self.data, "backups")

@@ -82,18 +82,21 @@ class Server:
 
     def state(self):
         """Returns all keys with their values."""
-        state = {}
-        for key in self.client.scan_iter(count=1000):
-            kind = self.client.type(key)
+        keys = list(self.client.scan_iter(count=1000))
+        with self.client.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.type(key)
+            kinds = pipe.execute()
             read = {
-                "string": lambda: self.client.get(key),
-                "list": lambda: self.client.lrange(key, 0, -1),
-                "hash": lambda: self.client.hgetall(key),
-                "set": lambda: sorted(self.client.smembers(key)),
-                "zset": lambda: self.client.zrange(key, 0, -1, withscores=True),
+                "string": pipe.get,
+                "list": lambda key: pipe.lrange(key, 0, -1),
+                "hash": pipe.hgetall,
+                "set": pipe.smembers,
+                "zset": lambda key: pipe.zrange(key, 0, -1, withscores=True),
             }
-            state[key] = read[kind]()
-        return state
+            for key, kind in zip(keys, kinds):
+                read[kind](key)
+            return dict(zip(keys, pipe.execute()))
 
     def stop(self):
         self.client.close()

@@ -133,6 +133,18 @@ pub struct Settings {
     pub backup_days: u32,
     /// Directory of the backups; one that is not absolute is in the data directory.
     pub backup_dir: PathBuf,
+    /// Sends each backup to an object store.
+    pub has_cloud_backups: bool,
+    /// `s3`, `gcs` or `azure`.
+    pub cloud_provider: String,
+    /// The bucket there.
+    pub cloud_bucket: String,
+    /// First part of the names in it.
+    pub cloud_prefix: String,
+    /// Its region; empty for that of the environment.
+    pub cloud_region: String,
+    /// Address of the store; empty for that of the provider.
+    pub cloud_endpoint: String,
     /// File that holds the process id while the server runs.
     pub pid_file: Option<PathBuf>,
     /// Shards, one per core; none means as many as there are cores.
@@ -310,6 +322,12 @@ impl Settings {
             backup_schedule: String::new(),
             backup_days: 0,
             backup_dir: PathBuf::new(),
+            has_cloud_backups: false,
+            cloud_provider: String::new(),
+            cloud_bucket: String::new(),
+            cloud_prefix: String::new(),
+            cloud_region: String::new(),
+            cloud_endpoint: String::new(),
             pid_file: None,
             shards: None,
             shard_ports: 0,

@@ -13,10 +13,11 @@
 //! - A file has the name of a backup only when it is whole and on the disk.
 //! - The newest backup is never removed, and nothing is after one that has failed.
 //!
-//! Not here: the file (`save`), restoring (`restore`, crate `storage`).
+//! Not here: the file (`save`), object stores (`upload`), restoring (`restore`, crate `storage`).
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base::clock::{Monotonic, UnixMillis};
 use runtime::log_file;
@@ -28,6 +29,7 @@ use crate::core_loop::Core;
 use crate::engine::Shared;
 
 use super::save::{self, Wanted};
+use super::upload::{self, Target};
 
 /// How long a backup of the schedule waits after it has failed, and the longest wait when it fails again.
 const RETRY_NANOS: u64 = 60_000_000_000;
@@ -66,6 +68,25 @@ pub(crate) struct Made {
     pub(crate) at: UnixMillis,
     pub(crate) bytes: u64,
     pub(crate) millis: u64,
+}
+
+/// What becomes of a backup that was made.
+#[derive(Clone, Debug)]
+pub(super) struct Keeping {
+    /// Days that those before are kept; 0 for ever.
+    days: u32,
+    /// Where it is sent.
+    target: Option<Target>,
+}
+
+impl Keeping {
+    /// Returns what the settings say.
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            days: settings.backup_days,
+            target: Target::of(settings),
+        }
+    }
 }
 
 impl Backups {
@@ -155,7 +176,7 @@ pub(crate) fn outcome(shared: &Shared, number: u64) -> Option<Result<PathBuf, St
 
 /// Begins a backup if one is due; on core 0.
 pub(super) fn review(core: &mut Core) {
-    let shared = std::sync::Arc::clone(&core.engine.shared);
+    let shared = Arc::clone(&core.engine.shared);
     let persistence = &shared.persistence;
     if persistence.is_loading() {
         return;
@@ -182,14 +203,17 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Notes what came of a backup, and removes those that are too old. On the thread; no save is under way any more.
-pub(super) fn end(shared: &Shared, retention_days: u32, outcome: Result<Made, String>) {
+pub(super) fn end(shared: &Arc<Shared>, keeping: &Keeping, outcome: Result<Made, String>) {
     let clock = runtime::clock::monotonic();
     match &outcome {
         Ok(made) => {
             let path = made.path.display();
             let (bytes, milliseconds) = (made.bytes, made.millis);
             tracing::info!(%path, bytes, milliseconds, "backup made");
-            prune(&made.path, retention_days, made.at);
+            prune(&made.path, keeping.days, made.at);
+            if let Some(target) = &keeping.target {
+                upload::enqueue(shared, &made.path, target.clone());
+            }
         }
         Err(error) => tracing::error!(
             error,

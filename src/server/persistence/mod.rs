@@ -14,7 +14,7 @@
 //!
 //! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`, `load_tables`,
 //! `log`, `log_load`, `log_parts` (what of the logs counts), `rewrite`, `switch`, `remake`, `import`, `backup` (saves
-//! that are kept), `restore`.
+//! that are kept), `upload`, `restore`.
 //!
 //! Not here: the form of the file (crate `storage`), the walk over a shard (`shard::snapshot`), the
 //! commands (`control::persistence`).
@@ -32,6 +32,7 @@ pub mod restore;
 pub mod rewrite;
 pub mod save;
 pub(crate) mod switch;
+pub mod upload;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -47,6 +48,7 @@ use self::backup::Backups;
 use self::load_tables::SharedCounters;
 use self::log::Log;
 use self::rewrite::Rewrites;
+use self::upload::Uploads;
 use crate::config::Config;
 use crate::config::settings::SyncPolicy;
 use crate::core_loop::Core;
@@ -85,6 +87,8 @@ pub struct Persistence {
     rewrites: Facts<Rewrites>,
     /// What is known of backups.
     pub(crate) backups: Facts<Backups>,
+    /// What is known of those on their way to an object store.
+    pub(crate) uploads: Facts<Uploads>,
     /// The process was asked to end.
     stop_wanted: AtomicBool,
     /// The thread of the last save or rewriting.
@@ -182,7 +186,8 @@ impl Persistence {
                 keys_written: 0,
             }),
             rewrites: Facts::default(),
-            backups: Facts::new(Backups::default()),
+            backups: Facts::default(),
+            uploads: Facts::default(),
             stop_wanted: AtomicBool::new(false),
             thread: Facts::new(None),
             wakers: OnceLock::new(),

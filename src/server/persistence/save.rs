@@ -35,7 +35,7 @@ use tables::catalog::Catalog;
 use tables::walk::Piece as Rows;
 use types::rdb::Object;
 
-use super::backup::{self, Made};
+use super::backup::{self, Keeping, Made};
 use super::rewrite::LogCut;
 use super::{Begun, Persistence};
 use crate::config::settings::Settings;
@@ -101,13 +101,15 @@ pub(super) struct Cut {
     has_tables: bool,
     /// The schemas of all databases with tables, from one of the shards.
     catalogs: Vec<(DbIndex, Catalog)>,
+    /// The time there.
+    now: UnixMillis,
 }
 
 /// What the thread has to know.
 pub(super) struct Plan {
     pub(super) path: PathBuf,
-    /// It is a backup, and those before are kept for so many days.
-    backup_days: Option<u32>,
+    /// It is a backup.
+    backup: Option<Keeping>,
     shards: usize,
     is_compressed: bool,
     has_checksum: bool,
@@ -129,7 +131,7 @@ impl Plan {
         let settings = core.engine.config.settings();
         let path = backup::path(settings, core.engine.now);
         Self {
-            backup_days: Some(settings.backup_days),
+            backup: Some(Keeping::of(settings)),
             has_checksum: true,
             ..Self::new(core, path)
         }
@@ -139,7 +141,7 @@ impl Plan {
     pub(super) fn of(settings: &Settings, path: PathBuf, shards: usize, now: UnixMillis) -> Self {
         Self {
             path,
-            backup_days: None,
+            backup: None,
             shards,
             is_compressed: settings.is_rdb_compressed,
             has_checksum: settings.has_rdb_checksum,
@@ -188,8 +190,9 @@ pub(crate) fn begin(core: &mut Core, wanted: Wanted) -> Result<u64, UnderWay> {
         },
         Wanted::Backup => Plan::of_backup(core),
     };
-    let backup_days = plan.backup_days;
-    let (program, mut intake) = cutting(core, None);
+    let backup = plan.backup.clone();
+    let (mut program, mut intake) = cutting(core, None);
+    program.form.takes_tables = plan.takes_tables;
     tracing::info!(path = %plan.path.display(), "saving begins");
     let thread_shared = Arc::clone(&shared);
     let started = runtime::helper::start("save", move || {
@@ -201,7 +204,7 @@ pub(crate) fn begin(core: &mut Core, wanted: Wanted) -> Result<u64, UnderWay> {
     match started {
         Ok(thread) => shared.persistence.keep_thread(thread),
         Err(error) => {
-            fail(&shared, backup_days, format!("start a thread: {error}"));
+            fail(&shared, backup.as_ref(), format!("start a thread: {error}"));
             return Ok(number);
         }
     }
@@ -209,17 +212,13 @@ pub(crate) fn begin(core: &mut Core, wanted: Wanted) -> Result<u64, UnderWay> {
     Ok(number)
 }
 
-/// Makes both ends of a cut: what begins the snapshots, and what gets their pieces.
+/// Makes both ends of a cut, of all there is: what begins the snapshots, and what gets their pieces.
 pub(super) fn cutting(core: &Core, log_cut: Option<LogCut>) -> (Cutting, Intake) {
     let shards: Vec<ShardId> = core.engine.map.shards().collect();
     let (sender, intake) = pieces_of(shards.len());
-    let settings = core.engine.config.settings();
-    let mut form = Form::of(settings);
-    // A log goes on from all there is.
-    form.takes_tables = log_cut.is_some() || settings.has_rdb_tables;
     let program = Cutting {
         shards,
-        form,
+        form: Form::of(core.engine.config.settings()),
         sender,
         log_cut,
     };
@@ -330,6 +329,7 @@ pub(super) fn cut(shard: &mut Shard, form: Form, sender: SyncSender<Piece>, wait
         dirty: shard.stats().dirty,
         has_tables,
         catalogs,
+        now: shard.now(),
     });
     shard.begin_snapshot(SharedSink::new(Pieces {
         sender,
@@ -526,7 +526,7 @@ pub(super) fn write<L: AsRef<[Vec<u8>]>>(
 ) -> Result<Written, String> {
     let shown = plan.path.display();
     let failed = |error| format!("write {shown}: {error}");
-    if plan.backup_days.is_some() {
+    if plan.backup.is_some() {
         backup::make_directory(&plan.path).map_err(failed)?;
     }
     let mut file = Saving::create(&plan.path, plan.has_checksum).map_err(failed)?;
@@ -592,10 +592,10 @@ fn head(plan: &Plan, cuts: &[Cut], libraries: &[Vec<u8>]) -> Vec<u8> {
         used_bytes: plan.used_bytes,
     };
     writer.begin(cuts.iter().any(|cut| cut.fields_expire), &about);
-    if plan.backup_days.is_some() {
-        writer.field(VERSION_FIELD, crate::version::TRESTLE.as_bytes());
-        writer.field(TIME_FIELD, plan.now.0.to_string().as_bytes());
-    }
+    writer.field(VERSION_FIELD, crate::version::TRESTLE.as_bytes());
+    // Nothing in the file is later, and nothing that was written before is missing.
+    let cut_at = cuts.iter().map(|cut| cut.now).max().unwrap_or(plan.now);
+    writer.field(TIME_FIELD, cut_at.0.to_string().as_bytes());
     for code in libraries {
         writer.library(code);
     }
@@ -621,15 +621,15 @@ fn head(plan: &Plan, cuts: &[Cut], libraries: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Notes how a save has ended. On the thread.
-fn end(shared: &Shared, plan: &Plan, outcome: Result<Written, String>) {
+fn end(shared: &Arc<Shared>, plan: &Plan, outcome: Result<Written, String>) {
     let written = match outcome {
         Ok(written) => written,
-        Err(error) => return fail(shared, plan.backup_days, error),
+        Err(error) => return fail(shared, plan.backup.as_ref(), error),
     };
     let now = runtime::clock::monotonic();
     let unix = runtime::clock::unix_millis();
     let persistence = &shared.persistence;
-    if let Some(days) = plan.backup_days {
+    if let Some(keeping) = &plan.backup {
         let begun = persistence.saves(|saves| saves.under_way.take());
         let made = Made {
             path: plan.path.clone(),
@@ -637,7 +637,7 @@ fn end(shared: &Shared, plan: &Plan, outcome: Result<Written, String>) {
             bytes: written.bytes,
             millis: begun.map_or(0, |begun| now.nanos_since(begun.at) / 1_000_000),
         };
-        return backup::end(shared, days, Ok(made));
+        return backup::end(shared, keeping, Ok(made));
     }
     let seconds = persistence.saves(|saves| {
         let begun = saves.under_way.take();
@@ -670,10 +670,10 @@ fn end(shared: &Shared, plan: &Plan, outcome: Result<Written, String>) {
 }
 
 /// Notes that a save, or a backup, has failed.
-fn fail(shared: &Shared, backup_days: Option<u32>, error: String) {
-    if let Some(days) = backup_days {
+fn fail(shared: &Arc<Shared>, backup: Option<&Keeping>, error: String) {
+    if let Some(keeping) = backup {
         shared.persistence.saves(|saves| saves.under_way = None);
-        return backup::end(shared, days, Err(error));
+        return backup::end(shared, keeping, Err(error));
     }
     tracing::error!(
         error,

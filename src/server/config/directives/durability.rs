@@ -337,17 +337,15 @@ pub(super) static BACKUPS: &[D] = &[
         "cloud-backup-enabled",
         Kind::Bool,
         "no",
-        NotYet("sending backups to an object store"),
-        "Sends each backup to an object store.",
+        Works(|s, v| s.has_cloud_backups = v.is_yes()),
+        "Sends each backup to an object store; credentials come from the environment.",
     )
     .toml(&["persistence.cloud_backup.enabled"]),
     D::start(
         "cloud-backup-provider",
         Kind::Choice(&["s3", "gcs", "azure"]),
         "s3",
-        Dormant {
-            switch: "cloud-backup-enabled",
-        },
+        Works(|s, v| v.as_text().clone_into(&mut s.cloud_provider)),
         "Kind of the object store.",
     )
     .toml(&["persistence.cloud_backup.provider"]),
@@ -355,19 +353,15 @@ pub(super) static BACKUPS: &[D] = &[
         "cloud-backup-bucket",
         Kind::Text,
         "",
-        Dormant {
-            switch: "cloud-backup-enabled",
-        },
-        "Bucket of the object store.",
+        Works(|s, v| v.as_text().clone_into(&mut s.cloud_bucket)),
+        "Bucket of the object store, or container of Azure.",
     )
     .toml(&["persistence.cloud_backup.bucket"]),
     D::start(
         "cloud-backup-prefix",
         Kind::Text,
         "",
-        Dormant {
-            switch: "cloud-backup-enabled",
-        },
+        Works(|s, v| v.as_text().clone_into(&mut s.cloud_prefix)),
         "First part of the names in the bucket.",
     )
     .toml(&["persistence.cloud_backup.prefix"]),
@@ -375,10 +369,16 @@ pub(super) static BACKUPS: &[D] = &[
         "cloud-backup-region",
         Kind::Text,
         "",
-        Dormant {
-            switch: "cloud-backup-enabled",
-        },
-        "Region of the bucket.",
+        Works(|s, v| v.as_text().clone_into(&mut s.cloud_region)),
+        "Region of the bucket, for S3; empty means that of the environment.",
     )
     .toml(&["persistence.cloud_backup.region"]),
+    D::start(
+        "cloud-backup-endpoint",
+        Kind::Text,
+        "",
+        Works(|s, v| v.as_text().clone_into(&mut s.cloud_endpoint)),
+        "Address of the object store; empty means that of its provider, or of the environment.",
+    )
+    .toml(&["persistence.cloud_backup.endpoint"]),
 ];

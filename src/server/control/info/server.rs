@@ -219,8 +219,34 @@ fn backups(core: &Core, lines: &mut Lines) {
         lines.field("backup_last_size", last.bytes);
         lines.field("backup_last_file", last.path.display());
     }
-    if let Some(at) = backups.next_at() {
+    if let Some(at) = backups.next_at().filter(|_| is_enabled) {
         lines.field("backup_next_time", at.seconds());
+    }
+    if core.engine.config.settings().has_cloud_backups {
+        cloud_backups(core, lines);
+    }
+}
+
+/// Writes how backups get to an object store.
+fn cloud_backups(core: &Core, lines: &mut Lines) {
+    let uploads = core
+        .engine
+        .shared
+        .persistence
+        .uploads
+        .with(|uploads| uploads.clone());
+    lines.field("backup_cloud_waiting", uploads.waiting());
+    lines.field("backup_cloud_sent", uploads.sent);
+    lines.field("backup_cloud_failed", uploads.failed);
+    let status = match (&uploads.failure, &uploads.last) {
+        (Some(_), _) => "err",
+        (None, Some(_)) => "ok",
+        (None, None) => "none",
+    };
+    lines.field("backup_cloud_last_status", status);
+    if let Some((at, url)) = &uploads.last {
+        lines.field("backup_cloud_last_time", at.seconds());
+        lines.field("backup_cloud_last_url", url);
     }
 }
 
