@@ -307,6 +307,11 @@ impl Log {
         }
     }
 
+    /// Returns the number of the last record of a shard that this process has written, or 0.
+    pub(super) fn last_record(&self, shard: usize) -> u64 {
+        self.written[shard].load(Ordering::Acquire)
+    }
+
     /// Returns whether the logs of all shards are on the disk up to these records.
     pub(crate) fn is_synced(&self, records: &[u64]) -> bool {
         let all = self.synced.iter().zip(records);

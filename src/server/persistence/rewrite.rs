@@ -385,14 +385,16 @@ pub(super) fn join(core: &mut Core) {
     let Some(log) = core.engine.shared.persistence.log().cloned() else {
         return;
     };
-    match begin_next(&core.engine, &log, 1, 0) {
+    // Numbers go on where they were if the log was on before: who waits for some of them compares.
+    let first = log.last_record(core.engine.me.index()) + 1;
+    match begin_next(&core.engine, &log, first, 0) {
         Next::Failed => {}
         Next::Gone => core.engine.host.shard.record_changes(false, LARGE_BYTES),
         Next::Begun(file, bytes) => {
             // There were none before the cut.
             drop(core.engine.host.shard.take_effects_before_cut());
             core.engine.scripts.take_change();
-            let mut end = CoreLog::new(log, file, bytes, 1);
+            let mut end = CoreLog::new(log, file, bytes, first);
             tell_libraries(&core.engine, &mut end);
             core.log = Some(end);
         }
