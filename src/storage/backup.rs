@@ -203,8 +203,9 @@ impl fmt::Display for RestoreError {
 
 impl std::error::Error for RestoreError {}
 
-/// Puts a backup in the place of the data of a server that does not run; the caller holds the directory. With
-/// `is_forced` the data that is there moves into a directory beside, otherwise it is in the way. `advance` is told
+/// Puts a backup in the place of the data of a server that does not run; the caller holds the directory.
+///
+/// With `is_forced` the data that is there moves into a directory beside, otherwise it is in the way. `advance` is told
 /// how many bytes of how many were copied.
 ///
 /// # Errors

@@ -92,7 +92,7 @@ fn check_file(
     let bytes = file.bytes;
     let before = bar.position();
     let checked = check_records(file, &name, state, report, &|at| {
-        bar.set_position(before + at)
+        bar.set_position(before + at);
     });
     bar.set_position(before + bytes);
     if let Err(error) = checked {

@@ -103,7 +103,7 @@ enum Task {
     },
     /// Puts a backup in the place of the data of a directory.
     Restore {
-        /// The backup, or any RDB file; or its address: s3://BUCKET/KEY, gs://BUCKET/KEY, az://CONTAINER/KEY.
+        /// The backup, or any RDB file; or its address: `s3://BUCKET/KEY`, `gs://BUCKET/KEY`, `az://CONTAINER/KEY`.
         file: PathBuf,
         #[command(flatten)]
         store: restore::Store,

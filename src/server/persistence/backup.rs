@@ -244,7 +244,7 @@ fn prune(newest: &Path, retention_days: u32, now: UnixMillis) {
         match runtime::file::remove(&path) {
             Ok(()) => tracing::info!(path = %path.display(), "a backup that is too old is removed"),
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "remove a backup that is too old")
+                tracing::error!(path = %path.display(), %error, "remove a backup that is too old");
             }
         }
     }
