@@ -299,20 +299,6 @@ fn a_new_log_goes_on_from_the_rdb_file() {
     }
 }
 
-#[test]
-fn tables_are_refused_as_long_as_the_log_has_no_place_for_them() {
-    let directory = Directory::new("tables");
-    let server = directory.start("no");
-    let mut client = server.client();
-    for line in ["TABLE.NAMESPACE.CREATE n", "TABLE.SCHEMA.CREATE t a:string"] {
-        let Value::Error(text) = client.line(line) else {
-            panic!("{line} is refused");
-        };
-        let text = String::from_utf8(text).unwrap();
-        assert!(text.contains("appendonly no"), "{text}");
-    }
-}
-
 /// Returns the bytes of the last record of a log, its length included.
 fn last_record(log: &[u8]) -> usize {
     let mark = [0xA7, 0x52, 0x65, 0x63];

@@ -53,15 +53,20 @@ pub(crate) fn run(options: &Options) -> Result<String> {
         bar.set_position(rows);
         if rows % 1024 == 0 {
             let full = std::mem::replace(&mut lines, csv::Writer::from_writer(Vec::new()));
-            output.write(&full.into_inner().map_err(|error| error.into_error())?)?;
+            output.write(&full.into_inner().map_err(unwritten)?)?;
         }
         Ok(())
     })?;
-    output.write(&lines.into_inner().map_err(|error| error.into_error())?)?;
+    output.write(&lines.into_inner().map_err(unwritten)?)?;
     output.finish()?;
     bar.finish_and_clear();
     Ok(match &options.output {
         Some(path) => format!("{rows} rows in {}\n", path.display()),
         None => String::new(),
     })
+}
+
+/// Says that lines of CSV could not be put together.
+fn unwritten<W>(error: csv::IntoInnerError<W>) -> anyhow::Error {
+    anyhow::anyhow!("{error}")
 }

@@ -9,6 +9,7 @@ mod bad_input;
 mod conformance;
 mod files;
 mod guide;
+mod log;
 mod sqlite;
 mod stress;
 mod tools;

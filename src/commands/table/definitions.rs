@@ -73,12 +73,6 @@ pub(super) fn plan(
     args: Args<'_>,
     id: TableId,
 ) -> Result<Option<SchemaChange>, TableError> {
-    // Without the first change there is nothing that others could change.
-    if shard.is_recording() {
-        return Err(TableError::other(
-            "tables are not in the log yet, so they cannot be used with appendonly yes; set appendonly no",
-        ));
-    }
     let catalog = shard.tables().catalog(db);
     let name = args.word(1);
     let words: Vec<&[u8]> = args.from(2).iter().collect();

@@ -106,6 +106,15 @@ impl Held {
         all
     }
 
+    /// Returns where tables tell of rows that were swept while databases have changed places, or are empty, in a
+    /// transaction that has not told of it yet.
+    pub(super) fn whole_told(&mut self) -> Option<&mut Vec<u8>> {
+        if self.running.is_some() {
+            return None;
+        }
+        self.parts.get_mut(&self.whole?).map(|part| &mut part.told)
+    }
+
     /// Moves the marks to `out`.
     pub(crate) fn take_marks(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.marks);

@@ -208,7 +208,11 @@ impl Shard {
         if let Some(records) = &mut self.common.records
             && self.tables.has_records()
         {
-            effect::tables(&mut records.told, &self.tables.take_records());
+            let told = match records.held.whole_told() {
+                Some(told) => told,
+                None => &mut records.told,
+            };
+            effect::tables(told, &self.tables.take_records());
         }
     }
 
