@@ -79,13 +79,13 @@ impl Writer {
 
     /// Sends MULTI, the requests, and EXEC at once.
     fn exec(&mut self, requests: &[&[&str]]) -> Result<(), Gone> {
-        self.client.send(&["MULTI"]).map_err(|_| Gone)?;
+        self.client.send(&["MULTI"]).map_err(|_gone| Gone)?;
         for request in requests {
-            self.client.send(request).map_err(|_| Gone)?;
+            self.client.send(request).map_err(|_gone| Gone)?;
         }
-        self.client.send(&["EXEC"]).map_err(|_| Gone)?;
+        self.client.send(&["EXEC"]).map_err(|_gone| Gone)?;
         for _ in 0..requests.len() + 2 {
-            self.client.read_reply().map_err(|_| Gone)?;
+            self.client.read_reply().map_err(|_gone| Gone)?;
         }
         Ok(())
     }
@@ -107,7 +107,7 @@ impl Writer {
         ])?;
         let keys = self.keys("eval");
         self.ask(&["EVAL", ALL_SET, "3", &keys[0], &keys[1], &keys[2], &now])?;
-        if number % 4 == 0 {
+        if number.is_multiple_of(4) {
             self.ask(&["EVAL", FREE_SET, "0", &now, &format!("free:{name}:")])?;
         }
         let key = |text: &str| format!("name:{name}:{text}");

@@ -1,5 +1,7 @@
-//! What statements and changes of schemas leave for a log, a replica or a snapshot: images of rows, not
-//! statements, so that replay depends on nothing but the records. A swap of databases is the shard's to tell.
+//! What statements and changes of schemas leave for a log, a replica or a snapshot.
+//!
+//! Images of rows, not statements, so that replay depends on nothing but the records. A swap of databases is the
+//! shard's to tell.
 //!
 //! Not here: their bytes ([`crate::bytes`]).
 

@@ -26,7 +26,7 @@ pub(crate) struct ServerOptions {
     /// The user; without one the default user.
     #[arg(long)]
     user: Option<String>,
-    /// The password. REDISCLI_AUTH in the environment is not seen by others on the machine.
+    /// The password. `REDISCLI_AUTH` in the environment is not seen by others on the machine.
     #[arg(long)]
     password: Option<String>,
     /// The number of the database.

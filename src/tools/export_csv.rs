@@ -51,7 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<String> {
         lines.write_record(id.into_iter().chain(cells))?;
         rows += 1;
         bar.set_position(rows);
-        if rows % 1024 == 0 {
+        if rows.is_multiple_of(1024) {
             let full = std::mem::replace(&mut lines, csv::Writer::from_writer(Vec::new()));
             output.write(&full.into_inner().map_err(unwritten)?)?;
         }

@@ -57,7 +57,7 @@ impl Tables {
             } => {
                 let table = self.tables.get_mut(&(db, table));
                 let table = table.ok_or(Damaged("rows are of a table that is not there"))?;
-                while let Some(row) = rows.next()? {
+                while let Some(row) = rows.next_row()? {
                     section::read_row(&table.schema, row.bytes)?;
                     table.rows += 1;
                     table.bytes += base::cast::u64_from(row.bytes.len());

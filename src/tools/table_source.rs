@@ -290,7 +290,7 @@ fn shapes_of_file(path: &Path, wanted_db: u16, wanted: Wanted<'_>) -> Result<Vec
                 table,
                 mut rows,
             } if db.0 == wanted_db => {
-                while rows.next()?.is_some() {
+                while rows.next_row()?.is_some() {
                     *counts.entry(table).or_default() += 1;
                 }
             }
@@ -352,7 +352,7 @@ fn rows_of_file(
                 mut rows,
             } if db.0 == wanted_db && Some(table) == shape.id => {
                 let schema = known.as_ref().context("rows stand before their table")?;
-                while let Some(row) = rows.next()? {
+                while let Some(row) = rows.next_row()? {
                     let image = section::read_row(schema, row.bytes)?;
                     if image.end.is_some_and(|end| end <= now) {
                         continue;

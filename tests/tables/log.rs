@@ -95,7 +95,7 @@ fn write(port: u16, writer: u64, noted: &Noted) {
                 "TABLE.INSERT unique name=w{writer} number={number} ON CONFLICT name DO UPDATE"
             ),
             format!("TABLE.UPDATE all WHERE writer={writer} SET value={number}"),
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 format!("TABLE.SCHEMA.ALTER own{writer} ADD COLUMN extra:integer:btree")
             } else {
                 format!("TABLE.SCHEMA.ALTER own{writer} DROP COLUMN extra")

@@ -180,7 +180,7 @@ impl Sorting {
         let known = self.layouts.get(&(db, table));
         let &(layout, home) = known.ok_or(Damaged("rows are of a table that is not there"))?;
         let mut sorted: Vec<(ShardId, Rows)> = Vec::new();
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.next_row()? {
             let shard = match layout {
                 Layout::Home => home,
                 Layout::Spread { shards } => shard_of(row.id, shards),

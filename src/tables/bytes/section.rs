@@ -113,7 +113,7 @@ impl<'a> RowsOfSection<'a> {
     /// # Errors
     ///
     /// [`Damaged`].
-    pub fn next(&mut self) -> Result<Option<PackedRow<'a>>, Damaged> {
+    pub fn next_row(&mut self) -> Result<Option<PackedRow<'a>>, Damaged> {
         if self.left == 0 {
             return match self.source.is_empty() {
                 true => Ok(None),

@@ -59,7 +59,7 @@ fn load_rows(tables: &mut Tables, piece: &[u8], counters: &mut Counters) {
     else {
         panic!("rows follow");
     };
-    while let Some(row) = rows.next().unwrap() {
+    while let Some(row) = rows.next_row().unwrap() {
         tables.load_row(db, table, row.bytes).unwrap();
     }
 }
@@ -276,7 +276,7 @@ fn read_section(catalog: &[u8], piece: &[u8]) -> bool {
         return false;
     };
     loop {
-        match rows.next() {
+        match rows.next_row() {
             Err(_) => return false,
             Ok(None) => break,
             Ok(Some(row)) => {
@@ -331,7 +331,7 @@ fn rows_that_a_table_cannot_have_are_refused() {
     else {
         panic!("they are rows");
     };
-    let row = rows.next().unwrap().unwrap();
+    let row = rows.next_row().unwrap().unwrap();
     let twice = tables.load_row(db, table, row.bytes).unwrap_err();
     assert!(twice.to_string().contains("twice"), "{twice}");
     // The same values under another id.
