@@ -120,7 +120,7 @@ impl<S> Net<S> {
         }
     }
 
-    /// Lets a connection go on after [`Then::Wait`].
+    /// Lets a connection go on after [`crate::Then::Wait`].
     pub fn resume(&mut self, id: SocketId) {
         if let Some(connection) = self.connection_mut(id)
             && connection.state == State::Waiting

@@ -482,6 +482,7 @@ impl Mood<'_> {
         }
         lengthen_expiries(random, &mut words);
         end_waits(&mut words);
+        settle_idle_times(&mut words);
         words
     }
 
@@ -511,6 +512,24 @@ fn end_waits(words: &mut [Vec<u8>]) {
         if number.is_some_and(|number| number == 0.0 || (10.0..9e15).contains(&number)) {
             *word = b"0.001".to_vec();
         }
+    }
+}
+
+/// Makes least idle times, which damage can change, those that every pending entry has, or none: how many
+/// milliseconds go by between two requests is for the machine to say.
+fn settle_idle_times(words: &mut [Vec<u8>]) {
+    let at = match &*words[0].to_ascii_uppercase() {
+        b"XCLAIM" | b"XAUTOCLAIM" => 4,
+        b"XPENDING" => 4,
+        _ => return,
+    };
+    let Some(word) = words.get_mut(at) else {
+        return;
+    };
+    let text = std::str::from_utf8(word).ok();
+    let number = text.and_then(|text| text.parse::<i64>().ok());
+    if number.is_some_and(|number| (1..100_000).contains(&number)) {
+        *word = b"100000".to_vec();
     }
 }
 

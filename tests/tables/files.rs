@@ -148,10 +148,20 @@ pub(crate) fn state(client: &mut Client) -> Vec<String> {
     all
 }
 
+/// Returns the texts in a reply, one behind the other.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Simple(bytes) | Value::Error(bytes) | Value::Bulk(bytes) => {
+            format!("{}\n", bytes.escape_ascii())
+        }
+        Value::Array(all) => all.iter().map(text).collect(),
+        _ => String::new(),
+    }
+}
+
 /// Which way a statement takes is said by EXPLAIN.
-fn uses_index(client: &mut Client, statement: &str) -> bool {
-    let text = format!("{:?}", client.line(&format!("TABLE.EXPLAIN {statement}")));
-    text.contains("index")
+pub(crate) fn uses_index(client: &mut Client, statement: &str) -> bool {
+    text(&client.line(&format!("TABLE.EXPLAIN {statement}"))).contains("index")
 }
 
 #[test]
@@ -167,14 +177,15 @@ fn tables_are_saved_and_loaded_with_any_number_of_shards() {
                 fill(&mut client);
             } else {
                 assert_eq!(state(&mut client), expected, "with {shards} shards");
-                // No id is given again.
-                let reply = format!("{:?}", client.line("TABLE.INSERT shop.orders number=-5"));
-                let last = if round == 1 { 1001 } else { 0 };
-                assert!(last == 0 || reply.contains(&last.to_string()), "{reply}");
-                client.line("TABLE.DELETE shop.orders WHERE number=-5");
-                assert!(uses_index(&mut client, "SELECT shop.orders WHERE number=5"));
-                let double = client.line("TABLE.INSERT shop.orders number=5 item=again");
-                assert!(matches!(double, Value::Error(_)), "{double:?}");
+                if round == 1 {
+                    // No id is given again.
+                    let id = client.line("TABLE.INSERT shop.orders number=-5");
+                    assert_eq!(id, Value::Bulk(b"1001".to_vec()));
+                    client.line("TABLE.DELETE shop.orders WHERE number=-5");
+                    assert!(uses_index(&mut client, "SELECT shop.orders WHERE number=5"));
+                    let double = client.line("TABLE.INSERT shop.orders number=5 item=again");
+                    assert!(matches!(double, Value::Error(_)), "{double:?}");
+                }
                 for _ in 0..60 {
                     change(&mut client, &mut random);
                 }
@@ -300,7 +311,15 @@ fn redis_refuses_a_file_with_tables_and_loads_one_without() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("RDB looks OK"), "{text}");
     let output = Command::new("redis-server")
-        .args(["--port", "0", "--save", "", "--dir"])
+        .args([
+            "--port",
+            "0",
+            "--unixsocket",
+            "socket",
+            "--save",
+            "",
+            "--dir",
+        ])
         .arg(&directory.0)
         .stdin(Stdio::null())
         .output()

@@ -3,6 +3,10 @@
 /// Commands that are not probed.
 pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("bgsave", "the one before may not have ended on some server"),
+    (
+        "bgrewriteaof",
+        "the one before may not have ended on some server",
+    ),
     ("client|kill", "ends connections"),
     ("client|pause", "stops the connection that asks for it"),
     ("client|reply", "leaves requests without replies"),

@@ -393,8 +393,8 @@ fn toml_errors_name_file_line_and_nearest_key() {
         "t.toml:4: acl.acl_file: contradicts server.acl_file, which is the same directive",
     );
     check(
-        "[persistence]\nbackup_enabled = true\n",
-        "t.toml:2: backup-enabled: scheduled backups is not built yet; the only accepted value is 'no'",
+        "[tls]\nenabled = true\n",
+        "t.toml:2: tls-enabled: TLS is not built yet; the only accepted value is 'no'",
     );
 }
 

@@ -66,6 +66,7 @@ pub(crate) const ALL: &[&Declaration] = &[
     &server::MONITOR,
     &server::ROLE,
     &server::WAIT,
+    &server::WAITAOF,
     &server::LOLWUT,
     &server::MODULE,
     &diagnostics::SLOWLOG,
