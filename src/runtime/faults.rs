@@ -44,10 +44,32 @@ pub enum Fault {
     OfferEndMissed,
     /// Scripts that write claim their keys as if they only read.
     ScriptShares,
+    /// A change of a table's schema is not applied on the last shard.
+    ChangeHalfDone,
+    /// A table that spreads claims its name as if it were only read.
+    GrowthUnclaimed,
+    /// A table that spreads loses a row on the way.
+    RowForgotten,
+    /// A statement does not wait for those of its client that are on their way to a table that has spread.
+    StatementOvertakes,
+    /// The shard of a table's name is not told that rows have changed.
+    TableUnnoted,
+    /// Shards are not asked whether they have a unique value that another shard's row gets.
+    UniqueUnasked,
+    /// A statement changes its rows shard by shard, and gives its claims back in between.
+    UpdateInHalves,
+    /// A sync brings nothing to the disk and says that it did.
+    SyncSkipped,
+    /// A sync that failed is taken for one that did not.
+    SyncErrorIgnored,
+    /// A write that failed is taken for one that did not.
+    WriteErrorIgnored,
+    /// A record of the log is taken for whole although its checksum is another one.
+    TornTailAccepted,
 }
 
 /// All faults.
-pub const ALL: [Fault; 18] = [
+pub const ALL: [Fault; 29] = [
     Fault::WakeLost,
     Fault::IntentMissing,
     Fault::LateAccepted,
@@ -66,6 +88,17 @@ pub const ALL: [Fault; 18] = [
     Fault::SecondOfferTaken,
     Fault::OfferEndMissed,
     Fault::ScriptShares,
+    Fault::ChangeHalfDone,
+    Fault::GrowthUnclaimed,
+    Fault::RowForgotten,
+    Fault::StatementOvertakes,
+    Fault::TableUnnoted,
+    Fault::UniqueUnasked,
+    Fault::UpdateInHalves,
+    Fault::SyncSkipped,
+    Fault::SyncErrorIgnored,
+    Fault::WriteErrorIgnored,
+    Fault::TornTailAccepted,
 ];
 
 /// Returns whether `fault` is switched on in this world.

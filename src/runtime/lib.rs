@@ -4,14 +4,15 @@
 //! a public signature here, so that a second implementation of the same names, single-threaded and
 //! seeded, takes this one's place in simulations: with the feature `simulation` the modules of the
 //! folder `simulated` stand for those of the same names here. Its `world` decides from a seed who has
-//! a turn, how long messages are under way and what the network does; the clients live in it too.
+//! a turn, how long messages are under way and what the network does; the clients live in it too. Its `disk`
+//! decides what becomes of files.
 //!
 //! In reading order: [`clock`] tells the time, [`topology`] counts cores, [`preflight`] refuses to
 //! start where the program could not run, [`executor`] runs one future per core. On a core,
 //! [`socket_ring`] moves the bytes of all sockets, made by [`listener`] and described by [`socket`];
 //! [`idle`] decides how a core without work sleeps, [`waker`] ends that sleep, and [`mesh`] carries
 //! messages between cores over the rings of [`spsc`]. [`large_blocks`] gives memory back in steps;
-//! [`memory`], [`signals`], [`directory`] and [`mod@file`] do what their names say; [`helper`] threads
+//! [`memory`], [`signals`], [`process`], [`directory`] and [`mod@file`] do what their names say; [`helper`] threads
 //! wait for the disk in the place of cores; [`faults`] are what a simulation
 //! may have done wrong on purpose.
 //!
@@ -24,7 +25,9 @@ pub mod directory;
 pub mod executor;
 pub mod facts;
 pub mod faults;
+#[cfg(not(feature = "simulation"))]
 pub mod file;
+#[cfg(not(feature = "simulation"))]
 pub mod helper;
 #[cfg(not(feature = "simulation"))]
 pub mod idle;
@@ -33,6 +36,7 @@ mod kernel_ring;
 pub mod large_blocks;
 #[cfg(not(feature = "simulation"))]
 pub mod listener;
+#[cfg(not(feature = "simulation"))]
 pub mod log_file;
 pub mod memory;
 #[cfg(not(feature = "simulation"))]
@@ -40,6 +44,8 @@ pub mod mesh;
 #[cfg(not(feature = "simulation"))]
 mod park;
 pub mod preflight;
+#[cfg(not(feature = "simulation"))]
+pub mod process;
 #[cfg(not(feature = "simulation"))]
 mod receive_buffers;
 pub mod signals;
@@ -61,8 +67,17 @@ pub mod waker;
 #[path = "simulated/clock.rs"]
 pub mod clock;
 #[cfg(feature = "simulation")]
+#[path = "simulated/disk.rs"]
+pub mod disk;
+#[cfg(feature = "simulation")]
 #[path = "simulated/executor.rs"]
 pub mod executor;
+#[cfg(feature = "simulation")]
+#[path = "simulated/file.rs"]
+pub mod file;
+#[cfg(feature = "simulation")]
+#[path = "simulated/helper.rs"]
+pub mod helper;
 #[cfg(feature = "simulation")]
 #[path = "simulated/idle.rs"]
 pub mod idle;
@@ -70,8 +85,14 @@ pub mod idle;
 #[path = "simulated/listener.rs"]
 pub mod listener;
 #[cfg(feature = "simulation")]
+#[path = "simulated/log_file.rs"]
+pub mod log_file;
+#[cfg(feature = "simulation")]
 #[path = "simulated/mesh.rs"]
 pub mod mesh;
+#[cfg(feature = "simulation")]
+#[path = "simulated/process.rs"]
+pub mod process;
 #[cfg(feature = "simulation")]
 #[path = "simulated/socket.rs"]
 pub mod socket;

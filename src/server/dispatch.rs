@@ -139,7 +139,7 @@ impl Engine {
                 }
                 Then::GoOn => {}
                 then @ (Then::Wait | Then::Close) => {
-                    let is_taken = !self.pause.holds(id);
+                    let is_taken = !self.pause.holds(id) && !self.late_statements.holds(id);
                     return Served {
                         taken: index + usize::from(is_taken),
                         then,
@@ -236,6 +236,9 @@ impl Engine {
                     && let Some(text) = self.busy_refusal(command)
                 {
                     return self.reject(connection, command, text);
+                }
+                if self.is_held_back(id, connection) {
+                    return Then::Wait;
                 }
                 self.run_control(id, connection, command, run, args)
             }
@@ -561,6 +564,10 @@ impl Engine {
             Route::Cursor => self.run_cursor(id, connection, command, request),
             Route::Several(_) if let Spread::Plan(Plan::Table(scope)) = request.command.spread => {
                 self.run_statement(id, connection, command, request, scope)
+            }
+            // What is about all keys is about all tables.
+            Route::Several(shards) if shards.is_empty() && self.is_held_back(id, connection) => {
+                Then::Wait
             }
             Route::Several(shards) => {
                 self.begin_transaction(id, connection, command, request, &shards)

@@ -5,6 +5,9 @@
 //! handed back. So what follows waits here until each of them is answered or has come back, and then all go
 //! in the order in which they were sent.
 //!
+//! What else may have to do with tables (EXEC, scripts, WATCH, FLUSHALL) is held back meanwhile: the request stays
+//! in the input of its connection, which waits.
+//!
 //! Not here: what adds them (`statements`).
 
 use std::collections::VecDeque;
@@ -20,6 +23,8 @@ pub(crate) struct LateStatements {
     queues: Map<u64, Queue>,
     /// Connections whose first statement does not run yet.
     waiting: Vec<SocketId>,
+    /// Connections whose next request is held back.
+    held: Vec<SocketId>,
 }
 
 /// The statements of one connection, in the order in which they were sent.
@@ -108,6 +113,26 @@ impl LateStatements {
     /// Returns the connections whose first statement does not run yet, and forgets them.
     pub(crate) fn take_waiting(&mut self) -> Vec<SocketId> {
         std::mem::take(&mut self.waiting)
+    }
+
+    /// Returns whether there are any at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+
+    /// Notes that the next request of a connection is held back.
+    pub(crate) fn hold(&mut self, id: SocketId) {
+        self.held.push(id);
+    }
+
+    /// Returns whether the next request of a connection is held back.
+    pub(crate) fn holds(&self, id: SocketId) -> bool {
+        self.held.contains(&id)
+    }
+
+    /// Returns the connections whose next request is held back, and forgets them.
+    pub(crate) fn take_held(&mut self) -> Vec<SocketId> {
+        std::mem::take(&mut self.held)
     }
 
     /// Takes a connection back, whose first statement still has to wait.

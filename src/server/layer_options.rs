@@ -13,6 +13,9 @@ use crate::config::Config;
 /// Longest sleep of a core on which nothing expires, in nanoseconds.
 pub const QUIET_NANOS: u64 = 1_000_000_000;
 
+/// See [`shard::Options::table_step_rows`]. Few in simulated worlds, whose tables are small.
+const TABLE_STEP_ROWS: usize = if cfg!(feature = "simulation") { 2 } else { 256 };
+
 /// Returns what the configuration says to a shard.
 #[must_use]
 pub fn shard(config: &Config, hash_seed: (u64, u64), shards: u16) -> shard::Options {
@@ -30,6 +33,7 @@ pub fn shard(config: &Config, hash_seed: (u64, u64), shards: u16) -> shard::Opti
         shards,
         scan_rows_max: settings.scan_rows_max,
         spread_rows: settings.spread_rows,
+        table_step_rows: TABLE_STEP_ROWS,
         events: if settings.notify.is_told() {
             settings.notify.classes
         } else {

@@ -21,7 +21,7 @@ use runtime::socket_ring::SocketId;
 use crate::core_loop::Core;
 use crate::engine::Engine;
 use crate::gather::{Asker, Finished, Gather};
-use crate::session::{Multi, Replies, Session};
+use crate::session::{Multi, Session};
 use crate::table::Command;
 
 /// What a pause holds up; the later one holds up more.
@@ -90,11 +90,7 @@ impl Engine {
         if is_held {
             self.pause.postponed.push(id);
             self.pause.waiting.insert(id.to_bits());
-            // The request begins anew.
-            session.commands -= 1;
-            if session.replies == Replies::SkipThis {
-                session.replies = Replies::SkipNext;
-            }
+            session.take_back_request();
         }
         is_held
     }

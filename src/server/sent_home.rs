@@ -23,6 +23,11 @@ impl SentHome {
         self.0.push_back(place);
     }
 
+    /// Returns whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns whether one of them, sent before `place` if there is one, is neither answered nor back.
     /// O(statements that are awaited).
     pub(crate) fn is_away(

@@ -201,6 +201,14 @@ impl Session {
         }
     }
 
+    /// Takes back that a request has begun, which is put off and begins anew.
+    pub(crate) fn take_back_request(&mut self) {
+        self.commands -= 1;
+        if self.replies == Replies::SkipThis {
+            self.replies = Replies::SkipNext;
+        }
+    }
+
     /// Returns whether the reply to the present request is dropped.
     #[inline]
     #[must_use]

@@ -176,14 +176,27 @@ pub(crate) fn start_simulated(
     let listeners = listeners(&config, shard_count)?;
     let failed = |error| StartError(format!("start the cores: {error}"));
     let ends = mesh::<CoreMessage>(usize::from(shard_count), LANE_MESSAGES).map_err(failed)?;
+    let wakers: Vec<Waker> = ends.iter().map(MeshEnd::waker).collect();
     let shared = Arc::new(shared(&config, shard_count, table));
+    shared.persistence.set_wakers(wakers);
+    let mut specs = core_specs(ends, listeners, &[]);
+    if config.settings().is_logged {
+        let log = Log::open(&config, shard_count).map_err(StartError)?;
+        let file = persistence::load::open_base(&log).map_err(StartError)?;
+        shared.persistence.keep_log(log);
+        shared.persistence.set_logged(true);
+        let inboxes = persistence::load::begin(&shared, &config, file).map_err(failed)?;
+        for (spec, inbox) in specs.iter_mut().zip(inboxes) {
+            spec.seed.inbox = Some(inbox);
+        }
+        drop(log::start_syncing(&shared).map_err(failed)?);
+    }
     let common = Common {
         shared: Arc::clone(&shared),
         config: Arc::new(config),
         reload: Arc::default(),
         hash_seed: runtime::clock::random_seed(),
     };
-    let specs = core_specs(ends, listeners, &[]);
     let body = move |context, seed| run_core(context, seed, common.clone());
     let cores = start_cores(specs, body).map_err(failed)?;
     Ok((cores, shared))

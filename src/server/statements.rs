@@ -10,7 +10,8 @@
 //! What a core knows of tables may be old by the time that a request arrives elsewhere; and a statement may
 //! turn out to be long. Then the shard hands it back ([`Source::Statement`]) and it runs as a program, under
 //! the claim of that shard if it has all the rows. A connection does not wait for what it has sent to
-//! other cores, so statements that come back without a claim go one after the other (`late_statements`).
+//! other cores, so statements that come back without a claim go one after the other (`late_statements`). Requests
+//! of another kind that may be about tables wait until none of them is under way: they would be overtaken.
 //!
 //! Not here: what a program does (`coordinator::tables`), what a statement means (crate `tables`).
 
@@ -27,6 +28,7 @@ use coordinator::tables::program_of_plan;
 use net::Then;
 use net::connection::Connection;
 use protocol::args::PackedArgs;
+use runtime::faults::{self, Fault};
 use runtime::socket_ring::SocketId;
 use shard::locks::{Claim, Mode};
 use tables::schema::Layout;
@@ -54,9 +56,10 @@ impl Engine {
         };
         let (late, output) = (&self.late_statements, &connection.output);
         let sent_home = &mut connection.session.sent_home;
-        if late.has_any(id)
-            || sent_home.is_away(output, None, |place| late.has(id, place)) && is_spread()
-        {
+        let is_behind = late.has_any(id)
+            || sent_home.is_away(output, None, |place| late.has(id, place))
+                && (matches!(scope, Scope::Change(_)) || is_spread());
+        if is_behind && !faults::is_on(Fault::StatementOvertakes) {
             let place = connection.output.defer();
             let origin = origin_of(id, place, connection.session.drops_reply());
             let request = Box::new(OwnedRequest::new(request));
@@ -137,6 +140,30 @@ impl Engine {
         }
     }
 
+    /// Holds a request back that may be about tables, behind statements of its client that are under way. Returns
+    /// whether it is held: then the connection waits.
+    pub(crate) fn is_held_back(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+    ) -> bool {
+        let is_held =
+            self.has_statements_away(id, connection) && !faults::is_on(Fault::StatementOvertakes);
+        if is_held {
+            connection.session.take_back_request();
+            self.late_statements.hold(id);
+        }
+        is_held
+    }
+
+    fn has_statements_away(&self, id: SocketId, connection: &mut Connection<Session>) -> bool {
+        let late = &self.late_statements;
+        let sent_home = &mut connection.session.sent_home;
+        !late.is_empty() && late.has_any(id)
+            || !sent_home.is_empty()
+                && sent_home.is_away(&connection.output, None, |place| late.has(id, place))
+    }
+
     /// Takes a statement that a shard has handed back.
     pub(crate) fn take_statement(&mut self, handed: Handed) {
         let request = Box::new(handed.request);
@@ -155,10 +182,15 @@ impl Engine {
         if !self.host.shard.has_growing() {
             return;
         }
+        let mode = if faults::is_on(Fault::GrowthUnclaimed) {
+            Mode::Shared
+        } else {
+            Mode::Exclusive
+        };
         for (db, table, name) in self.host.shard.take_growing() {
             let key = self.host.shard.key(table::key_of(&name));
             let claim = Claim {
-                keys: vec![(key.hash, Mode::Exclusive)],
+                keys: vec![(key.hash, mode)],
                 whole: None,
             };
             let claims = self.map.shards().map(|shard| (shard, claim.clone()));
@@ -190,9 +222,22 @@ impl Engine {
 }
 
 impl Core {
-    /// Begins statements before which nothing is under way any more. Returns whether there were any.
+    /// Begins statements before which nothing is under way any more, and lets connections go on whose requests
+    /// were held back behind them. Returns whether there were any.
     pub(crate) fn begin_late_statements(&mut self) -> bool {
         let mut has_begun = false;
+        for id in self.engine.late_statements.take_held() {
+            let Some(connection) = self.net.connection_mut(id) else {
+                continue;
+            };
+            if self.engine.has_statements_away(id, connection) {
+                self.engine.late_statements.hold(id);
+            } else {
+                self.net.resume(id);
+                self.engine.wrote.push(id);
+                has_begun = true;
+            }
+        }
         for id in self.engine.late_statements.take_waiting() {
             let late = &self.engine.late_statements;
             let first = late.first_place(id);

@@ -95,6 +95,8 @@ pub struct Options {
     pub scan_rows_max: u64,
     /// Rows of a table beyond which they lie on all shards (`table-spread-rows`).
     pub spread_rows: u64,
+    /// Rows that a step of a table statement may change or write out: some tens of microseconds.
+    pub table_step_rows: usize,
 }
 
 impl Default for Options {
@@ -111,6 +113,7 @@ impl Default for Options {
             shards: 1,
             scan_rows_max: 100_000,
             spread_rows: 4096,
+            table_step_rows: 256,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use base::cast::u64_from;
 use base::ids::DbIndex;
 use protocol::args::{Args, PackedArgs};
 use protocol::reply::{Reply, Resp};
@@ -26,26 +27,11 @@ use super::names::{key_of, table_word};
 use super::rows::Wire;
 use crate::scope::{RowStatement, Scope};
 
-/// What a step may do: some tens of microseconds.
-const STEP: Budget = Budget {
-    look: 4096,
-    write: 256,
-};
+/// Rows that a step may look at: some tens of microseconds.
+const LOOK_ROWS: usize = 4096;
 
-/// What a shard may do of a reading plan before it is known whether all shards take part.
-const ATTEMPT: Budget = Budget {
-    look: 2048,
-    write: 512,
-};
-
-/// Rows that a plan may lead to on this shard, about, for it to be tried in one round.
-const ATTEMPT_ROWS: u64 = 512;
-
-/// Rows that are added to a new index in one step.
-const BUILD_ROWS: usize = 512;
-
-/// Rows that are taken out of a table in one step.
-const TAKEN_ROWS: usize = 256;
+/// Rows that a shard may look at for a reading plan before it is known whether all shards take part.
+const ATTEMPT_LOOK_ROWS: usize = 2048;
 
 /// A statement with its plan.
 #[derive(Clone, Debug)]
@@ -60,6 +46,8 @@ pub struct Work {
     pub now_ms: u64,
     /// The id of the only row of an INSERT, if it is drawn already.
     pub row: Option<RowId>,
+    /// Changes of rows that a shard makes in one step.
+    pub step_rows: usize,
 }
 
 /// A statement about a spread table that was planned where its client is.
@@ -85,10 +73,17 @@ pub enum Pace {
 }
 
 impl Pace {
-    fn budget(self) -> Budget {
+    fn budget(self, shard: &Shard) -> Budget {
+        let rows = shard.options().table_step_rows;
         match self {
-            Self::Step => STEP,
-            Self::Attempt => ATTEMPT,
+            Self::Step => Budget {
+                look: LOOK_ROWS,
+                write: rows,
+            },
+            Self::Attempt => Budget {
+                look: ATTEMPT_LOOK_ROWS,
+                write: 2 * rows,
+            },
             Self::Whole => Budget::UNBOUNDED,
         }
     }
@@ -101,12 +96,6 @@ pub struct Telling {
     pub event: &'static str,
     /// Rows that other shards have changed.
     pub elsewhere: u64,
-}
-
-/// Returns whether so many changes of rows on a shard are made in one step.
-#[must_use]
-pub fn is_one_step(changes: usize) -> bool {
-    changes <= STEP.write
 }
 
 /// Something that a shard does for a statement.
@@ -254,13 +243,15 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
             TableOutcome::Done
         }
         TableStep::Build(table, index) => {
-            let part = (BUILD_ROWS, now_ms(shard));
+            // Cheaper than to change a row.
+            let rows = 2 * shard.options().table_step_rows;
+            let part = (rows, now_ms(shard));
             let building = shard.tables_mut().build_step(db, table, index, part);
             TableOutcome::Built(building)
         }
         TableStep::Values(table, index, mut at) => {
             let tables = shard.tables();
-            let part = (STEP.look, now_ms(shard));
+            let part = (LOOK_ROWS, now_ms(shard));
             let values = tables.unique_values(db, table, index, &mut at, part);
             TableOutcome::Values(values, at)
         }
@@ -290,8 +281,9 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
             pace,
             telling,
         } => {
+            let budget = pace.budget(shard);
             let asked = (db, &*plan, resp);
-            let result = self::step(shard, asked, pace.budget(), &mut progress, &mut partial);
+            let result = self::step(shard, asked, budget, &mut progress, &mut partial);
             if result == Ok(Stepped::End) {
                 tell(shard, (db, &plan), telling, partial.count());
             }
@@ -311,7 +303,8 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
         }
         TableStep::Info(table) => TableOutcome::Info(shard.tables().info(db, table).map(Box::new)),
         TableStep::Take(table) => {
-            TableOutcome::Rows(shard.tables_mut().take_rows(db, table, TAKEN_ROWS))
+            let rows = shard.options().table_step_rows;
+            TableOutcome::Rows(shard.tables_mut().take_rows(db, table, rows))
         }
         TableStep::Store(table, rows) => {
             shard.tables_mut().put_rows(db, table, &rows);
@@ -493,7 +486,9 @@ pub fn plan_here(
         return None;
     };
     let tables = shard.tables();
-    let is_short = tables.estimate(db, &work.plan) <= ATTEMPT_ROWS;
+    // A plan that may lead to more is not tried in one round.
+    let rows = 2 * u64_from(shard.options().table_step_rows);
+    let is_short = tables.estimate(db, &work.plan) <= rows;
     let is_sure = is_short && tables.cannot_fail(db, &work.plan);
     Some(Planned {
         work,
@@ -566,6 +561,7 @@ fn make_work(
         ));
     }
     Ok(RowWork::Plan(Work {
+        step_rows: shard.options().table_step_rows,
         statement,
         plan: Arc::new(plan),
         resp,

@@ -21,12 +21,6 @@ use crate::long_reply::{LongReply, Reach};
 use crate::scope::{RowStatement, Scope};
 use crate::spec::{CommandError, Context};
 
-/// What a statement may do in one piece: some tens of microseconds.
-const SHORT: Budget = Budget {
-    look: 1024,
-    write: 512,
-};
-
 /// Writes parts of replies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wire(pub(super) Resp);
@@ -177,6 +171,14 @@ fn run_plan(
     Ok(true)
 }
 
+/// What a statement may do in one piece, where a step changes so many rows: some tens of microseconds.
+fn short(step_rows: usize) -> Budget {
+    Budget {
+        look: 1024,
+        write: 2 * step_rows,
+    }
+}
+
 /// Makes the steps of a plan: all of them, or only the first one. Returns whether it has ended.
 fn run_steps(
     context: &mut Context<'_>,
@@ -186,7 +188,7 @@ fn run_steps(
     partial: &mut Partial,
 ) -> Result<bool, TableError> {
     let budget = match haste {
-        Haste::Short => SHORT,
+        Haste::Short => short(context.shard.options().table_step_rows),
         Haste::Whole => Budget::UNBOUNDED,
     };
     loop {

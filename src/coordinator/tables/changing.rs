@@ -11,6 +11,7 @@
 use base::ids::ShardId;
 use commands::table::key_of;
 use commands::table::parts::{TableOutcome, TableStep};
+use runtime::faults::{self, Fault};
 use tables::Building;
 use tables::catalog::SchemaChange;
 use tables::claim::Claim;
@@ -131,6 +132,9 @@ impl Changing {
         let lead = self.lead;
         let step = |shard| (shard, TableStep::Apply(self.change.clone(), shard == lead));
         let mut steps: Vec<_> = self.map.shards().map(step).collect();
+        if faults::is_on(Fault::ChangeHalfDone) {
+            steps.pop();
+        }
         if let Some((table, home)) = self.moved() {
             let rows = std::mem::take(&mut self.rows);
             steps.push((home, TableStep::Store(table, rows)));

@@ -4,6 +4,7 @@
 
 use base::ids::{DbIndex, ShardId};
 use commands::table::parts::{TableOutcome, TableStep};
+use runtime::faults::{self, Fault};
 use tables::catalog::SchemaChange;
 use tables::effects::RowImage;
 use tables::schema::TableId;
@@ -59,6 +60,9 @@ impl Growing {
 
     fn store(&mut self, change: &SchemaChange) -> Step {
         self.stage = Stage::Storing;
+        if faults::is_on(Fault::RowForgotten) {
+            self.rows.pop();
+        }
         let mut parts: Vec<Vec<RowImage>> = self.map.shards().map(|_| Vec::new()).collect();
         for row in self.rows.drain(..) {
             let shard = shard_of_row(row.id, self.map.shard_count());

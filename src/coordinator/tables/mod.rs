@@ -32,6 +32,7 @@ use commands::scope::{RowStatement, Scope};
 use commands::table::answers;
 use commands::table::parts::{Planned, Prepared, TableOutcome, TableStep, Work};
 use commands::table::{key_of, table_word};
+use runtime::faults::{self, Fault};
 use tables::error::TableError;
 use tables::schema::{Layout, RowId, Schema};
 
@@ -245,6 +246,9 @@ impl TableProgram {
             }
             Next::Pause => {
                 self.state = State::Paused(running);
+                if faults::is_on(Fault::UpdateInHalves) {
+                    return Step::Yield;
+                }
                 Step::Pause
             }
             Next::Again => self.prepare(),

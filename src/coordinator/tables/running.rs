@@ -19,6 +19,7 @@ use commands::scope::RowStatement;
 use commands::table::answers::{self, Cost};
 use commands::table::parts::{self, Pace, TableOutcome, TableStep, Telling, Work};
 use protocol::reply::Reply;
+use runtime::faults::{self, Fault};
 use tables::decide::Decision;
 use tables::error::TableError;
 use tables::executor::{Progress, Stepped};
@@ -169,7 +170,8 @@ impl Running {
             // The other shard has made its changes: now they are made here, too, whatever it takes.
             Stage::DoingAtOnce if is_write => {
                 self.is_told = true;
-                let event = parts::event_of(self.work.statement);
+                let event = parts::event_of(self.work.statement)
+                    .filter(|_| !faults::is_on(Fault::TableUnnoted));
                 let telling = event.map(|event| Telling { event, elsewhere });
                 (Pace::Whole, telling)
             }
@@ -232,7 +234,7 @@ impl Running {
         }
         let is_short = self.shards.iter().all(|on| {
             let progress = on.progress.as_ref();
-            progress.is_none_or(|progress| parts::is_one_step(progress.changes()))
+            progress.is_none_or(|progress| progress.changes() <= self.work.step_rows)
         });
         let mut steps = self.steps();
         if steps.is_empty() {
@@ -250,7 +252,8 @@ impl Running {
 
     /// Returns what tells of changed rows.
     fn note(&self, count: u64) -> Option<TableStep> {
-        let event = parts::event_of(self.work.statement).filter(|_| count > 0)?;
+        let is_told = count > 0 && !faults::is_on(Fault::TableUnnoted);
+        let event = parts::event_of(self.work.statement).filter(|_| is_told)?;
         Some(TableStep::Note {
             key: parts::key_of_table(self.schema()).into(),
             event,
@@ -326,7 +329,11 @@ impl Running {
     /// Decides what becomes of the rows of an INSERT.
     fn decide(&mut self) -> Next {
         let partials = self.take_partials();
-        let decisions = match merge::decide(&self.work.plan, &partials) {
+        let mut known = partials.len();
+        if faults::is_on(Fault::UniqueUnasked) {
+            known = known.min(1);
+        }
+        let decisions = match merge::decide(&self.work.plan, &partials[..known]) {
             Ok(decisions) => decisions,
             Err(error) => return Next::Refused(error),
         };
@@ -359,7 +366,7 @@ impl Running {
         for (on, partial) in self.shards.iter_mut().zip(partials) {
             on.partial = Some(Box::new(partial));
         }
-        if claims.is_empty() {
+        if claims.is_empty() || faults::is_on(Fault::UniqueUnasked) {
             return self.allow();
         }
         self.stage = Stage::Asking;

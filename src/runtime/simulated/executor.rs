@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use base::ids::ShardId;
 
+use crate::helper;
 use crate::idle::give_way;
 use crate::topology::Cpu;
 use crate::world;
@@ -146,16 +147,29 @@ impl Cores {
         Ok(())
     }
 
-    /// When the next turn of any core is; none if all have ended.
+    /// When a core has its next turn, or a helper something to do; none if all cores have ended.
     #[must_use]
     pub fn next_at(&self) -> Option<u64> {
+        let turn = self.next_turn_at()?;
+        Some(helper::next_at().map_or(turn, |at| at.min(turn)))
+    }
+
+    fn next_turn_at(&self) -> Option<u64> {
         let alive = (0..self.cores.len()).filter(|core| self.cores[*core].body.is_some());
         alive.map(world::turn_at).min()
     }
 
     /// Lets the core whose turn is first have it; of several with the same time, any.
     pub fn step(&mut self) {
-        let Some(first) = self.next_at() else { return };
+        let Some(first) = self.next_turn_at() else {
+            return;
+        };
+        if let Some(at) = helper::next_at()
+            && at < first
+        {
+            world::jump_to(at);
+            return helper::run_due();
+        }
         let now = first.max(world::now());
         // Whose time is over may come in any order.
         let ready: Vec<usize> = (0..self.cores.len())

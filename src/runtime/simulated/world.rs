@@ -260,6 +260,7 @@ fn with<T>(act: impl FnOnce(&mut World) -> T) -> T {
 /// Begins a world: an empty one, in which `seed` decides what happens. Cores and clients of a former
 /// one have to be gone.
 pub fn begin(seed: u64, fault: Option<Fault>) {
+    crate::helper::end_all();
     with(|world| {
         *world = World::new(seed);
         world.fault = fault;
@@ -316,6 +317,25 @@ pub(crate) fn tick() -> u64 {
 }
 
 const TICK_NANOS: u64 = 40;
+
+/// Lets the core that has its turn wait for the machine.
+pub(crate) fn pass(nanos: u64) {
+    with(|world| world.now += nanos);
+}
+
+/// Ends the process: its connections are cut, and nobody listens any more. Its cores have to be gone.
+pub fn end_process() {
+    with(|world| {
+        world.cores.clear();
+        world.doors.clear();
+        for link in 0..world.links.len() {
+            world.links[link].home = Home::Nowhere;
+            world.links[link].server_closed = true;
+            world.end(LinkId(link), false, true);
+        }
+    });
+    crate::helper::end_all();
+}
 
 // --- the sleep of cores ---
 

@@ -46,8 +46,12 @@ pub(super) const READ_BYTES: usize = 1 << 20;
 /// A batch is sent when it has so many bytes, or so many keys.
 const BATCH_BYTES: usize = 256 * 1024;
 const BATCH_KEYS: usize = 1024;
-/// Batches that wait for a core.
-pub(super) const BATCHES_MAX: usize = 4;
+/// Batches that wait for a core. In simulated worlds the thread is done before the cores begin.
+pub(super) const BATCHES_MAX: usize = if cfg!(feature = "simulation") {
+    1024
+} else {
+    4
+};
 /// How long a turn may go on with loading, in nanoseconds. Nobody is served meanwhile.
 const NANOS_PER_TURN: u64 = 1_000_000;
 /// Time between two lines of the log.

@@ -281,6 +281,12 @@ impl Log {
         }
     }
 
+    /// Returns whether a sync has failed: nothing is written any more then.
+    fn has_sync_failed(&self) -> bool {
+        let last = |all: &mut Vec<Option<Failure>>| all.last().is_some_and(Option::is_some);
+        self.failures.with(last)
+    }
+
     /// Syncs what was written since the last time. For helper threads, and for the end.
     pub(super) fn sync(&self, shared: &Shared) {
         for index in 0..self.unsynced.len() {
@@ -536,6 +542,10 @@ impl CoreLog {
 
     /// Writes the records that wait, and syncs them if `is_always`. They stay where they are if that fails.
     pub(super) fn write(&mut self, shared: &Shared, me: usize, is_always: bool) {
+        if self.log.has_sync_failed() {
+            // What stands in front of it may be lost, and the file would be damaged in its middle.
+            return;
+        }
         if let Err(error) = self.file.append(&self.records) {
             tracing::error!(%error, "write the log; writes are refused until that works");
             if is_always {
@@ -586,5 +596,5 @@ pub(crate) fn close(core: &mut Core) {
 /// Ends the process before a reply leaves that says more than the disk has, as Redis does.
 pub(super) fn give_up(why: &str) -> ! {
     tracing::error!("the server ends: {why}. Make room on the disk and start it again");
-    std::process::exit(1);
+    runtime::process::end(1)
 }

@@ -7,7 +7,8 @@
 //!
 //! Two more things are kept about requests that wait for keys, both with a margin for what a server may
 //! lawfully need to notice something ([`Limits`]):
-//! - One that found nothing found nothing at the end of its time, not at some point before.
+//! - One that found nothing found nothing at the end of its time, not at some point before; but for as many as
+//!   CLIENT UNBLOCK has let go.
 //! - One that waited at a single key comes before all that took something from this key and were sent
 //!   later: the queue at a key is in the order of arrival, and nobody overtakes it. What MULTI and scripts
 //!   take is left out: they see the key before those who wait do.
@@ -25,6 +26,7 @@ use protocol::value::Value;
 use super::history::{Action, Record, line, show};
 use super::model::{Dirt, Model, Run, Window, key_index};
 use super::operations::{Operation, by_name};
+use super::tables::Ids;
 use super::waiting;
 
 /// Requests that a history may have.
@@ -69,6 +71,7 @@ struct Item<'a> {
 
 struct Search<'a> {
     items: Vec<Item<'a>>,
+    ids: Ids,
     /// Bits of the requests that were answered.
     answered: u128,
     seen: Set<(u128, Model)>,
@@ -83,10 +86,14 @@ pub(super) fn check(records: &[Record], limits: Limits) -> Verdict {
         records.len() <= RECORDS_MAX,
         "a history fits the bits of the search"
     );
-    if let Some(index) = records.iter().position(|it| is_hasty(it, limits)) {
+    if let Some(index) = first_hasty(records, limits) {
         let line = line(index, &records[index]);
         return Verdict::Impossible(format!("gave up too early:\n  {line}"));
     }
+    let ids = match Ids::learn(records) {
+        Ok(ids) => ids,
+        Err(why) => return Verdict::Impossible(why),
+    };
     let end = records
         .iter()
         .map(|it| it.answered_at.unwrap_or(it.asked_at))
@@ -97,6 +104,7 @@ pub(super) fn check(records: &[Record], limits: Limits) -> Verdict {
             .iter()
             .map(|it| item(it, records, end, limits))
             .collect(),
+        ids,
         answered: 0,
         seen: Set::default(),
         order: Vec::new(),
@@ -170,9 +178,28 @@ fn is_hasty(record: &Record, limits: Limits) -> bool {
     })
 }
 
+/// Returns a request that was told so and that nobody has let go: there are more than CLIENT UNBLOCK has counted.
+fn first_hasty(records: &[Record], limits: Limits) -> Option<usize> {
+    let is_unblock = |record: &&Record| {
+        let is_it =
+            matches!(&record.action, Action::Command(words) if words[0] == waiting::UNBLOCK);
+        is_it
+            && record
+                .reply
+                .as_ref()
+                .is_none_or(|it| *it == Value::Integer(1))
+    };
+    let unblocked = records.iter().filter(is_unblock).count();
+    let mut hasty = (0..records.len()).filter(|index| is_hasty(&records[*index], limits));
+    hasty.nth(unblocked)
+}
+
 /// Returns the earliest moment at which a request may have taken effect. One that has waited for nothing
 /// did so at the end of its time.
 fn runs_from(record: &Record, limits: Limits) -> u64 {
+    if is_hasty(record, limits) {
+        return record.asked_at;
+    }
     let waited = waited_nanos(record).unwrap_or(0);
     record.asked_at + waited.saturating_sub(limits.margin_nanos)
 }
@@ -311,10 +338,14 @@ impl Search<'_> {
         for mut model in state.at(*window, keys | state.watched(session)) {
             match &record.action {
                 Action::Command(words) if waiting::timeout_nanos(words).is_some() => {
-                    outcomes.append(&mut waiting::outcomes(&model, *window, words));
+                    let mut more = waiting::outcomes(&model, (*window, &self.ids), words);
+                    outcomes.append(&mut more);
+                }
+                Action::Command(words) if words[0] == waiting::UNBLOCK => {
+                    outcomes.append(&mut waiting::unblock_outcomes(&model));
                 }
                 Action::Command(words) => {
-                    let reply = run_one(&mut model, *window, words);
+                    let reply = run_one(&mut model, (*window, &self.ids), words);
                     outcomes.push((reply, model));
                 }
                 Action::Watch(_) => {
@@ -329,7 +360,7 @@ impl Search<'_> {
                     if dirt != Dirt::Dirty {
                         let replies = commands
                             .iter()
-                            .map(|words| run_one(&mut model, *window, words));
+                            .map(|words| run_one(&mut model, (*window, &self.ids), words));
                         let reply = Value::Array(replies.collect());
                         outcomes.push((reply, model));
                     }
@@ -362,9 +393,9 @@ impl Search<'_> {
     }
 }
 
-fn run_one(model: &mut Model, window: Window, words: &[String]) -> Value {
+fn run_one(model: &mut Model, (window, ids): (Window, &Ids), words: &[String]) -> Value {
     let Operation { run, .. } = by_name(&words[0]);
-    let mut run_on = Run { model, window };
+    let mut run_on = Run { model, window, ids };
     run(&mut run_on, &words[1..]).unwrap_or_else(|error| error)
 }
 

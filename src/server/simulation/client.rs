@@ -23,6 +23,8 @@ pub(super) struct Habits {
     pub(super) spread: usize,
     /// Longest pause between requests, in nanoseconds.
     pub(super) pause_nanos: u64,
+    /// There are tables.
+    pub(super) has_tables: bool,
     /// One request in so many is a MULTI; 0 for none.
     pub(super) multi_one_in: u64,
     /// One request in so many goes in a pipeline; 0 for none.
@@ -136,7 +138,7 @@ impl Client {
     }
 
     /// Breaks the connection; what is awaited stays unanswered.
-    fn cut(&mut self) {
+    pub(super) fn cut(&mut self) {
         if let Some(link) = self.link.take() {
             world::cut(link);
         }
@@ -284,9 +286,14 @@ impl Client {
 
     /// MULTI with one to four commands, at times behind a WATCH, in one batch or step by step.
     fn draw_multi(&mut self) {
-        let commands: Vec<Vec<String>> = (0..1 + self.random.index(4))
+        let mut commands: Vec<Vec<String>> = (0..1 + self.random.index(4))
             .map(|_| self.draw_command())
             .collect();
+        // How many it lets go would have to be known.
+        commands.retain(|words| words[0] != waiting::UNBLOCK);
+        if commands.is_empty() {
+            return;
+        }
         if self.random.below(2) == 0 && self.left > 0 {
             self.left -= 1;
             let watched = self.draw_watched(&commands);
@@ -340,6 +347,7 @@ impl Client {
             keys: &habits.keys,
             spread: habits.spread,
             serial: &mut self.serial,
+            has_tables: habits.has_tables,
         }));
         words
     }

@@ -9,18 +9,20 @@
 //! ```
 //!
 //! In reading order: [`node`] puts a world together, [`client`] is one client, [`operations`], [`waiting`],
-//! [`streams`] and [`scripts`] say what they send and what that means for a [`model`], [`history`] is what
-//! they saw, [`checker`] judges it.
+//! [`streams`], [`scripts`] and [`tables`] say what they send and what that means for a [`model`], [`history`] is
+//! what they saw, [`checker`] judges it. [`disk`] has the worlds in which the process ends and begins again.
 //!
 //! Not here: the machine ([`runtime::world`]).
 
 mod checker;
 mod client;
+mod disk;
 mod history;
 mod model;
 mod node;
 mod operations;
 mod scripts;
 mod streams;
+mod tables;
 mod tests;
 mod waiting;

@@ -1,7 +1,8 @@
 //! What a server with one thread would hold: a few keys, and who watches them.
 //!
 //! Keys are numbered by their names, `s0` to `x2` with anything behind: a letter for the kind of value
-//! they begin with, and a digit. So a state is a small array that is quick to copy and to compare.
+//! they begin with, and a digit. So a state is a small array that is quick to copy and to compare. Tables are
+//! numbered behind the keys, by names that begin with `q`; no command about keys is sent with such a name.
 //!
 //! A key that expires does so at some moment that clients do not see, so its deadline is the span in
 //! which it must lie; what is seen of the key narrows it.
@@ -11,13 +12,21 @@ use std::rc::Rc;
 
 use protocol::value::Value;
 
+use super::tables::{Ids, Table};
+
 /// Letters that keys begin with: strings, numbers, sets, lists, sorted sets, streams.
 pub(super) const KINDS: [char; 6] = ['s', 'n', 't', 'l', 'z', 'x'];
 
 /// Keys of each kind.
 pub(super) const KEYS_PER_KIND: usize = 3;
 
-const KEY_COUNT: usize = KINDS.len() * KEYS_PER_KIND;
+/// The letter that names of tables begin with.
+pub(super) const TABLE: char = 'q';
+
+/// The number of the first table.
+const FIRST_TABLE: usize = KINDS.len() * KEYS_PER_KIND;
+
+const KEY_COUNT: usize = FIRST_TABLE + KEYS_PER_KIND;
 
 /// How far the clock that a core goes by may be off, in nanoseconds: it is read once per turn, and in
 /// whole milliseconds.
@@ -36,6 +45,8 @@ pub(super) enum Data {
     Scores(BTreeMap<Vec<u8>, i64>),
     /// A stream.
     Stream(Stream),
+    /// A table.
+    Table(Table),
 }
 
 /// A stream whose ids all have the same first half, so that they are told apart by the second.
@@ -100,10 +111,18 @@ pub(super) struct Model {
 /// Returns the number of a key.
 pub(super) fn key_index(name: &str) -> Option<usize> {
     let mut letters = name.chars();
-    let letter = letters.next()?;
-    let kind = KINDS.iter().position(|it| *it == letter)?;
+    let first = first_of(letters.next()?)?;
     let digit = usize::try_from(letters.next()?.to_digit(10)?).ok()?;
-    (digit < KEYS_PER_KIND).then_some(kind * KEYS_PER_KIND + digit)
+    (digit < KEYS_PER_KIND).then_some(first + digit)
+}
+
+/// Returns the number of the first key of a kind.
+pub(super) fn first_of(kind: char) -> Option<usize> {
+    if kind == TABLE {
+        return Some(FIRST_TABLE);
+    }
+    let kind = KINDS.iter().position(|it| *it == kind)?;
+    Some(kind * KEYS_PER_KIND)
 }
 
 impl Model {
@@ -147,12 +166,23 @@ impl Model {
 
     /// Has `session` watch `keys` (bits) too.
     pub(super) fn watch(&mut self, session: usize, keys: u32) {
+        // A table that spreads, or gets an index, is not as it was, though no row tells of it.
+        let begun = if keys >> FIRST_TABLE == 0 {
+            Dirt::Clean
+        } else {
+            Dirt::Unclear
+        };
         match self.watches.iter_mut().find(|it| it.session == session) {
-            Some(watch) => watch.keys |= keys,
+            Some(watch) => {
+                watch.keys |= keys;
+                if watch.dirt == Dirt::Clean {
+                    watch.dirt = begun;
+                }
+            }
             None => self.watches.push(Watch {
                 session,
                 keys,
-                dirt: Dirt::Clean,
+                dirt: begun,
             }),
         }
         self.watches.sort_by_key(|it| it.session);
@@ -186,6 +216,8 @@ impl Model {
 pub(super) struct Run<'a> {
     pub(super) model: &'a mut Model,
     pub(super) window: Window,
+    /// What is known of the ids of rows.
+    pub(super) ids: &'a Ids,
 }
 
 impl Run<'_> {
@@ -217,8 +249,8 @@ impl Run<'_> {
             Data::List(items) => items.is_empty(),
             Data::Set(members) => members.is_empty(),
             Data::Scores(scores) => scores.is_empty(),
-            // One without entries stays.
-            Data::Stream(_) => false,
+            // One without entries or rows stays.
+            Data::Stream(_) | Data::Table(_) => false,
         };
         let deadline = self.model.entries[index]
             .as_ref()
@@ -297,9 +329,7 @@ impl Run<'_> {
         match self.value(key) {
             None => Ok(None),
             Some(Data::Text(text)) => Ok(Some(text.clone())),
-            Some(Data::List(_) | Data::Set(_) | Data::Scores(_) | Data::Stream(_)) => {
-                Err(wrong_type())
-            }
+            Some(_) => Err(wrong_type()),
         }
     }
 
@@ -308,9 +338,7 @@ impl Run<'_> {
         match self.value(key) {
             None => Ok(Vec::new()),
             Some(Data::List(items)) => Ok(items.clone()),
-            Some(Data::Text(_) | Data::Set(_) | Data::Scores(_) | Data::Stream(_)) => {
-                Err(wrong_type())
-            }
+            Some(_) => Err(wrong_type()),
         }
     }
 
@@ -319,9 +347,7 @@ impl Run<'_> {
         match self.value(key) {
             None => Ok(BTreeSet::new()),
             Some(Data::Set(members)) => Ok(members.clone()),
-            Some(Data::Text(_) | Data::List(_) | Data::Scores(_) | Data::Stream(_)) => {
-                Err(wrong_type())
-            }
+            Some(_) => Err(wrong_type()),
         }
     }
 
@@ -330,9 +356,7 @@ impl Run<'_> {
         match self.value(key) {
             None => Ok(BTreeMap::new()),
             Some(Data::Scores(scores)) => Ok(scores.clone()),
-            Some(Data::Text(_) | Data::List(_) | Data::Set(_) | Data::Stream(_)) => {
-                Err(wrong_type())
-            }
+            Some(_) => Err(wrong_type()),
         }
     }
 
@@ -341,9 +365,15 @@ impl Run<'_> {
         match self.value(key) {
             None => Ok(None),
             Some(Data::Stream(stream)) => Ok(Some(stream.clone())),
-            Some(Data::Text(_) | Data::List(_) | Data::Set(_) | Data::Scores(_)) => {
-                Err(wrong_type())
-            }
+            Some(_) => Err(wrong_type()),
+        }
+    }
+
+    /// Returns a table, none if it is missing.
+    pub(super) fn table(&self, name: &str) -> Option<&Table> {
+        match self.value(name) {
+            Some(Data::Table(table)) => Some(table),
+            _ => None,
         }
     }
 }

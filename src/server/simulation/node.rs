@@ -6,14 +6,15 @@ use base::random::Random;
 use coordinator::route::SlotMap;
 use runtime::executor::Cores;
 use runtime::faults::Fault;
+use runtime::process::Ended;
 use runtime::world;
 
 use super::checker::Limits;
 use super::client::{Client, Habits};
 use super::history::Record;
-use super::model::{KEYS_PER_KIND, KINDS};
-use super::operations::{self, Operation, show};
-use super::scripts;
+use super::model::{KEYS_PER_KIND, KINDS, TABLE, first_of};
+use super::operations::{self, Draw, Operation, show};
+use super::{disk, scripts, tables, waiting};
 use crate::config::Config;
 use crate::startup::start_simulated;
 use crate::table::CommandTable;
@@ -29,11 +30,24 @@ const MARGIN_MESSAGES: u64 = 100;
 /// What the cores may do between two messages, in nanoseconds: each has a turn.
 const TURNS_NANOS: u64 = 20_000;
 
+/// What clients of a world are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Theme {
+    /// Keys.
+    Keys,
+    /// Tables, and some keys.
+    Tables,
+    /// Keys, a log of all changes, and a disk that fails or a process that ends.
+    Disk,
+}
+
 /// What happened in a world.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) shards: u16,
     pub(super) records: Vec<Record>,
+    /// What may lawfully be lost of it, in the order of time.
+    pub(super) losses: Vec<Loss>,
     /// How often a connection has moved from core to core.
     pub(super) moves: usize,
     pub(super) limits: Limits,
@@ -41,33 +55,51 @@ pub(super) struct Outcome {
     pub(super) complaint: Option<String>,
 }
 
+/// Acknowledged changes that a crash may have taken: those that were answered from the first moment on, and
+/// asked for before the second, that of the crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loss {
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
 /// Runs the world of `seed` to its end.
-pub(super) fn run(seed: u64, fault: Option<Fault>, table: &'static CommandTable) -> Outcome {
+pub(super) fn run(
+    (theme, seed): (Theme, u64),
+    fault: Option<Fault>,
+    table: &'static CommandTable,
+) -> Outcome {
+    if theme == Theme::Disk {
+        return disk::run(&disk::Plan::drawn(), seed, fault, table);
+    }
     world::begin(seed, fault);
     let mut random = Random::new(seed ^ 0x5EED);
     let shards = [2, 4, 8][random.index(3)];
-    let mut config = Config::defaults();
-    // The world has no disk.
-    config.set(&[("save", "")]).expect("no save points");
+    let config = configured(theme, &mut random);
     let port = config.settings().port;
     let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
     let (cores, shared) = start_simulated(config, shards, table).expect("a simulated node starts");
-    let habits = draw_habits(&mut random, shards);
+    let mut habits = match theme {
+        Theme::Keys | Theme::Disk => draw_habits(&mut random, shards),
+        Theme::Tables => draw_table_habits(&mut random, shards),
+    };
+    if theme == Theme::Keys && fault.is_none() && seed % 4 == 0 {
+        let unblock = operations::by_name(waiting::UNBLOCK);
+        habits.operations.extend([unblock; 3]);
+    }
     let client_count = 2 + random.index(5);
-    let request_count = 8 + random.index(10);
+    let mut request_count = 8 + random.index(10);
+    if theme == Theme::Tables {
+        // There is more to look at in the end.
+        request_count = request_count.min(13);
+    }
     let clients: Vec<Client> = (0..client_count)
         .map(|number| {
             let seed = random.next_u64();
             Client::new(number, address, habits.clone(), seed, request_count)
         })
         .collect();
-    let mut node = Node {
-        cores,
-        clients: Vec::new(),
-        records: Vec::new(),
-        sessions: 0,
-        last_progress: 0,
-    };
+    let mut node = Node::new(cores);
     let alone = |number: usize, commands: Vec<Vec<String>>| {
         let steady = Habits {
             cut_one_in: 0,
@@ -78,7 +110,10 @@ pub(super) fn run(seed: u64, fault: Option<Fault>, table: &'static CommandTable)
         vec![client]
     };
     let has_functions = habits.operations.iter().any(|it| it.name == "FCALL");
-    let before = has_functions.then(scripts::load).into_iter().collect();
+    let mut before: Vec<Vec<String>> = has_functions.then(scripts::load).into_iter().collect();
+    if theme == Theme::Tables {
+        before.extend(prepare_tables(&mut random, &habits));
+    }
     let mut complaint = None;
     for clients in [
         alone(client_count + 1, before),
@@ -86,8 +121,8 @@ pub(super) fn run(seed: u64, fault: Option<Fault>, table: &'static CommandTable)
         alone(client_count, final_reads(&habits)),
     ] {
         node.clients = clients;
-        complaint = node.run();
-        if complaint.is_some() {
+        if let End::Stuck(why) = node.run(None) {
+            complaint = Some(why);
             break;
         }
     }
@@ -97,29 +132,75 @@ pub(super) fn run(seed: u64, fault: Option<Fault>, table: &'static CommandTable)
     Outcome {
         shards,
         records: node.records,
+        losses: Vec::new(),
         moves: world::moves(),
-        limits: Limits {
-            margin_nanos: MARGIN_MESSAGES * (world::longest_delay() + TURNS_NANOS),
-        },
+        limits: limits(),
         complaint,
     }
 }
 
+/// Returns the configuration of a node that has no files.
+fn configured(theme: Theme, random: &mut Random) -> Config {
+    let mut config = Config::defaults();
+    config.set(&[("save", "")]).expect("no save points");
+    if theme == Theme::Tables {
+        let rows = ["1", "3", "8", "100000"][random.index(4)];
+        let set = config.set(&[("table-spread-rows", rows)]);
+        set.expect("a number that is allowed");
+    }
+    config
+}
+
+/// Returns what the checker has to know of the world.
+pub(super) fn limits() -> Limits {
+    Limits {
+        margin_nanos: MARGIN_MESSAGES * (world::longest_delay() + TURNS_NANOS),
+    }
+}
+
 /// Looks at all keys that were in use.
-fn final_reads(habits: &Habits) -> Vec<Vec<String>> {
+pub(super) fn final_reads(habits: &Habits) -> Vec<Vec<String>> {
     let mut reads = Vec::new();
     for (kind, letter) in KINDS.into_iter().enumerate() {
         for digit in 0..habits.spread {
             reads.push(show(letter, &habits.keys[kind * KEYS_PER_KIND + digit]));
         }
     }
+    for name in tables_of(habits) {
+        reads.push(show(TABLE, name));
+        reads.extend(tables::show_by_index(name));
+    }
     reads
 }
 
+/// Returns the names of the tables in use.
+fn tables_of(habits: &Habits) -> &[String] {
+    let first = first_of(TABLE).unwrap_or(0);
+    let count = if habits.has_tables { habits.spread } else { 0 };
+    &habits.keys[first..first + count]
+}
+
+/// Makes the tables that are there from the beginning: all or all but one.
+fn prepare_tables(random: &mut Random, habits: &Habits) -> Vec<Vec<String>> {
+    // Beyond what clients write.
+    let mut serial = 900_000;
+    let mut draw = Draw {
+        random,
+        keys: &habits.keys,
+        spread: habits.spread,
+        serial: &mut serial,
+        has_tables: true,
+    };
+    let names = tables_of(habits).iter();
+    let made = names.flat_map(|name| tables::prepare(&mut draw, name));
+    made.collect()
+}
+
 /// Draws what clients do in this world: some of the commands, on few keys, more or less in a hurry.
-fn draw_habits(random: &mut Random, shards: u16) -> Habits {
+pub(super) fn draw_habits(random: &mut Random, shards: u16) -> Habits {
     let one_of = |random: &mut Random, choices: &[u64]| choices[random.index(choices.len())];
-    let drawn = operations::all().filter(|it| it.weight > 0);
+    let is_drawn = |it: &&Operation| it.weight > 0 && it.name != waiting::UNBLOCK;
+    let drawn = operations::about_keys().filter(is_drawn);
     let mut operations: Vec<&Operation> = drawn.collect();
     random.shuffle(&mut operations);
     operations.truncate(4 + random.index(operations.len() - 4));
@@ -127,6 +208,7 @@ fn draw_habits(random: &mut Random, shards: u16) -> Habits {
         operations,
         keys: key_names(shards),
         spread: 1 + random.index(KEYS_PER_KIND),
+        has_tables: false,
         pause_nanos: one_of(random, &[1_000, 20_000, 200_000, 5_000_000]),
         multi_one_in: one_of(random, &[0, 3, 6]),
         pipeline_one_in: one_of(random, &[0, 2, 5]),
@@ -134,15 +216,33 @@ fn draw_habits(random: &mut Random, shards: u16) -> Habits {
     }
 }
 
+/// Draws the same for a world about tables: most of the statements, a few commands about keys.
+fn draw_table_habits(random: &mut Random, shards: u16) -> Habits {
+    let mut habits = draw_habits(random, shards);
+    habits.operations.truncate(random.index(5));
+    let mut statements: Vec<&Operation> = tables::OPERATIONS.iter().collect();
+    random.shuffle(&mut statements);
+    statements.truncate(5 + random.index(statements.len() - 4));
+    habits.operations.extend(statements);
+    if random.below(3) == 0 {
+        habits.operations.push(operations::by_name("EVAL"));
+    }
+    habits.spread = 1 + random.index(2);
+    habits.has_tables = true;
+    habits
+}
+
 /// Names keys so that those of one kind lie on different shards.
 fn key_names(shards: u16) -> Vec<String> {
     let map = SlotMap::new(shards);
     let mut names = Vec::new();
-    for (kind, letter) in KINDS.into_iter().enumerate() {
+    for (kind, letter) in KINDS.into_iter().chain([TABLE]).enumerate() {
         for digit in 0..KEYS_PER_KIND {
+            // A dot would end the namespace of a table.
+            let mark = if letter == TABLE { '_' } else { '.' };
             let wanted = (kind + digit * 3) % usize::from(shards);
             let name = (0_u32..)
-                .map(|tail| format!("{letter}{digit}.{tail}"))
+                .map(|tail| format!("{letter}{digit}{mark}{tail}"))
                 .find(|name| map.shard_of_key(name.as_bytes()).index() == wanted);
             names.extend(name);
         }
@@ -150,19 +250,60 @@ fn key_names(shards: u16) -> Vec<String> {
     names
 }
 
-struct Node {
-    cores: Cores,
-    clients: Vec<Client>,
-    records: Vec<Record>,
-    sessions: usize,
+/// A node and its clients.
+pub(super) struct Node {
+    pub(super) cores: Cores,
+    pub(super) clients: Vec<Client>,
+    pub(super) records: Vec<Record>,
+    pub(super) sessions: usize,
     last_progress: u64,
 }
 
+/// Why a node does not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// All clients are done.
+    Done,
+    /// It has made so many steps.
+    Stopped,
+    /// The process has ended itself.
+    Exited,
+    /// It cannot go on, and why.
+    Stuck(String),
+}
+
 impl Node {
-    /// Runs until all clients are done. Returns why it cannot go on, if so.
-    fn run(&mut self) -> Option<String> {
+    pub(super) fn new(cores: Cores) -> Self {
+        Self {
+            cores,
+            clients: Vec::new(),
+            records: Vec::new(),
+            sessions: 0,
+            last_progress: 0,
+        }
+    }
+
+    /// Gives one core its turn; returns whether the process is still there.
+    pub(super) fn step(&mut self) -> bool {
+        let step = std::panic::AssertUnwindSafe(|| self.cores.step());
+        match std::panic::catch_unwind(step) {
+            Ok(()) => true,
+            Err(payload) if payload.is::<Ended>() => false,
+            Err(payload) => std::panic::resume_unwind(payload),
+        }
+    }
+
+    /// Runs until all clients are done, or for so many steps.
+    pub(super) fn run(&mut self, steps: Option<u64>) -> End {
         self.last_progress = world::now();
+        let mut left = steps;
         while !self.clients.iter().all(Client::is_done) {
+            if let Some(left) = &mut left {
+                if *left == 0 {
+                    return End::Stopped;
+                }
+                *left -= 1;
+            }
             let core_at = self.cores.next_at().unwrap_or(u64::MAX);
             let due = self.clients.iter().enumerate();
             let next = due
@@ -174,15 +315,19 @@ impl Node {
                     self.clients[index].act(&mut self.records, &mut self.sessions);
                     self.last_progress = world::now();
                     if let Some(complaint) = &self.clients[index].complaint {
-                        return Some(complaint.clone());
+                        return End::Stuck(complaint.clone());
                     }
                 }
-                _ => self.cores.step(),
+                _ => {
+                    if !self.step() {
+                        return End::Exited;
+                    }
+                }
             }
             if world::now() > self.last_progress + PATIENCE_NANOS {
-                return Some("requests without end: the world has run dry".to_owned());
+                return End::Stuck("requests without end: the world has run dry".to_owned());
             }
         }
-        None
+        End::Done
     }
 }

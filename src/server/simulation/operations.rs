@@ -1,7 +1,7 @@
 //! The commands that simulated clients send: how to draw one, and what it does to the model.
 //!
 //! This is the one place for a new one: a line in [`OPERATIONS`], or in that of [`super::waiting`],
-//! [`super::streams`] or [`super::scripts`], with two functions. Values that are written differ from
+//! [`super::streams`], [`super::scripts`] or [`super::tables`], with two functions. Values that are written differ from
 //! each other, so that who reads one knows who wrote it. Commands that choose at random (`SPOP`) do not
 //! fit: a model has one reply, but to those that wait.
 
@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use base::random::Random;
 use protocol::value::Value;
 
-use super::model::{Data, KEYS_PER_KIND, KINDS, Run};
-use super::{scripts, streams, waiting};
+use super::model::{Data, KINDS, Run, TABLE, first_of};
+use super::{scripts, streams, tables, waiting};
 
 /// One command.
 #[derive(Debug)]
@@ -53,18 +53,19 @@ pub(super) struct Draw<'a> {
     pub(super) spread: usize,
     /// Makes values differ.
     pub(super) serial: &'a mut u64,
+    /// There are tables.
+    pub(super) has_tables: bool,
 }
 
 impl Draw<'_> {
     pub(super) fn key(&mut self, kind: char) -> String {
-        let kind = KINDS.iter().position(|it| *it == kind).unwrap_or(0);
         let digit = self.random.index(self.spread);
-        self.keys[kind * KEYS_PER_KIND + digit].clone()
+        self.keys[first_of(kind).unwrap_or(0) + digit].clone()
     }
 
     /// Mostly a key of this kind, at times of another.
     pub(super) fn mixed(&mut self, kind: char) -> String {
-        if self.random.below(20) == 0 {
+        if kind != TABLE && self.random.below(20) == 0 {
             let kind = KINDS[self.random.index(KINDS.len())];
             self.key(kind)
         } else {
@@ -137,8 +138,8 @@ const fn unordered(operation: Operation) -> Operation {
     }
 }
 
-/// Returns all commands.
-pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
+/// Returns all commands about keys.
+pub(super) fn about_keys() -> impl Iterator<Item = &'static Operation> {
     let tables = [
         OPERATIONS,
         waiting::OPERATIONS,
@@ -146,6 +147,11 @@ pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
         scripts::OPERATIONS,
     ];
     tables.into_iter().flatten()
+}
+
+/// Returns all commands.
+fn all() -> impl Iterator<Item = &'static Operation> {
+    about_keys().chain(tables::OPERATIONS)
 }
 
 /// Commands on strings, numbers, sets and lists.
@@ -204,6 +210,7 @@ pub(super) fn show(kind: char, key: &str) -> Vec<String> {
         'l' => &["LRANGE", key, "0", "-1"],
         'z' => &["ZRANGE", key, "0", "-1", "WITHSCORES"],
         'x' => &["XRANGE", key, "-", "+"],
+        TABLE => return tables::show(key),
         _ => &["GET", key],
     };
     words.iter().copied().map(str::to_owned).collect()

@@ -6,10 +6,11 @@
 
 use protocol::value::Value;
 
-use super::model::Run;
+use super::model::{Run, TABLE};
 use super::operations::{
     Draw, Operation, append, bulk, get, incr, integer, lpop, operation, rpush, set,
 };
+use super::tables;
 
 /// The commands.
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -41,10 +42,10 @@ local function hidden(KEYS, ARGV) return swap(ARGV, {}) end
 redis.register_function('hidden', hidden)
 ";
 
-/// A script, the kind of its two keys, and what it does with keys and values: two of each.
+/// A script, the kinds of its two keys, and what it does with keys and values: two of each.
 struct Script {
     text: &'static str,
-    kind: char,
+    kinds: [char; 2],
     /// The keys are declared.
     is_declared: bool,
     run: Effect,
@@ -57,7 +58,7 @@ const SCRIPTS: &[Script] = &[
     Script {
         text: "local v = redis.call('LPOP', KEYS[1]) \
                if v then redis.call('RPUSH', KEYS[2], v) end return v",
-        kind: 'l',
+        kinds: ['l', 'l'],
         is_declared: true,
         run: move_element,
     },
@@ -66,48 +67,70 @@ const SCRIPTS: &[Script] = &[
                if a then redis.call('SET', KEYS[2], a) end \
                if b then redis.call('SET', KEYS[1], b) end \
                return {a or 'none', b or 'none'}",
-        kind: 's',
+        kinds: ['s', 's'],
         is_declared: true,
         run: swap,
     },
     Script {
         text: "return {redis.call('INCR', KEYS[1]), redis.call('INCR', KEYS[2])}",
-        kind: 'n',
+        kinds: ['n', 'n'],
         is_declared: true,
         run: increment,
     },
     Script {
         text: "redis.call('APPEND', ARGV[1], ARGV[3]) return redis.call('GET', ARGV[2] .. '')",
-        kind: 's',
+        kinds: ['s', 's'],
         is_declared: false,
         run: append_and_read,
     },
     Script {
         text: "redis.call('RPUSH', KEYS[1], ARGV[1]) redis.call('RPUSH', KEYS[2], ARGV[2]) \
                return redis.call('LLEN', KEYS[1])",
-        kind: 'l',
+        kinds: ['l', 'l'],
         is_declared: true,
         run: push_both,
     },
     Script {
         text: "redis.call('RPUSH', ARGV[1] .. '', ARGV[3]) redis.call('RPUSH', ARGV[2], ARGV[4]) \
                return redis.call('LLEN', ARGV[1])",
-        kind: 'l',
+        kinds: ['l', 'l'],
         is_declared: false,
         run: push_both,
     },
+    Script {
+        text: "redis.call('TABLE.INSERT', KEYS[1], 'k=' .. ARGV[1], 'g=0', 'n=0') \
+               redis.call('RPUSH', KEYS[2], ARGV[1]) \
+               return redis.call('TABLE.COUNT', KEYS[1], 'WHERE', 'g=0')",
+        kinds: [TABLE, 'l'],
+        is_declared: true,
+        run: insert_and_push,
+    },
+    Script {
+        text: "return {redis.call('TABLE.UPDATE', ARGV[1], 'SET', 'n=n+1'), \
+               redis.call('TABLE.UPDATE', ARGV[2], 'WHERE', 'g=1', 'SET', 'g=0')}",
+        kinds: [TABLE, TABLE],
+        is_declared: false,
+        run: update_both,
+    },
 ];
+
+/// Scripts of worlds without tables: those before the first that has one.
+fn script_count(has_tables: bool) -> usize {
+    let is_about_tables = |script: &Script| script.kinds.contains(&TABLE);
+    let first = SCRIPTS.iter().position(is_about_tables);
+    first.filter(|_| !has_tables).unwrap_or(SCRIPTS.len())
+}
 
 // --- words ---
 
 fn draw_eval(it: &mut Draw<'_>) -> Vec<String> {
-    let script = &SCRIPTS[it.random.index(SCRIPTS.len())];
+    let script = &SCRIPTS[it.random.index(script_count(it.has_tables))];
     let key_count = if script.is_declared { "2" } else { "0" };
     vec![
         script.text.to_owned(),
         key_count.to_owned(),
-        it.mixed(script.kind),
-        it.mixed(script.kind),
+        it.mixed(script.kinds[0]),
+        it.mixed(script.kinds[1]),
         it.value(),
         it.value(),
     ]
@@ -187,4 +210,29 @@ fn push_both(run: &mut Run<'_>, keys: [&String; 2], values: &[String]) -> Result
         rpush(run, &pair(key, value))?;
     }
     Ok(integer(run.list(keys[0])?.len()))
+}
+
+fn insert_and_push(
+    run: &mut Run<'_>,
+    [table, list]: [&String; 2],
+    values: &[String],
+) -> Result<Value, Value> {
+    let k = format!("k={}", values[0]);
+    let words = [table.as_str(), &k, "g=0", "n=0"].map(str::to_owned);
+    tables::insert(run, &words)?;
+    rpush(run, &pair(list, &values[0]))?;
+    let words = [table.as_str(), "WHERE", "g=0"].map(str::to_owned);
+    tables::count(run, &words)
+}
+
+fn update_both(run: &mut Run<'_>, tables: [&String; 2], _: &[String]) -> Result<Value, Value> {
+    let [one, other] = tables;
+    let words = [&["SET", "n=n+1"][..], &["WHERE", "g=1", "SET", "g=0"]];
+    let mut counts = Vec::new();
+    for (table, words) in [one, other].into_iter().zip(words) {
+        let words = words.iter().map(|word| (*word).to_owned());
+        let words: Vec<String> = std::iter::once(table.clone()).chain(words).collect();
+        counts.push(tables::update(run, &words)?);
+    }
+    Ok(Value::Array(counts))
 }

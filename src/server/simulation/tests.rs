@@ -4,20 +4,24 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use runtime::disk::Failure;
 use runtime::faults::{self, Fault};
 
 use super::checker::{self, Verdict};
-use super::history;
-use super::node;
+use super::node::{self, Outcome, Theme};
+use super::{disk, history};
 use crate::config::Config;
 use crate::startup::command_table;
 use crate::table::CommandTable;
 
-/// Worlds that a run looks at unless the environment says otherwise.
+/// Worlds about keys that a run looks at unless the environment says otherwise.
 const SEEDS: u64 = 4000;
 
+/// Seeds whose worlds are looked at with each operation of the disk failing once.
+const SWEPT_SEEDS: u64 = 3;
+
 /// Worlds in which a fault has to show.
-const SEEDS_PER_FAULT: u64 = 1000;
+const SEEDS_PER_FAULT: u64 = 3000;
 
 /// Which worlds to look at, by the environment: `SEED` for one, `SEEDS` for as many from `FIRST` or 1 on,
 /// `SECONDS_TO_RUN` or `HOURS` for as many as there is time for, from `FIRST` or a new seed on.
@@ -32,7 +36,7 @@ impl Budget {
         clippy::disallowed_methods,
         reason = "how long tests run is measured by the clock of the machine"
     )]
-    fn of_environment() -> Self {
+    fn of_environment(theme: Theme) -> Self {
         let seconds = number("SECONDS_TO_RUN").or(number("HOURS").map(|hours| hours * 3600));
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         // Far enough apart for the seeds of a whole run.
@@ -42,7 +46,7 @@ impl Budget {
         let count = match (number("SEED"), seconds) {
             (Some(_), _) => 1,
             (None, Some(_)) => u64::MAX - first,
-            (None, None) => number("SEEDS").unwrap_or(SEEDS),
+            (None, None) => share_of(theme, number("SEEDS").unwrap_or(SEEDS)),
         };
         Self {
             next: AtomicU64::new(first),
@@ -62,6 +66,14 @@ impl Budget {
         }
         let seed = self.next.fetch_add(1, Ordering::Relaxed);
         (seed < self.end).then_some(seed)
+    }
+}
+
+/// Returns how many worlds of a theme there are beside so many about keys.
+fn share_of(theme: Theme, seeds: u64) -> u64 {
+    match theme {
+        Theme::Keys => seeds,
+        Theme::Tables | Theme::Disk => seeds.div_ceil(2),
     }
 }
 
@@ -91,10 +103,17 @@ enum Judgement {
     Impossible(String),
 }
 
-fn judge(seed: u64, fault: Option<Fault>, table: &'static CommandTable) -> Judged {
-    let outcome = node::run(seed, fault, table);
+fn judge(
+    (theme, seed): (Theme, u64),
+    fault: Option<Fault>,
+    table: &'static CommandTable,
+) -> Judged {
+    judge_outcome((theme, seed), &node::run((theme, seed), fault, table))
+}
+
+fn judge_outcome((theme, seed): (Theme, u64), outcome: &Outcome) -> Judged {
     let explain = |why: &str| {
-        let mut text = format!("seed {seed}, {} shards\n", outcome.shards);
+        let mut text = format!("{theme:?}, seed {seed}, {} shards\n", outcome.shards);
         text.push_str(&history::print(&outcome.records));
         writeln!(
             text,
@@ -105,7 +124,7 @@ fn judge(seed: u64, fault: Option<Fault>, table: &'static CommandTable) -> Judge
     };
     let (states, verdict) = match &outcome.complaint {
         Some(complaint) => (0, Judgement::Broken(explain(complaint))),
-        None => match checker::check(&outcome.records, outcome.limits) {
+        None => match check(theme, outcome) {
             Verdict::Explained { states } => (states, Judgement::Explained),
             Verdict::Impossible(why) => (0, Judgement::Impossible(explain(&why))),
             Verdict::Unknown => (0, Judgement::Undecided),
@@ -116,6 +135,13 @@ fn judge(seed: u64, fault: Option<Fault>, table: &'static CommandTable) -> Judge
         moves: outcome.moves,
         states,
         verdict,
+    }
+}
+
+fn check(theme: Theme, outcome: &Outcome) -> Verdict {
+    match theme {
+        Theme::Keys | Theme::Tables => checker::check(&outcome.records, outcome.limits),
+        Theme::Disk => disk::check(outcome),
     }
 }
 
@@ -131,10 +157,10 @@ struct Tally {
 }
 
 impl Tally {
-    fn of(budget: &Budget, table: &'static CommandTable) -> Self {
+    fn of(budget: &Budget, theme: Theme, table: &'static CommandTable) -> Self {
         let mut tally = Self::default();
         while let Some(seed) = budget.next() {
-            let judged = judge(seed, None, table);
+            let judged = judge((theme, seed), None, table);
             tally.worlds += 1;
             tally.requests += judged.requests;
             tally.moves += judged.moves;
@@ -160,14 +186,14 @@ impl Tally {
     }
 }
 
-#[test]
-fn worlds_without_faults_are_explained() {
-    let (budget, table) = (Budget::of_environment(), table());
+/// Looks at worlds without faults.
+fn explain_worlds(theme: Theme) {
+    let (budget, table) = (Budget::of_environment(theme), table());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut total = Tally::default();
     std::thread::scope(|scope| {
         let runs: Vec<_> = (0..threads)
-            .map(|_| scope.spawn(|| Tally::of(&budget, table)))
+            .map(|_| scope.spawn(|| Tally::of(&budget, theme, table)))
             .collect();
         for run in runs {
             total.add(run.join().expect("a world does not panic"));
@@ -199,11 +225,98 @@ fn worlds_without_faults_are_explained() {
 }
 
 #[test]
+fn worlds_without_faults_are_explained() {
+    explain_worlds(Theme::Keys);
+}
+
+#[test]
+fn worlds_with_tables_are_explained() {
+    explain_worlds(Theme::Tables);
+}
+
+#[test]
+fn worlds_with_a_disk_are_explained() {
+    explain_worlds(Theme::Disk);
+}
+
+#[test]
 fn a_world_repeats_from_its_seed() {
     let table = table();
-    for seed in 1..=5 {
-        let runs = [(); 2].map(|()| history::print(&node::run(seed, None, table).records));
-        assert_eq!(runs[0], runs[1]);
+    for world in [Theme::Keys, Theme::Tables, Theme::Disk]
+        .map(|theme| (1..=3).map(move |seed| (theme, seed)))
+    {
+        for world in world {
+            let runs = [(); 2].map(|()| history::print(&node::run(world, None, table).records));
+            assert_eq!(runs[0], runs[1]);
+        }
+    }
+}
+
+/// Returns the worlds in which a fault is looked for.
+fn theme_of(fault: Fault) -> Theme {
+    match fault {
+        Fault::ChangeHalfDone
+        | Fault::GrowthUnclaimed
+        | Fault::RowForgotten
+        | Fault::StatementOvertakes
+        | Fault::TableUnnoted
+        | Fault::UniqueUnasked
+        | Fault::UpdateInHalves => Theme::Tables,
+        Fault::SyncSkipped
+        | Fault::SyncErrorIgnored
+        | Fault::WriteErrorIgnored
+        | Fault::TornTailAccepted => Theme::Disk,
+        Fault::WakeLost
+        | Fault::IntentMissing
+        | Fault::LateAccepted
+        | Fault::RunInside
+        | Fault::HopEarly
+        | Fault::OrderIgnored
+        | Fault::ReleaseEarly
+        | Fault::WatchUnchecked
+        | Fault::WithdrawalLost
+        | Fault::LaneReordered
+        | Fault::DoorbellLost
+        | Fault::OvertakesItself
+        | Fault::PairUnclaimed
+        | Fault::LastComeFirst
+        | Fault::WaiterKept
+        | Fault::SecondOfferTaken
+        | Fault::OfferEndMissed
+        | Fault::ScriptShares => Theme::Keys,
+    }
+}
+
+/// Each write, sync and change of names fails once, in each way.
+#[test]
+fn whatever_the_disk_refuses_once_is_survived() {
+    let table = table();
+    let mut failures = Vec::new();
+    let mut worlds = 0;
+    for seed in 1..=SWEPT_SEEDS {
+        let run = |plan: &disk::Plan| disk::run(plan, seed, None, table);
+        run(&disk::Plan::failing(u64::MAX, Failure::Refused));
+        for operation in 0..runtime::disk::operations() {
+            for failure in [Failure::Refused, Failure::Torn, Failure::Full] {
+                worlds += 1;
+                let outcome = run(&disk::Plan::failing(operation, failure));
+                match judge_outcome((Theme::Disk, seed), &outcome).verdict {
+                    Judgement::Explained | Judgement::Undecided => {}
+                    Judgement::Broken(text) | Judgement::Impossible(text) => {
+                        failures.push((operation, failure, text));
+                    }
+                }
+            }
+        }
+    }
+    eprintln!("{worlds} worlds, each with a failure of its own");
+    let shortest = failures.iter().min_by_key(|(.., text)| text.len());
+    if let Some((operation, failure, text)) = shortest {
+        let count = failures.len();
+        panic!(
+            "{text}
+operation {operation} fails: {failure:?}; {count} such worlds"
+        );
     }
 }
 
@@ -213,7 +326,7 @@ fn every_fault_is_found() {
     let mut missed = Vec::new();
     for fault in faults::ALL {
         let found = (1..=SEEDS_PER_FAULT).find_map(|seed| {
-            let judge = || judge(seed, Some(fault), table).verdict;
+            let judge = || judge((theme_of(fault), seed), Some(fault), table).verdict;
             match std::panic::catch_unwind(std::panic::AssertUnwindSafe(judge)) {
                 Ok(Judgement::Explained | Judgement::Undecided) => None,
                 Ok(Judgement::Broken(_)) => Some((seed, "requests without end")),

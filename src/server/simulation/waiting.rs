@@ -15,6 +15,7 @@ use super::model::{Data, Model, Run, Window, key_index};
 use super::operations::{
     Draw, Operation, Wait, array, by_name, integer, lmove, operation, read, waits,
 };
+use super::tables::Ids;
 
 /// The commands.
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -26,7 +27,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
     read(operation("ZRANGE", 4, draw_zrange, zrange)),
     waits(operation("BZPOPMIN", 10, draw_bzpop, bzpopmin), POP),
     waits(operation("BZPOPMAX", 4, draw_bzpop, bzpopmax), POP),
+    // Only in worlds that ask for it.
+    read(operation(UNBLOCK, 4, draw_unblock, |_, _| Ok(integer(0)))),
 ];
+
+/// The first word of `CLIENT UNBLOCK id`, which ends the waiting of a client.
+pub(super) const UNBLOCK: &str = "CLIENT";
 
 const POP: Wait = Wait {
     millis: last_seconds,
@@ -109,8 +115,18 @@ pub(super) fn is_nothing(reply: &Value) -> bool {
     matches!(reply, Value::Null | Value::NullArray)
 }
 
+/// Returns the replies that CLIENT UNBLOCK can get: who waits is not in the model. How many were let go is looked at
+/// apart.
+pub(super) fn unblock_outcomes(model: &Model) -> Vec<(Value, Model)> {
+    [0, 1].map(|count| (integer(count), model.clone())).to_vec()
+}
+
 /// Returns the replies that a request that may wait can get at one point, and the states after it.
-pub(super) fn outcomes(model: &Model, window: Window, words: &[String]) -> Vec<(Value, Model)> {
+pub(super) fn outcomes(
+    model: &Model,
+    (window, ids): (Window, &Ids),
+    words: &[String],
+) -> Vec<(Value, Model)> {
     let operation = by_name(&words[0]);
     let wait = operation.wait.expect("asked of those that wait");
     let run = |words: &[String]| {
@@ -118,6 +134,7 @@ pub(super) fn outcomes(model: &Model, window: Window, words: &[String]) -> Vec<(
         let mut run_on = Run {
             model: &mut model,
             window,
+            ids,
         };
         let reply = (operation.run)(&mut run_on, words).unwrap_or_else(|error| error);
         (reply, model)
@@ -188,6 +205,12 @@ fn draw_bzpop(it: &mut Draw<'_>) -> Vec<String> {
     let mut words = draw_keys(it, 'z');
     words.push(draw_seconds(it));
     words
+}
+
+/// Clients are numbered by the server in the order in which they have come.
+fn draw_unblock(it: &mut Draw<'_>) -> Vec<String> {
+    let id = 1 + it.random.below(8);
+    vec!["UNBLOCK".to_owned(), id.to_string()]
 }
 
 fn draw_blmove(it: &mut Draw<'_>) -> Vec<String> {

@@ -17,6 +17,7 @@ use std::io::{self, Read};
 use base::cast::{u32_from, u64_from, usize_from_u32};
 use base::clock::UnixMillis;
 use crc::{CRC_32_ISCSI, Crc, Table};
+use runtime::faults;
 
 /// The first bytes of a file.
 const MAGIC: &[u8; 8] = b"TRESTLOG";
@@ -338,6 +339,7 @@ impl<R: Read> Reader<R> {
         };
         let checksum = &self.buffer[at + 4..at + 8];
         CRC32C.checksum(checked).to_le_bytes() == checksum
+            || faults::is_on(faults::Fault::TornTailAccepted)
     }
 
     fn numbers_at(&self, at: usize) -> (u64, UnixMillis) {
