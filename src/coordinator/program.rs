@@ -735,9 +735,11 @@ impl Program for WatchKeys {
         }
         let mut operations = Vec::new();
         for (shard, key) in &self.keys {
+            let mut same = self.keys.iter().filter(|(_, other)| other == key);
             let watch = Operation::Watch {
                 db: self.db,
                 key: key.clone(),
+                is_alone: same.nth(1).is_none(),
             };
             push_operation(&mut operations, *shard, watch);
         }

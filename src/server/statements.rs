@@ -17,14 +17,11 @@
 
 use base::ids::{ShardId, TxId};
 use commands::scope::Scope;
-use commands::spec::{Plan, Spread};
-use commands::table::{self, Way, parts};
+use commands::table::{self, Way};
 use coordinator::long_reply::Source;
 use coordinator::message::{Handed, Origin, OwnedRequest, Request};
 use coordinator::program::program_of;
-use coordinator::step::Program;
 use coordinator::tables::growing::Growing;
-use coordinator::tables::program_of_plan;
 use net::Then;
 use net::connection::Connection;
 use protocol::args::PackedArgs;
@@ -123,21 +120,8 @@ impl Engine {
     ) -> Then {
         let claims = self.claims(request, &[]);
         self.note_running(id, command, request.args, 0);
-        let program = self.statement_program(request);
+        let program = program_of(self.surroundings(), request);
         self.begin(id, connection, claims, program)
-    }
-
-    /// Returns the program of a statement, with a plan if one can be made here.
-    fn statement_program(&mut self, request: Request<'_>) -> Box<dyn Program> {
-        let surroundings = self.surroundings();
-        let Spread::Plan(Plan::Table(scope)) = request.command.spread else {
-            return program_of(surroundings, request);
-        };
-        let (db, resp) = (request.db, request.resp);
-        match parts::plan_here(&self.host.shard, db, scope, request.args, resp) {
-            Some(planned) => program_of_plan(surroundings, request, planned, self.me),
-            None => program_of(surroundings, request),
-        }
     }
 
     /// Holds a request back that may be about tables, behind statements of its client that are under way. Returns

@@ -14,7 +14,7 @@ use commands::wait_form::Waiting;
 use protocol::args::LargeWord;
 use runtime::clock::monotonic;
 use shard::loan::Loan;
-use tables::schema::TableId;
+use tables::schema::{Layout, TableId};
 
 use super::{Host, context_of};
 use crate::message::{Operation, Outcome, OwnedRequest, Request, SortStep, WaiterNumber};
@@ -118,8 +118,14 @@ impl Host {
             Operation::Size { db } => {
                 Outcome::Integer(base::cast::i64_from(self.shard.db(db).len()))
             }
-            Operation::Watch { db, key } => {
-                Outcome::Integer(self.shard.watch(db, &key).cast_signed())
+            Operation::Watch { db, key, is_alone } => {
+                let version = self.shard.watch(db, &key);
+                let table = self.shard.tables().catalog(db).lookup(&key);
+                if is_alone && table.is_some_and(|it| it.layout != Layout::Home) {
+                    // It has been spread while the request was on its way, and others do not tell this shard.
+                    self.shard.touch_table(db, &key);
+                }
+                Outcome::Integer(version.cast_signed())
             }
             Operation::Table(db, step) => self.run_table_step(db, *step),
             Operation::Sort(step) => self.run_sort_step(step),

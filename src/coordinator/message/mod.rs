@@ -464,6 +464,8 @@ pub enum Operation {
         db: DbIndex,
         /// The key.
         key: Box<[u8]>,
+        /// It is watched on this shard only.
+        is_alone: bool,
     },
     /// A step of a table statement: [`Outcome::Table`].
     Table(DbIndex, Box<TableStep>),
