@@ -244,8 +244,7 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
         }
         TableStep::Build(table, index) => {
             // Cheaper than to change a row.
-            let rows = 2 * shard.options().table_step_rows;
-            let part = (rows, now_ms(shard));
+            let part = (2 * shard.options().table_step_rows, now_ms(shard));
             let building = shard.tables_mut().build_step(db, table, index, part);
             TableOutcome::Built(building)
         }

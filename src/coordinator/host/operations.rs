@@ -118,21 +118,23 @@ impl Host {
             Operation::Size { db } => {
                 Outcome::Integer(base::cast::i64_from(self.shard.db(db).len()))
             }
-            Operation::Watch { db, key, is_alone } => {
-                let version = self.shard.watch(db, &key);
-                let table = self.shard.tables().catalog(db).lookup(&key);
-                if is_alone && table.is_some_and(|it| it.layout != Layout::Home) {
-                    // It has been spread while the request was on its way, and others do not tell this shard.
-                    self.shard.touch_table(db, &key);
-                }
-                Outcome::Integer(version.cast_signed())
-            }
+            Operation::Watch { db, key, is_alone } => self.watch(db, &key, is_alone),
             Operation::Table(db, step) => self.run_table_step(db, *step),
             Operation::Sort(step) => self.run_sort_step(step),
             Operation::CheckWatches(watched) => {
                 Outcome::Integer(i64::from(self.check_watches(&watched)))
             }
         }
+    }
+
+    fn watch(&mut self, db: DbIndex, key: &[u8], is_alone: bool) -> Outcome {
+        let version = self.shard.watch(db, key);
+        let table = self.shard.tables().catalog(db).lookup(key);
+        if is_alone && table.is_some_and(|it| it.layout != Layout::Home) {
+            // It has been spread while the request was on its way, and others do not tell this shard.
+            self.shard.touch_table(db, key);
+        }
+        Outcome::Integer(version.cast_signed())
     }
 
     fn run_table_step(&mut self, db: DbIndex, step: TableStep) -> Outcome {

@@ -387,11 +387,11 @@ enum Conflict {
     CountUp,
 }
 
-/// Reads the words of an INSERT: rows, what a conflict does, and whether rows are returned.
-fn read_insert(
-    table: &Table,
-    words: &[String],
-) -> Result<(Vec<(String, Cells)>, Conflict, bool), Value> {
+/// What an INSERT says: rows, what a conflict does, and whether rows are returned.
+type Inserted = (Vec<(String, Cells)>, Conflict, bool);
+
+/// Reads the words of an INSERT.
+fn read_insert(table: &Table, words: &[String]) -> Result<Inserted, Value> {
     let is_clause = |word: &String| word == "ON" || word == "RETURNING";
     let end = words.iter().position(is_clause).unwrap_or(words.len());
     let (rows, clauses) = words.split_at(end);

@@ -189,6 +189,7 @@ impl Tally {
 }
 
 /// Looks at worlds without faults.
+#[expect(clippy::print_stderr, reason = "how many worlds there were")]
 fn explain_worlds(theme: Theme) {
     let (budget, table) = (Budget::of_environment(theme), table());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

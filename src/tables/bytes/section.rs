@@ -103,7 +103,7 @@ pub struct RowsOfSection<'a> {
 pub struct PackedRow<'a> {
     /// Its id.
     pub id: RowId,
-    /// Its bytes, for [`crate::Tables::load_rows`].
+    /// Its bytes, for [`crate::Tables::load_row`].
     pub bytes: &'a [u8],
 }
 
@@ -127,7 +127,7 @@ impl<'a> RowsOfSection<'a> {
     }
 }
 
-/// Reads a row that [`RowsOfSection::next`] has found.
+/// Reads a row that [`RowsOfSection::next_row`] has found.
 ///
 /// # Errors
 ///
