@@ -5,17 +5,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use base::random::Random;
 use protocol::value::Value;
 
-use crate::log::Directory;
+use crate::log::{Directory, refusal};
 use crate::persistence::{fill, state};
 use crate::support::client::Client;
 use crate::support::seed;
-use crate::support::server::{Server, forget_settings, trestle_program};
+use crate::support::server::Server;
 use crate::support::wait::wait_until;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -195,24 +194,6 @@ fn the_single_file_of_older_versions_is_taken_over_too() {
     let server = directory.start("no");
     assert_eq!(server.client().line("GET a"), Value::Bulk(b"1".to_vec()));
     assert_eq!(server.client().line("DBSIZE"), Value::Integer(1));
-}
-
-/// Starts a server that has to refuse; returns what it says.
-fn refusal(directory: &Directory, flags: &[&str]) -> String {
-    let mut command = Command::new(trestle_program());
-    forget_settings(&mut command);
-    let output = command
-        .args(["--port", "0", "--shards", "2", "--unixsocket"])
-        .arg(directory.0.join("socket"))
-        .args(directory.flags("no"))
-        .args(flags)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    assert_eq!(output.status.code(), Some(78), "{text}");
-    text
 }
 
 #[test]

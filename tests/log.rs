@@ -244,9 +244,10 @@ pub(crate) fn refusal(directory: &Directory, flags: &[&str]) -> String {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(78));
     let text = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&text).into_owned()
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{text}");
+    text
 }
 
 #[test]
