@@ -5,8 +5,8 @@
 
 Each server has one processor and its client the other; rounds in alternation, medians (least..most). Parts:
 
-- SET -P 16 -c 50 without a log, with everysec; SET -P 1 -c 50 with always, and beside it how often the
-  device syncs 512 bytes that one thread appends;
+- SET -P 16 -c 50 without a log, with everysec and always; SET -P 1 -c 50 with always; by redis-benchmark and by loadgen,
+  which needs half its CPU; and beside it how often the device syncs 512 bytes that one thread appends;
 - a start with so many keys: from dump.rdb, and from a log that was never rewritten, until DBSIZE answers.
 
 The data lies in the directory for temporary files, TMPDIR: have it on the device that counts.
@@ -35,9 +35,10 @@ def programs():
     return {"trestle": [compare.program("trestle"), "--shards", "1"], "redis": ["redis-server"]}
 
 
-def rates(server, *arguments):
-    """Runs redis-benchmark; returns requests per second and the server's CPU per request in us."""
-    command = ["taskset", "-c", compare.CLIENT_CPU, "redis-benchmark", "-p", str(server.port), "-c", "50",
+def rates(client, server, *arguments):
+    """Runs a client; returns requests per second and the server's CPU per request in us."""
+    program = client if client == "redis-benchmark" else compare.program(client)
+    command = ["taskset", "-c", compare.CLIENT_CPU, program, "-p", str(server.port), "-c", "50",
                "-r", "1000000", "-t", "set", "-d", "16", "--csv", *arguments]
     count = int(arguments[arguments.index("-n") + 1])
     before = server.cpu_seconds()
@@ -50,19 +51,19 @@ def shown(values):
     return f"{statistics.median(values):.4g} ({min(values):.4g}..{max(values):.4g})"
 
 
-def cost(setting, rounds, arguments):
+def cost(client, setting, rounds, arguments):
     found = {name: ([], []) for name in programs()}
     for _ in range(rounds):
         for name, argv in programs().items():
             server = compare.Server(name, argv + SETTINGS[setting] + GROWING, compare.SERVER_CPU, compare.free_port())
-            rate, cpu = rates(server, *arguments)
+            rate, cpu = rates(client, server, *arguments)
             found[name][0].append(rate)
             found[name][1].append(cpu)
             end(server)
     ours, theirs = (statistics.median(found[name][0]) for name in ("trestle", "redis"))
     for name, (rate, cpu) in found.items():
-        print(f"SET {' '.join(arguments[:2])}, {setting}: {name} {shown(rate)} /s, {shown(cpu)} us CPU", flush=True)
-    print(f"SET {' '.join(arguments[:2])}, {setting}: rate {ours / theirs:.2f}x", flush=True)
+        print(f"{client}, SET {' '.join(arguments[:2])}, {setting}: {name} {shown(rate)} /s, {shown(cpu)} us CPU", flush=True)
+    print(f"{client}, SET {' '.join(arguments[:2])}, {setting}: rate {ours / theirs:.2f}x", flush=True)
 
 
 def end(server, keeps=False):
@@ -126,9 +127,10 @@ def main():
     parser.add_argument("--keys", type=int, default=2_000_000)
     options = parser.parse_args()
     many, few = str(int(options.scale * 4_000_000)), str(int(options.scale * 100_000))
-    cost("no log", options.rounds, ["-P", "16", "-n", many])
-    cost("everysec", options.rounds, ["-P", "16", "-n", many])
-    cost("always", options.rounds, ["-P", "1", "-n", few])
+    for client in ("redis-benchmark", "loadgen"):
+        for setting in ("no log", "everysec", "always"):
+            cost(client, setting, options.rounds, ["-P", "16", "-n", many])
+        cost(client, "always", options.rounds, ["-P", "1", "-n", few])
     print(f"one thread syncs {syncs_per_second():.0f} times per second", flush=True)
     recovery(options.keys)
 

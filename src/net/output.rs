@@ -35,6 +35,8 @@ pub struct Begun(usize);
 #[derive(Debug, Default)]
 pub struct Output {
     ready: Vec<u8>,
+    /// So many bytes of `ready` may leave before the rest.
+    sealed_bytes: usize,
     plan: VecDeque<Planned>,
     first_place: u64,
     awaited: usize,
@@ -272,6 +274,12 @@ impl Output {
         (self.plan.len() - self.awaited, self.arena.capacity())
     }
 
+    /// Returns whether bytes of the last [`Self::seal`] have not been taken.
+    #[must_use]
+    pub fn has_sealed(&self) -> bool {
+        self.sealed_bytes > 0
+    }
+
     /// Returns whether bytes are ready to be sent.
     #[inline]
     #[must_use]
@@ -282,7 +290,21 @@ impl Output {
     /// Takes the bytes that are ready and leaves `spare`, an empty buffer, in their place.
     pub fn take_ready(&mut self, spare: Vec<u8>) -> Vec<u8> {
         self.peak_bytes = self.peak_bytes.max(self.ready.len());
+        self.sealed_bytes = 0;
         mem::replace(&mut self.ready, spare)
+    }
+
+    /// Marks what is ready now, for [`Self::take_sealed`].
+    pub fn seal(&mut self) {
+        self.sealed_bytes = self.ready.len();
+    }
+
+    /// Takes the bytes that were ready at the last [`Self::seal`] and have not been taken since; `spare` as for
+    /// [`Self::take_ready`].
+    pub fn take_sealed(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
+        spare.extend_from_slice(&self.ready[self.sealed_bytes..]);
+        self.ready.truncate(self.sealed_bytes);
+        self.take_ready(spare)
     }
 
     /// Appends bytes that answer no request (`MONITOR` lines, pushes). They may stand between
@@ -391,6 +413,27 @@ mod tests {
             expected.extend_from_slice(format!("<{number} and some more>").as_bytes());
         }
         assert!(sent == expected, "in order and complete");
+    }
+
+    #[test]
+    fn what_is_sealed_leaves_before_what_comes_later() {
+        let mut output = Output::default();
+        write(&mut output, b"1");
+        let second = output.defer();
+        write(&mut output, b"3");
+        output.seal();
+        output.fill(second, b"2");
+        assert!(output.has_sealed());
+        assert_eq!(output.take_sealed(Vec::new()), b"1");
+        assert!(!output.has_sealed() && output.has_ready());
+        write(&mut output, b"4");
+        output.seal();
+        assert_eq!(output.take_sealed(Vec::new()), b"234");
+        write(&mut output, b"5");
+        output.seal();
+        write(&mut output, b"6");
+        assert_eq!(output.take_ready(Vec::new()), b"56");
+        assert!(!output.has_sealed());
     }
 
     #[test]

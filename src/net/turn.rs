@@ -8,12 +8,14 @@ use base::cast::u64_from;
 use protocol::args::WordRange;
 use runtime::idle::Idle;
 use runtime::listener::Listener;
+use runtime::log_file::LogFile;
 use runtime::socket::Socket;
 use runtime::socket_ring::{ListenerId, Received, RingEvent, SocketId, SocketRing};
 
 use crate::Service;
 use crate::connection::{Connection, Moving, State};
 use crate::options::{Counters, Options};
+use crate::output::Output;
 use crate::pass::Pass;
 use crate::requests::Span;
 
@@ -28,6 +30,10 @@ pub struct Net<S> {
     connections: Vec<Option<(SocketId, Box<Connection<S>>)>>,
     open_count: usize,
     dirty: Vec<SocketId>,
+    /// Connections of which something is held back.
+    held: Vec<SocketId>,
+    /// How a sync has ended that nobody has asked about.
+    synced: Option<std::io::Result<()>>,
     rested: Vec<SocketId>,
     queued: VecDeque<SocketId>,
     detached: Vec<Moving<S>>,
@@ -54,6 +60,8 @@ impl<S> Net<S> {
             connections: Vec::new(),
             open_count: 0,
             dirty: Vec::new(),
+            held: Vec::new(),
+            synced: None,
             rested: Vec::new(),
             queued: VecDeque::new(),
             detached: Vec::new(),
@@ -255,6 +263,7 @@ impl<S> Net<S> {
             RingEvent::Closed { id, error: None } => self.peer_closed(id, service),
             RingEvent::Closed { id, error: Some(_) } => self.close(id, service),
             RingEvent::Detached { id, socket } => self.detached(id, socket),
+            RingEvent::Synced(result) => self.synced = Some(result),
         }
     }
 
@@ -511,13 +520,63 @@ impl<S> Net<S> {
         let busy = !self.dirty.is_empty();
         for index in 0..self.dirty.len() {
             let id = self.dirty[index];
-            self.send_one(id, service);
+            self.send_one(id, service, Output::take_ready);
         }
         self.dirty.clear();
         busy
     }
 
-    fn send_one(&mut self, id: SocketId, service: &mut impl Service<Session = S>) {
+    /// Begins to bring what was appended to a file to the disk; [`Self::take_synced`] tells when it is there. Holds
+    /// back what is ready for the sockets now, until [`Self::send_held`]; what comes later has to wait too, so call
+    /// [`Self::send`] only when nothing is held back any more.
+    ///
+    /// # Panics
+    ///
+    /// If another sync is under way.
+    pub fn sync(&mut self, file: &LogFile) {
+        self.ring.sync(file);
+        for index in 0..self.dirty.len() {
+            let id = self.dirty[index];
+            if let Some(connection) = self.connection_mut(id) {
+                connection.dirty = false;
+                connection.output.seal();
+                self.held.push(id);
+            }
+        }
+        self.dirty.clear();
+    }
+
+    /// Returns how the sync has ended, once.
+    pub fn take_synced(&mut self) -> Option<std::io::Result<()>> {
+        self.synced.take()
+    }
+
+    /// Gives the sockets what was held back.
+    pub fn send_held(&mut self, service: &mut impl Service<Session = S>) {
+        let mut held = mem::take(&mut self.held);
+        for id in held.drain(..) {
+            let Some(connection) = self.connection_mut(id) else {
+                continue;
+            };
+            let was_dirty = connection.dirty;
+            // One that only ends has nothing of either kind.
+            if connection.output.has_sealed() || !connection.output.has_ready() {
+                self.send_one(id, service, Output::take_sealed);
+            }
+            if was_dirty && let Some(connection) = self.connection_mut(id) {
+                connection.dirty = true;
+            }
+        }
+        self.held = held;
+    }
+
+    /// Sends of a connection what `take` takes of its output.
+    fn send_one(
+        &mut self,
+        id: SocketId,
+        service: &mut impl Service<Session = S>,
+        take: impl FnOnce(&mut Output, Vec<u8>) -> Vec<u8>,
+    ) {
         let limit = self.options.output_bytes_max;
         let Some(connection) = self.connection_mut(id) else {
             return;
@@ -540,7 +599,7 @@ impl<S> Net<S> {
         let Some(connection) = self.connection_mut(id) else {
             return;
         };
-        let buffer = connection.output.take_ready(spare);
+        let buffer = take(&mut connection.output, spare);
         connection.sending = true;
         connection.sending_bytes = buffer.len();
         self.counters.writes += 1;
@@ -588,7 +647,8 @@ impl<S> Net<S> {
                 RingEvent::SendFailed { .. }
                 | RingEvent::AcceptFailed { .. }
                 | RingEvent::Closed { .. }
-                | RingEvent::Detached { .. } => {}
+                | RingEvent::Detached { .. }
+                | RingEvent::Synced(_) => {}
             }
         }
         busy

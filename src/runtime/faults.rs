@@ -60,6 +60,8 @@ pub enum Fault {
     UpdateInHalves,
     /// A sync brings nothing to the disk and says that it did.
     SyncSkipped,
+    /// Replies and messages leave before the records are on the disk.
+    ReplyBeforeSync,
     /// A sync that failed is taken for one that did not.
     SyncErrorIgnored,
     /// A write that failed is taken for one that did not.
@@ -69,7 +71,7 @@ pub enum Fault {
 }
 
 /// All faults.
-pub const ALL: [Fault; 29] = [
+pub const ALL: [Fault; 30] = [
     Fault::WakeLost,
     Fault::IntentMissing,
     Fault::LateAccepted,
@@ -96,6 +98,7 @@ pub const ALL: [Fault; 29] = [
     Fault::UniqueUnasked,
     Fault::UpdateInHalves,
     Fault::SyncSkipped,
+    Fault::ReplyBeforeSync,
     Fault::SyncErrorIgnored,
     Fault::WriteErrorIgnored,
     Fault::TornTailAccepted,

@@ -2,13 +2,14 @@
 //!
 //! Invariant: after a write that failed the file is as long as before, or the next write makes it so first.
 //!
-//! Every call may wait for the disk. A core that appends waits for the kernel to take the bytes; one that
-//! syncs, for the device.
+//! Every call may wait for the disk. A core that appends waits for the kernel to take the bytes; for the device
+//! it does not wait: its ring syncs ([`crate::socket_ring::SocketRing::sync`]).
 //!
 //! Not here: what the bytes mean (crate `storage`).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -57,6 +58,10 @@ impl LogFile {
     /// Those of `fdatasync(2)`. What was appended before may be lost then, whatever a later call says.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    pub(crate) fn raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 }
 

@@ -16,6 +16,7 @@ use crate::clock::monotonic;
 use crate::executor::{CoreContext, CoreSpec, Cores, start_cores};
 use crate::idle::{Idle, IdleCounts, IdleOptions};
 use crate::listener::{Listener, TcpOptions, bind_tcp, bind_unix};
+use crate::log_file::LogFile;
 use crate::memory::thread_cpu_nanos;
 use crate::mesh::{Lane, MeshEnd, mesh};
 use crate::socket::Socket;
@@ -209,6 +210,7 @@ async fn echo(core: CoreContext, seed: EchoSeed) {
                 }
                 RingEvent::AcceptFailed { error, .. } => panic!("{error}"),
                 RingEvent::Detached { .. } => panic!("nothing was detached"),
+                RingEvent::Synced(_) => panic!("nothing is synced"),
             }
         }
         for id in dirty {
@@ -597,6 +599,36 @@ fn a_paused_socket_receives_nothing_until_it_is_resumed() {
         bytes == pattern(16 << 20),
         "the same bytes in the same order"
     );
+}
+
+/// A file, and one that cannot be synced, as it is none: the end of a sync comes as an event, also to a core
+/// that sleeps.
+#[test]
+fn a_core_goes_on_while_its_log_is_synced() {
+    let directory = std::env::temp_dir().join(format!("runtime-sync-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let body = |core: CoreContext, path: std::path::PathBuf| async move {
+        let mut ring = SocketRing::new(RingOptions::default(), Waker::new().unwrap()).unwrap();
+        let mut idle = Idle::new(calm(), core.background());
+        let file = LogFile::create(&path).unwrap();
+        let null = LogFile::create("/dev/null".as_ref()).unwrap();
+        for round in 0..50 {
+            file.append(&pattern(100)).unwrap();
+            let is_real = round % 5 != 0;
+            ring.sync(if is_real { &file } else { &null });
+            let result = loop {
+                match ring.next_event() {
+                    Some(RingEvent::Synced(result)) => break result,
+                    Some(event) => panic!("{event:?}"),
+                    None => ring.wait(&mut idle, Some(LIMIT), || false).await.unwrap(),
+                }
+            };
+            assert_eq!(result.is_ok(), is_real, "{result:?}");
+        }
+    };
+    let cores = on_core(directory.join("log"), body);
+    cores.join().unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]

@@ -37,6 +37,7 @@ use crate::layer_options;
 use crate::long_replies;
 use crate::observe::slow_log;
 use crate::persistence;
+use crate::persistence::commit::{self, Commit};
 use crate::persistence::load::Inbox;
 use crate::persistence::log::{self, CoreLog};
 use crate::persistence::rewrite;
@@ -58,6 +59,8 @@ pub struct Core {
     pub(crate) inbox: Option<Inbox>,
     /// This core's end of the log.
     pub(crate) log: Option<CoreLog>,
+    /// What waits until the log is on the disk.
+    pub(crate) commit: Commit,
     /// A rewriting of the log that is being prepared. On core 0.
     pub(crate) rewriting: Option<Box<rewrite::Pending>>,
     /// What applies the records of a log that is replayed.
@@ -112,6 +115,7 @@ impl Core {
             stop_after: None,
             inbox: None,
             log: None,
+            commit: Commit::default(),
             rewriting: None,
             replay: None,
             mesh,
@@ -147,6 +151,7 @@ impl Core {
         let has_waiting_messages = self.engine.pubsub.begin_turn();
         eviction::review(&mut self.engine);
         let mut is_busy = self.net.receive(&mut self.engine) || has_waiting_messages;
+        is_busy |= commit::review(self);
         is_busy |= self.receive_messages();
         is_busy |= crate::waiting::end_overdue(self);
         is_busy |= crate::waiting::log::step(self);
@@ -175,7 +180,7 @@ impl Core {
         is_busy |= self.engine.host.shard.free_step(FREE_PER_TURN);
         is_busy |= large_blocks::release_step(RELEASED_BYTES_PER_TURN);
         log::flush(self);
-        is_busy |= self.net.send(&mut self.engine);
+        is_busy |= commit::end_turn(self);
         if let Err(error) = self.net.exchange() {
             tracing::error!(core = self.engine.me.0, %error, "exchange with the kernel");
         }
@@ -246,11 +251,20 @@ impl Core {
 
     fn send_messages(&mut self) -> bool {
         log::flush(self);
+        if !commit::is_open(self) {
+            return false;
+        }
         self.engine.flush_envelopes();
+        self.send_first(self.engine.outbound.len())
+    }
+
+    /// Sends the first so many messages. Returns whether there was anything to send.
+    pub(crate) fn send_first(&mut self, count: usize) -> bool {
         let mut is_busy = false;
         let mut full: Vec<(ShardId, Lane)> = Vec::new();
+        let mut unsent: Vec<(ShardId, CoreMessage)> = Vec::new();
         let mut own: Vec<CoreMessage> = Vec::new();
-        for _ in 0..self.engine.outbound.len() {
+        for _ in 0..count {
             let Some((to, message)) = self.engine.outbound.pop_front() else {
                 break;
             };
@@ -275,11 +289,14 @@ impl Core {
             // Behind a message that found its lane full, the others of the lane wait too: messages
             // arrive in the order they were sent.
             if full.contains(&(to, lane)) {
-                self.engine.outbound.push_back((to, message));
+                unsent.push((to, message));
             } else if let Err(message) = self.mesh.send(to, lane, message) {
                 full.push((to, lane));
-                self.engine.outbound.push_back((to, message));
+                unsent.push((to, message));
             }
+        }
+        for message in unsent.into_iter().rev() {
+            self.engine.outbound.push_front(message);
         }
         self.mesh.flush_wakes();
         // What this core is to do itself comes when the others know of their part: it may take long.
@@ -605,6 +622,8 @@ impl Core {
         for listener in std::mem::take(&mut self.listeners) {
             self.net.stop_listening(listener);
         }
+        // The log is closed: all of it is on the disk.
+        self.net.send_held(&mut self.engine);
         for _ in 0..FAREWELL_TURNS {
             let is_busy = self.net.send(&mut self.engine);
             let result = self.net.exchange();

@@ -249,6 +249,15 @@ impl Disk {
         }
     }
 
+    /// As [`Self::sync`], for what the file had when it was `bytes` long.
+    fn sync_part(&mut self, content: usize, bytes: usize) -> io::Result<()> {
+        let content_now = &mut self.contents[content].bytes;
+        let rest = content_now.split_off(bytes.min(content_now.len()));
+        let result = self.sync(content);
+        self.contents[content].bytes.extend_from_slice(&rest);
+        result
+    }
+
     fn sync_names(&mut self) -> io::Result<()> {
         if let Some(failure) = self.failure(self.weather.sync_fails_one_in) {
             return Err(failure.error());
@@ -372,6 +381,42 @@ pub(crate) fn sync(file: Open) -> io::Result<()> {
         return Ok(());
     }
     result
+}
+
+/// A sync that is under way.
+#[derive(Debug)]
+pub(crate) struct Sync {
+    file: Open,
+    bytes: usize,
+    /// When it is over.
+    pub(crate) ends_at: u64,
+}
+
+impl Sync {
+    /// Begins to bring what a file has now to the disk.
+    pub(crate) fn begin(file: Open) -> Self {
+        let nanos = with(|disk| {
+            let longest = disk.weather.sync_nanos.max(1);
+            disk.random.below(longest)
+        });
+        Self {
+            file,
+            bytes: with(|disk| disk.contents[file.0].bytes.len()),
+            ends_at: world::now() + nanos,
+        }
+    }
+
+    /// Says what has come of it. What was appended since is not on the disk.
+    pub(crate) fn end(self) -> io::Result<()> {
+        if faults::is_on(Fault::SyncSkipped) {
+            return Ok(());
+        }
+        let result = with(|disk| disk.sync_part(self.file.0, self.bytes));
+        if faults::is_on(Fault::SyncErrorIgnored) {
+            return Ok(());
+        }
+        result
+    }
 }
 
 /// Brings all names to the disk.

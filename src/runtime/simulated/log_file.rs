@@ -47,6 +47,10 @@ impl LogFile {
     pub fn sync(&self) -> io::Result<()> {
         disk::sync(self.file)
     }
+
+    pub(crate) fn open_file(&self) -> Open {
+        self.file
+    }
 }
 
 /// Cuts a file and brings that to the disk.

@@ -1,4 +1,4 @@
-//! All sockets of one simulated core: accept, receive, send and close.
+//! All sockets of one simulated core: accept, receive, send and close; and the syncs of its log.
 //!
 //! The same contract as over the kernel: events of one socket come in the order in which things
 //! happened to it, one send per socket is under way, and after a close or a detach there are no events
@@ -9,7 +9,9 @@ use std::io;
 
 use base::cast::{u32_from, usize_from_u32};
 
+use crate::disk;
 use crate::listener::Listener;
+use crate::log_file::LogFile;
 use crate::socket::Socket;
 use crate::waker::Waker;
 use crate::world;
@@ -147,6 +149,8 @@ pub enum RingEvent {
         /// The connection.
         socket: Socket,
     },
+    /// A sync has ended.
+    Synced(io::Result<()>),
 }
 
 #[derive(Debug)]
@@ -177,6 +181,8 @@ pub struct SocketRing {
     socket_count: usize,
     listener_count: u32,
     queued: VecDeque<RingEvent>,
+    /// A sync that is under way.
+    syncing: Option<disk::Sync>,
     /// The bytes that are lent, by buffer.
     buffers: Vec<Option<Vec<u8>>>,
     buffer_bytes: usize,
@@ -196,6 +202,7 @@ impl SocketRing {
             socket_count: 0,
             listener_count: 0,
             queued: VecDeque::new(),
+            syncing: None,
             buffers: (0..options.buffers).map(|_| None).collect(),
             buffer_bytes: usize_from_u32(options.buffer_bytes),
             waker,
@@ -243,6 +250,9 @@ impl SocketRing {
     pub fn next_event(&mut self) -> Option<RingEvent> {
         if let Some(event) = self.queued.pop_front() {
             return Some(event);
+        }
+        if let Some(sync) = self.syncing.take_if(|sync| sync.ends_at <= world::now()) {
+            return Some(RingEvent::Synced(sync.end()));
         }
         if let Some((listener, link)) = world::accept(self.core()) {
             return Some(RingEvent::Accepted {
@@ -361,6 +371,18 @@ impl SocketRing {
         });
     }
 
+    /// Brings what was appended to `file` so far to the disk. Ends with [`RingEvent::Synced`].
+    ///
+    /// # Panics
+    ///
+    /// If a sync is under way.
+    pub fn sync(&mut self, file: &LogFile) {
+        assert!(self.syncing.is_none(), "one sync is in flight");
+        let sync = disk::Sync::begin(file.open_file());
+        world::wake_core(self.core(), sync.ends_at);
+        self.syncing = Some(sync);
+    }
+
     /// Whether a send of this socket is under way.
     #[must_use]
     pub fn is_sending(&self, id: SocketId) -> bool {
@@ -458,7 +480,9 @@ impl SocketRing {
                 None => world::server_readable_at(link),
             }
         });
-        sockets.chain(world::accept_at(self.core())).min()
+        let sync = self.syncing.as_ref().map(|sync| sync.ends_at);
+        let others = world::accept_at(self.core()).into_iter().chain(sync);
+        sockets.chain(others).min()
     }
 
     /// Frees a slot and returns its socket.

@@ -11,7 +11,7 @@ use base::clock::Monotonic;
 use super::event::{ListenerId, Received, RingEvent, SocketId};
 use super::{
     ACCEPT, ACCEPT_PAUSE_NANOS, ALARM, CANCEL_RECEIVE, CANCEL_SEND, INDEX_BITS, RECEIVE, SEND,
-    SocketRing, WAKE,
+    SYNC, SocketRing, WAKE,
 };
 use crate::clock::monotonic;
 use crate::kernel_ring::Completion;
@@ -44,6 +44,7 @@ impl SocketRing {
                 self.alarm.ended();
                 None
             }
+            SYNC => self.on_sync(completion.result),
             _ => None,
         }
     }
@@ -143,6 +144,19 @@ impl SocketRing {
             buffer,
             bytes: position - start,
         })
+    }
+
+    fn on_sync(&mut self, result: i32) -> Option<RingEvent> {
+        if matches!(-result, libc::EINTR | libc::EAGAIN) {
+            self.push_sync();
+            return None;
+        }
+        self.syncing = None;
+        Some(RingEvent::Synced(if result < 0 {
+            Err(io::Error::from_raw_os_error(-result))
+        } else {
+            Ok(())
+        }))
     }
 
     /// The kernel did not find what was to be cancelled, or it was just at it. If it has not ended

@@ -6,11 +6,11 @@
 )]
 
 use base::cast::{u32_from, usize_from_u32};
-use io_uring::types::Fd;
+use io_uring::types::{Fd, FsyncFlags};
 use io_uring::{opcode, squeue};
 
 use super::event::SocketId;
-use super::{ACCEPT, CANCEL_RECEIVE, RECEIVE, SEND, SocketRing, WAKE, user_data};
+use super::{ACCEPT, CANCEL_RECEIVE, RECEIVE, SEND, SYNC, SocketRing, WAKE, user_data};
 use crate::clock::monotonic;
 use crate::listener::Listener;
 use crate::receive_buffers::BUFFER_GROUP;
@@ -53,6 +53,13 @@ impl SocketRing {
         // SAFETY: the slot keeps descriptor and buffer, and does not touch the buffer, until the
         // completion of this send was handled (`on_send`).
         unsafe { self.kernel.push(entry) };
+    }
+
+    pub(super) fn push_sync(&mut self) {
+        let Some(file) = &self.syncing else { return };
+        let entry = opcode::Fsync::new(Fd(file.raw_fd())).flags(FsyncFlags::DATASYNC);
+        // `syncing` keeps the descriptor until the sync has ended (`on_sync`).
+        self.push_plain(entry.build().user_data(user_data(SYNC, 0, 0)));
     }
 
     pub(super) fn cancel_receive(&mut self, id: SocketId) {

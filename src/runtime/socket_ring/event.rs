@@ -1,4 +1,4 @@
-//! What a ring tells of its sockets, and their names.
+//! What a ring tells of its sockets and its log, and the names of sockets.
 
 use std::io;
 
@@ -119,6 +119,8 @@ pub enum RingEvent {
         /// The connection, which may go to another core.
         socket: Socket,
     },
+    /// A sync has ended. What was appended before it began is on the disk, or after an error perhaps lost.
+    Synced(io::Result<()>),
 }
 
 impl RingEvent {
@@ -130,7 +132,7 @@ impl RingEvent {
             | Self::Sent { id, .. }
             | Self::SendFailed { id, .. }
             | Self::Detached { id, .. } => Some(*id),
-            Self::Accepted { .. } | Self::AcceptFailed { .. } => None,
+            Self::Accepted { .. } | Self::AcceptFailed { .. } | Self::Synced(_) => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! All sockets of one core: accept, receive, send and close through one ring.
+//! All sockets of one core: accept, receive, send and close through one ring, and the syncs of its log.
 //!
 //! A turn of a core is: [`SocketRing::turn`], then [`SocketRing::next_event`] until it has no more,
 //! then the work that came of it, with one [`SocketRing::send`] per connection that has output.
@@ -13,6 +13,7 @@
 //! - A slot is free only when the kernel has no entry of it left, and then gets a new generation, so
 //!   a late completion never reaches the socket that has the slot next.
 //! - After [`SocketRing::close`] or `Detached` there are no events of that [`SocketId`].
+//! - One sync is in flight.
 //!
 //! Not here: how a core sleeps ([`crate::idle`] has [`SocketRing::wait`]), what bytes mean.
 
@@ -38,6 +39,7 @@ use io_uring::{opcode, squeue};
 pub use self::event::{ListenerId, Received, RingEvent, SocketId};
 use crate::kernel_ring::{Completion, KernelRing};
 use crate::listener::Listener;
+use crate::log_file::LogFile;
 use crate::park::{Alarm, Park};
 use crate::receive_buffers::ReceiveBuffers;
 use crate::socket::Socket;
@@ -78,6 +80,7 @@ const ACCEPT: u64 = 5;
 const WAKE: u64 = 6;
 const ALARM: u64 = 7;
 const UNHEARD: u64 = 8;
+const SYNC: u64 = 9;
 
 const INDEX_BITS: u32 = 24;
 const SOCKETS_MAX: usize = 1 << INDEX_BITS;
@@ -105,6 +108,8 @@ pub struct SocketRing {
     queued: VecDeque<RingEvent>,
     /// Sockets that found no receive buffer, in the order they are armed again.
     starved: VecDeque<SocketId>,
+    /// The file that is being synced.
+    syncing: Option<LogFile>,
     /// Entries that name memory of ours and have not ended.
     in_flight: usize,
     /// Tells rings apart, so that a buffer is not recycled into the wrong one.
@@ -140,6 +145,7 @@ impl SocketRing {
             resting_listeners: 0,
             queued: VecDeque::new(),
             starved: VecDeque::new(),
+            syncing: None,
             in_flight: 0,
             number: RINGS.fetch_add(1, Ordering::Relaxed),
             burst: 0,
@@ -290,6 +296,18 @@ impl SocketRing {
             position: from,
         });
         self.push_send(id);
+    }
+
+    /// Brings what was appended to `file` so far to the disk. Ends with [`RingEvent::Synced`]; the core goes on
+    /// meanwhile, as a thread of the kernel waits for the device.
+    ///
+    /// # Panics
+    ///
+    /// If a sync is in flight.
+    pub fn sync(&mut self, file: &LogFile) {
+        assert!(self.syncing.is_none(), "one sync is in flight");
+        self.syncing = Some(file.clone());
+        self.push_sync();
     }
 
     /// Whether a send of this socket is in flight.

@@ -1,12 +1,12 @@
 //! The append-only log: what each core writes in a turn, and when it is on the disk.
 //!
 //! ```text
-//!   turn: requests run -> effects of all changes -> one record -> write, and sync if `always`
-//!                                                   -> only then replies and messages leave
+//!   turn: requests run -> effects of all changes -> one record -> write -> replies and messages leave,
+//!                                                                          with `always` behind a sync (`commit`)
 //! ```
 //!
-//! The core waits for the kernel to take the bytes, and with `appendfsync always` for the device: once per turn,
-//! for all that its clients have written in it. With `everysec` a helper thread syncs the files of all cores.
+//! The core waits for the kernel to take the bytes, never for the device. With `everysec` a helper thread syncs the
+//! files of all cores.
 //!
 //! Invariants
 //! - No reply leaves a core before the record of what it has changed there was written, and with `always` synced.
@@ -66,7 +66,7 @@ pub struct Log {
     /// By shard: the last record that was written, and the last that is on the disk.
     written: Box<[AtomicU64]>,
     synced: Box<[AtomicU64]>,
-    /// Somebody waits for `synced`.
+    /// Somebody waits for `synced`, and is woken when a sync ends.
     is_awaited: AtomicBool,
     /// A thread syncs for those who wait.
     is_syncing: AtomicBool,
@@ -308,6 +308,16 @@ impl Log {
                 }
             }
         }
+        self.wake_who_wait(shared);
+    }
+
+    /// Notes that the log of a core is on the disk up to this record.
+    pub(super) fn note_synced(&self, shared: &Shared, me: usize, record: u64) {
+        self.synced[me].fetch_max(record, Ordering::AcqRel);
+        self.wake_who_wait(shared);
+    }
+
+    fn wake_who_wait(&self, shared: &Shared) {
         if self.is_awaited.swap(false, Ordering::AcqRel) {
             shared.persistence.wake_all();
         }
@@ -328,6 +338,11 @@ impl Log {
     /// Has the logs synced soon, and all cores woken then, so that they look again.
     pub(crate) fn want_sync(self: &Arc<Self>, shared: &Arc<Shared>) {
         self.is_awaited.store(true, Ordering::Release);
+        // With `always` the cores sync by themselves. Whoever syncs looks for those who wait afterwards.
+        let mut unsynced = self.unsynced.iter();
+        if !unsynced.any(|it| it.load(Ordering::Acquire)) {
+            return;
+        }
         if self.is_syncing.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -336,9 +351,7 @@ impl Log {
             log.sync(&shared);
             log.is_syncing.store(false, Ordering::Release);
             // Who has come meanwhile was not heard.
-            if log.is_awaited.swap(false, Ordering::AcqRel) {
-                shared.persistence.wake_all();
-            }
+            log.wake_who_wait(&shared);
         });
         if let Err(error) = started {
             tracing::error!(%error, "start a thread that syncs the log");
@@ -431,6 +444,8 @@ pub(crate) struct CoreLog {
     effects: Vec<u8>,
     /// Records that are not written yet.
     pub(super) records: Vec<u8>,
+    /// With `always`: something was written that no sync covers which has begun.
+    pub(super) needs_sync: bool,
     /// It is to go over to the next generation; what is in `records` still belongs to this one.
     pub(super) is_turning_over: bool,
 }
@@ -525,6 +540,7 @@ impl CoreLog {
             next,
             effects: Vec::new(),
             records: Vec::new(),
+            needs_sync: false,
             is_turning_over: false,
         }
     }
@@ -540,7 +556,8 @@ impl CoreLog {
         }
     }
 
-    /// Writes the records that wait, and syncs them if `is_always`. They stay where they are if that fails.
+    /// Writes the records that wait; if `is_always`, nothing leaves the core before they are synced. They stay where
+    /// they are if that fails.
     pub(super) fn write(&mut self, shared: &Shared, me: usize, is_always: bool) {
         if self.log.has_sync_failed() {
             // What stands in front of it may be lost, and the file would be damaged in its middle.
@@ -567,14 +584,18 @@ impl CoreLog {
         self.records.shrink_to(KEPT_BYTES_MAX);
         self.log.note_written(shared, me);
         if is_always {
-            if let Err(error) = self.file.sync() {
-                tracing::error!(%error, "sync the log");
-                give_up("the log cannot be synced, and appendfsync is always");
-            }
-            self.log.synced[me].fetch_max(self.next - 1, Ordering::AcqRel);
+            self.needs_sync = true;
         } else {
             self.log.unsynced[me].store(true, Ordering::Release);
         }
+    }
+
+    /// Syncs what was written, and waits for the device. For the end of a file.
+    pub(super) fn sync_now(&mut self, shared: &Shared, me: usize) -> io::Result<()> {
+        self.file.sync()?;
+        self.needs_sync = false;
+        self.log.note_synced(shared, me, self.next - 1);
+        Ok(())
     }
 }
 
@@ -588,7 +609,12 @@ pub(crate) fn last_record(core: &mut Core) -> u64 {
 /// Writes what is left and syncs it. For the end of the process.
 pub(crate) fn close(core: &mut Core) {
     flush(core);
-    if let Some(log) = core.log.take() {
+    if let Some(mut log) = core.log.take() {
+        let is_always = core.engine.config.settings().log_sync == SyncPolicy::Always;
+        if is_always && let Err(error) = log.sync_now(&core.engine.shared, core.engine.me.index()) {
+            tracing::error!(%error, "sync the log");
+            give_up("the log cannot be synced, and appendfsync is always");
+        }
         log.log.sync(&core.engine.shared);
     }
 }

@@ -20,6 +20,7 @@
 //! commands (`control::persistence`).
 
 pub mod backup;
+pub(crate) mod commit;
 mod import;
 pub mod load;
 mod load_tables;

@@ -301,8 +301,11 @@ pub(super) fn turn_over(engine: &mut Engine, log: &mut CoreLog) -> bool {
         }
     }
     // After a loss of power the next file may have its bytes though the old one has not, unless they were synced.
-    if !is_always && let Err(error) = log.file.sync() {
+    if let Err(error) = log.sync_now(shared, me) {
         tracing::error!(%error, "sync the log; writes are refused until the server is started again");
+        if is_always {
+            give_up("the log cannot be synced, and appendfsync is always");
+        }
         log.log.set_failure(
             shared,
             engine.map.shards().count(),

@@ -266,6 +266,7 @@ fn theme_of(fault: Fault) -> Theme {
         | Fault::UniqueUnasked
         | Fault::UpdateInHalves => Theme::Tables,
         Fault::SyncSkipped
+        | Fault::ReplyBeforeSync
         | Fault::SyncErrorIgnored
         | Fault::WriteErrorIgnored
         | Fault::TornTailAccepted => Theme::Disk,

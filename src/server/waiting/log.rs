@@ -4,7 +4,7 @@
 //!   behind its own replies -> all cores: write, the number of your last record -> all of these synced: the reply
 //! ```
 //! A client waits for all that was written before it has asked, by whomever: which records are its own is not
-//! kept. With `appendfsync always` that is there at once; otherwise a helper thread syncs for those who wait.
+//! kept. With `appendfsync always` the cores sync by themselves; otherwise a helper thread does for those who wait.
 //!
 //! Invariant: what the client has sent before is done when the question goes out, as its replies are there; so its
 //! records are among those that are asked for.

@@ -1,0 +1,85 @@
+//! What waits for the disk with `appendfsync always`.
+//!
+//! ```text
+//!   turn 1: requests run -> record 1 written -> sync of it begins; replies and messages of turn 1 are held back
+//!   turn 2: requests run -> record 2 written                       those of turn 2 wait behind them
+//!   the sync has ended   -> what turn 1 has held back leaves    -> sync of record 2 begins
+//! ```
+//! The core serves on while the device works, and the requests of all turns since the last sync began share the
+//! next one.
+//!
+//! Invariants
+//! - Nothing leaves the core before the records are on the disk that were written before it was made: no reply and no
+//!   message, also of requests that have only read.
+//! - What leaves, leaves in the order in which it was made, for each connection and each core.
+//!
+//! Not here: records and files (`log`), how a connection holds back (`net::turn`).
+
+use runtime::faults::{self, Fault};
+
+use crate::core_loop::Core;
+
+use super::log::give_up;
+
+/// What of a core waits for the disk.
+#[derive(Debug, Default)]
+pub(crate) struct Commit {
+    /// The last record that the sync under way covers.
+    syncing: Option<u64>,
+    /// So many messages for other cores were made before it began.
+    sealed_messages: usize,
+}
+
+/// Returns whether messages that are made now may leave.
+pub(crate) fn is_open(core: &Core) -> bool {
+    core.commit.syncing.is_none() && core.log.as_ref().is_none_or(|log| !log.needs_sync)
+}
+
+/// Gives the sockets what the turn has made, or begins the sync that it has to wait for. Returns whether there was
+/// anything to do.
+pub(crate) fn end_turn(core: &mut Core) -> bool {
+    if core.commit.syncing.is_some() {
+        return false;
+    }
+    let Core {
+        engine, log, net, ..
+    } = core;
+    let Some(log) = log.as_mut().filter(|log| log.needs_sync) else {
+        return net.send(engine);
+    };
+    log.needs_sync = false;
+    engine.flush_envelopes();
+    net.sync(&log.file);
+    core.commit = Commit {
+        syncing: Some(log.next - 1),
+        sealed_messages: core.engine.outbound.len(),
+    };
+    if faults::is_on(Fault::ReplyBeforeSync) {
+        release(core);
+    }
+    true
+}
+
+/// Lets leave what has waited for a sync that has ended. Returns whether there was one.
+pub(crate) fn review(core: &mut Core) -> bool {
+    let Some(result) = core.net.take_synced() else {
+        return false;
+    };
+    if let Err(error) = result {
+        tracing::error!(%error, "sync the log");
+        give_up("the log cannot be synced, and appendfsync is always");
+    }
+    if let (Some(record), Some(log)) = (core.commit.syncing.take(), &core.log) {
+        log.log
+            .note_synced(&core.engine.shared, core.engine.me.index(), record);
+    }
+    release(core);
+    true
+}
+
+/// Gives sockets and other cores what was held back.
+fn release(core: &mut Core) {
+    core.net.send_held(&mut core.engine);
+    let count = std::mem::take(&mut core.commit.sealed_messages);
+    core.send_first(count);
+}
