@@ -320,6 +320,91 @@ fn who_came_first_is_served_first_on_whatever_core() {
     assert!(usize::from(CORES) < CLIENTS, "cores share clients");
 }
 
+/// Returns a key of shard `index`.
+fn key_on(node: &Node, index: usize, name: &str) -> String {
+    let named = (0_u32..).map(|tail| format!("{name}:{tail}"));
+    let is_there = |key: &String| node.map.shard_of_key(key.as_bytes()).index() == index;
+    named.into_iter().find(is_there).unwrap()
+}
+
+fn taken(key: &str, element: &str) -> Option<Value> {
+    let words = [key, element].map(|word| Value::Bulk(word.as_bytes().to_vec()));
+    Some(Value::Array(words.into()))
+}
+
+impl Node {
+    fn reply_of(&mut self, client: usize) -> Option<Value> {
+        self.replies[client].take().map(bytes)
+    }
+}
+
+/// What pushes is a transaction, so that a later request stands behind it when it leaves.
+#[test]
+fn who_waits_at_several_keys_comes_before_what_has_waited_for_the_claim() {
+    for seed in seeds(200) {
+        let mut node = Node::new(seed);
+        let [key, second, third] = [0, 1, 2].map(|index| key_on(&node, index, "k"));
+        for client in [1, 2] {
+            node.wait(client, &["blpop", &second, &key, "0"]);
+            node.drain();
+        }
+        let pushes = [
+            ["rpush", &key, "a"],
+            ["rpush", &key, "b"],
+            ["set", &third, "c"],
+        ];
+        node.exec(3, Vec::new(), pushes.iter().map(|it| request(it)).collect());
+        for _ in 0..node.random.below(6) {
+            node.deliver();
+        }
+        node.begin(4, &request(&["lpop", &key]));
+        node.begin(5, &request(&["lmove", &key, &third, "left", "left"]));
+        node.drain();
+        assert_eq!(node.reply_of(1), taken(&key, "a"), "SEED={seed}");
+        assert_eq!(node.reply_of(2), taken(&key, "b"), "SEED={seed}");
+        assert_eq!(node.reply_of(4), Some(Value::Null), "SEED={seed}");
+        assert!(node.is_at_rest(), "SEED={seed}");
+    }
+}
+
+/// The first offer to a request that moves may come to nothing, as others are at work where the element is to go. What
+/// has come to the source meanwhile is not served before the second one, nor before those who wait behind.
+#[test]
+fn who_waits_behind_a_move_comes_before_what_was_sent_later() {
+    let mut refused = 0;
+    for seed in seeds(400) {
+        let mut node = Node::new(seed);
+        let [source, target, third] = [0, 1, 2].map(|index| key_on(&node, index, "k"));
+        let beside = key_on(&node, 1, "other");
+        node.wait(1, &["blmove", &source, &target, "left", "left", "0"]);
+        node.drain();
+        node.wait(2, &["blpop", &source, "0"]);
+        node.drain();
+        node.begin(3, &request(&["rpush", &source, "a", "b"]));
+        let mut later = false;
+        for _ in 0..60 {
+            for client in [5, 6, 7] {
+                if node.replies[client].take().is_some() || node.random.below(20) == 0 {
+                    node.begin(client, &request(&["mset", &beside, "x", &third, "y"]));
+                }
+            }
+            node.deliver();
+            if node.replies[3].is_some() && !later {
+                later = true;
+                node.begin(4, &request(&["lpop", &source]));
+            }
+        }
+        node.drain();
+        assert!(later, "SEED={seed}");
+        assert_eq!(node.reply_of(1), Some(Value::Bulk(b"a".to_vec())));
+        assert_eq!(node.reply_of(2), taken(&source, "b"), "SEED={seed}");
+        assert_eq!(node.reply_of(4), Some(Value::Null), "SEED={seed}");
+        assert!(node.is_at_rest(), "SEED={seed}");
+        refused += node.hosts[1].counters.refused;
+    }
+    assert!(refused > 100, "offers are refused: {refused}");
+}
+
 /// A request that stands behind a claim looks at its keys when that has left, however little time it had:
 /// for its client it never waited.
 #[test]

@@ -42,6 +42,8 @@ pub enum Fault {
     SecondOfferTaken,
     /// A shard does not look at a key again when an offer of it has come to nothing, or was too little.
     OfferEndMissed,
+    /// A key that is offered to who waits for it is claimed behind all who came later.
+    OfferBehind,
     /// Scripts that write claim their keys as if they only read.
     ScriptShares,
     /// A change of a table's schema is not applied on the last shard.
@@ -89,6 +91,7 @@ pub const ALL: [Fault; 30] = [
     Fault::WaiterKept,
     Fault::SecondOfferTaken,
     Fault::OfferEndMissed,
+    Fault::OfferBehind,
     Fault::ScriptShares,
     Fault::ChangeHalfDone,
     Fault::GrowthUnclaimed,

@@ -51,12 +51,23 @@ impl Awaited {
 /// A key of a numbered database.
 pub type Place = (DbIndex, Box<[u8]>);
 
+/// A key that is to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// Which it is.
+    pub place: Place,
+    /// It has changed since it was looked at last; otherwise somebody wants it to be looked at again.
+    pub is_changed: bool,
+}
+
 /// The queues at one key.
 #[derive(Debug, Default)]
 struct Queues {
     tickets: [BTreeSet<Ticket>; 4],
     /// The key stands in the list of ready ones.
     is_ready: bool,
+    /// And it has changed.
+    is_changed: bool,
 }
 
 /// All queues of a shard.
@@ -140,12 +151,24 @@ impl Waiters {
     }
 
     fn note_awaited(&mut self, db: DbIndex, key: &[u8]) {
-        if let Some(queues) = self.keys.get_mut(&db).and_then(|keys| keys.get_mut(key))
+        if let Some(queues) = self.queues_of(db, key) {
+            queues.is_changed = true;
+            self.look_at(db, key);
+        }
+    }
+
+    /// Has a key looked at again that has not changed.
+    pub fn look_at(&mut self, db: DbIndex, key: &[u8]) {
+        if let Some(queues) = self.queues_of(db, key)
             && !queues.is_ready
         {
             queues.is_ready = true;
             self.ready.push((db, key.into()));
         }
+    }
+
+    fn queues_of(&mut self, db: DbIndex, key: &[u8]) -> Option<&mut Queues> {
+        self.keys.get_mut(&db)?.get_mut(key)
     }
 
     /// Notes that all keys of a database may have changed. O(keys that somebody waits at).
@@ -154,6 +177,7 @@ impl Waiters {
             return;
         };
         for (key, queues) in keys.iter_mut() {
+            queues.is_changed = true;
             if !queues.is_ready {
                 queues.is_ready = true;
                 self.ready.push((db, key.clone()));
@@ -161,16 +185,20 @@ impl Waiters {
         }
     }
 
-    /// Takes the keys that have changed, in the order of their first change since the last call. A key
+    /// Takes the keys that are to be looked at, in the order in which they were noted since the last call. A key
     /// may stand among them that nobody waits at any more.
-    pub fn take_ready(&mut self) -> Vec<Place> {
-        let ready = std::mem::take(&mut self.ready);
-        for (db, key) in &ready {
-            if let Some(queues) = self.keys.get_mut(db).and_then(|keys| keys.get_mut(key)) {
+    pub fn take_ready(&mut self) -> Vec<Ready> {
+        let ready = std::mem::take(&mut self.ready).into_iter();
+        let take = |place: Place| {
+            let queues = self.keys.get_mut(&place.0);
+            let queues = queues.and_then(|keys| keys.get_mut(&place.1));
+            let is_changed = queues.is_some_and(|queues| {
                 queues.is_ready = false;
-            }
-        }
-        ready
+                std::mem::take(&mut queues.is_changed)
+            });
+            Ready { place, is_changed }
+        };
+        ready.map(take).collect()
     }
 }
 
@@ -193,7 +221,14 @@ mod tests {
         assert!(!waiters.has_ready());
         waiters.note(DB, b"key");
         waiters.note(DB, b"key");
-        assert_eq!(waiters.take_ready(), [(DB, b"key".as_slice().into())]);
+        waiters.look_at(DB, b"key");
+        let ready = |is_changed| Ready {
+            place: (DB, b"key".as_slice().into()),
+            is_changed,
+        };
+        assert_eq!(waiters.take_ready(), [ready(true)]);
+        waiters.look_at(DB, b"key");
+        assert_eq!(waiters.take_ready(), [ready(false)]);
         assert!(!waiters.has_ready());
         waiters.leave(DB, b"key", Awaited::List, ticket);
         assert!(waiters.is_empty());
@@ -236,7 +271,8 @@ mod tests {
                     }
                 }
                 _ => {
-                    let mut taken = waiters.take_ready();
+                    let taken = waiters.take_ready().into_iter();
+                    let mut taken: Vec<Place> = taken.map(|ready| ready.place).collect();
                     // What lost its last waiter in between may be left out, or named again.
                     taken.dedup();
                     for entry in std::mem::take(&mut ready) {

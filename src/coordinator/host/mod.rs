@@ -1,5 +1,6 @@
 //! A core's receiving side: its shard, the claims on it, and what waits for them.
 
+mod behind;
 mod exec;
 mod operations;
 mod waiters;
@@ -73,6 +74,7 @@ pub struct Host {
     /// Values that long replies walk over.
     pub(crate) walks: Vec<GivenWalk>,
     parked: Map<TxId, Parked>,
+    moved: behind::Moved,
     pub(crate) waiting: WaitingRequests,
     /// The largest id of a transaction over several shards that has left here. One that comes later
     /// with a smaller id might stand before that one elsewhere, so it has to come back with a new id.
@@ -160,6 +162,7 @@ impl Host {
             locks: LockTable::default(),
             walks: Vec::new(),
             parked: Map::default(),
+            moved: behind::Moved::default(),
             waiting: WaitingRequests::default(),
             passed: TxId(0),
             last_parked: TxId(0),
@@ -329,6 +332,7 @@ impl Host {
                     continue;
                 }
             }
+            self.forget_move(id);
             self.locks.release(id, &mut granted);
         }
         granted.retain(|id| self.parked.contains_key(id));
@@ -611,6 +615,16 @@ impl Host {
         id
     }
 
+    /// Claims keys under a new id, before all that wait for them. What uses them has left. Returns the id.
+    pub(crate) fn claim_first(&mut self, claim: Claim) -> TxId {
+        let id = self.ids.next();
+        if !BYPASS {
+            let is_kept = self.locks.start_first(id, claim);
+            assert!(is_kept, "nobody uses a key that is offered");
+        }
+        id
+    }
+
     /// Claims keys for a transaction of a client of another core, under a new id. What this client sends
     /// later does not get in front of it, though it may have a smaller id. Returns the id.
     pub(crate) fn claim_for_guest(&mut self, asker: (ShardId, u64), claim: Claim) -> TxId {
@@ -646,6 +660,11 @@ impl Host {
         while next < granted.len() {
             let tx = granted[next];
             next += 1;
+            // An offer may have come before it; the end of that grants it again.
+            if !self.locks.is_granted(tx) {
+                continue;
+            }
+            self.forget_move(tx);
             match self.parked.remove(&tx) {
                 Some(Parked::Single {
                     from,
@@ -801,7 +820,7 @@ impl Host {
     /// drawn. O(what waits).
     #[must_use]
     pub fn has_work_before(&self, limit: TxId) -> bool {
-        self.parked.keys().any(|tx| *tx < limit) || self.waiting.has_offer_before(limit)
+        self.has_parked_before(limit) || self.waiting.has_offer_before(limit)
     }
 
     /// Returns how many transactions and requests wait or hold claims here.

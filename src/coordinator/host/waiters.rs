@@ -20,7 +20,7 @@
 //!
 //! Not here: the coordinator's side (`transaction::waits`), the queues (`shard::waiters`).
 
-use base::hash::{Map, Set};
+use base::hash::Map;
 use base::ids::{DbIndex, ShardId, TxId};
 use commands::spec::ShardCommand;
 use commands::wait_form::{WaitForm, Waiting};
@@ -29,7 +29,7 @@ use protocol::reply::Resp;
 use runtime::clock::monotonic;
 use runtime::faults::{self, Fault};
 use shard::locks::Claim;
-use shard::waiters::{Awaited, Place, Ticket};
+use shard::waiters::{Awaited, Place, Ready, Ticket};
 use shard::watches::Author;
 
 use crate::host::{BYPASS, Host, add_claim};
@@ -46,9 +46,17 @@ pub(crate) struct WaitingRequests {
     /// Keys on offer, by the transaction that claims them.
     offers: Map<TxId, (Place, Ticket)>,
     /// The same keys.
-    offered: Set<Place>,
+    offered: Map<Place, OnOffer>,
     /// Requests that are parked behind a claim and may wait.
     parked: Map<Name, Patience>,
+}
+
+/// A key on offer.
+#[derive(Clone, Copy, Debug)]
+struct OnOffer {
+    tx: TxId,
+    /// Nobody but the request that it is offered to has had it since it was changed.
+    is_changed: bool,
 }
 
 /// What a request that is parked does when its turn comes.
@@ -297,7 +305,7 @@ impl Host {
         if waiter.state == state {
             waiter.state = State::Waiting;
             for (key, _) in &waiter.keys {
-                self.shard.waiters_mut().note(waiter.db, key);
+                self.shard.waiters_mut().look_at(waiter.db, key);
             }
         }
     }
@@ -305,12 +313,22 @@ impl Host {
     /// Notes that a transaction has left: if it was for a key on offer, others may have it now.
     pub(crate) fn end_offer(&mut self, tx: TxId) {
         if let Some((place, ticket)) = self.waiting.offers.remove(&tx) {
-            self.waiting.offered.remove(&place);
+            let ended = self.waiting.offered.remove(&place);
             if faults::is_on(Fault::OfferEndMissed) {
                 return;
             }
             self.look_again(ticket, State::Offered);
-            self.shard.waiters_mut().note(place.0, &place.1);
+            let is_changed = ended.is_some_and(|offer| offer.is_changed);
+            self.note_ready(Ready { place, is_changed });
+        }
+    }
+
+    fn note_ready(&mut self, Ready { place, is_changed }: Ready) {
+        let waiters = self.shard.waiters_mut();
+        if is_changed {
+            waiters.note(place.0, &place.1);
+        } else {
+            waiters.look_at(place.0, &place.1);
         }
     }
 
@@ -328,31 +346,34 @@ impl Host {
         let mut later = Vec::new();
         // What serves one may make another key ready.
         while self.shard.waiters().has_ready() {
-            for place in self.shard.waiters_mut().take_ready() {
+            for ready in self.shard.waiters_mut().take_ready() {
                 // The end of an offer looks at the key again.
-                if self.waiting.offered.contains(&place) {
+                if let Some(offer) = self.waiting.offered.get_mut(&ready.place) {
+                    offer.is_changed |= ready.is_changed && self.locks.has_started(offer.tx);
                     continue;
                 }
-                let hash = self.shard.key(&place.1).hash;
+                let hash = self.shard.key(&ready.place.1).hash;
                 if !BYPASS && self.locks.is_in_use(hash) {
-                    later.push(place);
+                    later.push(ready);
                 } else {
-                    self.serve_key(&place);
+                    self.serve_key(&ready);
                 }
             }
         }
-        for (db, key) in later {
-            self.shard.waiters_mut().note(db, &key);
+        for ready in later {
+            self.note_ready(ready);
         }
+        self.run_moved();
     }
 
     /// Serves those who wait at one key.
-    fn serve_key(&mut self, place: &Place) {
+    fn serve_key(&mut self, ready: &Ready) {
+        let place = &ready.place;
         for awaited in Awaited::ALL {
             let mut after = None;
             while let Some(ticket) = self.next_in_queue(place, awaited, after) {
                 after = Some(ticket);
-                match self.serve_one(place, ticket) {
+                match self.serve_one(ready, ticket) {
                     Served::Answered | Served::Skipped => {}
                     // What there is not for one is there for nobody behind him; entries of streams
                     // are another matter.
@@ -387,8 +408,8 @@ impl Host {
         last
     }
 
-    fn serve_one(&mut self, place: &Place, ticket: Ticket) -> Served {
-        let (db, key) = (place.0, &*place.1);
+    fn serve_one(&mut self, ready: &Ready, ticket: Ticket) -> Served {
+        let (db, key) = (ready.place.0, &*ready.place.1);
         let Some(waiter) = self.waiting.waiters.get(&ticket) else {
             return Served::Skipped;
         };
@@ -404,10 +425,16 @@ impl Host {
         }
         let mut claim = Claim::default();
         add_claim(&self.shard, request.command, request.args, &mut claim);
-        // A second key, to which an element is moved, may be claimed by others.
-        let is_free = BYPASS || claim.keys.len() == 1 || !self.locks.claim_conflicts(&claim);
+        // Who needs nothing but the key is served before all that wait for it, as a part of what has changed it. If
+        // others have had the key since then, or a second one is needed, to which an element is moved, this could
+        // close a circle: see decision 37.
+        let hash = self.shard.key(key).hash;
+        let is_first = ready.is_changed
+            && claim.keys.iter().all(|(other, _)| *other == hash)
+            && !faults::is_on(Fault::OfferBehind);
+        let is_free = BYPASS || is_first || !self.locks.claim_conflicts(&claim);
         if !waiter.is_alone || !is_free {
-            self.offer(place.clone(), ticket, claim);
+            self.offer(ready.place.clone(), ticket, (claim, is_first));
             return Served::Offered;
         }
         let name = waiter.name;
@@ -422,16 +449,29 @@ impl Host {
         }
     }
 
-    fn offer(&mut self, place: Place, ticket: Ticket, claim: Claim) {
+    /// Offers a key to a request, under a claim that stands before all that wait if `is_first`.
+    fn offer(&mut self, place: Place, ticket: Ticket, (claim, is_first): (Claim, bool)) {
         let Some(waiter) = self.waiting.waiters.get_mut(&ticket) else {
             return;
         };
         waiter.state = State::Offered;
         let (to, number) = waiter.name;
-        let tx = self.claim_next(claim);
+        let tx = if is_first {
+            self.claim_first(claim)
+        } else {
+            let tx = self.claim_next(claim);
+            if !faults::is_on(Fault::OfferBehind) {
+                self.make_room(tx);
+            }
+            tx
+        };
         let key = place.1.clone();
         self.waiting.offers.insert(tx, (place.clone(), ticket));
-        self.waiting.offered.insert(place);
+        let offer = OnOffer {
+            tx,
+            is_changed: is_first,
+        };
+        self.waiting.offered.insert(place, offer);
         let offer = Message::Offer {
             waiter: number,
             tx,

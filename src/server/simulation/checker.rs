@@ -9,12 +9,13 @@
 //! lawfully need to notice something ([`Limits`]):
 //! - One that found nothing found nothing at the end of its time, not at some point before; but for as many as
 //!   CLIENT UNBLOCK has let go.
-//! - One that waited at a single key comes before all that took something from this key and were sent
+//! - One that waited at some keys comes before all that took something from one of these and were sent
 //!   later: the queue at a key is in the order of arrival, and nobody overtakes it. What MULTI and scripts
 //!   take is left out: they see the key before those who wait do.
+//! - One that moves an element to another key may find that in use. Then what has come meanwhile may have the source
+//!   before it, and before those who wait behind it; but nobody who waits behind it himself may.
 //!
-//! Not looked at: which of several keys a request is served from, the order of those that wait at several
-//! keys or move an element, and the order of arrival within the margin.
+//! Not looked at: which of several keys a request is served from, and the order of arrival within the margin.
 //!
 //! The search is that of Wing and Gong ("Testing and Verifying Concurrent Objects", 1993) with the
 //! memory of Lowe ("Testing for linearizability", 2017): pairs of done requests and state that led
@@ -138,10 +139,7 @@ fn item<'a>(record: &'a Record, records: &[Record], end: u64, limits: Limits) ->
         let is_ahead = other.session == record.session
             && (other.asked_at, index) < (record.asked_at, own_index(record, records))
             && (keys_of(&other.action) & keys != 0);
-        let is_first = !taken.is_empty()
-            && arrival(other, records).is_some_and(|(queue, at)| {
-                taken.contains(&queue) && at + limits.margin_nanos <= record.asked_at
-            });
+        let is_first = !taken.is_empty() && is_due_before(other, record, &taken, records, limits);
         if is_earlier || (is_ahead || is_first) && other.answered_at.is_some() {
             before |= 1 << index;
         }
@@ -204,13 +202,51 @@ fn runs_from(record: &Record, limits: Limits) -> u64 {
     record.asked_at + waited.saturating_sub(limits.margin_nanos)
 }
 
-/// Returns the queue in which a request has waited, or would have, and when the server could take it
-/// up.
-fn arrival(record: &Record, records: &[Record]) -> Option<(waiting::Queue, u64)> {
+/// Returns whether a request stood in one of these queues, from which `taker` has got something, when that was sent,
+/// and so is served before it.
+fn is_due_before(
+    waiter: &Record,
+    taker: &Record,
+    taken: &[waiting::Queue],
+    records: &[Record],
+    limits: Limits,
+) -> bool {
+    let Some((standing, at)) = arrival(waiter, records) else {
+        return false;
+    };
+    let is_there = at + limits.margin_nanos <= taker.asked_at
+        && standing.queues.iter().any(|queue| taken.contains(queue));
+    if !is_there {
+        return false;
+    }
+    let is_mover_before = |other: &Record| {
+        let Action::Command(words) = &other.action else {
+            return false;
+        };
+        let is_before = other.asked_at < waiter.asked_at + limits.margin_nanos
+            && other.answered_at.is_none_or(|at| at >= waiter.asked_at);
+        is_before
+            && waiting::standing_of(words).is_some_and(|other| {
+                let mut queues = other.queues.iter();
+                other.moves && queues.any(|queue| standing.queues.contains(queue))
+            })
+    };
+    if !standing.moves && !records.iter().any(is_mover_before) {
+        return true;
+    }
+    // Who has waited for so long stood in the queue behind it.
+    arrival(taker, records).is_some_and(|(_, at)| {
+        let answered_at = taker.answered_at.unwrap_or(at);
+        answered_at >= at + 2 * limits.margin_nanos
+    })
+}
+
+/// Returns where a request has waited, or would have, and when the server could take it up.
+fn arrival(record: &Record, records: &[Record]) -> Option<(waiting::Standing, u64)> {
     let Action::Command(words) = &record.action else {
         return None;
     };
-    let queue = waiting::queue_of(words)?;
+    let standing = waiting::standing_of(words)?;
     // What its client has sent before it comes first.
     let mut at = record.asked_at;
     for other in records {
@@ -221,7 +257,7 @@ fn arrival(record: &Record, records: &[Record]) -> Option<(waiting::Queue, u64)>
             at = at.max(other.answered_at?);
         }
     }
-    Some((queue, at))
+    Some((standing, at))
 }
 
 /// Returns whether a request has changed nothing, whatever the state was.

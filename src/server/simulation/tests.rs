@@ -287,6 +287,7 @@ fn theme_of(fault: Fault) -> Theme {
         | Fault::WaiterKept
         | Fault::SecondOfferTaken
         | Fault::OfferEndMissed
+        | Fault::OfferBehind
         | Fault::ScriptShares => Theme::Keys,
     }
 }

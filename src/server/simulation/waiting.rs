@@ -54,18 +54,31 @@ const MOVE: Wait = Wait {
 /// What one may be waited for: a kind of queue, and the number of the key.
 pub(super) type Queue = (char, usize);
 
-/// Returns the queue in which a request stands, if it waits at one key alone, and so is served before
-/// all that come to this key later.
-pub(super) fn queue_of(words: &[String]) -> Option<Queue> {
+/// Where a request stands while it waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// It is served before all that come to one of these later.
+    pub(super) queues: Vec<Queue>,
+    /// It needs another key too, which may be in use when the first one is ready.
+    pub(super) moves: bool,
+}
+
+/// Returns where a request stands, if it may wait.
+pub(super) fn standing_of(words: &[String]) -> Option<Standing> {
     let wait = by_name(&words[0]).wait?;
     (wait.millis)(&words[1..])?;
-    let narrowed = (wait.narrow)(&words[1..]);
-    let [one] = &narrowed[..] else { return None };
-    let mut keys = one.iter().filter_map(|word| key_index(word));
-    let key = keys.next()?;
-    // A second key may be in the way of the first.
     let kind = queue_kind(&words[0])?;
-    keys.next().is_none().then_some((kind, key))
+    let mut standing = Standing {
+        queues: Vec::new(),
+        moves: false,
+    };
+    for one in (wait.narrow)(&words[1..]) {
+        let mut keys = one.iter().filter_map(|word| key_index(word));
+        let key = keys.next()?;
+        standing.moves |= keys.any(|other| other != key);
+        standing.queues.push((kind, key));
+    }
+    Some(standing)
 }
 
 fn queue_kind(name: &str) -> Option<char> {

@@ -13,13 +13,16 @@
 //! shards and tries again with a new id. Each started transaction refuses another at most once, so
 //! this ends.
 //!
+//! [`LockTable::start_first`] puts a claim before all that wait, whatever their ids. That is for what follows at once
+//! on a change as a part of it, uses this shard alone and waits for nothing: it can close no circle.
+//!
 //! Two claims conflict if they share a key, or if one takes the whole shard and the other anything,
 //! and at least one of the two modes is exclusive.
 //!
 //! Invariants
 //! - No two started transactions conflict.
-//! - A transaction is granted exactly while no conflicting claim has a smaller id; each change from
-//!   waiting to granted is reported once, by the release that caused it.
+//! - A transaction is granted exactly while no conflicting claim stands before it, by id or as a first one; each change
+//!   from waiting to granted is reported once, by the release that caused it.
 //! - A key without claims takes no memory.
 //!
 //! Keys are known here by fingerprint only. Two keys with the same one seem to conflict, which costs
@@ -75,12 +78,21 @@ pub struct LockTable {
     wholes: Vec<TxId>,
 }
 
+/// Where a claim stands among those that it conflicts with: smaller ones run before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// It was not put before all others.
+    is_ordinary: bool,
+    tx: TxId,
+}
+
 /// A claim that was kept.
 #[derive(Debug)]
 struct Transaction {
     /// Sorted by fingerprint, each once, without those that `whole` covers.
     keys: Vec<(u64, Mode)>,
     reach: Reach,
+    rank: Rank,
     /// The keys at which a smaller id is in the way, plus the smaller ids that conflict through the
     /// claim on the whole shard of either. Granted at 0.
     obstacles: usize,
@@ -90,7 +102,7 @@ struct Transaction {
 /// One claim on one key.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    tx: TxId,
+    rank: Rank,
     mode: Mode,
 }
 
@@ -120,6 +132,35 @@ impl LockTable {
     ///
     /// If `tx` has a claim here already.
     pub fn schedule(&mut self, tx: TxId, claim: Claim) -> Scheduled {
+        let rank = Rank {
+            is_ordinary: true,
+            tx,
+        };
+        self.insert(rank, claim)
+    }
+
+    /// Keeps the claim of `tx` before all that wait and starts it, unless something that conflicts has started.
+    /// Returns whether it was kept.
+    ///
+    /// Granted transactions that conflict wait again. Cost: as [`LockTable::schedule`].
+    ///
+    /// # Panics
+    ///
+    /// If `tx` has a claim here already.
+    pub fn start_first(&mut self, tx: TxId, claim: Claim) -> bool {
+        let rank = Rank {
+            is_ordinary: false,
+            tx,
+        };
+        let is_kept = self.insert(rank, claim) == Scheduled::Granted;
+        if is_kept {
+            self.start(tx);
+        }
+        is_kept
+    }
+
+    fn insert(&mut self, rank: Rank, claim: Claim) -> Scheduled {
+        let tx = rank.tx;
         assert!(
             !self.transactions.contains_key(&tx),
             "a transaction claims once on each shard"
@@ -127,21 +168,22 @@ impl LockTable {
         let reach = claim.reach();
         let keys = claim.into_distinct_keys();
         let rivals = self.rivals_by_whole(reach);
-        if self.is_too_late(tx, &keys, &rivals) {
+        if self.is_too_late(rank, &keys, &rivals) {
             return Scheduled::Refused;
         }
         let mut obstacles = 0;
         for &(fingerprint, mode) in &keys {
             let queue = self.queues.entry(fingerprint).or_default();
-            if !insert_place(queue, Place { tx, mode }, &mut self.transactions) {
+            if !insert_place(queue, Place { rank, mode }, &mut self.transactions) {
                 obstacles += 1;
             }
         }
         for rival in rivals {
-            if rival < tx {
+            let rival = known(&mut self.transactions, rival);
+            if rival.rank < rank {
                 obstacles += 1;
             } else {
-                known(&mut self.transactions, rival).obstacles += 1;
+                rival.obstacles += 1;
             }
         }
         if reach.whole.is_some() {
@@ -153,6 +195,7 @@ impl LockTable {
             Transaction {
                 keys,
                 reach,
+                rank,
                 obstacles,
                 started: false,
             },
@@ -162,6 +205,33 @@ impl LockTable {
         } else {
             Scheduled::Waiting
         }
+    }
+
+    /// Gives the claim of `tx`, which has not started, to `new`, which is larger than all ids here. Whoever waits for
+    /// it has to be given a larger one too: nobody is told that he is granted. Cost: as [`LockTable::schedule`].
+    ///
+    /// # Panics
+    ///
+    /// If `tx` has no claim here, or `new` has one.
+    pub fn renew(&mut self, tx: TxId, new: TxId) {
+        let old = known(&mut self.transactions, tx);
+        debug_assert!(!old.started, "what has begun stays where it is");
+        let claim = Claim {
+            keys: old.keys.clone(),
+            whole: old.reach.whole,
+        };
+        self.release(tx, &mut Vec::new());
+        let scheduled = self.schedule(new, claim);
+        debug_assert!(
+            scheduled != Scheduled::Refused,
+            "only larger ids refuse, and this one is the largest"
+        );
+    }
+
+    /// Returns the transactions that have not started, in no particular order.
+    pub fn waiting(&self) -> impl Iterator<Item = TxId> {
+        let all = self.transactions.iter();
+        all.filter(|(_, it)| !it.started).map(|(tx, _)| *tx)
     }
 
     /// Marks that the first hop of `tx` runs now; from here on no smaller id gets in front of it.
@@ -198,7 +268,7 @@ impl LockTable {
                 .queues
                 .get_mut(&fingerprint)
                 .expect("a kept claim is in its queues");
-            remove_place(queue, tx, |cleared| {
+            remove_place(queue, ended.rank, |cleared| {
                 remove_obstacle(&mut self.transactions, cleared, granted);
             });
             if queue.is_empty() {
@@ -209,7 +279,7 @@ impl LockTable {
             self.wholes.retain(|&other| other != tx);
         }
         for rival in self.rivals_by_whole(ended.reach) {
-            if rival > tx {
+            if self.transactions[&rival].rank > ended.rank {
                 remove_obstacle(&mut self.transactions, rival, granted);
             }
         }
@@ -226,7 +296,7 @@ impl LockTable {
         let is_shared_with = |(fingerprint, mode): &(u64, Mode)| {
             let queue = self.queues.get(fingerprint);
             queue.is_some_and(|queue| {
-                let others = queue.iter().filter(|place| place.tx != tx);
+                let others = queue.iter().filter(|place| place.rank.tx != tx);
                 others.into_iter().any(|place| exclude(place.mode, *mode))
             })
         };
@@ -287,7 +357,7 @@ impl LockTable {
     pub fn is_in_use(&self, fingerprint: u64) -> bool {
         let has_started = |tx: &TxId| self.transactions[tx].started;
         let by_key = self.queues.get(&fingerprint);
-        by_key.is_some_and(|queue| queue.iter().any(|place| has_started(&place.tx)))
+        by_key.is_some_and(|queue| queue.iter().any(|place| has_started(&place.rank.tx)))
             || self.wholes.iter().any(has_started)
     }
 
@@ -299,9 +369,19 @@ impl LockTable {
             .is_some_and(|transaction| transaction.obstacles == 0)
     }
 
-    /// Returns whether a conflicting transaction with an id above `tx` has started.
-    fn is_too_late(&self, tx: TxId, keys: &[(u64, Mode)], rivals: &[TxId]) -> bool {
-        let has_started = |other: TxId| other > tx && self.transactions[&other].started;
+    /// Returns whether the first hop of `tx` has run.
+    #[must_use]
+    pub fn has_started(&self, tx: TxId) -> bool {
+        self.transactions.get(&tx).is_some_and(|it| it.started)
+    }
+
+    /// Returns whether a conflicting transaction that would stand behind `rank` has started; nothing that has started
+    /// may stand before a first one either.
+    fn is_too_late(&self, rank: Rank, keys: &[(u64, Mode)], rivals: &[TxId]) -> bool {
+        let has_started = |other: TxId| {
+            let other = &self.transactions[&other];
+            (other.rank > rank || !rank.is_ordinary) && other.started
+        };
         let at_key = |&(fingerprint, mode): &(u64, Mode)| {
             let queue = self.queues.get(&fingerprint).map_or(&[][..], Vec::as_slice);
             // Started ones are among the clear ones at the front of each queue. In the usual case,
@@ -309,10 +389,10 @@ impl LockTable {
             let larger = queue[..clear_count(queue)]
                 .iter()
                 .rev()
-                .take_while(|place| place.tx > tx);
+                .take_while(|place| place.rank > rank || !rank.is_ordinary);
             larger
                 .into_iter()
-                .any(|place| exclude(place.mode, mode) && has_started(place.tx))
+                .any(|place| exclude(place.mode, mode) && has_started(place.rank.tx))
         };
         keys.iter().any(at_key) || rivals.iter().any(|&rival| has_started(rival))
     }
@@ -414,26 +494,26 @@ fn insert_place(
     transactions: &mut Map<TxId, Transaction>,
 ) -> bool {
     let clear_before = clear_count(queue);
-    let at = queue.partition_point(|other| other.tx < place.tx);
+    let at = queue.partition_point(|other| other.rank < place.rank);
     queue.insert(at, place);
     let clear = clear_count(queue);
     // The claims that were clear and stand behind the new one have moved up by one.
     for blocked in queue.iter().take(clear_before + 1).skip(clear.max(at + 1)) {
-        known(transactions, blocked.tx).obstacles += 1;
+        known(transactions, blocked.rank.tx).obstacles += 1;
     }
     at < clear
 }
 
-/// Removes the place of `tx` and calls `on_clear` for each claim that becomes clear through this.
-fn remove_place(queue: &mut Vec<Place>, tx: TxId, mut on_clear: impl FnMut(TxId)) {
+/// Removes the place of `rank` and calls `on_clear` for each claim that becomes clear through this.
+fn remove_place(queue: &mut Vec<Place>, rank: Rank, mut on_clear: impl FnMut(TxId)) {
     let clear_before = clear_count(queue);
-    let at = queue.partition_point(|place| place.tx < tx);
+    let at = queue.partition_point(|place| place.rank < rank);
     let removed = queue.remove(at);
-    assert!(removed.tx == tx, "a kept claim is in its queues");
+    assert!(removed.rank == rank, "a kept claim is in its queues");
     // The claims that were clear and stand behind the removed one have moved down by one.
     let first = at.max(clear_before - 1);
     for cleared in queue.iter().take(clear_count(queue)).skip(first) {
-        on_clear(cleared.tx);
+        on_clear(cleared.rank.tx);
     }
 }
 

@@ -312,6 +312,99 @@ fn table_answers_as_the_model_of_all_pairs() {
 }
 
 #[test]
+fn a_first_claim_stands_before_all_that_wait_and_behind_what_has_started() {
+    let mut table = LockTable::new();
+    table.schedule(TxId(1), key(7, Mode::Exclusive));
+    table.start(TxId(1));
+    table.schedule(TxId(2), key(7, Mode::Exclusive));
+    table.schedule(TxId(3), whole(Mode::Shared));
+    assert!(!table.start_first(TxId(9), key(7, Mode::Exclusive)));
+    assert_eq!(table.len(), 3, "the table is unchanged");
+    assert_eq!(released(&mut table, 1), [2]);
+    assert!(table.start_first(TxId(9), key(7, Mode::Exclusive)));
+    assert!(!table.is_granted(TxId(2)) && !table.is_granted(TxId(3)));
+    // It refuses nobody: what comes late waits for it, as it waits for nobody.
+    assert_eq!(
+        table.schedule(TxId(0), key(7, Mode::Shared)),
+        Scheduled::Waiting
+    );
+    assert!(table.start_first(TxId(10), key(8, Mode::Exclusive)));
+    assert_eq!(released(&mut table, 9), [0]);
+    assert_eq!(released(&mut table, 0), [2]);
+    assert_eq!(released(&mut table, 2), []);
+    assert_eq!(released(&mut table, 10), [3]);
+}
+
+#[test]
+fn a_claim_that_comes_back_stands_behind_all_others() {
+    let mut table = LockTable::new();
+    table.schedule(TxId(1), key(7, Mode::Exclusive));
+    table.schedule(TxId(2), key(7, Mode::Shared));
+    let mut waiting: Vec<TxId> = table.waiting().collect();
+    waiting.sort_unstable();
+    assert_eq!(waiting, [TxId(1), TxId(2)]);
+    table.renew(TxId(1), TxId(3));
+    assert!(table.is_granted(TxId(2)));
+    assert_eq!(released(&mut table, 2), [3]);
+    table.start(TxId(3));
+    assert_eq!(table.waiting().count(), 0);
+}
+
+/// First claims come and go between others in any order: no two that conflict have started, and whoever stands behind
+/// one is granted again.
+#[test]
+fn first_claims_leave_the_others_in_their_order() {
+    let mut random = Random::new(seed());
+    let mut kept = 0;
+    for _ in 0..300 {
+        let mut table = LockTable::new();
+        let mut started: BTreeMap<TxId, Claim> = BTreeMap::new();
+        let mut order: Vec<TxId> = Vec::new();
+        let mut firsts: BTreeMap<TxId, Claim> = BTreeMap::new();
+        let claims: BTreeMap<TxId, Claim> = (1..30)
+            .map(|tx| (TxId(tx), random_claim(&mut random, 4, 12)))
+            .collect();
+        for (tx, claim) in &claims {
+            assert_ne!(table.schedule(*tx, claim.clone()), Scheduled::Refused);
+            if random.below(2) == 0 {
+                let tx = TxId(tx.0 + 1000);
+                let claim = key(random.below(4), Mode::Exclusive);
+                if table.start_first(tx, claim.clone()) {
+                    kept += 1;
+                    firsts.insert(tx, claim);
+                }
+            }
+        }
+        while order.len() < claims.len() {
+            let ready: Vec<TxId> = table.waiting().filter(|tx| table.is_granted(*tx)).collect();
+            let left: Vec<TxId> = started.keys().chain(firsts.keys()).copied().collect();
+            if !ready.is_empty() && random.below(2) == 0 {
+                let tx = ready[random.index(ready.len())];
+                table.start(tx);
+                let claim = &claims[&tx];
+                let others = started.values().chain(firsts.values());
+                assert!(!others.into_iter().any(|other| conflict(other, claim)));
+                started.insert(tx, claim.clone());
+                order.push(tx);
+            } else if !left.is_empty() {
+                let tx = left[random.index(left.len())];
+                started.remove(&tx);
+                firsts.remove(&tx);
+                released(&mut table, tx.0);
+            } else {
+                assert!(!ready.is_empty(), "somebody may go on");
+            }
+        }
+        for (index, first) in order.iter().enumerate() {
+            for second in &order[index + 1..] {
+                assert!(first < second || !conflict(&claims[first], &claims[second]));
+            }
+        }
+    }
+    assert!(kept > 1000, "{kept} first claims");
+}
+
+#[test]
 fn a_claim_is_wanted_while_another_waits_for_it() {
     let mut table = LockTable::default();
     table.schedule(TxId(1), key(7, Mode::Exclusive));
