@@ -73,7 +73,7 @@ pub enum Fault {
 }
 
 /// All faults.
-pub const ALL: [Fault; 30] = [
+pub const ALL: [Fault; 31] = [
     Fault::WakeLost,
     Fault::IntentMissing,
     Fault::LateAccepted,
