@@ -50,6 +50,7 @@ pub mod scope;
 pub mod set;
 pub mod set_algebra;
 pub mod set_random;
+pub mod slots;
 pub mod sort;
 pub mod sorted_set;
 pub mod sorted_set_algebra;

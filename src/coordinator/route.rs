@@ -1,10 +1,10 @@
 //! Keys to shards.
 
-use base::hash::key_slot;
 use base::ids::{ShardId, SlotId};
 use base::limits::SLOT_COUNT;
 use commands::keys;
 use commands::scope::Scope;
+use commands::slots;
 use commands::sort;
 use commands::spec::{Plan, ShardCommand, Spread};
 use protocol::args::Args;
@@ -47,19 +47,14 @@ impl SlotMap {
     /// Returns the owner of `slot`.
     #[must_use]
     pub fn shard_of_slot(self, slot: SlotId) -> ShardId {
-        let shard = u32::from(slot.0) * u32::from(self.shard_count) / u32::from(SLOT_COUNT);
-        ShardId(u16::try_from(shard).unwrap_or(self.shard_count - 1))
+        slots::owner(slot, self.shard_count)
     }
 
     /// Returns the owner of `key`.
     #[inline]
     #[must_use]
     pub fn shard_of_key(self, key: &[u8]) -> ShardId {
-        if self.shard_count == 1 {
-            ShardId(0)
-        } else {
-            self.shard_of_slot(key_slot(key))
-        }
+        slots::owner_of_key(key, self.shard_count)
     }
 
     /// Returns the first and the last slot of `shard`.

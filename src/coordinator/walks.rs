@@ -29,7 +29,10 @@ impl Host {
             LongReply::Statement(Reach::Everywhere, _) => return Source::Statement(None),
             LongReply::Statement(Reach::Here, _) => {
                 let claim = self.claim_of(request);
-                let tx = self.claim_next(claim);
+                let tx = self.ids.next();
+                // It has begun: a smaller id that came in front of it would also come in front of what its client has
+                // sent behind it, and of others that have run beside it.
+                self.claim_running(tx, claim);
                 return Source::Statement(Some((self.me(), tx)));
             }
         };
@@ -75,6 +78,9 @@ impl Host {
     #[cold]
     pub(crate) fn hand_over(&mut self, ran: Ran, reply: LongReply) {
         let source = self.begin_long(ran.to, &ran.request.as_request(), reply);
+        if matches!(source, Source::Statement(None)) {
+            self.begin_return((ran.to, ran.origin.connection));
+        }
         self.send_long(ran, source);
     }
 
@@ -86,7 +92,10 @@ impl Host {
                 let request = ran.request.as_request();
                 (self.take_out(tx, ran.to, &request, walk), false)
             }
-            LongReply::Statement(Reach::Everywhere, _) => (Source::Statement(None), true),
+            LongReply::Statement(Reach::Everywhere, _) => {
+                self.begin_return((ran.to, ran.origin.connection));
+                (Source::Statement(None), true)
+            }
             LongReply::Statement(Reach::Here, _) => {
                 (Source::Statement(Some((self.me(), tx))), false)
             }
@@ -95,7 +104,7 @@ impl Host {
         is_over
     }
 
-    fn send_long(&mut self, ran: Ran, source: Source) {
+    pub(crate) fn send_long(&mut self, ran: Ran, source: Source) {
         let handed = Handed {
             origin: ran.origin,
             request: ran.request,

@@ -54,6 +54,12 @@ pub enum Fault {
     RowForgotten,
     /// A statement does not wait for those of its client that are on their way to a table that has spread.
     StatementOvertakes,
+    /// A statement that waits on the core of its client is not noted as under way.
+    OwnUnnoted,
+    /// A plan that has turned out to be too old is made anew without claiming again.
+    OldPlanKept,
+    /// A shard runs statements of a client behind one that it has handed back.
+    ReturnOvertaken,
     /// The shard of a table's name is not told that rows have changed.
     TableUnnoted,
     /// Shards are not asked whether they have a unique value that another shard's row gets.
@@ -73,7 +79,7 @@ pub enum Fault {
 }
 
 /// All faults.
-pub const ALL: [Fault; 31] = [
+pub const ALL: [Fault; 34] = [
     Fault::WakeLost,
     Fault::IntentMissing,
     Fault::LateAccepted,
@@ -97,6 +103,9 @@ pub const ALL: [Fault; 31] = [
     Fault::GrowthUnclaimed,
     Fault::RowForgotten,
     Fault::StatementOvertakes,
+    Fault::OwnUnnoted,
+    Fault::OldPlanKept,
+    Fault::ReturnOvertaken,
     Fault::TableUnnoted,
     Fault::UniqueUnasked,
     Fault::UpdateInHalves,

@@ -365,7 +365,7 @@ impl Core {
                 self.account(origin, CommandIndex(request.tag), args, nanos, &reply);
             }
             Message::Long(handed) if matches!(handed.source, Source::Statement(_)) => {
-                self.engine.take_statement(*handed);
+                self.engine.take_statement(from, *handed);
             }
             Message::Long(handed) => {
                 let Handed {
@@ -402,7 +402,8 @@ impl Core {
             | Message::Wait { .. }
             | Message::Forget { .. }
             | Message::Later { .. }
-            | Message::Again { .. } => self.engine.host.receive(from, message),
+            | Message::Again { .. }
+            | Message::Noticed { .. } => self.engine.host.receive(from, message),
         }
     }
 

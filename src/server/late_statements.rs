@@ -1,9 +1,8 @@
 //! Table statements that their connections do not wait for.
 //!
-//! What a client sends about a table goes to the shard of its name as long as its core takes the table to be
-//! there. When the core learns that the table is spread, such statements may still be under way, and will be
-//! handed back. So what follows waits here until each of them is answered or has come back, and then all go
-//! in the order in which they were sent.
+//! A statement waits here if it may not go beside those of its client that are under way (`away`), or if a shard has
+//! handed it back. They begin in the order in which they were sent, one after the other, each when all that were sent
+//! before it are answered or here.
 //!
 //! What else may have to do with tables (EXEC, scripts, WATCH, FLUSHALL) is held back meanwhile: the request stays
 //! in the input of its connection, which waits.

@@ -6,10 +6,11 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`,
-//! `long_replies`, `statements`, `late_statements`, `sent_home`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`],
+//! `long_replies`, `statements`, `late_statements`, `away`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`],
 //! [`invalidate`], `signed`, [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`,
 //! `pause`, [`persistence`], [`moves`], [`config`], [`layer_options`].
 
+mod away;
 pub mod command_index;
 pub mod config;
 pub mod control;
@@ -32,7 +33,6 @@ pub mod persistence;
 pub mod pubsub;
 pub mod running;
 pub mod scripts;
-mod sent_home;
 pub mod session;
 mod signed;
 #[cfg(all(test, feature = "simulation"))]

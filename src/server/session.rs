@@ -8,7 +8,7 @@ use coordinator::message::Watched;
 use coordinator::message::queue::Queue;
 use protocol::reply::Resp;
 
-use crate::sent_home::SentHome;
+use crate::away::Away;
 use crate::subscriptions::Subscriptions;
 use crate::tracking::Tracking;
 
@@ -28,7 +28,7 @@ pub struct Session {
     /// Commands between MULTI and EXEC.
     pub multi: Option<Box<Multi>>,
     /// Statements about tables under way to other cores.
-    pub(crate) sent_home: SentHome,
+    pub(crate) away: Away,
     /// The EXEC under way.
     pub executing: Option<Executing>,
     /// Keys under WATCH, and the versions they had.
@@ -167,7 +167,7 @@ impl Session {
             special: !authenticated,
             authenticated,
             multi: None,
-            sent_home: SentHome::default(),
+            away: Away::default(),
             executing: None,
             watched: Vec::new(),
             replies: Replies::On,

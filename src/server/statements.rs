@@ -10,26 +10,30 @@
 //! What a core knows of tables may be old by the time that a request arrives elsewhere; and a statement may
 //! turn out to be long. Then the shard hands it back ([`Source::Statement`]) and it runs as a program, under
 //! the claim of that shard if it has all the rows. A connection does not wait for what it has sent to
-//! other cores, so statements that come back without a claim go one after the other (`late_statements`). Requests
-//! of another kind that may be about tables wait until none of them is under way: they would be overtaken.
+//! a shard: what may go beside it is said in `away`. What may not, and statements that come back without a claim, go
+//! one after the other (`late_statements`). Requests of another kind that may be about tables wait until none of
+//! them is under way.
 //!
 //! Not here: what a program does (`coordinator::tables`), what a statement means (crate `tables`).
 
 use base::ids::{ShardId, TxId};
 use commands::scope::Scope;
-use commands::table::{self, Way};
+use commands::spec::{Plan, Spread};
+use commands::table::{self, Way, parts};
 use coordinator::long_reply::Source;
-use coordinator::message::{Handed, Origin, OwnedRequest, Request};
+use coordinator::message::{Handed, Message, Origin, OwnedRequest, Request};
 use coordinator::program::program_of;
+use coordinator::step::Program;
 use coordinator::tables::growing::Growing;
+use coordinator::tables::program_of_plan;
 use net::Then;
 use net::connection::Connection;
 use protocol::args::PackedArgs;
 use runtime::faults::{self, Fault};
 use runtime::socket_ring::SocketId;
 use shard::locks::{Claim, Mode};
-use tables::schema::Layout;
 
+use crate::away::Goes;
 use crate::core_loop::Core;
 use crate::engine::{Engine, origin_of, read_origin};
 use crate::session::Session;
@@ -45,69 +49,70 @@ impl Engine {
         request: Request<'_>,
         scope: Scope,
     ) -> Then {
+        if self.late_statements.has_any(id) && !faults::is_on(Fault::StatementOvertakes) {
+            return self.add_late(id, connection, request);
+        }
         let catalog = self.host.shard.tables().catalog(request.db);
-        let is_spread = || {
-            let name = request.args.get(table::table_word(scope));
-            let schema = name.and_then(|name| catalog.lookup(name));
-            schema.is_some_and(|schema| schema.layout != Layout::Home)
-        };
-        let (late, output) = (&self.late_statements, &connection.output);
-        let sent_home = &mut connection.session.sent_home;
-        let is_behind = late.has_any(id)
-            || sent_home.is_away(output, None, |place| late.has(id, place))
-                && (matches!(scope, Scope::Change(_)) || is_spread());
-        if is_behind && !faults::is_on(Fault::StatementOvertakes) {
-            let place = connection.output.defer();
-            let origin = origin_of(id, place, connection.session.drops_reply());
-            let request = Box::new(OwnedRequest::new(request));
-            self.late_statements.add((id, place), origin, request);
-            return Then::GoOn;
-        }
+        let name = request.args.get(table::table_word(scope));
+        let name = table::key_of(name.unwrap_or_default());
         let way = table::way(catalog, scope, request.args);
-        let is_home = matches!(way, Way::Home(_));
-        let shard = match way {
-            Way::Anywhere => self.me,
-            Way::Home(name) => self.map.shard_of_key(name),
-            Way::OfRow(row) => shard_of_row(row, self.map.shard_count()),
-            Way::NewRow(row) => {
-                return self.insert_row(id, connection, command, request, row);
+        let (goes, shard) = match way {
+            Way::Home(name) => (Some(Goes::Home), self.map.shard_of_key(name)),
+            Way::OfRow(row) | Way::NewRow(row, _) => {
+                (Some(Goes::ToRow), shard_of_row(row, self.map.shard_count()))
             }
-            Way::Everywhere => return self.begin_statement(id, connection, command, request),
+            Way::Anywhere | Way::Everywhere => (None, self.me),
         };
-        if shard == self.me {
-            self.run_here(id, connection, command, &request)
-        } else {
-            let then = self.send_there(id, connection, shard, request);
-            if is_home && let Some(place) = connection.output.last_place() {
-                let (session, output) = (&mut connection.session, &connection.output);
-                session.sent_home.push(output, place);
-            }
-            then
+        let course = goes.map(|goes| (self.host.shard.key(name).hash, goes));
+        let is_allowed = connection.session.away.allows(&connection.output, course)
+            && !self.host.has_returned((self.me, id.to_bits()));
+        if !is_allowed && !faults::is_on(Fault::StatementOvertakes) {
+            return self.add_late(id, connection, request);
         }
-    }
-
-    /// Inserts a row whose id is drawn already, on the shard where it is to lie.
-    fn insert_row(
-        &mut self,
-        id: SocketId,
-        connection: &mut Connection<Session>,
-        command: &Command,
-        request: Request<'_>,
-        row: u64,
-    ) -> Then {
-        let mut words = PackedArgs::from_args(request.args);
-        words.push_word(row.to_string().as_bytes());
-        let request = Request {
-            command: &table::INSERT_ROW,
-            args: words.args(),
-            ..request
+        let words;
+        let request = match way {
+            Way::Everywhere => return self.begin_statement(id, connection, command, request),
+            Way::NewRow(row, table) => {
+                let mut extended = PackedArgs::from_args(request.args);
+                extended.push_word(table::word_of_drawn(row, table).as_bytes());
+                words = extended;
+                Request {
+                    command: &table::INSERT_ROW,
+                    args: words.args(),
+                    ..request
+                }
+            }
+            Way::Anywhere | Way::Home(_) | Way::OfRow(_) => request,
         };
-        let shard = shard_of_row(row, self.map.shard_count());
-        if shard == self.me {
+        let then = if shard == self.me {
             self.run_here(id, connection, command, &request)
         } else {
             self.send_there(id, connection, shard, request)
+        };
+        let (session, output) = (&mut connection.session, &connection.output);
+        // On this core too it may have to wait, and then come back.
+        if let Some(course) = course
+            && (shard != self.me || !faults::is_on(Fault::OwnUnnoted))
+            && let Some(place) = output.last_place()
+            && output.is_awaited(place)
+        {
+            session.away.push(place, course);
         }
+        then
+    }
+
+    /// Adds a statement to those that wait for others of their client.
+    fn add_late(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        request: Request<'_>,
+    ) -> Then {
+        let place = connection.output.defer();
+        let origin = origin_of(id, place, connection.session.drops_reply());
+        let request = Box::new(OwnedRequest::new(request));
+        self.late_statements.add((id, place), origin, request);
+        Then::GoOn
     }
 
     /// Begins a statement as a program over all shards, which the connection waits for.
@@ -120,8 +125,21 @@ impl Engine {
     ) -> Then {
         let claims = self.claims(request, &[]);
         self.note_running(id, command, request.args, 0);
-        let program = program_of(self.surroundings(), request);
+        let program = self.statement_program(request);
         self.begin(id, connection, claims, program)
+    }
+
+    /// Returns the program of a statement, with a plan if one can be made here.
+    fn statement_program(&mut self, request: Request<'_>) -> Box<dyn Program> {
+        let surroundings = self.surroundings();
+        let Spread::Plan(Plan::Table(scope)) = request.command.spread else {
+            return program_of(surroundings, request);
+        };
+        let (db, resp) = (request.db, request.resp);
+        match parts::plan_here(&self.host.shard, db, scope, request.args, resp) {
+            Some(planned) => program_of_plan(surroundings, request, planned, self.me),
+            None => program_of(surroundings, request),
+        }
     }
 
     /// Holds a request back that may be about tables, behind statements of its client that are under way. Returns
@@ -142,14 +160,14 @@ impl Engine {
 
     fn has_statements_away(&self, id: SocketId, connection: &mut Connection<Session>) -> bool {
         let late = &self.late_statements;
-        let sent_home = &mut connection.session.sent_home;
+        let away = &mut connection.session.away;
         !late.is_empty() && late.has_any(id)
-            || !sent_home.is_empty()
-                && sent_home.is_away(&connection.output, None, |place| late.has(id, place))
+            || !away.is_empty()
+                && away.has_any(&connection.output, None, |place| late.has(id, place))
     }
 
-    /// Takes a statement that a shard has handed back.
-    pub(crate) fn take_statement(&mut self, handed: Handed) {
+    /// Takes a statement that shard `from` has handed back.
+    pub(crate) fn take_statement(&mut self, from: ShardId, handed: Handed) {
         let request = Box::new(handed.request);
         match handed.source {
             Source::Statement(Some(claimed)) => self.begin_claimed(handed.origin, request, claimed),
@@ -157,6 +175,12 @@ impl Engine {
                 let (id, place, _) = read_origin(handed.origin);
                 self.late_statements
                     .add((id, place), handed.origin, request);
+                // Behind all that the client has sent there.
+                self.flush_envelopes();
+                let connection = handed.origin.connection;
+                self.host
+                    .outbox
+                    .push((from, Message::Noticed { connection }));
             }
         }
     }
@@ -198,7 +222,7 @@ impl Engine {
     /// Begins a statement that its connection does not wait for.
     pub(crate) fn begin_late(&mut self, origin: Origin, request: Box<OwnedRequest>) {
         let claims = self.claims(request.as_request(), &[]);
-        let program = program_of(self.surroundings(), request.as_request());
+        let program = self.statement_program(request.as_request());
         self.flush_envelopes();
         self.transactions
             .begin_late(&mut self.host, (origin, request), claims, program);
@@ -226,8 +250,8 @@ impl Core {
             let late = &self.engine.late_statements;
             let first = late.first_place(id);
             let is_away = self.net.connection_mut(id).is_some_and(|connection| {
-                let sent = &mut connection.session.sent_home;
-                sent.is_away(&connection.output, first, |place| late.has(id, place))
+                let away = &mut connection.session.away;
+                away.has_any(&connection.output, first, |place| late.has(id, place))
             });
             if is_away {
                 self.engine.late_statements.keep_waiting(id);

@@ -21,11 +21,11 @@ mod rows;
 
 use tables::catalog::Catalog;
 use tables::error::TableError;
-use tables::schema::Layout;
+use tables::schema::{Layout, TableId};
 
 use protocol::args::Args;
 
-pub use self::names::{claimed_names, key_of, table_word};
+pub use self::names::{claimed_names, key_of, table_word, word_of_drawn};
 pub use self::rows::run_whole;
 use crate::scope::{RowStatement, Scope, TableChange};
 use crate::spec::{CommandError, Context, Declaration, Plan, Run, ShardCommand, Spread};
@@ -61,8 +61,8 @@ pub const COMMANDS: &[ShardCommand] = &[
     rows(declarations::PROFILE, RowStatement::Profile),
 ];
 
-/// `TABLE.INSERT table assignment ... id`: the request for the shard of a new row of a spread table. Clients do not
-/// see it: see [`shown_args`].
+/// `TABLE.INSERT table assignment ... drawn`: the request for the shard of a new row of a spread table, of which the last
+/// word is [`word_of_drawn`]. Clients do not see it: see [`shown_args`].
 pub static INSERT_ROW: ShardCommand = rows(declarations::INSERT, RowStatement::InsertRow);
 
 /// Returns the words of a request as its client has sent them.
@@ -129,8 +129,8 @@ pub enum Way<'w> {
     Home(&'w [u8]),
     /// To the shard of this row.
     OfRow(u64),
-    /// To the shard of this new row.
-    NewRow(u64),
+    /// To the shard of this new row of this table.
+    NewRow(u64, TableId),
     /// To all shards, as a program.
     Everywhere,
 }
@@ -157,7 +157,7 @@ pub fn way<'w>(catalog: &Catalog, scope: Scope, args: Args<'w>) -> Way<'w> {
             id.map_or(Way::Everywhere, Way::OfRow)
         }
         RowStatement::Insert => match rows::draw_row(schema, args) {
-            Some(row) => Way::NewRow(row),
+            Some(row) => Way::NewRow(row, schema.id),
             None => Way::Everywhere,
         },
         RowStatement::Select

@@ -4,6 +4,7 @@
 //! and claims name it so. Other tables have their full name as key.
 
 use protocol::args::{Args, equals_ignore_case};
+use tables::schema::TableId;
 
 use crate::scope::{RowStatement, Scope, TableChange};
 
@@ -67,9 +68,32 @@ pub fn claimed_names<'w>(scope: Scope, args: Args<'w>, claimed: &mut dyn FnMut(&
     }
 }
 
+/// Returns the last word of a request that inserts row `row`, which was drawn for `table`: with another table of this
+/// name it means nothing.
+#[must_use]
+pub fn word_of_drawn(row: u64, table: TableId) -> String {
+    format!("{row} {}", table.0)
+}
+
+/// Reads such a word.
+pub(super) fn drawn(word: &[u8]) -> Option<(u64, TableId)> {
+    let space = word.iter().position(|byte| *byte == b' ')?;
+    let number = |word| base::number::parse_u64(word);
+    let (row, table) = (number(&word[..space])?, number(&word[space + 1..])?);
+    Some((row, TableId(table)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_drawn_row_is_for_one_table() {
+        let word = word_of_drawn(7, TableId(u64::MAX));
+        assert_eq!(drawn(word.as_bytes()), Some((7, TableId(u64::MAX))));
+        assert_eq!(drawn(b"7"), None);
+        assert_eq!(drawn(b"7 x"), None);
+    }
 
     #[test]
     fn a_table_has_one_key_however_it_is_written() {

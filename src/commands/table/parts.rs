@@ -23,9 +23,10 @@ use tables::plan::{ID_NAME, Limits, Plan};
 use tables::schema::{IndexId, Layout, RowId, Schema, TableId};
 
 use super::definitions;
-use super::names::{key_of, table_word};
+use super::names::{drawn, key_of, table_word};
 use super::rows::Wire;
 use crate::scope::{RowStatement, Scope};
+use crate::slots;
 
 /// Rows that a step may look at: some tens of microseconds.
 const LOOK_ROWS: usize = 4096;
@@ -375,7 +376,8 @@ pub(super) fn prepare_rows(
     let name = args.word(table_word(Scope::Rows(statement)));
     let schema = shard.tables().catalog(db).table(name)?;
     let Layout::Spread { shards } = schema.layout else {
-        return if statement == RowStatement::InsertRow {
+        let is_drawn = statement == RowStatement::InsertRow;
+        return if is_drawn || is_for_row(statement, args) && !is_home(shard, schema) {
             Ok(RowWork::Elsewhere)
         } else {
             make_work(shard, schema, statement, args, resp)
@@ -384,12 +386,13 @@ pub(super) fn prepare_rows(
     let is_here = |row: u64| row % u64::from(shards.max(1)) == u64::from(shard.id().0);
     match statement {
         RowStatement::Get | RowStatement::InsertRow => {
-            let word = if statement == RowStatement::InsertRow {
-                args.len() - 1
+            let row = if statement == RowStatement::InsertRow {
+                // The id may have been drawn for an older table of this name.
+                let word = args.get(args.len() - 1).and_then(drawn);
+                word.and_then(|(row, table)| (table == schema.id).then_some(row))
             } else {
-                2
+                args.get(2).and_then(base::number::parse_u64)
             };
-            let row = args.get(word).and_then(base::number::parse_u64);
             let is_unique = schema.indexes.iter().any(|index| index.unique);
             let is_wanted = statement == RowStatement::Get || !is_unique;
             let Some(row) = row.filter(|row| is_wanted && is_here(*row)) else {
@@ -420,6 +423,28 @@ pub(super) fn prepare_rows(
         | RowStatement::Explain
         | RowStatement::Profile => Ok(RowWork::Elsewhere),
     }
+}
+
+/// Returns whether a statement may have been sent to the shard of a row, as somebody knew a table of its name that was
+/// spread.
+fn is_for_row(statement: RowStatement, args: Args<'_>) -> bool {
+    match statement {
+        RowStatement::Get => true,
+        RowStatement::Select
+        | RowStatement::Count
+        | RowStatement::Update
+        | RowStatement::Delete => names_id(args),
+        RowStatement::Insert
+        | RowStatement::InsertRow
+        | RowStatement::Info
+        | RowStatement::Explain
+        | RowStatement::Profile => false,
+    }
+}
+
+/// Returns whether this is the shard of a table's name.
+fn is_home(shard: &Shard, schema: &Schema) -> bool {
+    slots::owner_of_key(key_of_table(schema), shard.options().shards) == shard.id()
 }
 
 /// Returns whether a word of a statement may be a condition about the ids of rows. Cheap: it is asked about all

@@ -13,7 +13,7 @@ use tables::merge;
 use tables::parser::{self, Verb};
 use tables::partial::Partial;
 use tables::plan::{Limits, Plan};
-use tables::schema::Schema;
+use tables::schema::{Layout, Schema};
 
 use super::answers::{self, Cost};
 use super::{definitions, parts, refuse};
@@ -114,7 +114,12 @@ fn try_run(
     // Who wants to know how long a statement takes gets a program, which has a clock.
     let is_timed = statement == RowStatement::Profile && haste == Haste::Short;
     if is_timed || !run_plan(context, &work, haste)? {
-        return Ok(Some(Reach::Here));
+        let is_home = work.plan.schema().layout == Layout::Home;
+        return Ok(Some(if is_home {
+            Reach::Here
+        } else {
+            Reach::Everywhere
+        }));
     }
     Ok(None)
 }

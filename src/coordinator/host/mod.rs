@@ -3,6 +3,7 @@
 mod behind;
 mod exec;
 mod operations;
+mod returned;
 mod waiters;
 
 use std::sync::Arc;
@@ -84,6 +85,8 @@ pub struct Host {
     /// Transactions of clients of other cores that were begun here, and the clients: their core and
     /// connection.
     guests: Vec<(TxId, (ShardId, u64))>,
+    /// Connections whose statements go back: see `returned`.
+    returned: Vec<(ShardId, u64)>,
     pub(crate) random: Random,
 }
 
@@ -110,6 +113,8 @@ enum Parked {
         from: ShardId,
         origin: Origin,
         request: OwnedRequest,
+        /// It is not to run, but to be handed back: see `returned`.
+        goes_back: bool,
     },
     /// An EXEC for this shard alone.
     Exec { from: ShardId, sent: Box<SentExec> },
@@ -167,6 +172,7 @@ impl Host {
             passed: TxId(0),
             last_parked: TxId(0),
             guests: Vec::new(),
+            returned: Vec::new(),
             random: Random::new(seed.0 ^ seed.1),
         }
     }
@@ -284,6 +290,7 @@ impl Host {
             from,
             origin,
             request: OwnedRequest::new(request),
+            goes_back: false,
         };
         self.schedule_here(id, claim, parked);
     }
@@ -312,6 +319,7 @@ impl Host {
                     from,
                     origin,
                     request,
+                    ..
                 }) => {
                     let reply = refusal(request.resp);
                     let late = LateReply {
@@ -425,6 +433,7 @@ impl Host {
                 self.release(tx);
             }
             Message::Again { waiter } => self.want_again(from, waiter),
+            Message::Noticed { connection } => self.end_return((from, connection)),
             Message::Replies(_)
             | Message::LateReply(_)
             | Message::Long(_)
@@ -448,12 +457,16 @@ impl Host {
         let mut replies = std::mem::take(&mut envelope.replies);
         self.prefetch(&mut envelope);
         let mut started = monotonic();
+        let mut has_returned = !self.returned.is_empty();
         for index in 0..envelope.entries().len() {
             self.counters.remote_requests += 1;
             let request = envelope.request(index);
             let origin = envelope.entries()[index].origin;
             let mut is_late = false;
-            if self.may_run(&request) {
+            if has_returned && self.goes_back((from, origin.connection), &request) {
+                is_late = true;
+                self.hand_back(from, origin, OwnedRequest::new(request));
+            } else if self.may_run(&request) {
                 match self.run(&request, &mut replies) {
                     None => {}
                     Some(later) => {
@@ -465,6 +478,7 @@ impl Host {
                             started,
                         };
                         self.hand_over(ran, *later);
+                        has_returned = !self.returned.is_empty();
                     }
                 }
             } else {
@@ -670,6 +684,16 @@ impl Host {
                     from,
                     origin,
                     request,
+                    goes_back: true,
+                }) => {
+                    self.locks.release(tx, &mut granted);
+                    self.hand_back(from, origin, request);
+                }
+                Some(Parked::Single {
+                    from,
+                    origin,
+                    request,
+                    goes_back: false,
                 }) => {
                     self.locks.start(tx);
                     if self.run_single(tx, from, origin, request) {

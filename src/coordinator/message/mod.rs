@@ -168,6 +168,12 @@ pub enum Message {
         /// The request.
         waiter: WaiterNumber,
     },
+    /// The core of a connection knows that a statement of it was handed back: nothing that it has sent before is under
+    /// way any more.
+    Noticed {
+        /// The connection.
+        connection: u64,
+    },
     /// The reply to [`Message::Wait`].
     Woken(Box<Woken>),
     /// The answer to [`Message::Forget`].
@@ -204,7 +210,8 @@ impl Message {
             | Self::Wait { .. }
             | Self::Forget { .. }
             | Self::Later { .. }
-            | Self::Again { .. } => false,
+            | Self::Again { .. }
+            | Self::Noticed { .. } => false,
         }
     }
 }

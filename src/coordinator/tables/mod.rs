@@ -251,6 +251,11 @@ impl TableProgram {
                 }
                 Step::Pause
             }
+            // A plan that was made before anything was claimed, and had only one hop.
+            Next::Again if running.has_ended() && !faults::is_on(Fault::OldPlanKept) => {
+                self.ahead = None;
+                Step::Yield
+            }
             Next::Again => self.prepare(),
             Next::Refused(error) => self.refused(&error),
             Next::Done if running.statement() == RowStatement::Profile => self.explain(running),

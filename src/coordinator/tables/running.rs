@@ -59,6 +59,8 @@ struct OnShard {
     progress: Option<Box<Progress>>,
     partial: Option<Box<Partial>>,
     is_done: bool,
+    /// Rows that it is going to change, once that is known.
+    planned_changes: u64,
     nanos: u64,
 }
 
@@ -98,6 +100,7 @@ impl Running {
             progress: None,
             partial: None,
             is_done: false,
+            planned_changes: 0,
             nanos: 0,
         };
         Self {
@@ -170,10 +173,7 @@ impl Running {
             // The other shard has made its changes: now they are made here, too, whatever it takes.
             Stage::DoingAtOnce if is_write => {
                 self.is_told = true;
-                let event = parts::event_of(self.work.statement)
-                    .filter(|_| !faults::is_on(Fault::TableUnnoted));
-                let telling = event.map(|event| Telling { event, elsewhere });
-                (Pace::Whole, telling)
+                (Pace::Whole, self.telling(elsewhere))
             }
             Stage::DoingAtOnce => (Pace::Attempt, None),
             Stage::Checking | Stage::Asking | Stage::Doing => (Pace::Step, None),
@@ -229,8 +229,7 @@ impl Running {
     fn change(&mut self, count: u64) -> Next {
         self.stage = Stage::Doing;
         for on in &mut self.shards {
-            let progress = on.progress.as_ref();
-            on.is_done = progress.is_none_or(|progress| progress.changes() == 0);
+            on.is_done = on.planned_changes == 0;
         }
         let is_short = self.shards.iter().all(|on| {
             let progress = on.progress.as_ref();
@@ -244,10 +243,26 @@ impl Running {
             return Next::Hop(steps);
         }
         self.is_told = true;
-        // Any shard will do: who watches the table does so on all.
-        let at = steps[0].0;
-        steps.extend(self.note(count).map(|note| (at, note)));
+        // Any shard will do: who watches the table does so on all. It tells only if it has made its changes: the plan
+        // may turn out to be too old.
+        let first = self.shards.iter().find(|on| on.shard == steps[0].0);
+        let own = first.map_or(0, |on| on.planned_changes);
+        if let TableStep::Run { telling, .. } = &mut steps[0].1 {
+            *telling = self.telling(count - own);
+        }
         Next::LastHop(steps)
+    }
+
+    /// Returns what the shard that tells of changed rows has to know.
+    fn telling(&self, elsewhere: u64) -> Option<Telling> {
+        let event =
+            parts::event_of(self.work.statement).filter(|_| !faults::is_on(Fault::TableUnnoted));
+        event.map(|event| Telling { event, elsewhere })
+    }
+
+    /// Returns whether the last hop is sent: the claims are gone with it.
+    pub(super) fn has_ended(&self) -> bool {
+        self.is_told
     }
 
     /// Returns what tells of changed rows.
@@ -348,10 +363,10 @@ impl Running {
                 Decision::Insert(row) | Decision::Update(row) => is_here(*row),
                 Decision::Skip => false,
             };
-            let changes = decisions.iter().filter(is_own).count();
-            count += u64_from(changes);
-            on.progress =
-                (changes > 0).then(|| Box::new(Progress::deciding(now, decisions.clone())));
+            on.planned_changes = u64_from(decisions.iter().filter(is_own).count());
+            count += on.planned_changes;
+            on.progress = (on.planned_changes > 0)
+                .then(|| Box::new(Progress::deciding(now, decisions.clone())));
         }
         self.change(count)
     }
@@ -387,9 +402,12 @@ impl Running {
     /// Nothing can fail any more.
     fn allow(&mut self) -> Next {
         let mut count = 0;
-        for progress in self.shards.iter_mut().filter_map(|on| on.progress.as_mut()) {
-            progress.allow();
-            count += u64_from(progress.changes());
+        for on in &mut self.shards {
+            if let Some(progress) = &mut on.progress {
+                progress.allow();
+                on.planned_changes = u64_from(progress.changes());
+                count += on.planned_changes;
+            }
         }
         self.change(count)
     }

@@ -8,7 +8,11 @@
 //! ```
 //! A shard runs its part before it is known whether the others accept. So what others do changes nothing, or there is
 //! only one other, which decides alone. If one refuses, what the others gave is forgotten. If none does, all have run
-//! at their places in the order of ids: what they gave is what they had at one time.
+//! at their places in the order of ids.
+//!
+//! Requests for one shard have no ids. So that nobody changes something where a part has run, and then something where
+//! it has not, shards keep their claims until all have run: what they gave is what they had at one time. With one other
+//! shard the claim here does that.
 //!
 //! The part here comes last, for two reasons. It may change something, as nobody refuses any more; and until it has
 //! run, smaller ids may still come before it, as the claim here has not begun. If it ran first, two cores that
@@ -28,7 +32,7 @@ use crate::step::{HopOutcome, Step};
 #[derive(Debug)]
 pub(super) struct Attempt {
     last: bool,
-    /// The others keep their claims nevertheless: what they change is to be written with what is changed here.
+    /// The others keep their claims until all have done their part.
     stays: bool,
     /// Shards that have not answered.
     awaited: usize,
@@ -142,7 +146,9 @@ impl Transaction {
         let now = *self.now.get_or_insert_with(|| host.shard.now());
         self.hop = operations.iter().map(|(shard, _)| (*shard, None)).collect();
         let is_changing = operations.iter().any(|(_, list)| may_change(list));
-        let stays = last && is_changing && host.shard.is_recording();
+        // Several shards do not all read at one time; what each has read must stay so until the last one has.
+        let is_several = self.claims.len() > 2;
+        let stays = last && (is_several || is_changing && host.shard.is_recording());
         let mut awaited = 0;
         for (shard, claim) in self.claims.iter().filter(|(shard, _)| *shard != me) {
             let part = operations.iter_mut().find(|(at, _)| at == shard);

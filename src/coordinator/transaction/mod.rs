@@ -385,7 +385,8 @@ impl Transactions {
             | Message::Wait { .. }
             | Message::Forget { .. }
             | Message::Later { .. }
-            | Message::Again { .. } => unreachable!("only answers come to the coordinator"),
+            | Message::Again { .. }
+            | Message::Noticed { .. } => unreachable!("only answers come to the coordinator"),
         }
     }
 
@@ -475,7 +476,10 @@ impl Transactions {
             self.counters.hops += 1;
             transaction.run_own_part(host, tx, from, pair);
         }
-        if let Some((_, place)) = transaction.hop.iter_mut().find(|(shard, _)| *shard == from) {
+        // A shard that did its part of an attempt before now says only that it has written that.
+        if let Some((_, place @ None)) =
+            transaction.hop.iter_mut().find(|(shard, _)| *shard == from)
+        {
             *place = Some((outcomes, nanos));
         }
         if is_complete {

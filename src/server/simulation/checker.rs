@@ -42,6 +42,9 @@ pub(super) struct Limits {
     /// How long the server may need at most, from when a client sends a request that waits until it
     /// stands in its queue, and from when a key is ready until who waits there is served: nanoseconds.
     pub(super) margin_nanos: u64,
+    /// Rows of a table may lie on several shards. What one client sends about different rows by their ids keeps no
+    /// order then, as with different keys.
+    pub(super) are_rows_apart: bool,
 }
 
 /// What the search found.
@@ -103,7 +106,7 @@ pub(super) fn check(records: &[Record], limits: Limits) -> Verdict {
     let mut search = Search {
         items: records
             .iter()
-            .map(|it| item(it, records, end, limits))
+            .map(|it| item(it, records, end, (limits, &ids)))
             .collect(),
         ids,
         answered: 0,
@@ -126,7 +129,12 @@ pub(super) fn check(records: &[Record], limits: Limits) -> Verdict {
     }
 }
 
-fn item<'a>(record: &'a Record, records: &[Record], end: u64, limits: Limits) -> Item<'a> {
+fn item<'a>(
+    record: &'a Record,
+    records: &[Record],
+    end: u64,
+    (limits, ids): (Limits, &Ids),
+) -> Item<'a> {
     let keys = keys_of(&record.action);
     let from = runs_from(record, limits);
     let taken = match (&record.action, &record.reply) {
@@ -138,7 +146,8 @@ fn item<'a>(record: &'a Record, records: &[Record], end: u64, limits: Limits) ->
         let is_earlier = other.answered_at.is_some_and(|at| at < from);
         let is_ahead = other.session == record.session
             && (other.asked_at, index) < (record.asked_at, own_index(record, records))
-            && (keys_of(&other.action) & keys != 0);
+            && (keys_of(&other.action) & keys != 0)
+            && !(limits.are_rows_apart && are_apart(ids, &other.action, &record.action));
         let is_first = !taken.is_empty() && is_due_before(other, record, &taken, records, limits);
         if is_earlier || (is_ahead || is_first) && other.answered_at.is_some() {
             before |= 1 << index;
@@ -272,6 +281,18 @@ fn is_read(record: &Record) -> bool {
 fn own_index(record: &Record, records: &[Record]) -> usize {
     let is_it = |other: &Record| std::ptr::eq(other, record);
     records.iter().position(is_it).unwrap_or(usize::MAX)
+}
+
+/// Returns whether two requests are about one row each, by its id, and these are not known to be the same.
+fn are_apart(ids: &Ids, one: &Action, other: &Action) -> bool {
+    let row = |action: &Action| match action {
+        Action::Command(words) => ids.row_of(words),
+        Action::Watch(_) | Action::Exec(_) => None,
+    };
+    match (row(one), row(other)) {
+        (Some(one), Some(other)) => one.is_none() || one != other,
+        _ => false,
+    }
 }
 
 fn keys_of(action: &Action) -> u32 {

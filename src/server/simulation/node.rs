@@ -30,6 +30,9 @@ const MARGIN_MESSAGES: u64 = 100;
 /// What the cores may do between two messages, in nanoseconds: each has a turn.
 const TURNS_NANOS: u64 = 20_000;
 
+/// More rows than any table of a world has.
+const ROWS_MANY: u64 = 100_000;
+
 /// What clients of a world are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Theme {
@@ -77,6 +80,7 @@ pub(super) fn run(
     let shards = [2, 4, 8][random.index(3)];
     let config = configured(theme, &mut random);
     let port = config.settings().port;
+    let are_rows_apart = config.settings().spread_rows < ROWS_MANY;
     let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
     let (cores, shared) = start_simulated(config, shards, table).expect("a simulated node starts");
     let mut habits = match theme {
@@ -134,7 +138,10 @@ pub(super) fn run(
         records: node.records,
         losses: Vec::new(),
         moves: world::moves(),
-        limits: limits(),
+        limits: Limits {
+            are_rows_apart,
+            ..limits()
+        },
         complaint,
     }
 }
@@ -155,6 +162,7 @@ fn configured(theme: Theme, random: &mut Random) -> Config {
 pub(super) fn limits() -> Limits {
     Limits {
         margin_nanos: MARGIN_MESSAGES * (world::longest_delay() + TURNS_NANOS),
+        are_rows_apart: false,
     }
 }
 

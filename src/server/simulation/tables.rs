@@ -36,6 +36,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
 /// The columns behind `k`, all of integers.
 const COLUMNS: [&str; 4] = ["g", "n", "u", "e"];
 
+/// How a condition about the id of a row begins.
+const BY_ID: &str = "_id=";
+
 /// The place of `u` in [`COLUMNS`].
 const UNIQUE: usize = 2;
 
@@ -209,6 +212,9 @@ fn draw_condition(it: &mut Draw<'_>) -> Vec<String> {
 }
 
 fn draw_update(it: &mut Draw<'_>) -> Vec<String> {
+    if it.random.below(5) == 0 {
+        return draw_update_of_row(it);
+    }
     let mut update = draw_condition(it);
     update.push("SET".to_owned());
     update.push(match it.random.below(8) {
@@ -221,6 +227,18 @@ fn draw_update(it: &mut Draw<'_>) -> Vec<String> {
     if it.random.below(4) == 0 {
         update.extend(words(["RETURNING", "2", "k", "n"]));
     }
+    update
+}
+
+/// An UPDATE of one row by its id, of which the reply tells which row that is.
+fn draw_update_of_row(it: &mut Draw<'_>) -> Vec<String> {
+    let id = format!("{BY_ID}{}", 1 + it.random.below(12));
+    let mut update = words([&it.key(TABLE), "WHERE", &id, "SET"]);
+    update.push(match it.random.below(3) {
+        0 => draw_number(it, "g", 3),
+        _ => "n=n+1".to_owned(),
+    });
+    update.extend(words(["RETURNING", "2", "k", "n"]));
     update
 }
 
@@ -266,12 +284,22 @@ impl Table {
     }
 
     /// Returns the `k` of all rows that are meant, and the words behind the condition.
-    fn find<'w>(&self, words: &'w [String]) -> Result<(Vec<String>, &'w [String]), Value> {
+    fn find<'w>(
+        &self,
+        words: &'w [String],
+        ids: &Ids,
+    ) -> Result<(Vec<String>, &'w [String]), Value> {
         let [first, condition, rest @ ..] = words else {
             return Ok((self.rows.keys().cloned().collect(), words));
         };
         if first != "WHERE" {
             return Ok((self.rows.keys().cloned().collect(), words));
+        }
+        if let Some(id) = condition.strip_prefix(BY_ID) {
+            let id = id.parse().ok();
+            let rows = self.rows.keys();
+            let meant = rows.filter(|k| id.is_some() && ids.0.get(*k).copied() == id);
+            return Ok((meant.cloned().collect(), rest));
         }
         let at = condition.find(['=', '>']).expect("drawn as a comparison");
         let column = self.column(&condition[..at])?;
@@ -459,7 +487,7 @@ pub(super) fn insert(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value
 
 pub(super) fn update(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     let mut table = table_of(run, &words[0])?;
-    let (meant, rest) = table.find(&words[1..])?;
+    let (meant, rest) = table.find(&words[1..], run.ids)?;
     table.assigned(&rest[1], &Cells::default())?;
     for k in &meant {
         let cells = table.rows[k];
@@ -484,7 +512,7 @@ pub(super) fn update(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value
 
 fn delete(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     let mut table = table_of(run, &words[0])?;
-    let (meant, _) = table.find(&words[1..])?;
+    let (meant, _) = table.find(&words[1..], run.ids)?;
     for k in &meant {
         table.rows.remove(k);
     }
@@ -496,13 +524,13 @@ fn delete(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
 
 pub(super) fn count(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     let table = table_of(run, &words[0])?;
-    let (meant, _) = table.find(&words[1..])?;
+    let (meant, _) = table.find(&words[1..], run.ids)?;
     Ok(integer(meant.len()))
 }
 
 fn select(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value> {
     let table = table_of(run, &words[0])?;
-    let (mut meant, rest) = table.find(&words[1..])?;
+    let (mut meant, rest) = table.find(&words[1..], run.ids)?;
     if rest[2] == "COUNT(*)" {
         let sum = meant.iter().filter_map(|k| table.rows[k][1]);
         let sum = (!meant.is_empty()).then(|| sum.sum());
@@ -558,6 +586,24 @@ impl Ids {
         number(self.0.get(k).and_then(|id| i64::try_from(*id).ok()))
     }
 
+    /// Returns the id of the only row that a statement is about, if it names that, or makes it: nothing inside if it is
+    /// not known.
+    pub(super) fn row_of(&self, words: &[String]) -> Option<Option<u64>> {
+        match &*words[0] {
+            "TABLE.GET" => Some(words[2].parse().ok()),
+            "TABLE.UPDATE" => {
+                let condition = words.get(3)?;
+                let id = condition.strip_prefix(BY_ID)?;
+                Some(id.parse().ok())
+            }
+            "TABLE.INSERT" if !words.iter().any(|word| word == "ROW" || word == "ON") => {
+                let k = words.iter().find_map(|word| word.strip_prefix("k="));
+                Some(k.and_then(|k| self.0.get(k).copied()))
+            }
+            _ => None,
+        }
+    }
+
     /// Learns from all replies which row has which id.
     ///
     /// # Errors
@@ -592,6 +638,15 @@ impl Ids {
                 }
             }
             "TABLE.GET" => self.learn_row(reply).map(std::mem::drop)?,
+            "TABLE.UPDATE" if words.get(3).is_some_and(|word| word.starts_with(BY_ID)) => {
+                let id = Value::Bulk(words[3].as_bytes()[BY_ID.len()..].to_vec());
+                if let Value::Array(rows) = reply
+                    && let Some(Value::Array(parts)) = rows.first()
+                    && let [_, Value::Bulk(k), ..] = &parts[..]
+                {
+                    self.note(&String::from_utf8_lossy(k), &id)?;
+                }
+            }
             "TABLE.SELECT" if words.iter().any(|word| word == "_id") => {
                 let Value::Array(rows) = reply else {
                     return Ok(());

@@ -74,8 +74,7 @@ fn share_of(theme: Theme, seeds: u64) -> u64 {
     match theme {
         Theme::Keys => seeds,
         Theme::Disk => seeds.div_ceil(2),
-        // One in a thousand is not explained, see docs/progress.md.
-        Theme::Tables => seeds.div_ceil(20),
+        Theme::Tables => seeds.div_ceil(10),
     }
 }
 
@@ -262,6 +261,9 @@ fn theme_of(fault: Fault) -> Theme {
         | Fault::GrowthUnclaimed
         | Fault::RowForgotten
         | Fault::StatementOvertakes
+        | Fault::OwnUnnoted
+        | Fault::OldPlanKept
+        | Fault::ReturnOvertaken
         | Fault::TableUnnoted
         | Fault::UniqueUnasked
         | Fault::UpdateInHalves => Theme::Tables,
