@@ -316,7 +316,7 @@ impl Engine {
         }
         connection.session.last_command = command.full_name;
         if !is_checked
-            && command.declaration.flags.has(Flags::SYSTEM)
+            && command.declaration.flags.has(Flags::DEBUGGING)
             && !debug::is_allowed(self.config.settings().debug_command, &connection.session)
         {
             return Err(self.reject(connection, command, debug::REFUSED));

@@ -129,7 +129,8 @@ impl CommandTable {
             declaration,
             run,
             has_one_key_first: has_one_key_first(declaration, run),
-            is_plain: declaration.subcommands.is_empty() && !declaration.flags.has(Flags::SYSTEM),
+            is_plain: declaration.subcommands.is_empty()
+                && !declaration.flags.has(Flags::DEBUGGING),
             is_quick: is_quick(declaration, run),
             ends_multi: control::transaction::ends_multi(full_name),
         });

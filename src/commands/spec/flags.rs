@@ -50,6 +50,9 @@ impl Flags {
     /// Served while the slot of its key is being imported into this node of a cluster.
     pub const ASKING: Self = Self(1 << 20);
 
+    /// Only for whom `enable-debug-command` allows it. Shown nowhere.
+    pub const DEBUGGING: Self = Self(1 << 22);
+
     /// Changes data, or tells others of something, though it is no write: `CLIENT PAUSE WRITE` holds it
     /// up. Shown nowhere.
     pub const MAY_REPLICATE: Self = Self(1 << 21);

@@ -258,13 +258,17 @@ pub(crate) const SHUTDOWN: Declaration = Declaration::new(
 );
 
 /// `DEBUG subcommand ...`
-pub(crate) const DEBUG: Declaration =
-    Declaration::new("debug", Arity::AtLeast(2), OPERATOR.and(Flags::SYSTEM)).docs(Docs::new(
-        "server",
-        "1.0.0",
-        "Groups the subcommands for testing the server.",
-        "That of the subcommand.",
-    ));
+pub(crate) const DEBUG: Declaration = Declaration::new(
+    "debug",
+    Arity::AtLeast(2),
+    OPERATOR.and(Flags::SYSTEM).and(Flags::DEBUGGING),
+)
+.docs(Docs::new(
+    "server",
+    "1.0.0",
+    "Groups the subcommands for testing the server.",
+    "That of the subcommand.",
+));
 
 /// `MONITOR`
 pub(crate) const MONITOR: Declaration = Declaration::new("monitor", Arity::Exactly(1), OPERATOR)
