@@ -27,6 +27,11 @@ pub trait Sink {
     /// Returns whether it has room for the entries of one more step. Those that change come in any case.
     fn has_room(&mut self) -> bool;
 
+    /// Returns whether a step should end though it has handed on fewer entries than it may, as those were large.
+    fn has_enough(&self) -> bool {
+        false
+    }
+
     /// Takes note that all entries have come. Returns whether it is done with them; it is asked again
     /// until it is.
     fn end(&mut self) -> bool;

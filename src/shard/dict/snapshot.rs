@@ -93,8 +93,8 @@ impl Dict {
         true
     }
 
-    /// Goes on with the walk by about `entries` entries; returns how many it has handed on. After the last
-    /// one the snapshot is over for this dict.
+    /// Goes on with the walk by about `entries` entries, fewer if the sink has enough before; returns how many it has
+    /// handed on. After the last one the snapshot is over for this dict.
     pub(crate) fn snapshot_step(&mut self, entries: usize) -> usize {
         let mut handed_on = 0;
         while let Some(walk) = &self.snapshot
@@ -108,9 +108,13 @@ impl Dict {
             let word = self.first_word(self.word_of(next));
             let segment = self.directory[word].alias();
             for (position, _) in segment.used_slots(0) {
-                handed_on += usize::from(self.hand_on(Place { word, position }));
-                if handed_on == entries {
-                    return handed_on;
+                if self.hand_on(Place { word, position }) {
+                    handed_on += 1;
+                    let walk = self.snapshot.as_ref();
+                    let has_enough = walk.is_some_and(|it| it.sink.with(|sink| sink.has_enough()));
+                    if handed_on == entries || has_enough {
+                        return handed_on;
+                    }
                 }
             }
             let after = word + self.run_of(&segment);

@@ -7,7 +7,8 @@
 //!
 //! Invariants
 //! - The sink gets each entry that was alive at the beginning once, as it was then, in any order.
-//! - A step is bounded by the entries it hands on, each whole: a large value is handed on in one go.
+//! - A step is bounded by the entries it hands on, each whole: a large value is handed on in one go. It ends when the
+//!   sink has enough.
 //! - At the beginning no value is on loan: the caller has claimed the whole shard for that moment.
 //!
 //! Not here: the walk over a dict (`dict/snapshot.rs`) and over tables (`tables::snapshot`), the sink
