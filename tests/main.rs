@@ -4,7 +4,7 @@
 //! reply with Redis' own; [`atomicity`] looks for commands that other clients see half done;
 //! [`eviction`] fills servers beyond their limit; [`functions`] calls functions of libraries; [`hostile`] sends what no client should; [`large`]
 //! asks for and sends many megabytes; [`waiting`] has many clients wait for keys; [`persistence`] saves
-//! and loads files of Redis; [`log`] kills servers that write a log, [`rewrite`] while they make it shorter;
+//! and loads files of Redis, [`copies`] has clients fetch them; [`log`] kills servers that write a log, [`rewrite`] while they make it shorter;
 //! [`import`] starts from the append-only file of Redis; [`subscribers`] counts what many listeners get; [`tables`] is about TABLE.*;
 //! [`layering`] and [`tidy`] read the source tree.
 //!
@@ -25,6 +25,7 @@
 )]
 
 mod atomicity;
+mod copies;
 mod differential;
 mod dump;
 mod eviction;

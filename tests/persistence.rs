@@ -22,17 +22,17 @@ use crate::support::{number, one_in, seed};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A directory of its own for a file that servers hand to each other.
-struct Directory(PathBuf);
+pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = scratch_directory().join(format!("{name}-{}", std::process::id()));
         drop(fs::remove_dir_all(&path));
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.0.join("dump.rdb")
     }
 
@@ -40,11 +40,11 @@ impl Directory {
         ["--dir", self.0.to_str().unwrap()]
     }
 
-    fn redis(&self, flags: &[&str]) -> Server {
+    pub(crate) fn redis(&self, flags: &[&str]) -> Server {
         Server::redis(&[&self.flag()[..], flags].concat())
     }
 
-    fn trestle(&self, shards: u32, flags: &[&str]) -> Server {
+    pub(crate) fn trestle(&self, shards: u32, flags: &[&str]) -> Server {
         Server::trestle(shards, &[&self.flag()[..], flags].concat())
     }
 }
@@ -148,7 +148,7 @@ pub(crate) fn state(client: &mut Client, keys: &[(u64, String)]) -> Vec<String> 
     all
 }
 
-fn redis_check(file: &Path) {
+pub(crate) fn redis_check(file: &Path) {
     let output = Command::new("redis-check-rdb").arg(file).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}");
@@ -222,10 +222,10 @@ fn fields_that_expire_survive_a_reload() {
 }
 
 /// The number of keys that are written in turns.
-const TURNS: u64 = 60;
+pub(crate) const TURNS: u64 = 60;
 
 /// Writes numbers in turns to keys on all shards, and pairs of equal values, until told to stop.
-fn write_on(port: u16, stop: &AtomicBool) -> u64 {
+pub(crate) fn write_on(port: u16, stop: &AtomicBool) -> u64 {
     let mut client = Client::connect(port);
     let mut written = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -240,7 +240,7 @@ fn write_on(port: u16, stop: &AtomicBool) -> u64 {
     written
 }
 
-fn integer(client: &mut Client, line: &str) -> u64 {
+pub(crate) fn integer(client: &mut Client, line: &str) -> u64 {
     match client.line(line) {
         Value::Bulk(digits) => String::from_utf8(digits).unwrap().parse().unwrap(),
         Value::Integer(value) => u64::try_from(value).unwrap(),
@@ -287,7 +287,7 @@ fn a_save_under_load_is_one_moment_of_all_shards() {
 }
 
 /// What one client has written in turns is there up to some number and not beyond.
-fn check_moment(client: &mut Client) {
+pub(crate) fn check_moment(client: &mut Client) {
     let numbers: Vec<u64> = (0..TURNS)
         .map(|turn| integer(client, &format!("GET turn:{turn}")))
         .collect();

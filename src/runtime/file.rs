@@ -4,7 +4,7 @@
 //! Every call here may wait for the disk, so a core makes none for a large file.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// Name of the lock file inside a locked directory.
@@ -199,6 +199,51 @@ impl Drop for PendingFile {
     }
 }
 
+/// A file without a name: written, then read back by who has written it. Nothing of it is left when it is
+/// dropped, or when the process ends in any way.
+#[derive(Debug)]
+pub struct ScratchFile(File);
+
+impl ScratchFile {
+    /// Creates one that takes its room where `directory` is.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open(2)` and `unlink(2)`.
+    pub fn create(directory: &Path) -> io::Result<Self> {
+        let name = temporary_name(&directory.join("scratch"))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        let file = options.open(&name)?;
+        fs::remove_file(&name)?;
+        Ok(Self(file))
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write(2)`.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    /// Goes back to the first byte, to read all that was written.
+    ///
+    /// # Errors
+    ///
+    /// Those of `lseek(2)`.
+    pub fn rewind(&mut self) -> io::Result<()> {
+        self.0.rewind()
+    }
+}
+
+impl Read for ScratchFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
 /// A file that is read from its beginning.
 #[derive(Debug)]
 pub struct ReadFile(File);
@@ -313,6 +358,22 @@ mod tests {
         file.read_to_string(&mut text).unwrap();
         assert_eq!((text.as_str(), file.size_bytes().unwrap()), ("after", 5));
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_scratch_file_is_read_back_and_has_no_name() {
+        let directory = directory("scratch");
+        let mut file = ScratchFile::create(&directory).unwrap();
+        let mut other = ScratchFile::create(&directory).unwrap();
+        other.write(b"other").unwrap();
+        file.write(b"first ").unwrap();
+        file.write(b"second").unwrap();
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+        file.rewind().unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "first second");
         fs::remove_dir_all(&directory).unwrap();
     }
 

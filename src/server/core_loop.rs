@@ -38,6 +38,7 @@ use crate::long_replies;
 use crate::observe::slow_log;
 use crate::persistence;
 use crate::persistence::commit::{self, Commit};
+use crate::persistence::delivery;
 use crate::persistence::load::Inbox;
 use crate::persistence::log::{self, CoreLog};
 use crate::persistence::rewrite;
@@ -161,6 +162,7 @@ impl Core {
         is_busy |= self.begin_late_statements();
         is_busy |= self.pump();
         is_busy |= long_replies::step(self);
+        is_busy |= delivery::step(self);
         is_busy |= persistence::step(self);
         self.engine.host.tell_wanted();
         is_busy |= self.pump();
@@ -560,6 +562,15 @@ impl Core {
                 }
                 Asker::Nobody => {}
             },
+            Finished::Copy(parcels) => {
+                // Only a client asks for one.
+                if let Asker::Client(origin) = asker {
+                    let nanos = runtime::clock::monotonic().nanos_since(begun);
+                    self.account_running(origin, nanos, &[]);
+                    let now = self.engine.clock;
+                    self.engine.deliveries.add(origin, parcels, now);
+                }
+            }
         }
     }
 

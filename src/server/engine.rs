@@ -35,6 +35,7 @@ use crate::moves::Moves;
 use crate::observe::Observed;
 use crate::pause::Pause;
 use crate::persistence::Persistence;
+use crate::persistence::delivery::Deliveries;
 use crate::pubsub::wishes::{Forward, Presence, PubSub};
 use crate::running::Running;
 use crate::scripts::forward::{Guests, Sent};
@@ -202,6 +203,8 @@ pub struct Engine {
     pub(crate) serving: Option<(SocketId, Monotonic)>,
     /// Replies of connections of this core that are made in steps.
     pub(crate) long_replies: LongReplies,
+    /// Copies of the data on their way to clients.
+    pub(crate) deliveries: Deliveries,
     /// Table statements that connections do not wait for.
     pub(crate) late_statements: LateStatements,
     /// Connections that a reply was written to outside of their turn.
@@ -277,6 +280,7 @@ impl Engine {
             unmeasured: Unmeasured::default(),
             serving: None,
             long_replies: LongReplies::default(),
+            deliveries: Deliveries::default(),
             late_statements: LateStatements::default(),
             wrote: Vec::new(),
             running: Map::default(),

@@ -3,12 +3,15 @@
 //! The control plane uses this for everything that is not data: `CLIENT LIST`, `INFO`,
 //! `CONFIG SET`. The connection that asked waits; nobody else does.
 
+use std::sync::mpsc::Receiver;
+
 use base::hash::Map;
 use base::ids::{ShardId, TxId};
 use coordinator::message::Origin;
 
 use crate::core_loop::Core;
 use crate::engine::{Job, Part};
+use crate::persistence::delivery::Parcel;
 
 /// Which cores are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub enum Finished {
     Reply(Vec<u8>),
     /// Another question.
     More(Gather),
+    /// A copy of the data, which is on its way.
+    Copy(Receiver<Parcel>),
 }
 
 impl Gather {

@@ -51,6 +51,8 @@ pub struct Session {
     pub no_evict: bool,
     /// Its reads do not count as accesses.
     pub no_touch: bool,
+    /// What it wants of SYNC (`REPLCONF`).
+    pub(crate) wanted_copy: WantedCopy,
     /// Where its keys live.
     pub pin: Pin,
     /// What it said of itself and where it comes from.
@@ -119,6 +121,27 @@ pub enum Replies {
     SkipThis,
 }
 
+/// What a client wants of SYNC.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WantedCopy {
+    /// The file, and no changes behind it.
+    pub(crate) is_rdb_only: bool,
+    /// Of the file, this.
+    pub(crate) extent: Extent,
+}
+
+/// How much of the data a copy has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All of it, libraries of functions included.
+    #[default]
+    All,
+    /// The libraries.
+    Functions,
+    /// Nothing: a file without content.
+    Nothing,
+}
+
 /// Where a client's keys live: a running vote between cores.
 ///
 /// A command for the leading core adds a vote, a command for another takes one away; at 0 the lead
@@ -179,6 +202,7 @@ impl Session {
             is_gated: false,
             no_evict: false,
             no_touch: false,
+            wanted_copy: WantedCopy::default(),
             pin: Pin::default(),
             about: Box::new(about),
             connected_at: now,

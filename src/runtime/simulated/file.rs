@@ -120,6 +120,55 @@ impl Drop for PendingFile {
     }
 }
 
+/// A file without a name, which takes no room of the disk.
+#[derive(Debug)]
+pub struct ScratchFile {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl ScratchFile {
+    /// Creates one.
+    ///
+    /// # Errors
+    ///
+    /// None here.
+    pub fn create(_: &Path) -> io::Result<Self> {
+        Ok(Self {
+            bytes: Vec::new(),
+            at: 0,
+        })
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    ///
+    /// None here.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Goes back to the first byte.
+    ///
+    /// # Errors
+    ///
+    /// None here.
+    pub fn rewind(&mut self) -> io::Result<()> {
+        self.at = 0;
+        Ok(())
+    }
+}
+
+impl Read for ScratchFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = (&self.bytes[self.at..]).read(buffer)?;
+        self.at += count;
+        Ok(count)
+    }
+}
+
 /// A file that is read from its beginning.
 #[derive(Debug)]
 pub struct ReadFile {

@@ -45,6 +45,8 @@ pub struct Settings {
     pub query_bytes_max: u64,
     /// Output limits of normal clients, replicas and subscribers.
     pub output_limits: OutputLimits,
+    /// Seconds after which a client that takes nothing of its copy of the data is closed.
+    pub replica_timeout_seconds: u32,
     /// Memory the data may take, in bytes; 0 means no limit.
     pub memory_bytes_max: u64,
     /// What is evicted at that limit; writes are refused if nothing is.
@@ -278,6 +280,7 @@ impl Settings {
             bulk_bytes_max: 0,
             query_bytes_max: 0,
             output_limits: OutputLimits::default(),
+            replica_timeout_seconds: 0,
             memory_bytes_max: 0,
             memory_policy: None,
             eviction_samples: 1,

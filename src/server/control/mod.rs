@@ -27,6 +27,7 @@ mod module;
 pub(crate) mod monitor;
 mod persistence;
 pub(crate) mod pubsub;
+mod replication;
 mod script;
 pub(crate) mod server;
 pub(crate) mod slowlog;
@@ -134,6 +135,7 @@ pub fn all() -> impl Iterator<Item = &'static ControlCommand> {
         client::COMMANDS,
         server::COMMANDS,
         persistence::COMMANDS,
+        replication::COMMANDS,
         config::COMMANDS,
         debug::COMMANDS,
         lolwut::COMMANDS,

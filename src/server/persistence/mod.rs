@@ -14,13 +14,14 @@
 //!
 //! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`, `load_tables`,
 //! `log`, `log_load`, `log_parts` (what of the logs counts), `rewrite`, `switch`, `remake`, `import`, `backup` (saves that
-//! are kept), `upload`, `restore`.
+//! are kept), `upload`, `restore`, `delivery` (copies for clients).
 //!
 //! Not here: the form of the file (crate `storage`), the walk over a shard (`shard::snapshot`), the
 //! commands (`control::persistence`).
 
 pub mod backup;
 pub(crate) mod commit;
+pub(crate) mod delivery;
 mod import;
 pub mod load;
 mod load_tables;

@@ -9,11 +9,14 @@
 //! A core that finds the channel full keeps its pieces and goes on with the walk when they have gone;
 //! entries that change are written in any case, so memory grows by those at most.
 //!
-//! Not here: who asks for a save ([`super::points`], `control::persistence`).
+//! Not here: who asks for a save ([`super::points`], `control::persistence`), and how a client gets one
+//! ([`super::delivery`]).
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use base::cast::u64_from;
@@ -21,6 +24,7 @@ use base::clock::UnixMillis;
 use base::ids::{DbIndex, ShardId};
 use coordinator::message::{Operation, Origin, Visit};
 use coordinator::step::{HopOutcome, Program, Step};
+use runtime::file::ScratchFile;
 use shard::Shard;
 use shard::entry::{EntryRef, ValueRef};
 use shard::eviction::EvictionOrder;
@@ -33,9 +37,10 @@ use storage::save::Saving;
 use tables::bytes::section;
 use tables::catalog::Catalog;
 use tables::walk::Piece as Rows;
-use types::rdb::Object;
+use types::rdb::{Checksum, Object};
 
 use super::backup::{self, Keeping, Made};
+use super::delivery::Delivery;
 use super::rewrite::LogCut;
 use super::{Begun, Persistence};
 use crate::config::settings::Settings;
@@ -44,8 +49,10 @@ use crate::engine::Shared;
 
 /// A piece is handed on when it has so many bytes.
 const PIECE_BYTES: usize = 128 * 1024;
-/// Pieces between the cores and the thread.
+/// Pieces between the cores and the thread, and bytes of them above which the cores make no more. A piece has a large
+/// value as a whole.
 const PIECES_MAX: usize = 16;
+const SENT_BYTES_MAX: usize = 4 << 20;
 /// Entries of one step; between steps the clock is read.
 const ENTRIES_PER_STEP: usize = 32;
 /// How long a turn may go on with the walk, in nanoseconds.
@@ -89,6 +96,17 @@ pub(super) enum Piece {
     End,
 }
 
+impl Piece {
+    /// Returns the bytes of data in it.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Begin(_) | Self::End => 0,
+            Self::Bytes(bytes, _) => bytes.len(),
+            Self::Rows(rows) => rows.bytes.len(),
+        }
+    }
+}
+
 /// A shard at the moment of the cut.
 pub(super) struct Cut {
     shard: ShardId,
@@ -108,14 +126,23 @@ pub(super) struct Cut {
 /// What the thread has to know.
 pub(super) struct Plan {
     pub(super) path: PathBuf,
-    /// It is a backup.
-    backup: Option<Keeping>,
+    purpose: Purpose,
     shards: usize,
     is_compressed: bool,
     has_checksum: bool,
     now: UnixMillis,
     used_bytes: u64,
     takes_tables: bool,
+}
+
+/// What a file is for.
+enum Purpose {
+    /// It is the data: `dump.rdb`, or the base of a log.
+    Data,
+    /// It is a backup.
+    Backup(Keeping),
+    /// A client gets it. It has no name, and takes its room in the directory of the path.
+    Client(Delivery),
 }
 
 impl Plan {
@@ -131,9 +158,19 @@ impl Plan {
         let settings = core.engine.config.settings();
         let path = backup::path(settings, core.engine.now);
         Self {
-            backup: Some(Keeping::of(settings)),
+            purpose: Purpose::Backup(Keeping::of(settings)),
             has_checksum: true,
             ..Self::new(core, path)
+        }
+    }
+
+    /// Plans what `dump.rdb` would be, for a client.
+    fn of_copy(core: &Core, delivery: Delivery) -> Self {
+        let settings = core.engine.config.settings();
+        Self {
+            purpose: Purpose::Client(delivery),
+            takes_tables: settings.has_rdb_tables,
+            ..Self::new(core, settings.data_dir.join("copy for a client"))
         }
     }
 
@@ -141,7 +178,7 @@ impl Plan {
     pub(super) fn of(settings: &Settings, path: PathBuf, shards: usize, now: UnixMillis) -> Self {
         Self {
             path,
-            backup: None,
+            purpose: Purpose::Data,
             shards,
             is_compressed: settings.is_rdb_compressed,
             has_checksum: settings.has_rdb_checksum,
@@ -149,6 +186,19 @@ impl Plan {
             used_bytes: u64_from(runtime::memory::allocated_bytes()),
             takes_tables: true,
         }
+    }
+
+    /// Begins the file.
+    fn file(&self) -> io::Result<Saving> {
+        match &self.purpose {
+            Purpose::Data => {}
+            Purpose::Backup(_) => backup::make_directory(&self.path)?,
+            Purpose::Client(_) => {
+                let directory = self.path.parent().unwrap_or(&self.path);
+                return Saving::create_nameless(directory, self.has_checksum);
+            }
+        }
+        Saving::create(&self.path, self.has_checksum)
     }
 }
 
@@ -165,51 +215,86 @@ impl Persistence {
 ///
 /// If one is under way, or the log is being rewritten: a shard has one snapshot at a time.
 pub(crate) fn begin(core: &mut Core, wanted: Wanted) -> Result<u64, UnderWay> {
-    let shared = Arc::clone(&core.engine.shared);
-    if shared.persistence.is_rewriting() {
+    let number = claim(core, wanted == Wanted::InBackground)?;
+    let settings = core.engine.config.settings();
+    let plan = match wanted {
+        Wanted::Waited | Wanted::InBackground => {
+            let persistence = &core.engine.shared.persistence;
+            persistence.saves(|saves| saves.is_scheduled = false);
+            Plan {
+                takes_tables: settings.has_rdb_tables,
+                ..Plan::new(core, settings.data_dir.join(&settings.rdb_file))
+            }
+        }
+        Wanted::Backup => Plan::of_backup(core),
+    };
+    start(core, plan);
+    Ok(number)
+}
+
+/// Begins a copy of all data for a client; on core 0.
+///
+/// # Errors
+///
+/// As for [`begin`].
+pub(super) fn begin_copy(core: &mut Core, delivery: Delivery) -> Result<(), UnderWay> {
+    claim(core, false)?;
+    let plan = Plan::of_copy(core, delivery);
+    start(core, plan);
+    Ok(())
+}
+
+/// Notes that a save is under way, and returns its number.
+fn claim(core: &Core, is_in_background: bool) -> Result<u64, UnderWay> {
+    let persistence = &core.engine.shared.persistence;
+    if persistence.is_rewriting() {
         return Err(UnderWay::Rewrite);
     }
-    let begun = Begun {
-        at: core.engine.clock,
-        is_in_background: wanted == Wanted::InBackground,
-    };
-    let number = shared.persistence.saves(|saves| {
+    persistence.saves(|saves| {
         if saves.under_way.is_some() {
             return Err(UnderWay::Save);
         }
-        saves.under_way = Some(begun);
+        saves.under_way = Some(Begun {
+            at: core.engine.clock,
+            is_in_background,
+        });
         (saves.keys, saves.keys_written) = (0, 0);
-        saves.is_scheduled &= wanted == Wanted::Backup;
         Ok(saves.ended + 1)
-    })?;
-    let settings = core.engine.config.settings();
-    let plan = match wanted {
-        Wanted::Waited | Wanted::InBackground => Plan {
-            takes_tables: settings.has_rdb_tables,
-            ..Plan::new(core, settings.data_dir.join(&settings.rdb_file))
-        },
-        Wanted::Backup => Plan::of_backup(core),
-    };
-    let backup = plan.backup.clone();
+    })
+}
+
+/// Starts the thread that makes the file, and cuts.
+fn start(core: &mut Core, plan: Plan) {
+    let shared = Arc::clone(&core.engine.shared);
     let (mut program, mut intake) = cutting(core, None);
     program.form.takes_tables = plan.takes_tables;
-    tracing::info!(path = %plan.path.display(), "saving begins");
+    match &plan.purpose {
+        Purpose::Data | Purpose::Backup(_) => {
+            tracing::info!(path = %plan.path.display(), "saving begins");
+        }
+        Purpose::Client(_) => tracing::info!("a copy of the data for a client begins"),
+    }
     let thread_shared = Arc::clone(&shared);
+    // What the thread would own is still here if there is none.
+    let (hand_over, plans) = sync_channel(1);
     let started = runtime::helper::start("save", move || {
+        let Ok(plan) = plans.recv() else {
+            return;
+        };
         let outcome = write_noted(&plan, &mut intake, &thread_shared);
         // The next save may begin only when no shard is in the middle of this one.
         intake.drain();
-        end(&thread_shared, &plan, outcome);
+        end(&thread_shared, plan, outcome);
     });
     match started {
-        Ok(thread) => shared.persistence.keep_thread(thread),
-        Err(error) => {
-            fail(&shared, backup.as_ref(), format!("start a thread: {error}"));
-            return Ok(number);
+        Ok(thread) => {
+            // It waits for that.
+            hand_over.send(plan).ok();
+            shared.persistence.keep_thread(thread);
+            begin_cut(core, program);
         }
+        Err(error) => fail(&shared, plan.purpose, format!("start a thread: {error}")),
     }
-    begin_cut(core, program);
-    Ok(number)
 }
 
 /// Makes both ends of a cut, of all there is: what begins the snapshots, and what gets their pieces.
@@ -226,11 +311,17 @@ pub(super) fn cutting(core: &Core, log_cut: Option<LogCut>) -> (Cutting, Intake)
 }
 
 /// Makes the way of the pieces of so many shards.
-pub(super) fn pieces_of(shards: usize) -> (SyncSender<Piece>, Intake) {
+pub(super) fn pieces_of(shards: usize) -> (Sender, Intake) {
     let (sender, pieces) = sync_channel(PIECES_MAX);
+    let sent_bytes = Arc::new(AtomicUsize::new(0));
     let intake = Intake {
         pieces,
+        sent_bytes: Arc::clone(&sent_bytes),
         shards_left: shards,
+    };
+    let sender = Sender {
+        pieces: sender,
+        sent_bytes,
     };
     (sender, intake)
 }
@@ -273,7 +364,7 @@ pub(super) fn step(core: &mut Core) -> bool {
 pub(super) struct Cutting {
     shards: Vec<ShardId>,
     form: Form,
-    sender: SyncSender<Piece>,
+    sender: Sender,
     /// The log goes over to its next generation at the same moment.
     log_cut: Option<LogCut>,
 }
@@ -302,7 +393,7 @@ impl Program for Cutting {
 }
 
 /// Begins the snapshot of a shard. If it `waits`, a step does so until there is room for its pieces: not for cores.
-pub(super) fn cut(shard: &mut Shard, form: Form, sender: SyncSender<Piece>, waits: bool) {
+pub(super) fn cut(shard: &mut Shard, form: Form, sender: Sender, waits: bool) {
     let databases = shard.options().databases;
     let mut sizes = Vec::new();
     let mut has_tables = false;
@@ -378,7 +469,7 @@ impl Form {
 
 /// Makes pieces of the entries of a shard.
 struct Pieces {
-    sender: SyncSender<Piece>,
+    sender: Sender,
     waits: bool,
     form: Form,
     now: UnixMillis,
@@ -403,14 +494,16 @@ impl Pieces {
     /// Sends what waits; returns whether all of it has gone.
     fn send(&mut self) -> bool {
         while let Some(piece) = self.waiting.pop_front() {
+            self.sender.note(&piece);
             if self.waits {
                 // Who does not read any more says why.
-                self.sender.send(piece).ok();
+                self.sender.pieces.send(piece).ok();
                 continue;
             }
-            match self.sender.try_send(piece) {
+            match self.sender.pieces.try_send(piece) {
                 Ok(()) => {}
                 Err(TrySendError::Full(piece)) => {
+                    self.sender.take_back(&piece);
                     self.waiting.push_front(piece);
                     return false;
                 }
@@ -450,7 +543,12 @@ impl Sink for Pieces {
     }
 
     fn has_room(&mut self) -> bool {
-        self.send()
+        // Who may wait does so for the pieces alone.
+        self.send() && (self.waits || self.sender.has_room())
+    }
+
+    fn has_enough(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     fn end(&mut self) -> bool {
@@ -463,9 +561,33 @@ impl Sink for Pieces {
     }
 }
 
+/// A core's end of the channel.
+#[derive(Clone, Debug)]
+pub(super) struct Sender {
+    pieces: SyncSender<Piece>,
+    /// Bytes of all pieces that were sent and not taken.
+    sent_bytes: Arc<AtomicUsize>,
+}
+
+impl Sender {
+    fn has_room(&self) -> bool {
+        self.sent_bytes.load(Ordering::Relaxed) < SENT_BYTES_MAX
+    }
+
+    fn note(&self, piece: &Piece) {
+        self.sent_bytes.fetch_add(piece.bytes(), Ordering::Relaxed);
+    }
+
+    fn take_back(&self, piece: &Piece) {
+        self.sent_bytes.fetch_sub(piece.bytes(), Ordering::Relaxed);
+    }
+}
+
 /// What the thread has learnt of a save that is on the disk.
 pub(super) struct Written {
     pub(super) bytes: u64,
+    /// The file, if it has no name.
+    nameless: Option<ScratchFile>,
     pub(super) keys: u64,
     rows: u64,
     dirty: Vec<(ShardId, u64)>,
@@ -474,6 +596,7 @@ pub(super) struct Written {
 /// The thread's end of the channel.
 pub(super) struct Intake {
     pieces: Receiver<Piece>,
+    sent_bytes: Arc<AtomicUsize>,
     /// Shards that have more to send.
     shards_left: usize,
 }
@@ -487,6 +610,7 @@ impl Intake {
     fn next(&mut self) -> Result<Piece, String> {
         let piece = self.pieces.recv();
         let piece = piece.map_err(|_gone| "the server has ended".to_owned())?;
+        self.sent_bytes.fetch_sub(piece.bytes(), Ordering::Relaxed);
         if matches!(piece, Piece::End) {
             self.shards_left -= 1;
         }
@@ -526,10 +650,7 @@ pub(super) fn write<L: AsRef<[Vec<u8>]>>(
 ) -> Result<Written, String> {
     let shown = plan.path.display();
     let failed = |error| format!("write {shown}: {error}");
-    if plan.backup.is_some() {
-        backup::make_directory(&plan.path).map_err(failed)?;
-    }
-    let mut file = Saving::create(&plan.path, plan.has_checksum).map_err(failed)?;
+    let mut file = plan.file().map_err(failed)?;
     let mut cuts: Vec<Cut> = Vec::new();
     // What comes from shards that have begun before others.
     let mut early = Vec::new();
@@ -573,10 +694,11 @@ pub(super) fn write<L: AsRef<[Vec<u8>]>>(
     }
     writer.end();
     file.write(&writer.take()).map_err(failed)?;
-    let bytes = file.finish().map_err(failed)?;
+    let saved = file.finish().map_err(failed)?;
     let dirty = cuts.iter().map(|cut| (cut.shard, cut.dirty)).collect();
     Ok(Written {
-        bytes,
+        bytes: saved.bytes,
+        nameless: saved.nameless,
         keys,
         rows,
         dirty,
@@ -620,25 +742,58 @@ fn head(plan: &Plan, cuts: &[Cut], libraries: &[Vec<u8>]) -> Vec<u8> {
     writer.take()
 }
 
+/// Returns the bytes of a file that has the libraries of functions, or nothing, and no data.
+pub(super) fn without_data(core: &Core, libraries: &[Vec<u8>]) -> Vec<u8> {
+    let plan = Plan::new(core, PathBuf::new());
+    let mut writer = Writer::new(plan.is_compressed);
+    writer.end();
+    let mut bytes = head(&plan, &[], libraries);
+    bytes.extend_from_slice(&writer.take());
+    let mut checksum = Checksum::default();
+    if plan.has_checksum {
+        checksum.update(&bytes);
+    }
+    bytes.extend_from_slice(&checksum.value().to_le_bytes());
+    bytes
+}
+
 /// Notes how a save has ended. On the thread.
-fn end(shared: &Arc<Shared>, plan: &Plan, outcome: Result<Written, String>) {
+fn end(shared: &Arc<Shared>, plan: Plan, outcome: Result<Written, String>) {
     let written = match outcome {
         Ok(written) => written,
-        Err(error) => return fail(shared, plan.backup.as_ref(), error),
+        Err(error) => return fail(shared, plan.purpose, error),
     };
+    match plan.purpose {
+        Purpose::Data => end_save(shared, &plan.path, written),
+        Purpose::Backup(keeping) => {
+            let now = runtime::clock::monotonic();
+            let begun = shared.persistence.saves(|saves| saves.under_way.take());
+            let made = Made {
+                path: plan.path,
+                at: plan.now,
+                bytes: written.bytes,
+                millis: begun.map_or(0, |begun| now.nanos_since(begun.at) / 1_000_000),
+            };
+            backup::end(shared, &keeping, Ok(made));
+        }
+        Purpose::Client(delivery) => {
+            // Others may save while the client reads.
+            shared.persistence.saves(|saves| saves.under_way = None);
+            let (bytes, keys) = (written.bytes, written.keys);
+            tracing::info!(bytes, keys, "a client gets a copy of the data");
+            match written.nameless {
+                Some(file) => delivery.send_file(shared, written.bytes, file),
+                None => delivery.fail(shared, "the copy is gone".to_owned()),
+            }
+        }
+    }
+}
+
+/// Notes that the data is on the disk.
+fn end_save(shared: &Arc<Shared>, path: &Path, written: Written) {
     let now = runtime::clock::monotonic();
     let unix = runtime::clock::unix_millis();
     let persistence = &shared.persistence;
-    if let Some(keeping) = &plan.backup {
-        let begun = persistence.saves(|saves| saves.under_way.take());
-        let made = Made {
-            path: plan.path.clone(),
-            at: plan.now,
-            bytes: written.bytes,
-            millis: begun.map_or(0, |begun| now.nanos_since(begun.at) / 1_000_000),
-        };
-        return backup::end(shared, keeping, Ok(made));
-    }
     let seconds = persistence.saves(|saves| {
         let begun = saves.under_way.take();
         let seconds = begun.map_or(0, |begun| now.nanos_since(begun.at) / 1_000_000_000);
@@ -659,7 +814,7 @@ fn end(shared: &Arc<Shared>, plan: &Plan, outcome: Result<Written, String>) {
     });
     persistence.set_failed(false);
     tracing::info!(
-        path = %plan.path.display(),
+        path = %path.display(),
         bytes = written.bytes,
         keys = written.keys,
         rows = written.rows,
@@ -669,12 +824,22 @@ fn end(shared: &Arc<Shared>, plan: &Plan, outcome: Result<Written, String>) {
     persistence.wake_all();
 }
 
-/// Notes that a save, or a backup, has failed.
-fn fail(shared: &Arc<Shared>, backup: Option<&Keeping>, error: String) {
-    if let Some(keeping) = backup {
-        shared.persistence.saves(|saves| saves.under_way = None);
-        return backup::end(shared, keeping, Err(error));
+/// Notes that a save, or whatever else the file was for, has failed.
+fn fail(shared: &Arc<Shared>, purpose: Purpose, error: String) {
+    match purpose {
+        Purpose::Data => fail_save(shared, error),
+        Purpose::Backup(keeping) => {
+            shared.persistence.saves(|saves| saves.under_way = None);
+            backup::end(shared, &keeping, Err(error));
+        }
+        Purpose::Client(delivery) => {
+            shared.persistence.saves(|saves| saves.under_way = None);
+            delivery.fail(shared, error);
+        }
     }
+}
+
+fn fail_save(shared: &Shared, error: String) {
     tracing::error!(
         error,
         "saving failed; the file before is as it was. Make room in the directory or change dir"

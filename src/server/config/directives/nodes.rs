@@ -2,7 +2,7 @@
 
 use super::{COUNT, PORT, POSITIVE, SIZE_ANY, SIZE_POSITIVE, SMALL};
 use crate::config::directive::Directive as D;
-use crate::config::directive::Status::{Dormant, NotYet};
+use crate::config::directive::Status::{Dormant, NotYet, Works};
 use crate::config::value::Kind;
 
 pub(super) static REPLICATION: &[D] = &[
@@ -126,10 +126,8 @@ pub(super) static REPLICATION: &[D] = &[
         "repl-timeout",
         POSITIVE,
         "60",
-        Dormant {
-            switch: "replicaof",
-        },
-        "Seconds of silence after which a link between primary and replica is closed.",
+        Works(|s, v| s.replica_timeout_seconds = v.u32()),
+        "Seconds after which a client that takes nothing of its copy of the data (SYNC) is closed.",
     )
     .toml(&["replication.repl_timeout"]),
     D::live(

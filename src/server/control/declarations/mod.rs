@@ -18,6 +18,7 @@ pub(crate) mod connection;
 pub(crate) mod diagnostics;
 pub(crate) mod persistence;
 pub(crate) mod pubsub;
+pub(crate) mod replication;
 pub(crate) mod scripting;
 pub(crate) mod server;
 pub(crate) mod transaction;
@@ -61,6 +62,9 @@ pub(crate) const ALL: &[&Declaration] = &[
     &persistence::BGREWRITEAOF,
     &persistence::LASTSAVE,
     &persistence::BACKUP,
+    &replication::REPLCONF,
+    &replication::SYNC,
+    &replication::PSYNC,
     &server::SHUTDOWN,
     &server::DEBUG,
     &server::MONITOR,
