@@ -289,6 +289,12 @@ impl Shard {
         self.databases[db.index()].prefetch_bucket(hash);
     }
 
+    /// Begins to load what has to be there to add a key with this hash.
+    #[inline]
+    pub fn prefetch_insertion(&self, db: DbIndex, hash: u64) {
+        self.databases[db.index()].prefetch_insertion(hash);
+    }
+
     /// Begins to load the entry of a key with this hash; useful some tens of nanoseconds after
     /// [`Shard::prefetch_bucket`].
     #[inline]

@@ -467,6 +467,12 @@ impl Segment {
         prefetch_line(self.first_line().wrapping_add(1 + self.home(tag)).cast());
     }
 
+    /// Begins to load the counters, which an insertion needs beside the bucket.
+    #[inline]
+    pub(crate) fn prefetch_counters(&self) {
+        prefetch_line(self.first_line().cast());
+    }
+
     /// Begins to load the entry that the home bucket, or if that is full the next, names for a tag.
     #[inline]
     pub(crate) fn prefetch_entry(&self, tag: u16) {

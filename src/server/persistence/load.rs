@@ -14,20 +14,21 @@
 //! Not here: tables (`load_tables`), when a file is loaded (`startup`, `control::persistence`).
 
 use std::borrow::Cow;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
-use base::cast::u64_from;
+use base::cast::{u64_from, usize_from};
 use base::clock::UnixMillis;
 use base::ids::{DbIndex, ShardId};
 use coordinator::route::SlotMap;
 use runtime::file::ReadFile;
 use scripting::functions::RestorePolicy;
-use shard::Shard;
+use shard::keyspace::Db;
 use shard::values::Recency;
+use shard::{Key, Shard};
 use storage::rdb_file::{Entry, Fault, Part, RdbError, Reader, Use};
 use types::rdb::Surroundings;
 
@@ -46,6 +47,10 @@ pub(super) const READ_BYTES: usize = 1 << 20;
 /// A batch is sent when it has so many bytes, or so many keys.
 const BATCH_BYTES: usize = 256 * 1024;
 const BATCH_KEYS: usize = 1024;
+/// Keys whose parts of the table are loaded at the same time.
+const KEYS_AHEAD: usize = 16;
+/// A file has at most a key in so many of its bytes, as far as room is made before they are read.
+const BYTES_PER_KEY_MIN: u64 = 16;
 /// Batches that wait for a core. In simulated worlds the thread is done before the cores begin.
 pub(super) const BATCHES_MAX: usize = if cfg!(feature = "simulation") {
     1024
@@ -79,6 +84,8 @@ enum Loaded {
     Tables(Share),
     /// Records of the log of this core's shard.
     Records(Records),
+    /// The core gets about so many keys of a database.
+    Expected(DbIndex, usize),
     /// All libraries of functions; for core 0 only.
     Libraries(Vec<Vec<u8>>),
     /// There is no more; with a log, the number of its next record.
@@ -158,34 +165,69 @@ impl Batch {
             now,
         };
         let mut stored = Stored::default();
-        for entry in self.entries() {
-            let fault = |fault| RdbError {
-                offset: entry.offset,
-                fault,
-            };
-            let db = u16::try_from(entry.database).ok();
-            let db = db.filter(|db| *db < options.databases);
-            let db = DbIndex(db.ok_or_else(|| fault(Fault::Database(entry.database)))?);
-            let value = entry.read(&surroundings)?;
-            if entry.expire_at.is_some_and(|at| at < now) {
-                stored.dead_keys += 1;
-            } else if value.is_void() {
-                stored.empty_keys += 1;
-            } else {
-                let recency = match entry.last_use {
-                    None => Recency::Now,
-                    Some(Use::Idle(seconds)) => Recency::Idle(seconds),
-                    Some(Use::Frequency(counter)) => Recency::Frequency(counter),
-                };
-                let key = shard.key(&entry.key);
-                if !shard.db(db).load(key, value, entry.expire_at, recency) {
-                    return Err(fault(Fault::twice(&entry.key)));
-                }
-                stored.keys += 1;
+        let mut entries = self.entries();
+        let mut ahead: Vec<(Entry<'_>, DbIndex, u64)> = Vec::with_capacity(KEYS_AHEAD);
+        loop {
+            // The parts of the table where some keys go are loaded at the same time.
+            for entry in entries.by_ref().take(KEYS_AHEAD) {
+                let db = u16::try_from(entry.database).ok();
+                let db = db.filter(|db| *db < options.databases);
+                let db = DbIndex(db.ok_or(RdbError {
+                    offset: entry.offset,
+                    fault: Fault::Database(entry.database),
+                })?);
+                let hash = shard.key(&entry.key).hash;
+                shard.prefetch_insertion(db, hash);
+                ahead.push((entry, db, hash));
+            }
+            if ahead.is_empty() {
+                return Ok(stored);
+            }
+            for (entry, db, hash) in ahead.drain(..) {
+                let bytes = &*entry.key;
+                let key = Key { bytes, hash };
+                store_one(&entry, shard.db(db), key, &surroundings, &mut stored)?;
             }
         }
-        Ok(stored)
     }
+}
+
+/// Puts a key into its database, unless it is dead or without elements.
+fn store_one(
+    entry: &Entry<'_>,
+    mut db: Db<'_>,
+    key: Key<'_>,
+    around: &Surroundings<'_>,
+    stored: &mut Stored,
+) -> Result<(), RdbError> {
+    let recency = match entry.last_use {
+        None => Recency::Now,
+        Some(Use::Idle(seconds)) => Recency::Idle(seconds),
+        Some(Use::Frequency(counter)) => Recency::Frequency(counter),
+    };
+    let is_dead = entry.expire_at.is_some_and(|at| at < around.now);
+    let is_new = if let Some(string) = entry.string()? {
+        is_dead || db.load_string(key, string, entry.expire_at, recency)
+    } else {
+        let value = entry.read(around)?;
+        if !is_dead && value.is_void() {
+            stored.empty_keys += 1;
+            return Ok(());
+        }
+        is_dead || db.load(key, value, entry.expire_at, recency)
+    };
+    if !is_new {
+        return Err(RdbError {
+            offset: entry.offset,
+            fault: Fault::twice(&entry.key),
+        });
+    }
+    *(if is_dead {
+        &mut stored.dead_keys
+    } else {
+        &mut stored.keys
+    }) += 1;
+    Ok(())
 }
 
 /// Opens the file that the settings name; nothing if there is none.
@@ -328,7 +370,6 @@ impl Sending {
 
     fn read(&mut self, mut file: ReadFile, is_checked: bool) -> Result<(), Stopped> {
         let mut reader = Reader::new(is_checked);
-        let mut buffer = vec![0; READ_BYTES];
         let mut libraries = Vec::new();
         let mut told = runtime::clock::monotonic();
         loop {
@@ -348,14 +389,15 @@ impl Sending {
                     }
                 }
                 Some(Part::Library(code)) => libraries.push(code.into_owned()),
-                Some(Part::Version(_) | Part::About { .. } | Part::Sizes { .. }) => {}
+                Some(Part::Sizes { database, keys, .. }) => self.announce(database, keys)?,
+                Some(Part::Version(_) | Part::About { .. }) => {}
                 Some(Part::End) => break,
                 None => {
-                    let count = file.read(&mut buffer).map_err(Stopped::Io)?;
+                    let count = reader.feed_from(&mut file, READ_BYTES);
+                    let count = count.map_err(Stopped::Io)?;
                     if count == 0 {
                         reader.end();
                     }
-                    reader.feed(&buffer[..count]);
                     let loaded = &self.shared.persistence.loaded;
                     loaded
                         .bytes_read
@@ -408,6 +450,21 @@ impl Sending {
                 send(last).ok();
             });
             drop(started.map_err(Stopped::Io)?);
+        }
+        Ok(())
+    }
+
+    /// Tells the cores how many keys a database has, as far as the file is long enough for them.
+    fn announce(&self, database: u64, keys: u64) -> Result<(), Stopped> {
+        let loaded = &self.shared.persistence.loaded;
+        let keys = keys.min(loaded.bytes.load(Ordering::Relaxed) / BYTES_PER_KEY_MIN);
+        let each = keys / u64_from(self.senders.len());
+        let Ok(db) = u16::try_from(database) else {
+            // Its first key says what is wrong.
+            return Ok(());
+        };
+        for shard in self.map.shards() {
+            self.send(shard, Loaded::Expected(DbIndex(db), usize_from(each)))?;
         }
         Ok(())
     }
@@ -483,6 +540,12 @@ pub(super) fn step(core: &mut Core) -> bool {
                     && let Err(error) = records.apply(core, log)
                 {
                     fail(core, error);
+                }
+            }
+            Loaded::Expected(db, keys) => {
+                let shard = &mut core.engine.host.shard;
+                if db.0 < shard.options().databases {
+                    shard.db(db).expect(keys);
                 }
             }
             Loaded::Libraries(codes) => restore_libraries(core, &codes),

@@ -13,7 +13,7 @@
 //!
 //! Not here: Redis's files ([`super::import`]), the rewriting of a log that is in use ([`super::rewrite`]).
 
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
@@ -169,7 +169,6 @@ fn hand_out(
         let sent = senders[shard].send(handed);
         sent.map_err(|_gone| "a shard could not be made".to_owned())
     };
-    let mut buffer = vec![0; READ_BYTES];
     let mut libraries = Vec::new();
     loop {
         match reader.part().map_err(|error| load::refusal(path, &error))? {
@@ -190,11 +189,10 @@ fn hand_out(
             Some(Part::Version(_) | Part::About { .. } | Part::Sizes { .. }) => {}
             Some(Part::End) => break,
             None => {
-                let count = file.read(&mut buffer).map_err(failed)?;
-                if count == 0 {
+                let count = reader.feed_from(&mut file, READ_BYTES);
+                if count.map_err(failed)? == 0 {
                     reader.end();
                 }
-                reader.feed(&buffer[..count]);
             }
         }
     }

@@ -69,6 +69,10 @@ const DEPTH_MAX: u32 = 30;
 /// hashes of a segment agree in too many bits.
 const DIRECTORY_WORDS_PER_SEGMENT: usize = 64;
 
+/// Entries that a segment gets of a dict whose size is known before: between this and half of it, as many as fill
+/// segments that were split.
+const EXPECTED_PER_SEGMENT: usize = 360;
+
 /// Two halves become one when each has at most this many entries: less than half of what a split
 /// leaves, so that a dict does not go back and forth.
 const MERGE_ENTRIES_MAX: usize = 100;
@@ -182,6 +186,25 @@ impl Dict {
         (self.segments, self.deepest) = (1, 1);
     }
 
+    /// Makes segments for so many entries, if there are none yet, so that none has to be split on the way there.
+    /// O(entries / [`EXPECTED_PER_SEGMENT`]).
+    pub(crate) fn expect(&mut self, entries: usize) {
+        let wanted = entries / EXPECTED_PER_SEGMENT;
+        let depth = usize::BITS - wanted.leading_zeros();
+        if !self.directory.is_empty() || depth == 0 || depth > DEPTH_MAX {
+            return;
+        }
+        (self.depth, self.shift) = (depth, 63 - depth);
+        (self.segments, self.deepest) = (1 << depth, 1 << depth);
+        let buckets = segment::buckets_for(entries >> depth);
+        for word in 0..1 << depth {
+            let start = self.start_of(word);
+            let segment = self.new_segment(buckets, Range { start, depth });
+            self.segment_bytes += segment.bytes();
+            self.directory.push(segment);
+        }
+    }
+
     fn new_segment(&mut self, buckets: usize, range: Range) -> Segment {
         Segment::new(&mut self.pool, &mut self.heap.slabs, buckets, range)
     }
@@ -251,6 +274,15 @@ impl Dict {
     #[inline]
     pub(crate) fn prefetch_bucket(&self, hash: u64) {
         if let Some(segment) = self.directory.get(self.word_of(hash)) {
+            segment.prefetch(tag_of(hash));
+        }
+    }
+
+    /// Begins to load what an insertion of a key with this hash needs.
+    #[inline]
+    pub(crate) fn prefetch_insertion(&self, hash: u64) {
+        if let Some(segment) = self.directory.get(self.word_of(hash)) {
+            segment.prefetch_counters();
             segment.prefetch(tag_of(hash));
         }
     }

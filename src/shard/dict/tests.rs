@@ -198,6 +198,36 @@ fn scan_shows_every_key_that_stays_while_the_dict_grows_and_shrinks() {
 }
 
 #[test]
+fn a_dict_whose_size_was_expected_is_sound_whatever_comes() {
+    for (expected, count) in [
+        (0, 10),
+        (100, 2000),
+        (5000, 5000),
+        (5000, 10),
+        (3000, 30_000),
+        (50_000, 50_000),
+    ] {
+        let (mut dict, hasher) = dict(seed());
+        dict.expect(expected);
+        for number in 0..count {
+            insert(&mut dict, &hasher, &name(number), None);
+        }
+        assert_sound(&dict, &hasher);
+        if expected > 1000 && cast::usize_from(count) == expected {
+            let each = dict.segment_bytes / expected;
+            assert!(each <= 20, "{each} bytes of table for each of {expected}");
+        }
+        // What it has, it does not make room for again.
+        dict.expect(10 * expected);
+        for number in 0..count / 10 * 9 {
+            assert!(remove(&mut dict, &hasher, &name(number)));
+        }
+        assert_sound(&dict, &hasher);
+        assert_eq!(dict.len(), cast::usize_from(count - count / 10 * 9));
+    }
+}
+
+#[test]
 fn scan_of_a_still_dict_shows_each_key_once() {
     let (mut dict, hasher) = dict(seed());
     for number in 0..5000 {

@@ -21,7 +21,8 @@ use crate::access;
 use crate::dict::{Dict, Place};
 use crate::effects::{Change, EventClass, KeyEvent};
 use crate::entry::{
-    Entry, EntryRef, Heap, NewEntry, NewValue, ValueRef, WrongType, apart_bytes, packed_block_bytes,
+    Entry, EntryRef, Heap, INLINE_VALUE_BYTES_MAX, NewEntry, NewValue, ValueRef, WrongType,
+    apart_bytes, packed_block_bytes,
 };
 use crate::keyspace::{Db, Detached, Expiry};
 use crate::{Common, Key};
@@ -416,14 +417,47 @@ impl Db<'_> {
         expire_at: Option<UnixMillis>,
         recency: Recency,
     ) -> bool {
+        match NewValue::beside(&value, key.bytes.len(), expire_at.is_some()) {
+            Some(beside) => self.load_new(key, beside, expire_at, recency),
+            None => {
+                let apart = NewValue::Apart(Box::new(value));
+                self.load_new(key, apart, expire_at, recency)
+            }
+        }
+    }
+
+    /// As [`Db::load`], with a string, which is copied only once if it is short.
+    #[must_use]
+    pub fn load_string(
+        &mut self,
+        key: Key<'_>,
+        value: Cow<'_, [u8]>,
+        expire_at: Option<UnixMillis>,
+        recency: Recency,
+    ) -> bool {
+        if value.len() <= INLINE_VALUE_BYTES_MAX {
+            return self.load_new(key, NewValue::Inline(&value), expire_at, recency);
+        }
+        let value = Value::String(value.into_owned());
+        self.load_new(key, NewValue::Apart(Box::new(value)), expire_at, recency)
+    }
+
+    /// Makes room in the table for so many keys, if it has none yet. O(keys / 300).
+    pub fn expect(&mut self, keys: usize) {
+        self.dict.expect(keys);
+    }
+
+    fn load_new(
+        &mut self,
+        key: Key<'_>,
+        value: NewValue<'_>,
+        expire_at: Option<UnixMillis>,
+        recency: Recency,
+    ) -> bool {
         if self.dict.find(key.hash, key.bytes).is_some() {
             return false;
         }
         let access = self.note_of(recency);
-        let value = match NewValue::beside(&value, key.bytes.len(), expire_at.is_some()) {
-            Some(beside) => beside,
-            None => NewValue::Apart(Box::new(value)),
-        };
         let new = NewEntry {
             key: key.bytes,
             value,

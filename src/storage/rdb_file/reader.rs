@@ -4,17 +4,21 @@
 //!   feed(bytes) -> part()? -> Some(part) ... None -> feed(bytes) -> ... -> end() -> part()? -> Part::End
 //! ```
 //!
+//! A file of many small keys is read at the pace of this: nothing is copied but what is left of one feeding for the
+//! next, checksums are made of as many bytes as were fed, and an object that is one string is not followed item by item.
+//!
 //! Not here: values. An [`Entry`] has the bytes of one, found whole; [`Entry::read`] makes the value,
 //! perhaps on another core than the one that reads the file.
 
 use std::borrow::Cow;
+use std::io::{self, Read};
 use std::ops::Range;
 
 use base::cast;
 use base::clock::UnixMillis;
 use types::Value;
-use types::rdb::extent::{Begins, Extent, Stop, length, string};
-use types::rdb::{Checksum, Surroundings, is_of_module, read_object, read_string};
+use types::rdb::extent::{Begins, Extent, Stop, is_one_string, length, string};
+use types::rdb::{Checksum, Surroundings, is_of_module, is_string, read_object, read_string};
 
 use super::error::shown;
 use super::{Fault, HEADER_BYTES, RdbError, VERSION_MAX, module, opcode, tables};
@@ -34,8 +38,9 @@ pub struct Reader {
     is_ended: bool,
     /// Something else may follow.
     is_preamble: bool,
-    /// The checksum of what is done with, if it is wanted.
+    /// The checksum of the bytes before `summed`, if it is wanted.
     checksum: Option<Checksum>,
+    summed: usize,
     version: u16,
     state: State,
     database: u64,
@@ -75,8 +80,10 @@ pub enum Part<'r> {
     },
     /// The code of a library of functions.
     Library(Cow<'r, [u8]>),
-    /// How many keys the database has, about.
+    /// How many keys a database has, about.
     Sizes {
+        /// Its number.
+        database: u64,
         /// All.
         keys: u64,
         /// Those that expire.
@@ -126,6 +133,30 @@ pub enum Use {
 }
 
 impl Entry<'_> {
+    /// Returns the bytes of a string, borrowed if they stand in the file as they are; nothing if the object is a value
+    /// of another type. O(n) in its bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Value`].
+    pub fn string(&self) -> Result<Option<Cow<'_, [u8]>>, RdbError> {
+        if !is_string(self.kind) {
+            return Ok(None);
+        }
+        let string = read_string(self.object);
+        string.map(Some).ok_or_else(|| self.no_value())
+    }
+
+    fn no_value(&self) -> RdbError {
+        RdbError {
+            offset: self.offset,
+            fault: Fault::Value {
+                key: shown(&self.key),
+                kind: self.kind,
+            },
+        }
+    }
+
     /// Makes the value. O(n) in its bytes; O(n log n) for sorted sets.
     ///
     /// # Errors
@@ -133,13 +164,7 @@ impl Entry<'_> {
     /// [`Fault::Value`].
     pub fn read(&self, surroundings: &Surroundings<'_>) -> Result<Value, RdbError> {
         let value = read_object(self.kind, self.object, self.version, surroundings);
-        value.map_err(|_refused| RdbError {
-            offset: self.offset,
-            fault: Fault::Value {
-                key: shown(&self.key),
-                kind: self.kind,
-            },
-        })
+        value.map_err(|_refused| self.no_value())
     }
 }
 
@@ -154,6 +179,7 @@ impl Reader {
             is_ended: false,
             is_preamble: false,
             checksum: is_checked.then(Checksum::default),
+            summed: 0,
             version: 0,
             state: State::Header,
             database: 0,
@@ -180,6 +206,28 @@ impl Reader {
     /// Takes the next bytes of the file. What was done with is forgotten. O(n) in the bytes and in those
     /// that are not done with, which are moved only if they are less than half.
     pub fn feed(&mut self, bytes: &[u8]) {
+        self.forget(bytes.len());
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// As [`Self::feed`], with at most `bytes_max` bytes of a source. Returns how many there were; after 0 comes
+    /// [`Self::end`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the source.
+    pub fn feed_from(&mut self, source: &mut impl Read, bytes_max: usize) -> io::Result<usize> {
+        self.forget(bytes_max);
+        let len = self.buffer.len();
+        self.buffer.resize(len + bytes_max, 0);
+        let count = source.read(&mut self.buffer[len..]);
+        self.buffer.truncate(len + *count.as_ref().unwrap_or(&0));
+        count
+    }
+
+    /// Forgets what was done with, before so many bytes are added.
+    fn forget(&mut self, added_bytes: usize) {
+        self.sum_up();
         if self.at > 0 && self.at >= self.buffer.len() / 2 {
             self.buffer.drain(..self.at);
             self.offset += cast::u64_from(self.at);
@@ -188,11 +236,10 @@ impl Reader {
                     *range = range.start - self.at..range.end - self.at;
                 }
             }
-            self.at = 0;
+            (self.at, self.summed) = (0, 0);
             // A large value leaves no large buffer behind.
-            self.buffer.shrink_to(2 * (self.buffer.len() + bytes.len()));
+            self.buffer.shrink_to(2 * (self.buffer.len() + added_bytes));
         }
-        self.buffer.extend_from_slice(bytes);
     }
 
     /// Says that all bytes have come.
@@ -240,7 +287,12 @@ impl Reader {
                     return Ok(Some(Part::Tables { offset, piece }));
                 }
                 Ok(Found::Sizes(keys, expires)) => {
-                    return Ok(Some(Part::Sizes { keys, expires }));
+                    let database = self.database;
+                    return Ok(Some(Part::Sizes {
+                        database,
+                        keys,
+                        expires,
+                    }));
                 }
                 Ok(Found::Entry { key, kind, object }) => {
                     let (expire_at, last_use) = (self.expire_at.take(), self.last_use.take());
@@ -269,11 +321,15 @@ impl Reader {
 
     /// Passes over bytes: they are done with.
     fn take(&mut self, count: usize) {
-        let bytes = &self.buffer[self.at..self.at + count];
-        if let Some(checksum) = &mut self.checksum {
-            checksum.update(bytes);
-        }
         self.at += count;
+    }
+
+    /// Brings the checksum to where the reader is.
+    fn sum_up(&mut self) {
+        if let Some(checksum) = &mut self.checksum {
+            checksum.update(&self.buffer[self.summed..self.at]);
+        }
+        self.summed = self.at;
     }
 
     fn left(&self) -> &[u8] {
@@ -403,13 +459,22 @@ impl Reader {
     /// Reads the key of an object, and begins to follow that.
     fn key(&mut self, kind: u8) -> Result<Found, Refusal> {
         let rest = &self.left()[1..];
-        let extent = Extent::new(kind);
-        if extent.is_none() && !is_of_module(kind) {
+        let is_known = is_one_string(kind) || Extent::new(kind).is_some();
+        if !is_known && !is_of_module(kind) {
             return Err(Fault::Part(kind).into());
         }
         let key = string(rest)?.len();
         let start = self.at + 1;
-        let Some(extent) = extent else {
+        let behind = start + key;
+        if is_one_string(kind)
+            && let Ok(object) = string(&self.buffer[behind..])
+        {
+            let object = behind..behind + object.len();
+            self.take(object.end - self.at);
+            let key = start..behind;
+            return Ok(Found::Entry { key, kind, object });
+        }
+        let Some(extent) = Extent::new(kind) else {
             let name = read_string(&rest[..key]).ok_or(Stop::Wrong)?;
             let (id, _) = length(&rest[key..])?;
             return Err(Fault::ModuleValue {
@@ -418,7 +483,6 @@ impl Reader {
             }
             .into());
         };
-        let behind = start + key;
         self.state = State::Object {
             key: start..behind,
             kind,
@@ -460,6 +524,7 @@ impl Reader {
         let said = self.left()[1..].first_chunk().ok_or(Stop::Short)?;
         let said = u64::from_le_bytes(*said);
         self.take(1);
+        self.sum_up();
         let is = self.checksum.take().map(|checksum| checksum.value());
         self.at += size_of::<u64>();
         match is {

@@ -65,7 +65,7 @@ fn read_in(bytes: &[u8], pieces: &[usize], is_checked: bool) -> Result<Content, 
                 String::from_utf8_lossy(&value).into_owned(),
             )),
             Some(Part::Library(code)) => content.libraries.push(code.into_owned()),
-            Some(Part::Sizes { keys, expires }) => content.sizes.push((keys, expires)),
+            Some(Part::Sizes { keys, expires, .. }) => content.sizes.push((keys, expires)),
             Some(Part::Tables { piece, .. }) => content.tables.push(piece.into_owned()),
             Some(Part::Entry(entry)) => content.entries.push(Read {
                 database: entry.database,

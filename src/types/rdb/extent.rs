@@ -96,6 +96,12 @@ const fn items_of(kind: u8) -> Option<&'static [Item]> {
     })
 }
 
+/// Returns whether objects of a kind are a string and nothing else.
+#[must_use]
+pub const fn is_one_string(kind: u8) -> bool {
+    matches!(items_of(kind), Some([String]))
+}
+
 /// Lists of items inside each other: a stream, its groups, their consumers, what is pending for them.
 const FRAMES_MAX: usize = 4;
 

@@ -115,6 +115,12 @@ pub fn type_name(kind: u8) -> Option<&'static str> {
     })
 }
 
+/// Returns whether an object is a string.
+#[must_use]
+pub const fn is_string(kind: u8) -> bool {
+    kind == kind::STRING
+}
+
 /// Returns whether an object is that of a module.
 #[must_use]
 pub fn is_of_module(kind: u8) -> bool {
