@@ -40,7 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("loadgen", &["base", "protocol", "runtime"]),
     (
-        "tools",
+        "trestle",
         &[
             "base",
             "protocol",
@@ -59,7 +59,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "trestle",
+        "tools",
         &[
             "base",
             "protocol",
@@ -75,6 +75,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "scripting",
             "coordinator",
             "cluster",
+            "trestle",
         ],
     ),
 ];

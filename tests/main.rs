@@ -5,7 +5,7 @@
 //! [`eviction`] fills servers beyond their limit; [`functions`] calls functions of libraries; [`hostile`] sends what no client should; [`large`]
 //! asks for and sends many megabytes; [`waiting`] has many clients wait for keys; [`persistence`] saves
 //! and loads files of Redis, [`copies`] has clients fetch them; [`log`] kills servers that write a log, [`rewrite`] while they make it shorter;
-//! [`import`] starts from the append-only file of Redis; [`subscribers`] counts what many listeners get; [`tables`] is about TABLE.*;
+//! [`import`] starts from the append-only file of Redis, [`offline`] makes files without a server; [`subscribers`] counts what many listeners get; [`tables`] is about TABLE.*;
 //! [`layering`] and [`tidy`] read the source tree.
 //!
 //! The server under test is the binary of this package, or the program named in `TRESTLE_BIN`.
@@ -36,6 +36,7 @@ mod kill;
 mod large;
 mod layering;
 mod log;
+mod offline;
 mod persistence;
 mod rewrite;
 mod subscribers;

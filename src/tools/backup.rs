@@ -1,32 +1,37 @@
 //! `backup`: keeps a copy of the data of a server that does not run.
 //!
-//! The data is the RDB file. A log says more than that, and to make one file of it takes a server: then the
-//! task is refused and says how.
+//! Without a log the data is the RDB file, which is copied. With one it is what a server would have that starts there:
+//! shards are made of the base and the logs, in memory, and written to a file (`trestle::persistence::offline`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use runtime::directory;
 use runtime::file::{PendingFile, ReadFile};
 use storage::backup::{self, Refused};
+use trestle::persistence::offline::{Wanted, make_rdb};
 
 use crate::data_directory::DataDirectory;
 use crate::failure::Failure;
-use crate::progress;
-use crate::verify::about;
+use crate::verify::{self, about};
+use crate::{log_directory, progress};
 
 /// Makes a backup in the directory `to`; returns what is said of it.
-pub(crate) fn run(data: &DataDirectory, to: &Path) -> Result<String> {
+pub(crate) fn run(data: &DataDirectory, to: &Path, databases: u16) -> Result<String> {
     let target = data.target();
     let held = data.hold()?;
     if target.has_log()? {
-        bail!(
-            "the data of {} is in its log, {}, too: copy the whole directory while no server runs, or start the \
-             server with it, say BGSAVE, and keep {}",
-            target.directory.display(),
-            target.log_path().display(),
-            target.rdb_path().display()
-        );
+        let held_log = log_directory::lock(&target.log_path())?;
+        let path = path_in(to)?;
+        let wanted = Wanted {
+            databases,
+            has_tables: true,
+        };
+        let made = make_rdb(&target.log_path(), wanted, &path);
+        made.map_err(|error| anyhow!("{error}; no backup was made"))?;
+        drop((held, held_log));
+        let summary = verify::verify(&path)?;
+        return Ok(format!("{}: {}\n", path.display(), about(&summary)));
     }
     let from = target.rdb_path();
     let shown = from.display();
@@ -36,8 +41,7 @@ pub(crate) fn run(data: &DataDirectory, to: &Path) -> Result<String> {
             target.directory.display()
         );
     }
-    runtime::file::create_dir(to).with_context(|| format!("create {}", to.display()))?;
-    let path = to.join(backup::name(runtime::clock::unix_millis()));
+    let path = path_in(to)?;
     let failed = || format!("write {}", path.display());
     let mut source = ReadFile::open(&from).with_context(|| format!("open {shown}"))?;
     let bar = progress::bar(source.size_bytes()?);
@@ -57,4 +61,10 @@ pub(crate) fn run(data: &DataDirectory, to: &Path) -> Result<String> {
     copy.commit().with_context(failed)?;
     drop(held);
     Ok(format!("{}: {}\n", path.display(), about(&summary)))
+}
+
+/// Returns the path of a backup of this moment in a directory, which is made if it is not there.
+fn path_in(to: &Path) -> Result<PathBuf> {
+    runtime::file::create_dir(to).with_context(|| format!("create {}", to.display()))?;
+    Ok(to.join(backup::name(runtime::clock::unix_millis())))
 }

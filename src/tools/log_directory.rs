@@ -14,7 +14,7 @@ use storage::log::record::{Damage, Reader};
 use crate::failure::Failure;
 
 /// The name of the directory of the log in the data directory, unless `appenddirname` says another.
-const USUAL_NAME: &str = "appendonlydir";
+pub(crate) const USUAL_NAME: &str = "appendonlydir";
 
 /// A log that no server uses.
 #[derive(Debug)]

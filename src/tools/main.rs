@@ -10,6 +10,7 @@ mod aof_dump;
 mod aof_truncate;
 mod backup;
 mod client;
+mod convert;
 mod csv_cells;
 mod data_directory;
 mod export_csv;
@@ -33,6 +34,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use base::clock::UnixMillis;
 use clap::{Parser, Subcommand};
+use trestle::persistence::offline::Wanted;
 
 use self::data_directory::DataDirectory;
 
@@ -95,6 +97,23 @@ enum Task {
         /// The directory the backup is put into.
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
+        /// How many numbered databases there are: `databases` of the server.
+        #[arg(long, default_value_t = 16)]
+        databases: u16,
+    },
+    /// Makes an RDB file of a log, of an append-only file of Redis, or of another RDB file.
+    Convert {
+        /// The directory of the log or of the append-only files, the data directory around it, or a file.
+        from: PathBuf,
+        /// The file, which must not be there.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// How many numbered databases there are: `databases` of the server.
+        #[arg(long, default_value_t = 16)]
+        databases: u16,
+        /// Leaves tables out: Redis does not load a file that has some.
+        #[arg(long)]
+        no_tables: bool,
     },
     /// Reads a backup, or all backups of a directory, and says whether they are whole.
     Verify {
@@ -163,7 +182,23 @@ fn run(task: Task) -> Result<()> {
             until,
             dry_run,
         } => aof_truncate::run(&log.file, until, dry_run)?,
-        Task::Backup { data, to } => backup::run(&data, &to)?,
+        Task::Backup {
+            data,
+            to,
+            databases,
+        } => backup::run(&data, &to, databases)?,
+        Task::Convert {
+            from,
+            to,
+            databases,
+            no_tables,
+        } => {
+            let wanted = Wanted {
+                databases,
+                has_tables: !no_tables,
+            };
+            convert::run(&from, &to, wanted)?
+        }
         Task::Verify { path } => verify::run(&path)?,
         Task::Restore {
             file,

@@ -11,6 +11,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use base::cast::u64_from;
 use base::clock::UnixMillis;
 use base::ids::DbIndex;
 use commands::replay::Replay;
@@ -39,6 +40,26 @@ const RDB_MAGIC: &[u8] = b"REDIS";
 ///
 /// One line with what is wrong and what can be done.
 pub(super) fn find(settings: &Settings, directory: &Path) -> Result<Option<Vec<PathBuf>>, String> {
+    if let Some(files) = files_in(settings, directory)? {
+        return Ok(Some(files));
+    }
+    let path = settings.data_dir.join(&settings.redis_log_file);
+    match ReadFile::open(&path) {
+        Ok(_) => Ok(Some(vec![path])),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("open {}: {error}", path.display())),
+    }
+}
+
+/// Returns the files that a manifest of Redis names; nothing if there is none in the directory.
+///
+/// # Errors
+///
+/// As for [`find`].
+pub(super) fn files_in(
+    settings: &Settings,
+    directory: &Path,
+) -> Result<Option<Vec<PathBuf>>, String> {
     let path = directory.join(format!("{}.manifest", settings.redis_log_file));
     match runtime::file::read_to_string(&path, MANIFEST_BYTES_MAX) {
         Ok(text) => {
@@ -50,17 +71,21 @@ pub(super) fn find(settings: &Settings, directory: &Path) -> Result<Option<Vec<P
                 )
             })?;
             let paths = names.iter().map(|name| directory.join(name));
-            return Ok(Some(paths.collect()));
+            Ok(Some(paths.collect()))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(format!("read {}: {error}", path.display())),
-    }
-    let path = settings.data_dir.join(&settings.redis_log_file);
-    match ReadFile::open(&path) {
-        Ok(_) => Ok(Some(vec![path])),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(format!("open {}: {error}", path.display())),
+        Err(error) => Err(format!("read {}: {error}", path.display())),
     }
+}
+
+/// Returns whether a file begins as RDB files do.
+pub(super) fn is_rdb(path: &Path) -> Result<bool, String> {
+    let failed = |error: io::Error| format!("open {}: {error}", path.display());
+    let file = ReadFile::open(path).map_err(failed)?;
+    let mut first = Vec::new();
+    let limit = u64_from(RDB_MAGIC.len());
+    file.take(limit).read_to_end(&mut first).map_err(failed)?;
+    Ok(first == RDB_MAGIC)
 }
 
 /// Takes over the files of a Redis server. Returns the manifest of the log made of them.
@@ -73,14 +98,26 @@ pub(super) fn take_over(
     directory: &Path,
     files: Vec<PathBuf>,
 ) -> Result<Manifest, String> {
-    let settings = config.settings();
     tracing::info!(
         path = %directory.display(),
         files = files.len(),
         "taking over the append-only file of Redis, which stays as it is"
     );
+    let number = Manifest::default().next_number();
+    let fills = vec![fill_of(config.settings(), files)];
+    remake::make(
+        config,
+        directory,
+        number,
+        fills,
+        Box::new(|| Ok(Vec::new())),
+    )
+}
+
+/// Returns what fills a shard with all that the files of a Redis server say.
+pub(super) fn fill_of(settings: &Settings, files: Vec<PathBuf>) -> Fill {
     let (is_checked, may_be_torn) = (settings.has_rdb_checksum, settings.loads_torn);
-    let fill: Fill = Box::new(move |shard| {
+    Box::new(move |shard| {
         let mut reading = Reading {
             shard,
             replay: Replay::default(),
@@ -106,14 +143,7 @@ pub(super) fn take_over(
         let libraries = reading.scripting.libraries();
         let codes = libraries.map(|library| library.code.to_vec()).collect();
         Ok(Some(((0, 0), codes)))
-    });
-    remake::make(
-        config,
-        directory,
-        Manifest::default().next_number(),
-        vec![fill],
-        || Ok(Vec::new()),
-    )
+    })
 }
 
 /// What the commands so far have made.
@@ -140,7 +170,7 @@ impl Reading<'_> {
             }
         }
         first.truncate(count);
-        let mut offset = base::cast::u64_from(count);
+        let mut offset = u64_from(count);
         if first == RDB_MAGIC {
             (first, offset) = self.preamble(&mut file, &first, path, is_checked)?;
         }
@@ -181,7 +211,7 @@ impl Reading<'_> {
     ) -> Result<(Vec<u8>, u64), String> {
         let mut reader = Reader::of_preamble(is_checked);
         reader.feed(first);
-        let mut read_bytes = base::cast::u64_from(first.len());
+        let mut read_bytes = u64_from(first.len());
         let mut buffer = vec![0; READ_BYTES];
         let mut batch = Batch::default();
         loop {
@@ -202,7 +232,7 @@ impl Reading<'_> {
                     if count == 0 {
                         reader.end();
                     }
-                    read_bytes += base::cast::u64_from(count);
+                    read_bytes += u64_from(count);
                     reader.feed(&buffer[..count]);
                 }
             }

@@ -40,7 +40,7 @@ use crate::engine::Shared;
 use super::load_tables::{self, Share, Sorting};
 use super::log::Log;
 use super::log_load::{self, Records};
-use super::log_parts;
+use super::log_parts::{self, LooseEnd};
 
 /// Bytes that are read from the file at a time.
 pub(super) const READ_BYTES: usize = 1 << 20;
@@ -313,7 +313,7 @@ pub(crate) fn begin(
         map,
         path: Arc::clone(&path),
         log: log.clone(),
-        cuts_torn: config.settings().loads_torn,
+        loose_end: LooseEnd::at_start(config.settings().loads_torn),
         tables: Sorting::new(loaded.counters.clone(), map, config.settings().databases),
     };
     let is_checked = config.settings().has_rdb_checksum;
@@ -337,8 +337,7 @@ struct Sending {
     senders: Vec<SyncSender<Loaded>>,
     batches: Vec<Batch>,
     log: Option<Arc<Log>>,
-    /// A torn end of a log is cut off.
-    cuts_torn: bool,
+    loose_end: LooseEnd,
     tables: Sorting,
 }
 
@@ -425,11 +424,11 @@ impl Sending {
             }
             return Ok(());
         };
-        let left_out = log_parts::look_over(&log.directory, &log.before, self.cuts_torn);
+        let left_out = log_parts::look_over(&log.directory, &log.before, self.loose_end);
         let left_out = Arc::new(left_out.map_err(Stopped::Log)?);
         for shard in self.map.shards() {
             let (log, shared) = (Arc::clone(log), Arc::clone(&self.shared));
-            let cuts_torn = self.cuts_torn;
+            let loose_end = self.loose_end;
             let left_out = Arc::clone(&left_out);
             let sender = self.senders[shard.index()].clone();
             let started = runtime::helper::start("replay", move || {
@@ -440,7 +439,7 @@ impl Sending {
                 };
                 let (directory, manifest) = (&log.directory, &log.before);
                 let take = |records| send(Loaded::Records(records));
-                let read = log_load::read(directory, manifest, shard.0, cuts_torn, &left_out, take);
+                let read = log_load::read(directory, manifest, shard.0, loose_end, &left_out, take);
                 let last = match read {
                     Ok(next) => Loaded::End(next),
                     Err(log_load::Stopped::Failed(text)) => Loaded::Failed(text),

@@ -27,7 +27,7 @@ use types::effect::{Effect, Effects};
 
 use super::OrderedLibraries;
 use super::log::Log;
-use super::log_parts::LeftOut;
+use super::log_parts::{LeftOut, LooseEnd};
 use crate::core_loop::Core;
 
 /// A batch is sent when it has so many bytes.
@@ -59,7 +59,7 @@ pub(super) fn read(
     directory: &Path,
     manifest: &Manifest,
     shard: u16,
-    cuts_torn: bool,
+    loose_end: LooseEnd,
     left_out: &Arc<LeftOut>,
     mut send: impl FnMut(Records) -> Result<(), Stopped>,
 ) -> Result<u64, Stopped> {
@@ -92,6 +92,11 @@ pub(super) fn read(
                     "{torn}, and the log goes on behind that"
                 )));
             }
+            if left_out.has_record(shard, record.number) {
+                let next = record.number;
+                send(batch)?;
+                return Ok(next);
+            }
             batch.effects.extend_from_slice(record.effects);
             let length = record.effects.len();
             batch.records.push((length, record.at, record.offset));
@@ -104,15 +109,17 @@ pub(super) fn read(
         next = Some(reader.next_number());
         if reader.torn_bytes() > 0 {
             let (offset, bytes) = (reader.offset(), reader.torn_bytes());
-            if !cuts_torn {
+            if loose_end == LooseEnd::Refused {
                 return Err(Stopped::Failed(format!(
                     "{} ends with a torn record at byte {offset}; start with --aof-load-truncated yes to have it cut \
                      off",
                     path.display()
                 )));
             }
-            tracing::warn!(path = %path.display(), offset, bytes, "the last record is not whole and is cut off");
-            log_file::cut(&path, offset).map_err(|error| refused(&error))?;
+            if loose_end == LooseEnd::CutOff {
+                tracing::warn!(path = %path.display(), offset, bytes, "the last record is not whole and is cut off");
+                log_file::cut(&path, offset).map_err(|error| refused(&error))?;
+            }
             torn = Some(format!(
                 "{} ends with a torn record at byte {offset}",
                 path.display()

@@ -29,14 +29,47 @@ use types::effect::{Effect, Effects};
 
 use super::log_load::{Stopped, failed};
 
-/// What is left out of the logs: the transactions that are not whole.
+/// What is left out of the logs.
 #[derive(Debug, Default)]
-pub(super) struct LeftOut(Set<u64>);
+pub(super) struct LeftOut {
+    /// The transactions that are not whole.
+    transactions: Set<u64>,
+    /// By shard, the number of the first record that does not count, if the files were not cut there.
+    ends: Vec<Option<u64>>,
+}
 
 impl LeftOut {
     /// Returns whether a transaction is left out.
     pub(super) fn has(&self, transaction: u64) -> bool {
-        self.0.contains(&transaction)
+        self.transactions.contains(&transaction)
+    }
+
+    /// Returns whether a record of a shard does not count.
+    pub(super) fn has_record(&self, shard: u16, number: u64) -> bool {
+        let end = self.ends.get(usize::from(shard)).copied().flatten();
+        end.is_some_and(|end| number >= end)
+    }
+}
+
+/// What becomes of the end of a log that does not count: a torn record, or those that rest on what is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LooseEnd {
+    /// It is cut off.
+    CutOff,
+    /// It is an error.
+    Refused,
+    /// It is passed over, and the files stay as they are.
+    PassedOver,
+}
+
+impl LooseEnd {
+    /// Returns what a start does with it.
+    pub(super) fn at_start(cuts_torn: bool) -> Self {
+        if cuts_torn {
+            Self::CutOff
+        } else {
+            Self::Refused
+        }
     }
 }
 
@@ -50,11 +83,11 @@ pub(super) fn first_transaction(generation: u64) -> TxId {
 const TRANSACTION_BITS: u32 = 40;
 
 /// Looks at all logs of a manifest, and cuts those that have to be cut. O(bytes of the logs), and memory for each
-/// part. All generations have as many shards. If logs have to be cut and `may_cut` is not set, that is an error.
+/// part. All generations have as many shards.
 pub(super) fn look_over(
     directory: &Path,
     manifest: &Manifest,
-    may_cut: bool,
+    loose_end: LooseEnd,
 ) -> Result<LeftOut, Stopped> {
     let shards = manifest.generations.last().map_or(0, |last| last.shards);
     if shards < 2 {
@@ -80,12 +113,20 @@ pub(super) fn look_over(
         parts,
         "transactions over several shards were not over when a server ended, and are left out"
     );
+    let mut left_out = LeftOut {
+        transactions: decided.transactions,
+        ends: Vec::new(),
+    };
+    if loose_end == LooseEnd::PassedOver {
+        left_out.ends = decided.cuts;
+        return Ok(left_out);
+    }
     for (files, cut) in files.iter().zip(&decided.cuts) {
         if let Some(number) = cut {
-            cut_before(files, *number, may_cut)?;
+            cut_before(files, *number, loose_end == LooseEnd::CutOff)?;
         }
     }
-    Ok(LeftOut(decided.transactions))
+    Ok(left_out)
 }
 
 /// Reads the logs of all shards, on a thread for each.

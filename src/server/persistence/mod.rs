@@ -14,7 +14,8 @@
 //!
 //! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`, `load_tables`,
 //! `log`, `log_load`, `log_parts` (what of the logs counts), `rewrite`, `switch`, `remake`, `import`, `backup` (saves that
-//! are kept), `upload`, `restore`, `delivery` (copies for clients).
+//! are kept), `upload`, `restore`, `delivery` (copies for clients), `offline` (files of what
+//! a server has left).
 //!
 //! Not here: the form of the file (crate `storage`), the walk over a shard (`shard::snapshot`), the
 //! commands (`control::persistence`).
@@ -28,6 +29,7 @@ mod load_tables;
 pub mod log;
 mod log_load;
 mod log_parts;
+pub mod offline;
 pub mod points;
 mod remake;
 pub mod restore;

@@ -33,8 +33,8 @@ use super::OrderedLibraries;
 use super::load::{self, BATCHES_MAX, Batch, READ_BYTES};
 use super::load_tables::{Share, SharedCounters, Sorting};
 use super::log_load::{self, Records, Stopped, keep_later};
-use super::log_parts::{self, LeftOut};
-use super::save::{self, Form, Plan};
+use super::log_parts::{self, LeftOut, LooseEnd};
+use super::save::{self, Plan, Written};
 use crate::config::Config;
 use crate::layer_options;
 
@@ -44,6 +44,9 @@ const ENTRIES_PER_STEP: usize = 1024;
 /// Puts into a shard what it had; returns the libraries that it knows of. On a thread of its own.
 pub(super) type Fill =
     Box<dyn FnOnce(&mut Shard) -> Result<Option<OrderedLibraries>, String> + Send>;
+
+/// Gives shards what they wait for, and returns the libraries that count if no shard knows later ones.
+pub(super) type Feed = Box<dyn FnOnce() -> Result<Libraries, String>>;
 
 /// The sources of libraries of functions.
 pub(super) type Libraries = Vec<Vec<u8>>;
@@ -59,22 +62,38 @@ pub(super) fn for_other_shards(
     before: &Manifest,
     old_shards: u16,
 ) -> Result<Manifest, String> {
-    let shown = directory.display();
-    if before.generations.iter().any(|it| it.shards != old_shards) {
-        return Err(format!(
-            "the manifest in {shown} has logs of different numbers of shards, which no server writes; put back a \
-             whole copy of the directory"
-        ));
-    }
     tracing::info!(
-        path = %shown,
+        path = %directory.display(),
         old_shards,
         "the log was written by another number of shards: it is made anew"
     );
+    let loose_end = LooseEnd::at_start(config.settings().loads_torn);
+    let (fills, feed) = old_shards_of(config, directory, before, (old_shards, loose_end))?;
+    make(config, directory, before.next_number(), fills, feed)
+}
+
+/// Returns what fills the shards that have written a log, as they were when it ended, and what feeds them with its base.
+///
+/// # Errors
+///
+/// One line with what is wrong and what can be done.
+pub(super) fn old_shards_of(
+    config: &Config,
+    directory: &Path,
+    before: &Manifest,
+    (old_shards, loose_end): (u16, LooseEnd),
+) -> Result<(Vec<Fill>, Feed), String> {
+    if before.generations.iter().any(|it| it.shards != old_shards) {
+        return Err(format!(
+            "the manifest in {} has logs of different numbers of shards, which no server writes; put back a \
+             whole copy of the directory",
+            directory.display()
+        ));
+    }
     let settings = config.settings();
-    let (is_checked, cuts_torn) = (settings.has_rdb_checksum, settings.loads_torn);
+    let is_checked = settings.has_rdb_checksum;
     let map = SlotMap::new(old_shards);
-    let left_out = match log_parts::look_over(directory, before, cuts_torn) {
+    let left_out = match log_parts::look_over(directory, before, loose_end) {
         Ok(left_out) => Arc::new(left_out),
         Err(Stopped::Failed(text)) => return Err(text),
         Err(Stopped::Gone) => return Err("the server has ended".to_owned()),
@@ -94,26 +113,19 @@ pub(super) fn for_other_shards(
                 restore(
                     into,
                     (directory, manifest, left_out),
-                    (shard, cuts_torn),
+                    (shard, loose_end),
                     (&inbox, replay),
                 )
             });
             (sender, fill)
         })
         .unzip();
-    make(
-        config,
-        directory,
-        before.next_number(),
-        fills,
-        move || match &before.base {
-            None => Ok(Vec::new()),
-            Some(name) => {
-                let path = directory.join(name);
-                hand_out(&path, is_checked, (map, sorting), &senders)
-            }
-        },
-    )
+    let base = before.base.as_ref().map(|name| directory.join(name));
+    let feed = move || match base {
+        None => Ok(Vec::new()),
+        Some(path) => hand_out(&path, is_checked, (map, sorting), &senders),
+    };
+    Ok((fills, Box::new(feed)))
 }
 
 /// What a base has for one shard.
@@ -126,7 +138,7 @@ enum Handed {
 fn restore(
     into: &mut Shard,
     (directory, manifest, left_out): (&Path, &Manifest, &Arc<LeftOut>),
-    (shard, cuts_torn): (ShardId, bool),
+    (shard, loose_end): (ShardId, LooseEnd),
     (inbox, mut replay): (&Receiver<Handed>, Replay),
 ) -> Result<Option<OrderedLibraries>, String> {
     while let Ok(handed) = inbox.recv() {
@@ -145,7 +157,7 @@ fn restore(
         let applied = records.apply_to(into, &mut replay, &mut libraries, directory);
         applied.map_err(Stopped::Failed)
     };
-    let read = log_load::read(directory, manifest, shard.0, cuts_torn, left_out, take);
+    let read = log_load::read(directory, manifest, shard.0, loose_end, left_out, take);
     match read {
         Ok(_next) => Ok(libraries),
         Err(Stopped::Failed(text)) => Err(text),
@@ -203,7 +215,6 @@ fn hand_out(
 }
 
 /// Makes shards, one for each of `fills`, and of them a base with this number and a manifest that names only that.
-/// `feed` gives the shards what they wait for, and returns the libraries that count if no shard knows later ones.
 ///
 /// # Errors
 ///
@@ -213,14 +224,44 @@ pub(super) fn make(
     directory: &Path,
     number: u64,
     fills: Vec<Fill>,
-    feed: impl FnOnce() -> Result<Libraries, String>,
+    feed: Feed,
 ) -> Result<Manifest, String> {
     let begun = runtime::clock::monotonic();
     let now = runtime::clock::unix_millis();
-    let count = fills.len();
     let name = manifest::base_name(number);
-    let settings = config.settings();
-    let plan = Plan::of(settings, directory.join(&name), count, now);
+    let path = directory.join(&name);
+    let plan = Plan::of(config.settings(), path, fills.len(), now);
+    let written = write_file(config, &plan, fills, feed)?;
+    let manifest = Manifest {
+        base: Some(name),
+        generations: Vec::new(),
+    };
+    manifest
+        .store(directory)
+        .map_err(|error| format!("write the manifest in {}: {error}", directory.display()))?;
+    let milliseconds = runtime::clock::monotonic().nanos_since(begun) / 1_000_000;
+    tracing::info!(
+        path = %plan.path.display(),
+        keys = written.keys,
+        bytes = written.bytes,
+        milliseconds,
+        "the log was made anew"
+    );
+    Ok(manifest)
+}
+
+/// Makes shards, one for each of `fills`, and of them a file.
+///
+/// # Errors
+///
+/// One line with what is wrong and what can be done.
+pub(super) fn write_file(
+    config: &Config,
+    plan: &Plan,
+    fills: Vec<Fill>,
+    feed: Feed,
+) -> Result<Written, String> {
+    let (count, now) = (fills.len(), plan.now);
     let (sender, mut intake) = save::pieces_of(count);
     let (outcomes, results) = channel();
     let mut gates = Vec::new();
@@ -232,7 +273,8 @@ pub(super) fn make(
         };
         let (gate, is_open) = sync_channel::<()>(1);
         gates.push(gate);
-        let (sender, outcomes, form) = (sender.clone(), outcomes.clone(), Form::of(settings));
+        let form = plan.form(config.settings());
+        let (sender, outcomes) = (sender.clone(), outcomes.clone());
         let id = ShardId(u16::try_from(index).unwrap_or(u16::MAX));
         let started = runtime::helper::start("remake", move || {
             let mut shard = Shard::new(id, options);
@@ -266,21 +308,5 @@ pub(super) fn make(
         gate.send(()).ok();
     }
     let libraries = libraries.map_or(fed, |(_, codes)| codes);
-    let written = save::write(&plan, &mut intake, || libraries, |_, _| {})?;
-    let manifest = Manifest {
-        base: Some(name),
-        generations: Vec::new(),
-    };
-    manifest
-        .store(directory)
-        .map_err(|error| format!("write the manifest in {}: {error}", directory.display()))?;
-    let milliseconds = runtime::clock::monotonic().nanos_since(begun) / 1_000_000;
-    tracing::info!(
-        path = %plan.path.display(),
-        keys = written.keys,
-        bytes = written.bytes,
-        milliseconds,
-        "the log was made anew"
-    );
-    Ok(manifest)
+    save::write(plan, &mut intake, || libraries, |_, _| {})
 }

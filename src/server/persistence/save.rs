@@ -130,9 +130,9 @@ pub(super) struct Plan {
     shards: usize,
     is_compressed: bool,
     has_checksum: bool,
-    now: UnixMillis,
+    pub(super) now: UnixMillis,
     used_bytes: u64,
-    takes_tables: bool,
+    pub(super) takes_tables: bool,
 }
 
 /// What a file is for.
@@ -185,6 +185,14 @@ impl Plan {
             now,
             used_bytes: u64_from(runtime::memory::allocated_bytes()),
             takes_tables: true,
+        }
+    }
+
+    /// Returns how entries are written, under these settings.
+    pub(super) fn form(&self, settings: &Settings) -> Form {
+        Form {
+            takes_tables: self.takes_tables,
+            ..Form::of(settings)
         }
     }
 
