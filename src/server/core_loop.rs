@@ -42,6 +42,7 @@ use crate::persistence::delivery;
 use crate::persistence::load::Inbox;
 use crate::persistence::log::{self, CoreLog};
 use crate::persistence::rewrite;
+use crate::persistence::save;
 use crate::session::{Replies, Session};
 
 /// Everything that one core owns.
@@ -186,6 +187,8 @@ impl Core {
         if let Err(error) = self.net.exchange() {
             tracing::error!(core = self.engine.me.0, %error, "exchange with the kernel");
         }
+        // Replies do not wait for it.
+        is_busy |= save::step(self);
         is_busy
     }
 

@@ -344,8 +344,7 @@ impl Persistence {
 
 /// Does what a turn has to do for saving and loading. Returns whether there was anything.
 pub(crate) fn step(core: &mut Core) -> bool {
-    let mut is_busy = save::step(core);
-    is_busy |= rewrite::step(core);
+    let mut is_busy = rewrite::step(core);
     if core.inbox.is_some() {
         is_busy |= load::step(core);
     }

@@ -55,8 +55,10 @@ const PIECES_MAX: usize = 16;
 const SENT_BYTES_MAX: usize = 4 << 20;
 /// Entries of one step; between steps the clock is read.
 const ENTRIES_PER_STEP: usize = 32;
-/// How long a turn may go on with the walk, in nanoseconds.
-const NANOS_PER_TURN: u64 = 100_000;
+/// How long a turn may go on with the walk, in nanoseconds: as long as the rest of it has taken, within these. So a core
+/// that has much to do gives at most half of its time to the walk.
+const NANOS_PER_TURN_MIN: u64 = 20_000;
+const NANOS_PER_TURN_MAX: u64 = 100_000;
 
 /// The origin of the transaction that cuts: nobody waits for its reply.
 const NOBODY: Origin = Origin {
@@ -349,19 +351,22 @@ pub(super) fn begin_cut(core: &mut Core, program: Cutting) {
         .begin(&mut engine.host, NOBODY, claims, program);
 }
 
-/// Goes on with the snapshot of this core. Returns whether there is more to do.
-pub(super) fn step(core: &mut Core) -> bool {
+/// Goes on with the snapshot of this core, at the end of a turn, when its replies have left. Returns whether there is
+/// more to do.
+pub(crate) fn step(core: &mut Core) -> bool {
     let shard = &mut core.engine.host.shard;
     if !shard.has_snapshot() {
         return false;
     }
     let begun = runtime::clock::monotonic();
+    let nanos = begun.nanos_since(core.engine.clock);
+    let nanos_max = nanos.clamp(NANOS_PER_TURN_MIN, NANOS_PER_TURN_MAX);
     loop {
         match shard.snapshot_step(ENTRIES_PER_STEP) {
             Walked::More => {}
             Walked::Idle | Walked::Waiting | Walked::Done => return true,
         }
-        if runtime::clock::monotonic().nanos_since(begun) > NANOS_PER_TURN {
+        if runtime::clock::monotonic().nanos_since(begun) > nanos_max {
             return true;
         }
     }

@@ -21,7 +21,7 @@ use base::clock::UnixMillis;
 use base::ids::DbIndex;
 
 use super::{Dict, Place};
-use crate::segment::{MARK, address_of};
+use crate::segment::{MARK, address_of, prefetch_address};
 use crate::sink::SharedSink;
 
 /// A snapshot on its way through a dict.
@@ -107,6 +107,12 @@ impl Dict {
             }
             let word = self.first_word(self.word_of(next));
             let segment = self.directory[word].alias();
+            // The entries of the step are loaded at the same time.
+            let waiting = segment.used_slots(0);
+            let waiting = waiting.filter(|(_, slot)| slot & MARK != self.mark);
+            for (_, slot) in waiting.take(entries - handed_on) {
+                prefetch_address(address_of(slot));
+            }
             for (position, _) in segment.used_slots(0) {
                 if self.hand_on(Place { word, position }) {
                     handed_on += 1;
