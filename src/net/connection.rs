@@ -131,6 +131,12 @@ impl<S> Connection<S> {
         true
     }
 
+    /// Returns whether a long word is on its way that is received by itself.
+    #[inline]
+    pub(crate) fn awaits_large(&self) -> bool {
+        self.large.as_ref().is_some_and(|large| !large.is_whole())
+    }
+
     /// Returns the bytes received and not served yet.
     #[must_use]
     pub fn unserved_bytes(&self) -> usize {

@@ -15,7 +15,8 @@
 //!
 //! Not here: what a request means (`server`), and how bytes move (`runtime::socket`).
 //!
-//! In reading order: [`output`], [`connection`], [`requests`], [`options`], [`turn`], `pass`, `large_input`, `large_pass`.
+//! In reading order: [`output`], [`connection`], [`requests`], [`options`], [`turn`], `put_off`, `pass`, `large_input`,
+//! `large_pass`.
 
 pub mod connection;
 mod large_input;
@@ -23,6 +24,7 @@ mod large_pass;
 pub mod options;
 pub mod output;
 mod pass;
+mod put_off;
 pub mod requests;
 #[cfg(test)]
 mod tests;

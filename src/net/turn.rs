@@ -17,6 +17,7 @@ use crate::connection::{Connection, Moving, State};
 use crate::options::{Counters, Options};
 use crate::output::Output;
 use crate::pass::Pass;
+use crate::put_off::PutOff;
 use crate::requests::Span;
 
 /// The sockets and connections of one core.
@@ -36,6 +37,7 @@ pub struct Net<S> {
     synced: Option<std::io::Result<()>>,
     rested: Vec<SocketId>,
     queued: VecDeque<SocketId>,
+    put_off: PutOff,
     detached: Vec<Moving<S>>,
     spare: Vec<Vec<u8>>,
     words: Vec<WordRange>,
@@ -64,6 +66,7 @@ impl<S> Net<S> {
             synced: None,
             rested: Vec::new(),
             queued: VecDeque::new(),
+            put_off: PutOff::default(),
             detached: Vec::new(),
             spare: Vec::new(),
             words: Vec::new(),
@@ -228,7 +231,7 @@ impl<S> Net<S> {
     /// Serves what the sockets brought since the last turn, and connections that may go on.
     /// Returns whether there was anything.
     pub fn receive(&mut self, service: &mut impl Service<Session = S>) -> bool {
-        let mut busy = false;
+        let mut busy = self.take_put_off(service);
         while let Some(event) = self.ring.next_event() {
             busy = true;
             self.handle(event, service);
@@ -252,15 +255,19 @@ impl<S> Net<S> {
             RingEvent::Accepted { listener, socket } => self.accept(listener, socket, service),
             RingEvent::AcceptFailed { error, .. } => service.accept_failed(&error),
             RingEvent::Received(received) => {
-                let id = received.id;
                 self.counters.reads += 1;
                 self.counters.received_bytes += u64_from(self.ring.received(&received).len());
-                self.take_input(id, &received, service);
-                self.ring.recycle(received);
+                self.take_input(received, service);
             }
             RingEvent::Sent { id, buffer, bytes } => self.sent(id, buffer, bytes, service),
             RingEvent::SendFailed { id, .. } => self.close(id, service),
-            RingEvent::Closed { id, error: None } => self.peer_closed(id, service),
+            RingEvent::Closed { id, error: None } => {
+                if self.awaits_large(id) && self.put_off.is_over() {
+                    self.put_off.push(id, event);
+                } else {
+                    self.peer_closed(id, service);
+                }
+            }
             RingEvent::Closed { id, error: Some(_) } => self.close(id, service),
             RingEvent::Detached { id, socket } => self.detached(id, socket),
             RingEvent::Synced(result) => self.synced = Some(result),
@@ -282,22 +289,74 @@ impl<S> Net<S> {
         }
     }
 
+    /// Takes what was put off in earlier turns, as far as this one goes. Returns whether there was anything.
+    fn take_put_off(&mut self, service: &mut impl Service<Session = S>) -> bool {
+        self.put_off.begin_turn();
+        let count = self.put_off.len();
+        for _ in 0..count {
+            match self.put_off.pop() {
+                Some(RingEvent::Received(received)) => self.take_input(received, service),
+                Some(event) => self.handle(event, service),
+                None => break,
+            }
+        }
+        if count > 0 {
+            self.free_held();
+        }
+        count > 0
+    }
+
+    /// Receives again from connections of which nothing is put off any more.
+    fn free_held(&mut self) {
+        while let Some(id) = self.put_off.take_free() {
+            let is_wanted = |it: &mut Connection<S>| !it.paused && !it.throttled;
+            if self.connection_mut(id).is_some_and(is_wanted) {
+                self.ring.resume_receive(id);
+            }
+        }
+    }
+
+    /// Returns whether a long word of a connection is on its way.
+    fn awaits_large(&mut self, id: SocketId) -> bool {
+        self.connection_mut(id).is_some_and(|it| it.awaits_large())
+    }
+
     /// Serves received bytes in place if nothing is left from before, else behind what is left.
-    fn take_input(
+    fn take_input(&mut self, received: Received, service: &mut impl Service<Session = S>) {
+        if let Some(received) = self.take_or_put_off(received, service) {
+            self.ring.recycle(received);
+        }
+    }
+
+    /// Takes received bytes; returns them to be recycled, if they were not put off.
+    #[inline]
+    fn take_or_put_off(
         &mut self,
-        id: SocketId,
-        received: &Received,
+        received: Received,
         service: &mut impl Service<Session = S>,
-    ) {
-        let bytes = self.ring.received(received);
+    ) -> Option<Received> {
+        let id = received.id;
+        let bytes = self.ring.received(&received);
         let Some(Some((at, connection))) = self.connections.get_mut(id.index()) else {
-            return;
+            return Some(received);
         };
         if *at != id {
-            return;
+            return Some(received);
+        }
+        let is_served_in_place =
+            connection.state == State::Open && !connection.paused && connection.input.is_empty();
+        // The head of a request whose long word is on its way is in the input.
+        if !is_served_in_place && connection.awaits_large() {
+            if self.put_off.is_over() {
+                if self.put_off.push(id, RingEvent::Received(received)) {
+                    self.ring.pause_receive(id);
+                }
+                return None;
+            }
+            self.put_off.count(bytes.len());
         }
         connection.traffic.received_bytes += u64_from(bytes.len());
-        if connection.state == State::Open && !connection.paused && connection.input.is_empty() {
+        if is_served_in_place {
             let mut pass = Pass {
                 id,
                 connection,
@@ -318,6 +377,7 @@ impl<S> Net<S> {
                 self.queue_if_open(id);
             }
         }
+        Some(received)
     }
 
     fn queue_if_open(&mut self, id: SocketId) {
