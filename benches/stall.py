@@ -93,8 +93,10 @@ class Client:
             ends -= self.buffer.count(b"\n", 0, count)
         self.rest = b""
 
-    def read_entries(self, count):
+    def read_entries(self, count, skipped=0):
         """Reads an array of `count` entries of a stream with one field each, of 8 lines."""
+        for _ in range(skipped):
+            self._line()
         line = self._line()
         if line != b"*%d" % count:
             raise ValueError(line.decode())
@@ -207,9 +209,36 @@ OPERATIONS = {
         lambda c: fill_stream(c, ELEMENTS),
         lambda c: (c.send("XRANGE", "stream", "-", "+"), c.read_entries(ELEMENTS)),
     ),
+    "XREAD of 1 M": (
+        None,
+        lambda c: (c.send("XREAD", "STREAMS", "stream", 0), c.read_entries(ELEMENTS, 4)),
+    ),
+    "HRANDFIELD of 500 k": (None, lambda c: (c.send("HRANDFIELD", "hash", ELEMENTS // 2), c.read_flat())),
+    "ZRANDMEMBER of 500 k": (None, lambda c: (c.send("ZRANDMEMBER", "zset", ELEMENTS // 2), c.read_flat())),
+    "DUMP of a hash of 1 M": (None, lambda c: c.do("DUMP", "hash")),
     "SMEMBERS of 5 M": (
         lambda c: fill(c, ("SADD", "set"), lambda i: [member(i)], MEMBERS),
         lambda c: (c.send("SMEMBERS", "set"), c.read_flat()),
+    ),
+    "SRANDMEMBER of 2.5 M": (None, lambda c: (c.send("SRANDMEMBER", "set", MEMBERS // 2), c.read_flat())),
+    "SUNION of 5 M and 1 M": (
+        lambda c: fill(c, ("SADD", "other"), lambda i: [member(4 * i)], ELEMENTS),
+        lambda c: (c.send("SUNION", "set", "other"), c.read_flat()),
+    ),
+    "SINTER of 5 M and 1 M": (None, lambda c: (c.send("SINTER", "set", "other"), c.read_flat())),
+    "SDIFF of 5 M and 1 M": (None, lambda c: (c.send("SDIFF", "set", "other"), c.read_flat())),
+    "SUNIONSTORE of both": (None, lambda c: c.do("SUNIONSTORE", "both", "set", "other")),
+    "SPOP of 500 k of 1 M": (None, lambda c: (c.send("SPOP", "other", ELEMENTS // 2), c.read_flat())),
+    "SPOP of all of 6 M": (None, lambda c: (c.send("SPOP", "both", 2 * MEMBERS), c.read_flat())),
+    "LPOP of 2.5 M of 5 M": (
+        lambda c: fill(c, ("RPUSH", "long"), lambda i: [member(i)], MEMBERS),
+        lambda c: (c.send("LPOP", "long", MEMBERS // 2), c.read_flat()),
+    ),
+    "RPOP of all of 2.5 M": (None, lambda c: (c.send("RPOP", "long", MEMBERS), c.read_flat())),
+    "SORT ALPHA of a list of 1 M": (None, lambda c: (c.send("SORT", "list", "ALPHA"), c.read_flat())),
+    "KEYS of 1 M": (
+        lambda c: fill(c, ("MSET",), lambda i: [member(i), i], ELEMENTS),
+        lambda c: (c.send("KEYS", "member:*"), c.read_flat()),
     ),
     "DEL of a set of 5 M": (None, lambda c: (c.do("DEL", "set"), time.sleep(3))),
 }

@@ -50,6 +50,10 @@ fn fill_all(client: &mut Client, count: usize, bytes: usize) {
     fill(client, ["SADD", "set"], count, |index| {
         vec![element(index, bytes)]
     });
+    // Of a hash tag, as keys of several shards make no steps.
+    fill(client, ["SADD", "{set}more"], count, |index| {
+        vec![element(index + count / 5, bytes)]
+    });
     fill(client, ["HSET", "hash"], count, |index| {
         vec![element(index, 8), element(index, bytes)]
     });
@@ -90,6 +94,63 @@ fn sorted(value: Value) -> Vec<Vec<Value>> {
     parts
 }
 
+/// Requests whose replies are equal byte by byte.
+const ORDERED: &[&str] = &[
+    "LRANGE list 0 -1",
+    "LRANGE list 100 -200",
+    "LRANGE list -18000 -1",
+    "ZRANGE zset 0 -1",
+    "ZRANGE zset 0 -1 WITHSCORES",
+    "ZRANGE zset 5 -5 REV WITHSCORES",
+    "ZREVRANGE zset 0 -1",
+    "ZRANGEBYSCORE zset -inf +inf WITHSCORES LIMIT 100 17000",
+    "ZREVRANGEBYSCORE zset +inf (5",
+    "ZRANGEBYLEX zset - +",
+    "XRANGE stream - +",
+    "XREVRANGE stream + -",
+    "XRANGE stream 7-1 (2497-1",
+    "XRANGE stream (7-1 + COUNT 2300",
+    "XREVRANGE stream 2490-0 3-2 COUNT 2400",
+    "XRANGE stream - + COUNT 3",
+    "XREAD STREAMS stream 0",
+    "XREAD STREAMS stream 3-1",
+    "XREAD COUNT 2400 STREAMS stream 5",
+    "XREAD BLOCK 10 STREAMS stream 7",
+    "XREAD STREAMS stream nothing 2400 0",
+    "XREAD STREAMS stream 2500-1",
+    "GET string",
+    "GETRANGE string 10 -10",
+    "GETRANGE string 0 299999",
+    "GETRANGE string 5 4",
+    "MGET string short nothing other list short string",
+    "GETEX string PERSIST",
+    "GETEX other EX 1000",
+    "SET other short GET",
+    "SET other new XX GET",
+    "GETDEL string",
+    "GET string",
+];
+
+/// Requests whose replies have the same elements in any order.
+const UNORDERED: &[&str] = &[
+    "SMEMBERS set",
+    "HGETALL hash",
+    "HKEYS hash",
+    "HVALS hash",
+    "SUNION set nothing",
+    "SUNION set {set}more set",
+    "SINTER set {set}more set {set}more",
+    "SINTER set nothing",
+    "SDIFF set {set}more",
+    "SDIFF {set}more set nothing",
+    "SDIFF set set",
+    "SRANDMEMBER set 30000",
+    "HRANDFIELD hash 30000",
+    "HRANDFIELD hash 20000 WITHVALUES",
+    "ZRANDMEMBER zset 20000",
+    "ZRANDMEMBER zset 30000 WITHSCORES",
+];
+
 #[test]
 fn large_replies_are_those_of_redis() {
     let redis = Server::redis(&[]);
@@ -102,44 +163,17 @@ fn large_replies_are_those_of_redis() {
         for hello in ["HELLO 2", "HELLO 3"] {
             mine.line(hello);
             theirs.line(hello);
-            for line in [
-                "LRANGE list 0 -1",
-                "LRANGE list 100 -200",
-                "LRANGE list -18000 -1",
-                "ZRANGE zset 0 -1",
-                "ZRANGE zset 0 -1 WITHSCORES",
-                "ZRANGE zset 5 -5 REV WITHSCORES",
-                "ZREVRANGE zset 0 -1",
-                "ZRANGEBYSCORE zset -inf +inf WITHSCORES LIMIT 100 17000",
-                "ZREVRANGEBYSCORE zset +inf (5",
-                "ZRANGEBYLEX zset - +",
-                "XRANGE stream - +",
-                "XREVRANGE stream + -",
-                "XRANGE stream 7-1 (2497-1",
-                "XRANGE stream (7-1 + COUNT 2300",
-                "XREVRANGE stream 2490-0 3-2 COUNT 2400",
-                "XRANGE stream - + COUNT 3",
-                "GET string",
-                "GETRANGE string 10 -10",
-                "GETRANGE string 0 299999",
-                "GETRANGE string 5 4",
-                "MGET string short nothing other list short string",
-                "GETEX string PERSIST",
-                "GETEX other EX 1000",
-                "SET other short GET",
-                "SET other new XX GET",
-                "GETDEL string",
-                "GET string",
-            ] {
+            for line in ORDERED {
                 let words: Vec<&str> = line.split_whitespace().collect();
                 mine.send(&words).unwrap();
                 theirs.send(&words).unwrap();
                 let (reply, expected) = (mine.read_reply().unwrap(), theirs.read_reply().unwrap());
                 assert!(reply == expected, "{}: {hello}: {line}", ours.name);
             }
-            for line in ["SMEMBERS set", "HGETALL hash", "HKEYS hash", "HVALS hash"] {
+            for line in UNORDERED {
                 let (reply, expected) = (mine.line(line), theirs.line(line));
-                if hello == "HELLO 2" && line == "HGETALL hash" {
+                let has_values = *line == "HGETALL hash" || line.contains(" WITH");
+                if hello == "HELLO 2" && has_values {
                     let fields = |value| sorted(value).len();
                     assert_eq!(fields(reply), fields(expected), "{line}");
                 } else {
@@ -163,6 +197,17 @@ fn large_replies_keep_their_place_in_pipelines_and_in_multi() {
         "LRANGE list 0 -1",
         "RPUSH list more",
         "LRANGE list 0 -1",
+        "COPY list {list}twin",
+        "RPOP {list}twin 17000",
+        "LLEN {list}twin",
+        "LPOP list 17000",
+        "RPUSH list last",
+        "RPOP list 17000",
+        "LPOP list 17000",
+        "LPUSH list first",
+        "XREAD STREAMS stream 0",
+        "XADD stream 9000-1 field value",
+        "XREAD STREAMS stream 9",
         "GET short",
         "APPEND string tail",
         "GET string",
@@ -174,6 +219,7 @@ fn large_replies_keep_their_place_in_pipelines_and_in_multi() {
         "GET other",
         "ZREM zset x",
         "MGET other short",
+        "XREAD STREAMS stream 0",
         "EXEC",
         "SET other x",
         "LLEN list",
@@ -204,6 +250,91 @@ fn large_replies_keep_their_place_in_pipelines_and_in_multi() {
     for (index, line) in pipeline.iter().enumerate() {
         assert!(replies[0][index] == replies[2][index], "one shard: {line}");
         assert!(replies[1][index] == replies[2][index], "3 shards: {line}");
+    }
+}
+
+#[test]
+fn what_is_taken_by_chance_is_what_was_there() {
+    for shards in [1, 3] {
+        let server = Server::trestle(shards, &[]);
+        let mut client = server.client();
+        fill_all(&mut client, MANY, 20);
+        client.line("HELLO 2");
+        let bulks = |client: &mut Client, line: &str| -> Vec<Vec<u8>> {
+            let (Value::Array(all) | Value::Set(all)) = client.line(line) else {
+                panic!("{line} gives several");
+            };
+            let bytes = all.into_iter().map(|value| match value {
+                Value::Bulk(bytes) => bytes,
+                other => panic!("{line} gives strings: {other:?}"),
+            });
+            bytes.collect()
+        };
+        let different = |mut found: Vec<Vec<u8>>| {
+            found.sort_unstable();
+            found.dedup();
+            found
+        };
+        let all = different(bulks(&mut client, "SMEMBERS set"));
+        assert_eq!(all.len(), MANY);
+        for (line, expected) in [
+            ("SRANDMEMBER set 17000", 17_000),
+            ("HRANDFIELD hash 17000", 17_000),
+            ("ZRANDMEMBER zset 17000", 17_000),
+        ] {
+            let (one, other) = (bulks(&mut client, line), bulks(&mut client, line));
+            assert_ne!(one, other, "{line} is another choice each time");
+            for found in [one, other] {
+                assert_eq!(found.len(), expected, "{line}");
+                let found = different(found);
+                assert_eq!(found.len(), expected, "{line} gives different ones");
+                assert!(!line.contains("set 1") || found.iter().all(|it| all.contains(it)));
+            }
+        }
+        for line in [
+            "SRANDMEMBER set -40000",
+            "HRANDFIELD hash -40000",
+            "ZRANDMEMBER zset -40000",
+        ] {
+            let found = bulks(&mut client, line);
+            assert_eq!(found.len(), 40_000, "{line}");
+            let count = different(found).len();
+            // Of 20,000, (1 - 1/e²) are met by as many tries as two for each: 17,293.
+            assert!((16_900..17_700).contains(&count), "{line}: {count}");
+        }
+        for line in [
+            "SRANDMEMBER set -99999999999",
+            "HRANDFIELD hash -99999999999",
+            "ZRANDMEMBER zset -99999999999",
+        ] {
+            let refused = Value::Error(b"ERR value is out of range".to_vec());
+            assert_eq!(client.line(line), refused, "{line}");
+        }
+        assert_eq!(different(bulks(&mut client, "SPOP set 30000")), all);
+        assert_eq!(client.line("EXISTS set"), Value::Integer(0));
+    }
+}
+
+#[test]
+fn what_has_left_its_key_holds_nobody_up_and_is_lost_with_its_reader() {
+    for shards in [1, 3] {
+        let server = Server::trestle(shards, &[]);
+        let mut other = server.client();
+        for (line, key, left) in [
+            ("LPOP list 39999", "LLEN list", 1),
+            ("RPOP list 50000", "LLEN list", 0),
+            ("SPOP set 50000", "SCARD set", 0),
+        ] {
+            other.ok("FLUSHALL");
+            fill_one(&mut other, key.split(' ').nth(1).unwrap());
+            let (mut reader, _) = begin_unread(&server, line);
+            assert_eq!(other.line(key), Value::Integer(left), "{line}");
+            let reply = reader.read_reply().unwrap();
+            assert!(reply.len() > 38 * MEGABYTE, "{line}: {}", reply.len());
+            fill_one(&mut other, key.split(' ').nth(1).unwrap());
+            drop(begin_unread(&server, line));
+            assert_eq!(other.line(key), Value::Integer(2 * left), "{line}");
+        }
     }
 }
 
@@ -239,6 +370,8 @@ fn a_reply_nobody_reads_shows_the_value_as_it_was_and_holds_nobody_up() {
             ("HGETALL hash", "hash"),
             ("ZRANGE zset 0 -1 WITHSCORES", "zset"),
             ("XREVRANGE stream + -", "stream"),
+            ("XREAD STREAMS stream 0", "stream"),
+            ("SUNION set other", "set"),
             ("GET large", "large"),
         ] {
             for change in [

@@ -85,6 +85,32 @@ impl Random {
     }
 }
 
+/// Chooses so many of a sequence as it comes by, each choice of that size equally likely.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    wanted: usize,
+    to_come: usize,
+}
+
+impl Selection {
+    /// Chooses `wanted` of `to_come`, or all if there are no more.
+    #[must_use]
+    pub fn new(wanted: usize, to_come: usize) -> Self {
+        Self { wanted, to_come }
+    }
+
+    /// Tells whether the next of the sequence is chosen; nothing is behind the last.
+    pub fn takes_next(&mut self, random: &mut Random) -> bool {
+        if self.to_come == 0 {
+            return false;
+        }
+        let takes = self.wanted > 0 && random.index(self.to_come) < self.wanted;
+        self.to_come -= 1;
+        self.wanted -= usize::from(takes);
+        takes
+    }
+}
+
 /// Returns the low and the high half of the product.
 fn multiply(left: u64, right: u64) -> (u64, u64) {
     let product = u128::from(left) * u128::from(right);

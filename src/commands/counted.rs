@@ -3,7 +3,7 @@
 //! The elements are written in place; the line before them comes last and takes its place by moving
 //! them a few bytes.
 
-use protocol::reply::Reply;
+use protocol::reply::{Reply, Resp};
 use types::listpack::Element;
 
 /// Elements that are being written.
@@ -52,5 +52,22 @@ pub(crate) fn write_element(reply: &mut Reply<'_>, element: Element<'_>) {
     match element {
         Element::Integer(value) => reply.integer_bulk(value),
         Element::Bytes(bytes) => reply.bulk(bytes),
+    }
+}
+
+/// Writes a member, with its score if wanted.
+#[inline]
+pub(crate) fn write_pair(
+    reply: &mut Reply<'_>,
+    member: Element<'_>,
+    score: f64,
+    with_scores: bool,
+) {
+    if with_scores && reply.resp == Resp::V3 {
+        reply.array(2);
+    }
+    write_element(reply, member);
+    if with_scores {
+        reply.double(score);
     }
 }

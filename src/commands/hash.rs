@@ -9,11 +9,12 @@ use types::hash::{FieldExpiry, Growth, Hash};
 use types::listpack::Element;
 use types::memory::allocated_bytes;
 
-use crate::long_reply::{Course, Shown, is_long};
+use crate::long_reply::Course;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
 };
+use crate::steps::{Shown, is_long};
 use crate::words;
 
 /// The commands of this family.

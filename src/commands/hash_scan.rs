@@ -7,26 +7,27 @@ use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::{Reply, Resp};
 use types::hash::Hash;
 use types::listpack::Element;
+use types::memory::allocated_bytes;
 
 use crate::cursor;
+use crate::drawing::{Drawing, REPEATED_MAX};
 use crate::hash::{reply_element, reply_value};
+use crate::long_reply::Course;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
 };
+use crate::steps::{Shown, is_long};
 use crate::words;
 
 /// The commands of this family.
 pub const COMMANDS: &[ShardCommand] = &[
-    ShardCommand::new(HRANDFIELD, Spread::OneShard, hrandfield),
+    ShardCommand::new(HRANDFIELD, Spread::OneShard, hrandfield).walking(),
     ShardCommand::new(HSCAN, Spread::OneShard, hscan),
 ];
 
 /// Fields that one step of HSCAN is about to look at if the client does not say.
 const SCAN_COUNT_DEFAULT: i64 = 10;
-
-/// Most fields with repetitions that HRANDFIELD returns: replies are built in memory.
-const REPEATED_MAX: u64 = 1 << 24;
 
 fn hrandfield(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let draw = Draw::parse(args)?;
@@ -39,6 +40,25 @@ fn hrandfield(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandEr
         reply_value(reply, drawn.map(|(field, _)| field));
         return Ok(());
     };
+    if let Some(hash) = hash
+        && let Some((count, drawing)) = long_drawing(hash, count, random, now)
+    {
+        let shown = if with_values {
+            Shown::Pairs
+        } else {
+            Shown::Fields
+        };
+        let course = Course::HashDrawn {
+            drawing,
+            now,
+            shown,
+        };
+        context.walk(course, |reply| match (with_values, reply.resp) {
+            (true, Resp::V2) => reply.array(count * 2),
+            (true, Resp::V3) | (false, _) => reply.array(count),
+        });
+        return Ok(());
+    }
     let drawn = match hash {
         Some(hash) if count >= 0 => {
             let count = usize::try_from(count).unwrap_or(usize::MAX);
@@ -61,6 +81,25 @@ fn hrandfield(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandEr
         }
     }
     Ok(())
+}
+
+/// Plans a long reply; returns also how many fields it shows. `None` if it is short, or refused.
+fn long_drawing(
+    hash: &Hash,
+    count: i64,
+    random: &mut Random,
+    now: UnixMillis,
+) -> Option<(usize, Drawing)> {
+    let (repeats, wanted) = (count < 0, count.unsigned_abs());
+    let len = hash.len(now);
+    // To draw from a listpack takes a walk.
+    if len == 0 || repeats && (wanted > REPEATED_MAX || hash.encoding_name() != "hashtable") {
+        return None;
+    }
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+    let shown = if repeats { wanted } else { wanted.min(len) };
+    let is_long = is_long(shown, len, hash.allocated_bytes(allocated_bytes));
+    is_long.then(|| (shown, Drawing::new(shown, len, repeats, random)))
 }
 
 /// Returns `count` live pairs, each drawn from all.

@@ -7,13 +7,17 @@ use base::cast::{i64_from, usize_from};
 use protocol::args::Args;
 use protocol::reply::Reply;
 use shard::effects::{Change, EventClass};
+use types::Typed;
 use types::list::{End, List, NodeRule};
 use types::listpack::Element;
+use types::memory::allocated_bytes;
 
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
 };
+use crate::steps::is_long;
+use crate::taken::Order;
 use crate::words;
 
 /// The commands of this family.
@@ -92,21 +96,38 @@ fn pop(context: &mut Context<'_>, args: Args<'_>, end: End) -> Result<(), Comman
     let mut db = context.shard.db(context.db);
     let reply = &mut context.reply;
     let popped = db.edit(key, |list: &mut List| match count {
-        Some(count) => ((), pop_many(list, end, count, reply)),
+        Some(count) if takes_long(list, count) => {
+            let taken = list.take(end, count);
+            let change = Change::of(taken.len(), EventClass::LIST, pop_event(end));
+            (Some(taken), change)
+        }
+        Some(count) => (None, pop_many(list, end, count, reply)),
         None => {
             if let Some(element) = list.peek(end) {
                 reply_element(reply, element);
             }
             list.pop(end, 1);
-            ((), Change::of(1, EventClass::LIST, pop_event(end)))
+            (None, Change::of(1, EventClass::LIST, pop_event(end)))
         }
     })?;
     match popped {
-        Some(()) => {}
+        Some(None) => {}
+        Some(Some(taken)) => {
+            let len = taken.len();
+            context.reply_taken(taken.into_value(), Order::From(end), |reply| {
+                reply.array(len);
+            });
+        }
         None if count.is_some() => context.reply.null_array(),
         None => context.reply.null(),
     }
     Ok(())
+}
+
+/// Returns whether so many elements are better shown in steps.
+fn takes_long(list: &List, count: usize) -> bool {
+    let len = list.len();
+    is_long(count.min(len), len, list.allocated_bytes(allocated_bytes))
 }
 
 /// Removes up to `count` elements at the end and replies with an array of them, the outermost first.

@@ -9,11 +9,12 @@ use types::list::{End, List};
 use types::memory::allocated_bytes;
 
 use crate::list::{node_rule, reply_element};
-use crate::long_reply::{Course, is_long};
+use crate::long_reply::Course;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
 };
+use crate::steps::is_long;
 use crate::words;
 
 /// The commands of this family.

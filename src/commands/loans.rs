@@ -4,6 +4,7 @@
 
 use base::hash::Map;
 use shard::loan::Loan;
+use types::Value;
 
 use crate::long_reply::LongReply;
 
@@ -72,6 +73,20 @@ impl Loans {
         &taken.list[id.0]
     }
 
+    /// Returns the value of a key that was borrowed; `None` if it was not, or there is no such key.
+    #[must_use]
+    pub(crate) fn value_of(&self, key: &[u8]) -> Option<&Value> {
+        let taken = self.0.as_ref()?;
+        let at = taken.place_of(key)?;
+        taken.list[at].value()
+    }
+
+    /// Returns whether values of other shards are among them.
+    #[must_use]
+    pub(crate) fn has_foreign(&self) -> bool {
+        self.0.as_ref().is_some_and(|taken| taken.foreign > 0)
+    }
+
     /// Returns the loan for change.
     ///
     /// # Panics
@@ -91,10 +106,7 @@ impl Loans {
 
     pub(crate) fn find(&mut self, key: &[u8]) -> Option<(LoanId, &mut Loan)> {
         let taken = self.0.as_mut()?;
-        let at = match &taken.index {
-            Some(index) => *index.get(key)?,
-            None => taken.list.iter().position(|loan| *loan.key == *key)?,
-        };
+        let at = taken.place_of(key)?;
         Some((LoanId(at), &mut taken.list[at]))
     }
 
@@ -117,6 +129,13 @@ impl Loans {
 const OF_ANOTHER_REQUEST: &str = "the id of a loan is used within its request";
 
 impl Taken {
+    fn place_of(&self, key: &[u8]) -> Option<usize> {
+        match &self.index {
+            Some(index) => index.get(key).copied(),
+            None => self.list.iter().position(|loan| *loan.key == *key),
+        }
+    }
+
     /// Brings the map up to date, once it is needed.
     fn extend_index(&mut self) {
         if self.list.len() > SEARCHED_MAX {

@@ -1,14 +1,16 @@
 //! Replies that are too long to be made in one go.
 //!
 //! A handler that finds its reply long writes nothing; it leaves what makes the reply, a step at a time,
-//! while the core serves others in between (`Context::reply_later`). There are two kinds.
+//! while the core serves others in between (`Context::reply_later`). There are three kinds.
 //!
 //! - [`Pieces`] of bytes, among them shares of long strings: the bytes stay as they were when the command
 //!   ran, whatever becomes of their keys. Nothing is copied until it is sent.
-//! - A [`Walk`] over the value of word 1. For its length the key is claimed and the value taken out, so
-//!   the reply shows it at one point in time: that of the command.
+//! - A [`Walk`] over the value of one key, or of several. For its length the keys are claimed and the values
+//!   taken out, so the reply shows them at one point in time: that of the command. A walk that has to know all
+//!   before it can begin to answer ([`crate::set_join`]) ends as pieces, and the values go back then.
+//! - What has left its key for good ([`Taken`]): nobody waits for that.
 //!
-//! A third kind is no reply yet: a table statement that takes more than one step leaves all to the coordinator,
+//! A last kind is no reply yet: a table statement that takes more than one step leaves all to the coordinator,
 //! which runs it as a program (`LongReply::Statement`).
 //!
 //! Where no steps are possible, inside MULTI and in commands over several shards, the reply is made at
@@ -18,12 +20,10 @@
 //!
 //! Not here: who takes the steps, and when (`coordinator::long_reply`, `server::long_replies`).
 
-use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
 
 use base::clock::UnixMillis;
-use protocol::reply::{Reply, Resp};
+use protocol::reply::Reply;
 use types::hash::Hash;
 use types::list::List;
 use types::set::Set;
@@ -32,27 +32,14 @@ use types::stream::Stream;
 use types::stream::id::Id;
 use types::{Typed, Value};
 
-use crate::counted::write_element;
+use crate::counted::{write_element, write_pair};
+use crate::drawing::{Drawing, draw_fields, draw_members, draw_ranked};
+use crate::pieces::Pieces;
 use crate::scope::Scope;
+use crate::set_join::SetJoin;
+use crate::steps::{Shown, WALK_STEP_BYTES, WALK_STEP_ELEMENTS};
 use crate::stream_reply::reply_entry;
-
-/// A string from this length on is shared with its reply.
-pub(crate) const LONG_STRING_BYTES_MIN: usize = 256 * 1024;
-
-/// A walk shows at least this many elements, or about [`LONG_WALK_BYTES_MIN`].
-const LONG_WALK_ELEMENTS_MIN: usize = 16 * 1024;
-
-/// See [`LONG_WALK_ELEMENTS_MIN`].
-const LONG_WALK_BYTES_MIN: usize = 1024 * 1024;
-
-/// Bytes that a step adds of a share.
-const PIECE_STEP_BYTES: usize = 128 * 1024;
-
-/// Bytes after which a step of a walk ends.
-const WALK_STEP_BYTES: usize = 64 * 1024;
-
-/// Elements that a step of a walk shows: some tens of microseconds.
-const WALK_STEP_ELEMENTS: usize = 512;
+use crate::taken::Taken;
 
 /// Entries of a stream that a step of a walk shows; each has several elements.
 const WALK_STEP_ENTRIES: usize = 128;
@@ -64,6 +51,8 @@ pub enum LongReply {
     Pieces(Pieces),
     /// By walking over a value.
     Walk(Walk),
+    /// Of what has left its key.
+    Taken(Taken),
     /// By a table statement of this kind that is a program of the coordinator.
     Statement(Reach, Scope),
 }
@@ -77,72 +66,6 @@ pub enum Reach {
     Everywhere,
 }
 
-/// Bytes and shares of strings, one after the other.
-#[derive(Debug, Default)]
-pub struct Pieces {
-    queue: VecDeque<Piece>,
-}
-
-#[derive(Debug)]
-enum Piece {
-    Bytes(Vec<u8>),
-    Share {
-        bytes: Arc<Vec<u8>>,
-        rest: Range<usize>,
-    },
-}
-
-impl Pieces {
-    /// Appends bytes.
-    pub(crate) fn bytes(&mut self, bytes: Vec<u8>) {
-        self.queue.push_back(Piece::Bytes(bytes));
-    }
-
-    /// Appends a part of a string, as a bulk string.
-    pub(crate) fn bulk(&mut self, bytes: Arc<Vec<u8>>, part: Range<usize>) {
-        self.bytes(format!("${}\r\n", part.len()).into_bytes());
-        self.queue.push_back(Piece::Share { bytes, rest: part });
-        self.bytes(b"\r\n".to_vec());
-    }
-
-    /// Returns whether nothing was appended.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    /// Adds the next part of the reply, some 100 KB, to `out`. Returns whether there is more.
-    pub fn step(&mut self, out: &mut Vec<u8>) -> bool {
-        let end = out.len() + PIECE_STEP_BYTES;
-        while let Some(piece) = self.queue.front_mut()
-            && out.len() < end
-        {
-            match piece {
-                Piece::Bytes(bytes) => {
-                    out.extend_from_slice(bytes);
-                    self.queue.pop_front();
-                }
-                Piece::Share { bytes, rest } => {
-                    let count = rest.len().min(end - out.len());
-                    out.extend_from_slice(&bytes[rest.start..rest.start + count]);
-                    rest.start += count;
-                    if Range::is_empty(rest) {
-                        self.queue.pop_front();
-                    }
-                }
-            }
-        }
-        !self.queue.is_empty()
-    }
-}
-
-/// What is shown of each pair of a hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shown {
-    Pairs,
-    Fields,
-    Values,
-}
-
 /// Where a walk stands.
 #[derive(Debug)]
 pub(crate) enum Course {
@@ -150,9 +73,17 @@ pub(crate) enum Course {
     List(Range<usize>),
     /// All members of a set, from a cursor of its scan on.
     Set(u64),
+    /// Members of a set by chance.
+    SetDrawn(Drawing),
     /// All live fields of a hash.
     Hash {
         cursor: u64,
+        now: UnixMillis,
+        shown: Shown,
+    },
+    /// Live fields of a hash by chance; pairs are arrays of their own in RESP3.
+    HashDrawn {
+        drawing: Drawing,
         now: UnixMillis,
         shown: Shown,
     },
@@ -162,6 +93,8 @@ pub(crate) enum Course {
         is_reverse: bool,
         with_scores: bool,
     },
+    /// Members of a sorted set by chance.
+    SortedSetDrawn { drawing: Drawing, with_scores: bool },
     /// So many entries of a stream between two ids, which are in the range.
     Stream {
         start: Id,
@@ -169,26 +102,53 @@ pub(crate) enum Course {
         left: usize,
         is_backward: bool,
     },
+    /// What several sets have, in common or not.
+    Join(SetJoin),
 }
 
-/// A reply that walks over a value.
+/// A reply that walks over values.
 #[derive(Debug)]
 pub struct Walk {
     /// What stands before the elements, until it is written.
     head: Vec<u8>,
     course: Course,
+    /// The words that name the keys of its values, all different.
+    keys: Vec<usize>,
 }
 
 impl Walk {
-    /// Begins a walk; `head` is what stands before the elements.
-    pub(crate) fn new(head: Vec<u8>, course: Course) -> Self {
-        Self { head, course }
+    /// Begins a walk over the values of these words; `head` is what stands before the elements.
+    pub(crate) fn new(head: Vec<u8>, course: Course, keys: Vec<usize>) -> Self {
+        Self { head, course, keys }
     }
 
-    /// Adds the next part of the reply; `value` is the one that the walk began with. Returns whether
-    /// there is more. Cost: some 500 elements, or the first that passes 64 KB.
-    pub fn step(&mut self, value: &Value, reply: &mut Reply<'_>) -> bool {
+    /// Returns the words that name the keys of its values, all different.
+    #[must_use]
+    pub fn keys(&self) -> &[usize] {
+        &self.keys
+    }
+
+    /// Returns the rest of the reply, if it needs no values any more.
+    pub fn take_rest(&mut self) -> Option<Pieces> {
+        match &mut self.course {
+            Course::Join(join) => join.take_rest(),
+            _ => None,
+        }
+    }
+
+    /// Adds the next part of the reply; `values` are those of [`Walk::keys`] that the walk began with. Returns
+    /// whether there is more: of the walk, or else [`Walk::take_rest`]. Cost: some 500 elements, or the first
+    /// that passes 64 KB.
+    pub fn step(&mut self, values: &[Option<&Value>], reply: &mut Reply<'_>) -> bool {
         reply.raw(&std::mem::take(&mut self.head));
+        if let Course::Join(join) = &mut self.course {
+            return join.step(values, reply.resp);
+        }
+        let first = values.first().copied().flatten();
+        first.is_some_and(|value| self.step_over(value, reply))
+    }
+
+    fn step_over(&mut self, value: &Value, reply: &mut Reply<'_>) -> bool {
         match &mut self.course {
             Course::List(range) => List::of(value).is_some_and(|it| walk_list(it, range, reply)),
             Course::Set(cursor) => Set::of(value).is_some_and(|set| {
@@ -197,6 +157,15 @@ impl Walk {
                 });
                 *cursor != 0
             }),
+            Course::SetDrawn(drawing) => {
+                Set::of(value).is_some_and(|set| draw_members(set, drawing, reply))
+            }
+            Course::HashDrawn {
+                drawing,
+                now,
+                shown,
+            } => Hash::of(value)
+                .is_some_and(|hash| draw_fields(hash, drawing, (*now, *shown), reply)),
             Course::Hash { cursor, now, shown } => Hash::of(value).is_some_and(|hash| {
                 *cursor = walk_hash(hash, *cursor, *now, *shown, reply);
                 *cursor != 0
@@ -207,6 +176,11 @@ impl Walk {
                 with_scores,
             } => SortedSet::of(value)
                 .is_some_and(|set| walk_sorted_set(set, ranks, (*is_reverse, *with_scores), reply)),
+            Course::SortedSetDrawn {
+                drawing,
+                with_scores,
+            } => SortedSet::of(value)
+                .is_some_and(|set| draw_ranked(set, drawing, *with_scores, reply)),
             Course::Stream {
                 start,
                 end,
@@ -217,6 +191,7 @@ impl Walk {
                 *left -= shown;
                 shown > 0 && *left > 0
             }),
+            Course::Join(_) => false,
         }
     }
 }
@@ -265,13 +240,7 @@ fn walk_sorted_set(
         ranks.start..ranks.start + count
     };
     for (member, score) in set.pairs(step, is_reverse) {
-        if with_scores && reply.resp == Resp::V3 {
-            reply.array(2);
-        }
-        member.with_bytes(|bytes| reply.bulk(bytes));
-        if with_scores {
-            reply.double(score);
-        }
+        write_pair(reply, member, score, with_scores);
         if is_reverse {
             ranks.end -= 1;
         } else {
@@ -314,12 +283,4 @@ fn walk_stream(
         }
     }
     shown
-}
-
-/// Returns whether a reply of `count` of the `len` elements of a value is long. O(1).
-#[inline]
-pub(crate) fn is_long(count: usize, len: usize, value_bytes: usize) -> bool {
-    count >= LONG_WALK_ELEMENTS_MIN
-        || value_bytes >= LONG_WALK_BYTES_MIN
-            && value_bytes / len.max(1) * count >= LONG_WALK_BYTES_MIN
 }

@@ -16,10 +16,13 @@ use protocol::reply::Reply;
 use shard::entry::ValueRef;
 use shard::loan::Loan;
 use shard::{Key, Shard};
+use types::Value;
 
 use crate::loans::LoanId;
-use crate::long_reply::{Course, LongReply, Pieces, Reach, Walk};
+use crate::long_reply::{Course, LongReply, Reach, Walk};
+use crate::pieces::Pieces;
 use crate::spec::{CommandError, Context, Flags, ShardCommand, Spread};
+use crate::taken::{Order, Taken};
 
 impl Context<'_> {
     /// Takes the value of a key out until the request is over. A key that was borrowed already has
@@ -58,9 +61,35 @@ impl Context<'_> {
 
     /// Leaves the reply to a walk over the value of word 1. `head` writes what stands before its elements.
     pub(crate) fn walk(&mut self, course: Course, head: impl FnOnce(&mut Reply<'_>)) {
+        self.walk_over(vec![1], course, head);
+    }
+
+    /// As [`Context::walk`], over the values of these words, all different keys.
+    pub(crate) fn walk_over(
+        &mut self,
+        keys: Vec<usize>,
+        course: Course,
+        head: impl FnOnce(&mut Reply<'_>),
+    ) {
+        let bytes = self.head(head);
+        self.reply_later(LongReply::Walk(Walk::new(bytes, course, keys)));
+    }
+
+    /// Leaves the reply to steps over what has left its key. `head` writes what stands before its elements.
+    pub(crate) fn reply_taken(
+        &mut self,
+        value: Value,
+        order: Order,
+        head: impl FnOnce(&mut Reply<'_>),
+    ) {
+        let bytes = self.head(head);
+        self.reply_later(LongReply::Taken(Taken::new(bytes, value, order)));
+    }
+
+    fn head(&self, head: impl FnOnce(&mut Reply<'_>)) -> Vec<u8> {
         let mut bytes = Vec::new();
         head(&mut Reply::new(&mut bytes, self.reply.resp));
-        self.reply_later(LongReply::Walk(Walk::new(bytes, course)));
+        bytes
     }
 
     /// Replies with a part of a long string, by a share of it; `key` holds it.
@@ -162,20 +191,42 @@ pub fn finish_now(context: &mut Context<'_>, args: Args<'_>) {
     let Some(later) = context.loans.take_later() else {
         return;
     };
-    let key = context.first_key(args);
     match *later {
         LongReply::Pieces(mut pieces) => while pieces.step(context.reply.out) {},
-        LongReply::Walk(mut walk) => {
-            if let Some(entry) = context.shard.db(context.db).peek(key)
-                && let ValueRef::Other(value) = entry.value()
-            {
-                while walk.step(&value, &mut context.reply) {}
-            }
+        LongReply::Walk(walk) => walk_now(context, args, walk),
+        LongReply::Taken(mut taken) => {
+            while taken.step(&mut context.reply) {}
+            context.shard.free_later(taken.into_value());
         }
         LongReply::Statement(Reach::Here, scope) => crate::table::run_whole(context, scope, args),
         // Others have to be asked, whoever wants it at once.
         LongReply::Statement(Reach::Everywhere, scope) => {
             context.reply_later(LongReply::Statement(Reach::Everywhere, scope));
+        }
+    }
+}
+
+fn walk_now(context: &mut Context<'_>, args: Args<'_>, mut walk: Walk) {
+    let of_loan = |word: &usize| context.loans.value_of(args.word(*word));
+    let lent: Vec<Option<&Value>> = walk.keys().iter().map(of_loan).collect();
+    if lent.iter().any(Option::is_some) {
+        make_whole(&mut walk, &lent, &mut context.reply);
+        return;
+    }
+    // What was not borrowed is the value of word 1, in its place.
+    let key = context.first_key(args);
+    if let Some(entry) = context.shard.db(context.db).peek(key)
+        && let ValueRef::Other(value) = entry.value()
+    {
+        make_whole(&mut walk, &[Some(&value)], &mut context.reply);
+    }
+}
+
+fn make_whole(walk: &mut Walk, values: &[Option<&Value>], reply: &mut Reply<'_>) {
+    while walk.step(values, reply) {
+        if let Some(mut rest) = walk.take_rest() {
+            while rest.step(reply.out) {}
+            return;
         }
     }
 }

@@ -7,11 +7,12 @@ use types::memory::allocated_bytes;
 use types::set::{Rules, Set};
 
 use crate::counted::write_element;
-use crate::long_reply::{Course, is_long};
+use crate::long_reply::Course;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
     ShardCommand, Spread,
 };
+use crate::steps::is_long;
 
 /// The commands of this family.
 pub const COMMANDS: &[ShardCommand] = &[

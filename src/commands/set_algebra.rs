@@ -16,7 +16,9 @@ use types::{Typed, Value};
 
 use crate::counted::Counted;
 use crate::loans::{LoanId, Loans};
+use crate::long_reply::Course;
 use crate::set::rules;
+use crate::set_join::{JOINED_SETS_MAX, Operation, SetJoin};
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
     ShardCommand, Spread,
@@ -34,11 +36,32 @@ pub const COMMANDS: &[ShardCommand] = &[
     ShardCommand::new(SDIFFSTORE, Spread::Plan(Plan::Lend), sdiffstore),
 ];
 
-/// A union of more sets than this notes what it has shown instead of probing the sets before.
-const PROBED_SETS_MAX: usize = 8;
+/// Leaves a reply that takes long to steps, if the sets are all of this shard. Returns whether it did.
+fn join_later(context: &mut Context<'_>, operation: Operation, ids: &[LoanId]) -> bool {
+    let takes_itself = operation == Operation::Difference && ids[1..].contains(&ids[0]);
+    if ids.len() > JOINED_SETS_MAX || takes_itself || context.loans.has_foreign() {
+        return false;
+    }
+    let (mut different, mut words) = (Vec::new(), Vec::new());
+    for (index, id) in ids.iter().enumerate() {
+        if !different.contains(id) {
+            different.push(*id);
+            words.push(1 + index);
+        }
+    }
+    let sets = sets_of(&context.loans, &different);
+    let Some(join) = SetJoin::plan(operation, &sets) else {
+        return false;
+    };
+    context.walk_over(words, Course::Join(join), |_| {});
+    true
+}
 
 fn sinter(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let ids = borrow_sets(context, args.from(1).iter())?;
+    if join_later(context, Operation::Intersection, &ids) {
+        return Ok(());
+    }
     let (reply, sets) = (&mut context.reply, sets_of(&context.loans, &ids));
     let mut found = Counted::begin(reply);
     intersect(&sets, u64::MAX, &mut |member| found.push(reply, member));
@@ -95,6 +118,9 @@ fn sinterstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandE
 fn sunion(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let rules = rules(context);
     let ids = borrow_sets(context, args.from(1).iter())?;
+    if join_later(context, Operation::Union, &ids) {
+        return Ok(());
+    }
     let (reply, sets) = (&mut context.reply, sets_of(&context.loans, &ids));
     let mut sets: Vec<&Set> = sets.into_iter().flatten().collect();
     // The largest need not be looked for in any other.
@@ -103,7 +129,7 @@ fn sunion(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
     let mut shown = Set::default();
     for (index, set) in sets.iter().enumerate() {
         for member in *set {
-            let is_new = if sets.len() <= PROBED_SETS_MAX {
+            let is_new = if sets.len() <= JOINED_SETS_MAX {
                 !sets[..index].iter().any(|before| before.contains(member))
             } else {
                 shown.add(member, &rules)
@@ -130,6 +156,9 @@ fn sunionstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandE
 fn sdiff(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let rules = rules(context);
     let ids = borrow_sets(context, args.from(1).iter())?;
+    if join_later(context, Operation::Difference, &ids) {
+        return Ok(());
+    }
     let (reply, sets) = (&mut context.reply, sets_of(&context.loans, &ids));
     let mut found = Counted::begin(reply);
     if let Some(Difference { first, mut others }) = Difference::of(&sets) {

@@ -3,30 +3,33 @@
 use base::glob;
 use protocol::args::{Args, equals_ignore_case};
 use shard::effects::{Change, EventClass};
+use types::Typed;
 use types::listpack::Element;
+use types::memory::allocated_bytes;
 use types::set::Set;
 
 use crate::counted::{Counted, write_element};
 use crate::cursor;
+use crate::drawing::{Drawing, REPEATED_MAX};
+use crate::long_reply::Course;
 use crate::set::rules;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
 };
+use crate::steps::is_long;
+use crate::taken::Order;
 use crate::words;
 
 /// The commands of this family.
 pub const COMMANDS: &[ShardCommand] = &[
     ShardCommand::new(SPOP, Spread::OneShard, spop).drawing(),
-    ShardCommand::new(SRANDMEMBER, Spread::OneShard, srandmember),
+    ShardCommand::new(SRANDMEMBER, Spread::OneShard, srandmember).walking(),
     ShardCommand::new(SSCAN, Spread::OneShard, sscan),
 ];
 
 /// Members that one step of SSCAN is about to look at if the client does not say.
 const SCAN_COUNT_DEFAULT: i64 = 10;
-
-/// Most members with repetitions that SRANDMEMBER returns: replies are built in memory.
-const REPEATED_MAX: u64 = 1 << 24;
 
 fn spop(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     if args.len() > 3 {
@@ -57,17 +60,27 @@ fn spop_count(context: &mut Context<'_>, args: Args<'_>, word: &[u8]) -> Result<
     let (reply, random) = (&mut context.reply, &mut *context.random);
     let mut db = context.shard.db(context.db);
     let popped = db.edit(key, |set: &mut Set| {
-        let count = count.min(set.len());
+        let len = set.len();
+        let count = count.min(len);
+        if count == len && is_long(len, len, set.allocated_bytes(allocated_bytes)) {
+            let change = Change::of(count, EventClass::SET, "spop");
+            return (Some(std::mem::take(set)), change);
+        }
         reply.set(count);
         if count > 0 {
             set.pop_many(count, &rules, random, &mut |member| {
                 write_element(reply, member);
             });
         }
-        ((), Change::of(count, EventClass::SET, "spop"))
+        (None, Change::of(count, EventClass::SET, "spop"))
     })?;
-    if popped.is_none() {
-        context.reply.set(0);
+    match popped {
+        None => context.reply.set(0),
+        Some(None) => {}
+        Some(Some(whole)) => {
+            let len = whole.len();
+            context.reply_taken(whole.into_value(), Order::Scan(0), |reply| reply.set(len));
+        }
     }
     Ok(())
 }
@@ -99,11 +112,24 @@ fn srandmember(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandE
             if count > REPEATED_MAX {
                 return Err(CommandError::Text("ERR value is out of range"));
             }
-            reply.array(base::cast::usize_from(count));
+            let (len, bytes) = (set.len(), set.allocated_bytes(allocated_bytes));
+            let wanted = base::cast::usize_from(count);
+            if is_long(wanted, len, bytes) {
+                let drawing = Drawing::new(wanted, len, true, random);
+                context.walk(Course::SetDrawn(drawing), |reply| reply.array(wanted));
+                return Ok(());
+            }
+            reply.array(wanted);
             set.draw(count, random, &mut |member| write_element(reply, member));
         }
         (Some(set), Some(count)) => {
-            let count = usize::try_from(count).unwrap_or(usize::MAX).min(set.len());
+            let (len, bytes) = (set.len(), set.allocated_bytes(allocated_bytes));
+            let count = usize::try_from(count).unwrap_or(usize::MAX).min(len);
+            if is_long(count, len, bytes) {
+                let drawing = Drawing::new(count, len, false, random);
+                context.walk(Course::SetDrawn(drawing), |reply| reply.array(count));
+                return Ok(());
+            }
             reply.array(count);
             set.sample(count, random, &mut |member| write_element(reply, member));
         }

@@ -6,15 +6,19 @@ use protocol::reply::Resp;
 use shard::effects::{Change, EventClass};
 use shard::entry::WrongType;
 use types::listpack::Element;
+use types::memory::allocated_bytes;
 use types::sorted_set::{SortedSet, score};
 
 use crate::cursor;
+use crate::drawing::{Drawing, REPEATED_MAX};
+use crate::long_reply::Course;
 use crate::popping::Popping;
-use crate::sorted_set_words::{write_member, write_pairs};
+use crate::sorted_set_words::{write_member, write_pairs, write_pairs_line};
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
     ShardCommand, Spread,
 };
+use crate::steps::is_long;
 use crate::words;
 
 /// The commands of this family.
@@ -22,7 +26,7 @@ pub const COMMANDS: &[ShardCommand] = &[
     ShardCommand::new(ZPOPMIN, Spread::OneShard, zpopmin),
     ShardCommand::new(ZPOPMAX, Spread::OneShard, zpopmax),
     ShardCommand::new(ZMPOP, Spread::Plan(Plan::Lend), zmpop),
-    ShardCommand::new(ZRANDMEMBER, Spread::OneShard, zrandmember),
+    ShardCommand::new(ZRANDMEMBER, Spread::OneShard, zrandmember).walking(),
     ShardCommand::new(ZSCAN, Spread::OneShard, zscan),
 ];
 
@@ -179,7 +183,21 @@ fn zrandmember(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandE
         context.reply.array(0);
         return Ok(());
     };
+    if count < 0 && count.unsigned_abs() > REPEATED_MAX {
+        return Err(CommandError::Text("ERR value is out of range"));
+    }
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    let len = set.len();
+    let shown = if count < 0 { wanted } else { wanted.min(len) };
+    if is_long(shown, len, set.allocated_bytes(allocated_bytes)) {
+        let drawing = Drawing::new(shown, len, count < 0, context.random);
+        let course = Course::SortedSetDrawn {
+            drawing,
+            with_scores,
+        };
+        context.walk(course, |reply| write_pairs_line(reply, shown, with_scores));
+        return Ok(());
+    }
     if count < 0 {
         let drawn = (0..wanted).map(|_| {
             let drawn = set.random(context.random);

@@ -8,13 +8,14 @@ use types::memory::allocated_bytes;
 use types::sorted_set::SortedSet;
 use types::sorted_set::range::{LexRange, ScoreRange};
 
-use crate::long_reply::{Course, is_long};
+use crate::long_reply::Course;
 use crate::sorted_set_algebra::store_result;
 use crate::sorted_set_words::{lex_range, rules, score_range, write_pairs, write_pairs_line};
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
     ShardCommand, Spread,
 };
+use crate::steps::is_long;
 use crate::words;
 
 /// The commands of this family.

@@ -8,6 +8,7 @@ use types::listpack::Element;
 use types::sorted_set::range::{Bound, LexRange, ScoreRange};
 use types::sorted_set::{Pair, Rules};
 
+use crate::counted::write_pair;
 use crate::spec::{CommandError, Context};
 
 const NOT_A_SCORE_RANGE: CommandError = CommandError::Text("ERR min or max is not a float");
@@ -94,13 +95,7 @@ pub(crate) fn write_pairs<'a>(
 ) {
     write_pairs_line(reply, pairs.len(), with_scores);
     for (member, score) in pairs {
-        if with_scores && reply.resp == Resp::V3 {
-            reply.array(2);
-        }
-        write_member(reply, member);
-        if with_scores {
-            reply.double(score);
-        }
+        write_pair(reply, member, score, with_scores);
     }
 }
 

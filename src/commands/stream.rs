@@ -7,11 +7,12 @@ use types::stream::Stream;
 use types::stream::id::Id;
 use types::stream::log::{NewId, Refused};
 
-use crate::long_reply::{Course, is_long};
+use crate::long_reply::Course;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
 };
+use crate::steps::is_long;
 use crate::stream_reply::{reply_entry, reply_id};
 use crate::stream_words::{self, TrimWords};
 use crate::words;
@@ -174,7 +175,7 @@ fn list(
 }
 
 /// Returns how many entries a reply shows, if it is long.
-fn long_range(stream: &Stream, (start, end): (Id, Id), count: usize) -> Option<usize> {
+pub(crate) fn long_range(stream: &Stream, (start, end): (Id, Id), count: usize) -> Option<usize> {
     let len = usize::try_from(stream.log().len()).unwrap_or(usize::MAX);
     let bytes = stream.allocated_bytes(allocated_bytes);
     if !is_long(count.min(len), len, bytes) {

@@ -16,10 +16,12 @@ use types::stream::{Parts, Stream};
 use crate::error::NoGroupForm;
 use crate::keys;
 use crate::loans::LoanId;
+use crate::long_reply::Course;
 use crate::spec::{
     Argument, Arity, BeginSearch, Category, CommandError, Context, Declaration, Docs, FindKeys,
     Flags, KeySpec,
 };
+use crate::stream::long_range;
 use crate::stream_reply::{reply_entry, reply_id};
 use crate::stream_words::{self, reply_counted};
 use crate::wait_form::{Timeout, Waiting};
@@ -69,6 +71,12 @@ pub(crate) fn xread(context: &mut Context<'_>, args: Args<'_>) -> Result<(), Com
         };
         wanted.push((loan, from));
     }
+    if let &[(loan, from)] = &wanted[..]
+        && let Some(course) = long_course(context, loan, from, &request)
+    {
+        answer_later(context, args, request.keys_at, course);
+        return Ok(());
+    }
     let begun = context.reply.out.len();
     let mut answered = 0;
     let loans = &context.loans;
@@ -95,6 +103,39 @@ pub(crate) fn xread(context: &mut Context<'_>, args: Args<'_>) -> Result<(), Com
         nothing(context, &request);
     }
     Ok(())
+}
+
+/// Plans the entries behind `from` of one stream; nothing if they are few.
+fn long_course(
+    context: &Context<'_>,
+    loan: LoanId,
+    from: Id,
+    request: &Request<'_>,
+) -> Option<(Course, usize)> {
+    let start = from.next()?;
+    let stream = context.loans.get(loan).typed::<Stream>().ok()??;
+    let left = long_range(stream, (start, Id::MAX), request.taken())?;
+    let course = Course::Stream {
+        start,
+        end: Id::MAX,
+        left,
+        is_backward: false,
+    };
+    Some((course, left))
+}
+
+/// Answers with one stream in steps; its key is word `key_at`.
+fn answer_later(
+    context: &mut Context<'_>,
+    args: Args<'_>,
+    key_at: usize,
+    (course, count): (Course, usize),
+) {
+    context.walk_over(vec![key_at], course, |reply| {
+        open_streams(reply, 1);
+        open_stream(reply, args.word(key_at));
+        reply.array(count);
+    });
 }
 
 pub(crate) fn xreadgroup(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {

@@ -16,11 +16,11 @@ use shard::entry::EntryRef;
 use shard::keyspace::{Expiry, Plain};
 use types::string::Origin;
 
-use crate::long_reply::LONG_STRING_BYTES_MIN;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
 };
+use crate::steps::LONG_STRING_BYTES_MIN;
 use crate::words::TimeForm;
 
 /// The commands of this family.

@@ -4,12 +4,14 @@ use protocol::args::Args;
 use shard::effects::EventClass;
 use shard::keyspace::Expiry;
 
-use crate::long_reply::{LONG_STRING_BYTES_MIN, LongReply, Pieces};
+use crate::long_reply::LongReply;
 use crate::parts;
+use crate::pieces::Pieces;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, Join, KeySpec,
     Plan, ShardCommand, Spread,
 };
+use crate::steps::LONG_STRING_BYTES_MIN;
 
 /// The commands of this family.
 pub const COMMANDS: &[ShardCommand] = &[

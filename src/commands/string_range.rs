@@ -7,11 +7,11 @@ use protocol::args::Args;
 use shard::effects::EventClass;
 use shard::keyspace::Expiry;
 
-use crate::long_reply::LONG_STRING_BYTES_MIN;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec,
     ShardCommand, Spread,
 };
+use crate::steps::LONG_STRING_BYTES_MIN;
 use crate::words;
 
 /// The commands of this family.

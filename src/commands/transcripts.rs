@@ -88,6 +88,7 @@ impl Player {
             Some(command) => crate::run::call(command, &mut context, args),
             None => run(&mut context, args),
         };
+        crate::run::finish_now(&mut context, args);
         crate::run::end(&mut context);
         result.map_err(|error: CommandError| error.text(resolved.name, args).into_owned())
     }

@@ -13,7 +13,8 @@
 //! put the value back, release    <---------  Return{value}
 //! ```
 //!
-//! Shares of strings need no claim and no way back.
+//! Shares of strings, and what has left its key, need no claim and no way back. A walk that needs its values no more ends
+//! there, and what is left of its reply are bytes.
 //!
 //! Invariants
 //! - The claim is exclusive, and is taken in the same call in which the command has run: what comes later
@@ -25,30 +26,46 @@
 //! (`server::long_replies`).
 
 use base::ids::{DbIndex, ShardId, TxId};
-use commands::long_reply::{Pieces, Walk};
+use commands::long_reply::Walk;
+use commands::pieces::Pieces;
+use commands::taken::Taken;
 use protocol::reply::{Reply, Resp};
 use shard::loan::Loan;
+use types::Value;
 
 /// What makes a long reply.
 #[derive(Debug)]
 pub enum Source {
     /// Bytes and shares.
     Pieces(Pieces),
-    /// A walk over a value.
+    /// A walk over values.
     Walk(Box<WalkSource>),
+    /// What has left its key.
+    Taken(Box<Taken>),
     /// A table statement, which is to run as a program. If all its rows are on one shard, that has claimed
     /// its table for this transaction.
     Statement(Option<(ShardId, TxId)>),
 }
 
-/// A walk with the value that was taken out for it.
+/// A walk with the values that were taken out for it.
 #[derive(Debug)]
 pub struct WalkSource {
     pub(crate) walk: Walk,
     pub(crate) tx: TxId,
     pub(crate) db: DbIndex,
-    pub(crate) loan: Loan,
+    pub(crate) loans: Box<[Loan]>,
     pub(crate) home: ShardId,
+}
+
+/// What is left of a source when it is over.
+#[derive(Debug)]
+pub enum Left {
+    /// Nothing.
+    Nothing,
+    /// The values of a walk, which go back.
+    Back(Back),
+    /// What nobody needs and may take long to free.
+    Free(Value),
 }
 
 /// What goes back when a walk is over.
@@ -56,15 +73,15 @@ pub struct WalkSource {
 pub struct Back {
     /// The shard.
     pub home: ShardId,
-    /// The claim on the key.
+    /// The claim on the keys.
     pub tx: TxId,
     /// The database.
     pub db: DbIndex,
-    /// The value.
-    pub loan: Box<Loan>,
+    /// The values.
+    pub loans: Box<[Loan]>,
 }
 
-/// A value that is away for a long reply.
+/// The values that are away for a long reply.
 #[derive(Debug)]
 pub(crate) struct GivenWalk {
     pub(crate) tx: TxId,
@@ -79,12 +96,10 @@ impl Source {
         match self {
             Self::Pieces(pieces) => pieces.step(out),
             Self::Walk(source) => {
-                let mut reply = Reply::new(out, resp);
-                match source.loan.value() {
-                    Some(value) => source.walk.step(value, &mut reply),
-                    None => false,
-                }
+                let values: Vec<_> = source.loans.iter().map(Loan::value).collect();
+                source.walk.step(&values, &mut Reply::new(out, resp))
             }
+            Self::Taken(taken) => taken.step(&mut Reply::new(out, resp)),
             Self::Statement(_) => false,
         }
     }
@@ -95,16 +110,25 @@ impl Source {
         matches!(self, Self::Walk(source) if source.tx == tx)
     }
 
-    /// Ends the reply, complete or not. Returns what goes back to the shard that it came from.
-    #[must_use]
-    pub fn end(self) -> Option<Back> {
+    /// Returns what makes the rest of the reply, if it needs the values of a walk no more: this source can end.
+    pub fn take_rest(&mut self) -> Option<Self> {
         match self {
-            Self::Pieces(_) | Self::Statement(_) => None,
-            Self::Walk(source) => Some(Back {
+            Self::Walk(source) => source.walk.take_rest().map(Self::Pieces),
+            Self::Pieces(_) | Self::Taken(_) | Self::Statement(_) => None,
+        }
+    }
+
+    /// Ends the reply, complete or not.
+    #[must_use]
+    pub fn end(self) -> Left {
+        match self {
+            Self::Pieces(_) | Self::Statement(_) => Left::Nothing,
+            Self::Taken(taken) => Left::Free(taken.into_value()),
+            Self::Walk(source) => Left::Back(Back {
                 home: source.home,
                 tx: source.tx,
                 db: source.db,
-                loan: Box::new(source.loan),
+                loans: source.loans,
             }),
         }
     }

@@ -25,6 +25,10 @@ impl Host {
                 self.serve_if_ready();
                 return Source::Pieces(pieces);
             }
+            LongReply::Taken(taken) => {
+                self.serve_if_ready();
+                return Source::Taken(Box::new(taken));
+            }
             LongReply::Walk(walk) => walk,
             LongReply::Statement(Reach::Everywhere, _) => return Source::Statement(None),
             LongReply::Statement(Reach::Here, _) => {
@@ -36,14 +40,10 @@ impl Host {
                 return Source::Statement(Some((self.me(), tx)));
             }
         };
-        let key = self.shard.key(request.args.word(1));
-        let claim = Claim {
-            keys: vec![(key.hash, Mode::Exclusive)],
-            whole: None,
-        };
+        let claim = self.claim_of_walk(request, &walk);
         let tx = self.ids.next();
         let scheduled = self.locks.schedule(tx, claim);
-        // The request claims its key exclusively, and has run because nothing conflicted.
+        // The request claims its keys exclusively, and has run because nothing conflicted.
         assert!(
             scheduled == Scheduled::Granted,
             "nothing stands before a request that has run"
@@ -55,21 +55,34 @@ impl Host {
         source
     }
 
-    /// Takes the value out under the claim of `tx`.
+    /// Returns what a walk claims: the keys of its values.
+    fn claim_of_walk(&self, request: &Request<'_>, walk: &Walk) -> Claim {
+        let key = |&word: &usize| self.shard.key(request.args.word(word)).hash;
+        let keys = walk.keys().iter().map(key);
+        Claim {
+            keys: keys.map(|hash| (hash, Mode::Exclusive)).collect(),
+            whole: None,
+        }
+    }
+
+    /// Takes the values out under the claim of `tx`.
     fn take_out(&mut self, tx: TxId, to: ShardId, request: &Request<'_>, walk: Walk) -> Source {
         self.walks.push(GivenWalk {
             tx,
             to,
             is_told: false,
         });
-        let key = self.shard.key(request.args.word(1));
         // The command has counted and noted the access.
-        let loan = self.shard.db(request.db).lend(key, false, false);
+        let lend = |&word: &usize| {
+            let key = self.shard.key(request.args.word(word));
+            self.shard.db(request.db).lend(key, false, false)
+        };
+        let loans = walk.keys().iter().map(lend).collect();
         Source::Walk(Box::new(WalkSource {
             walk,
             tx,
             db: request.db,
-            loan,
+            loans,
             home: self.me(),
         }))
     }
@@ -88,6 +101,7 @@ impl Host {
     pub(crate) fn hand_over_under(&mut self, tx: TxId, ran: Ran, reply: LongReply) -> bool {
         let (source, is_over) = match reply {
             LongReply::Pieces(pieces) => (Source::Pieces(pieces), true),
+            LongReply::Taken(taken) => (Source::Taken(Box::new(taken)), true),
             LongReply::Walk(walk) => {
                 let request = ran.request.as_request();
                 (self.take_out(tx, ran.to, &request, walk), false)
@@ -114,10 +128,12 @@ impl Host {
         self.send(ran.to, Message::Long(Box::new(handed)));
     }
 
-    /// Puts a value back that a long reply has walked over, and lets go on what has waited for it.
-    pub(crate) fn take_back(&mut self, tx: TxId, db: DbIndex, loan: Loan) {
+    /// Puts values back that a long reply has walked over, and lets go on what has waited for it.
+    pub(crate) fn take_back(&mut self, tx: TxId, db: DbIndex, loans: Box<[Loan]>) {
         self.walks.retain(|walk| walk.tx != tx);
-        commands::run::settle(&mut self.shard, db, loan);
+        for loan in loans {
+            commands::run::settle(&mut self.shard, db, loan);
+        }
         let mut granted = Vec::new();
         self.locks.release(tx, &mut granted);
         self.serve_if_ready();

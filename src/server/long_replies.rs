@@ -17,7 +17,7 @@
 use std::collections::VecDeque;
 
 use base::ids::TxId;
-use coordinator::long_reply::{Back, Source};
+use coordinator::long_reply::{Back, Left, Source};
 use coordinator::message::{Message, Origin};
 use protocol::reply::Resp;
 
@@ -144,8 +144,10 @@ impl Underway {
                 self.made.push_back(bytes);
                 progress = Progress::Stepped;
             }
-            if !has_more {
+            let rest = source.take_rest();
+            if rest.is_some() || !has_more {
                 self.end_source(core);
+                self.source = rest;
             }
         }
         let Some(connection) = core.net.connection_mut(id) else {
@@ -170,12 +172,20 @@ impl Underway {
         progress
     }
 
-    /// Lets go of what makes the reply; a value goes back to its key.
+    /// Lets go of what makes the reply; values go back to their keys.
     fn end_source(&mut self, core: &mut Core) {
-        if let Some(back) = self.source.take().and_then(Source::end) {
-            let Back { home, tx, db, loan } = back;
-            let message = Message::Return { tx, db, loan };
-            core.engine.host.outbox.push((home, message));
+        match self.source.take().map_or(Left::Nothing, Source::end) {
+            Left::Nothing => {}
+            Left::Back(Back {
+                home,
+                tx,
+                db,
+                loans,
+            }) => {
+                let message = Message::Return { tx, db, loans };
+                core.engine.host.outbox.push((home, message));
+            }
+            Left::Free(value) => core.engine.host.shard.free_later(value),
         }
     }
 }

@@ -171,7 +171,7 @@ impl Engine {
         let request = Box::new(handed.request);
         match handed.source {
             Source::Statement(Some(claimed)) => self.begin_claimed(handed.origin, request, claimed),
-            Source::Statement(None) | Source::Pieces(_) | Source::Walk(_) => {
+            Source::Statement(None) | Source::Pieces(_) | Source::Walk(_) | Source::Taken(_) => {
                 let (id, place, _) = read_origin(handed.origin);
                 self.late_statements
                     .add((id, place), handed.origin, request);

@@ -421,6 +421,11 @@ impl Shard {
         self.common.lazy_free.step(elements) || self.tables.free_step(elements)
     }
 
+    /// Takes a value that belongs to no key any more, to be freed by [`Shard::free_step`] if that takes long.
+    pub fn free_later(&mut self, value: types::Value) {
+        self.common.lazy_free.value(Some(Box::new(value)));
+    }
+
     /// Removes all keys and tables of a database.
     pub fn clear_db(&mut self, db: DbIndex) {
         self.db(db).clear();

@@ -418,7 +418,7 @@ impl Host {
             } => self.alone(from, tx, claim, operations),
             Message::Exec(sent) => self.take_exec(from, sent),
             Message::Release { tx } => self.release(tx),
-            Message::Return { tx, db, loan } => self.take_back(tx, db, *loan),
+            Message::Return { tx, db, loans } => self.take_back(tx, db, loans),
             Message::Wait {
                 waiter,
                 request,

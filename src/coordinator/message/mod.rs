@@ -39,14 +39,14 @@ pub enum Message {
         /// The claim that keeps them waiting.
         tx: TxId,
     },
-    /// Gives back the value that a long reply has walked over.
+    /// Gives back the values that a long reply has walked over.
     Return {
-        /// The claim on its key, which ends.
+        /// The claim on their keys, which ends.
         tx: TxId,
         /// The database.
         db: DbIndex,
-        /// The value.
-        loan: Box<Loan>,
+        /// The values.
+        loans: Box<[Loan]>,
     },
     /// Claims keys for a transaction.
     Schedule {

@@ -271,6 +271,39 @@ impl Chain {
         self.shrink();
     }
 
+    /// Moves `count` elements at one end, fewer than all, to a chain of their own. O(nodes moved) and O(n) in the
+    /// bytes of a node.
+    pub(super) fn take(&mut self, end: End, count: usize) -> Self {
+        let mut taken = Self::default();
+        let mut left = count;
+        while left > 0 {
+            let at = match end {
+                End::Head => 0,
+                End::Tail => self.nodes.len() - 1,
+            };
+            let nodes = self.nodes[at].count();
+            let node = if nodes <= left {
+                self.take_node(at)
+            } else {
+                let before = match end {
+                    End::Head => left,
+                    End::Tail => nodes - left,
+                };
+                self.change(at, |node| node.cut(end, before))
+            };
+            let Some(node) = node else {
+                break;
+            };
+            left -= node.count();
+            match end {
+                End::Head => taken.insert_node(taken.nodes.len(), node),
+                End::Tail => taken.insert_node(0, node),
+            }
+        }
+        self.shrink();
+        taken
+    }
+
     /// Removes up to `count` elements equal to `needle`, the first or the last ones. Returns how
     /// many. O(len).
     pub(super) fn remove_equal(&mut self, needle: Needle<'_>, count: usize, from: End) -> usize {

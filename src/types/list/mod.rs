@@ -223,6 +223,28 @@ impl List {
         self.remove(first, count);
     }
 
+    /// Moves `count` elements at one end, or as many as there are, to a list of their own, in the same order.
+    /// O(nodes moved), and O(n) in the bytes of one node.
+    #[must_use]
+    pub fn take(&mut self, end: End, count: usize) -> Self {
+        let len = self.len();
+        if count >= len {
+            return std::mem::take(self);
+        }
+        let form = match &mut self.form {
+            Form::Short(listpack) => {
+                let before = match end {
+                    End::Head => count,
+                    End::Tail => len - count,
+                };
+                Form::Short(node::cut(listpack, end, before))
+            }
+            Form::Long(chain) => Form::Long(Box::new(chain.take(end, count))),
+        };
+        self.shorten();
+        Self { form }
+    }
+
     /// Puts an element into the place of the one at `index`, and tells whether there is one. The
     /// others of its node stay there, whatever the size of the new one. O(nodes) and O(n) in the
     /// bytes of a node.

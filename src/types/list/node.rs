@@ -283,6 +283,17 @@ impl Node {
         Some(tail)
     }
 
+    /// Moves the elements of one end into a node of their own; `before` of all, at least one and not all, are before the cut. O(n) in
+    /// the bytes.
+    pub(super) fn cut(&mut self, end: End, before: usize) -> Option<Self> {
+        let Body::Packed(listpack) = &mut self.body else {
+            return None;
+        };
+        let taken = Self::packed(cut(listpack, end, before));
+        self.count -= taken.count;
+        Some(taken)
+    }
+
     /// Returns the offset of the first element equal to `needle`. O(n).
     pub(super) fn offset_of(&self, needle: Needle<'_>) -> Option<usize> {
         match &self.body {
@@ -334,6 +345,18 @@ pub(super) fn iter_in(listpack: &Listpack, offset: usize) -> NodeIter<'_> {
     match listpack.position(cast::i64_from(offset)) {
         Some(position) => NodeIter::Packed(listpack.iter_from(position)),
         None => NodeIter::default(),
+    }
+}
+
+/// Cuts a listpack behind `before` elements and returns the part at `end`; the other one stays.
+pub(super) fn cut(listpack: &mut Listpack, end: End, before: usize) -> Listpack {
+    let Some(position) = listpack.position(cast::i64_from(before)) else {
+        return Listpack::new();
+    };
+    let tail = listpack.split_off(position);
+    match end {
+        End::Head => std::mem::replace(listpack, tail),
+        End::Tail => tail,
     }
 }
 

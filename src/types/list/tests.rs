@@ -317,6 +317,37 @@ fn a_long_list_is_freed_in_steps() {
 }
 
 #[test]
+fn what_is_taken_at_an_end_is_a_list_of_its_own() {
+    let seed = seed();
+    let mut random = Random::new(seed);
+    for round in 0..300 {
+        let rule = rule([-1, 3, 40][random.index(3)]);
+        let (mut list, mut model) = (List::new(), VecDeque::new());
+        for _ in 0..random.index(400) {
+            let element = word(&mut random);
+            list.push(End::Tail, &*element, &rule);
+            model.push_back(element);
+        }
+        while !list.is_empty() {
+            let count = random.index(list.len() + 2);
+            let end = end(&mut random);
+            let taken = list.take(end, count);
+            let kept = match end {
+                End::Head => model.split_off(count.min(model.len())),
+                End::Tail => {
+                    let tail = model.split_off(model.len().saturating_sub(count));
+                    std::mem::replace(&mut model, tail)
+                }
+            };
+            check(&taken, &model);
+            check(&list, &kept);
+            assert_eq!(taken.len(), count.min(taken.len()), "round {round}");
+            model = kept;
+        }
+    }
+}
+
+#[test]
 fn values_stay_as_small_as_they_were() {
     assert!(size_of::<List>() <= 24);
     assert!(size_of::<Value>() <= 32);

@@ -7,7 +7,7 @@
 
 use std::{mem, ptr};
 
-use base::random::Random;
+use base::random::{Random, Selection};
 
 use super::{Form, Member, Rules, Set};
 use crate::listpack::{Element, Listpack};
@@ -19,22 +19,6 @@ const DRAWN_PART: usize = 3;
 /// A set that keeps a smaller part of what leaves it than this is made anew, as in Redis: then it may
 /// become an intset.
 const KEPT_PART: usize = 5;
-
-/// Chooses from a sequence as it comes by.
-struct Selection {
-    wanted: usize,
-    to_come: usize,
-}
-
-impl Selection {
-    /// Tells whether the next of the sequence is chosen.
-    fn takes_next(&mut self, random: &mut Random) -> bool {
-        let takes = self.wanted > 0 && random.index(self.to_come) < self.wanted;
-        self.to_come -= 1;
-        self.wanted -= usize::from(takes);
-        takes
-    }
-}
 
 impl Set {
     /// Returns a member; `None` if there is none. O(1) expected, O(n) in a listpack.
@@ -108,10 +92,7 @@ impl Set {
                 }
             }
             Form::Integers(_) | Form::Packed(_) | Form::Table(_) => {
-                let mut selection = Selection {
-                    wanted: count,
-                    to_come: len,
-                };
+                let mut selection = Selection::new(count, len);
                 self.iter()
                     .filter(|_| selection.takes_next(random))
                     .for_each(each);
@@ -165,10 +146,7 @@ impl Set {
     ) {
         let len = self.len();
         let kept = len.saturating_sub(count);
-        let selection = Selection {
-            wanted: kept,
-            to_come: len,
-        };
+        let selection = Selection::new(kept, len);
         if kept.saturating_mul(KEPT_PART) <= count {
             return self.keep_few(selection, rules, random, each);
         }
