@@ -36,10 +36,10 @@ pub struct Made {
     pub keys: u64,
 }
 
-/// Makes an RDB file, always with its checksum. `source` is a directory with a log, one with the append-only file of
-/// Redis under its usual name (or the directory around either), or a file: RDB, or commands of Redis.
+/// Makes an RDB file, always with its checksum.
 ///
-/// Cost: the memory of all the data.
+/// `source` is a directory with a log, one with the append-only file of Redis under its usual name (or the directory
+/// around either), or a file: RDB, or commands of Redis. Cost: the memory of all the data.
 ///
 /// # Errors
 ///
