@@ -177,19 +177,21 @@ impl<R: Read> Commands<R> {
         }
     }
 
-    /// Reads until so many bytes lie behind the beginning of the command, or the file ends: then false.
+    /// Reads until so many bytes lie behind the beginning of the command, or the file ends: then false. Reads more the
+    /// longer the command is already, as it is looked at from its beginning again each time.
     fn fill(&mut self, count: usize) -> io::Result<bool> {
         self.buffer.drain(..self.begun);
         self.base += u64_from(self.begun);
         self.begun = 0;
-        while self.buffer.len() < count {
+        let goal = count.max(self.buffer.len() * 2);
+        while self.buffer.len() < goal {
             let len = self.buffer.len();
             // A wrong length asks for no memory before the bytes are there.
             self.buffer.resize(len + READ_BYTES, 0);
             let read = self.source.read(&mut self.buffer[len..]);
             self.buffer.truncate(len + *read.as_ref().unwrap_or(&0));
             match read {
-                Ok(0) => return Ok(false),
+                Ok(0) => return Ok(self.buffer.len() >= count),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -350,6 +352,33 @@ mod tests {
                 assert_eq!(damage.offset, u64_from(*begin), "{end}");
             }
             assert_eq!(commands.len(), usize::from(end >= 23), "{end}");
+        }
+    }
+
+    #[test]
+    fn mangled_bytes_give_whole_commands_before_the_first_change_and_never_panic() {
+        let seed = std::env::var("SEED").map_or(3, |seed| seed.parse().unwrap());
+        eprintln!("SEED={seed}");
+        let mut random = base::random::Random::new(seed);
+        let file = FILE.repeat(4);
+        let (whole, _) = read(&file, 1000);
+        let ends: Vec<usize> = (0..4)
+            .flat_map(|at| [at * FILE.len() + 23, (at + 1) * FILE.len()])
+            .collect();
+        for _ in 0..5000 {
+            let mut mangled = file.clone();
+            let from = random.index(file.len());
+            let to = (from + 1 + random.index(9)).min(file.len());
+            let byte = random.next_u64().to_le_bytes()[0];
+            match random.index(3) {
+                0 => drop(mangled.drain(from..to)),
+                1 => mangled[from..to].fill(byte),
+                _ => mangled.insert(from, byte),
+            }
+            let (commands, _) = read(&mangled, 1 + random.index(40));
+            let untouched = ends.iter().filter(|end| **end <= from).count();
+            assert!(commands.len() >= untouched, "byte {from}");
+            assert_eq!(commands[..untouched], whole[..untouched]);
         }
     }
 

@@ -69,16 +69,26 @@ impl Manifest {
         runtime::file::write_atomically(&directory.join(NAME), self.text().as_bytes())
     }
 
-    fn text(&self) -> String {
+    /// Returns its text.
+    #[must_use]
+    pub fn text(&self) -> String {
         let mut text = format!("{TITLE}\nbase {}\n", self.base.as_deref().unwrap_or("none"));
         for Generation { number, shards } in &self.generations {
             text += &format!("generation {number} shards {shards}\n");
         }
-        let checksum = CRC32C.checksum(text.as_bytes());
-        text + &format!("checksum {checksum:08x}\n")
+        Self::sealed(&text)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Returns lines with the last one behind them, that of the checksum.
+    #[must_use]
+    pub fn sealed(lines: &str) -> String {
+        let checksum = CRC32C.checksum(lines.as_bytes());
+        format!("{lines}checksum {checksum:08x}\n")
+    }
+
+    /// Reads the text of a manifest; nothing if it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let (body, checksum) = text.strip_suffix('\n')?.rsplit_once("\nchecksum ")?;
         let covered = &text[..=body.len()];
         if u32::from_str_radix(checksum, 16).ok()? != CRC32C.checksum(covered.as_bytes()) {
@@ -89,6 +99,9 @@ impl Manifest {
             return None;
         }
         let base = lines.next()?.strip_prefix("base ")?;
+        if base != "none" {
+            base_number(base)?;
+        }
         let mut generations: Vec<Generation> = Vec::new();
         for line in lines {
             let (number, shards) = line.strip_prefix("generation ")?.split_once(" shards ")?;

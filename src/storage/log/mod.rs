@@ -15,10 +15,11 @@
 //! - What is not whole at the end of a file is its torn tail; what is not whole before a record that is, is
 //!   damage. The two are told apart by looking for such a record.
 //!
-//! In reading order: [`record`], [`manifest`], [`parts`].
+//! In reading order: [`record`], [`manifest`], [`parts`]; `spans` has checksums of what may be records.
 //!
 //! Not here: what the records say (`types::effect`), when they are written (the server).
 
 pub mod manifest;
 pub mod parts;
 pub mod record;
+mod spans;

@@ -19,6 +19,8 @@ use base::clock::UnixMillis;
 use crc::{CRC_32_ISCSI, Crc, Table};
 use runtime::faults;
 
+use super::spans::Spans;
+
 /// The first bytes of a file.
 const MAGIC: &[u8; 8] = b"TRESTLOG";
 
@@ -207,8 +209,8 @@ pub struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads the head of a file. A file that ends before the end of its head has none: that of a server
-    /// that has ended while it made the file.
+    /// Reads the head of a file. A file that ends before the end of its head has none, and neither has one of zeros
+    /// alone: that of a server, or of a machine, that has ended while it made the file.
     ///
     /// # Errors
     ///
@@ -226,7 +228,12 @@ impl<R: Read> Reader<R> {
         if reader.fill(HEAD_BYTES)?
             && let Some(head) = reader.buffer.first_chunk::<HEAD_BYTES>()
         {
-            let head = Head::read(head).map_err(|fault| Damage { offset: 0, fault })?;
+            let is_blank = *head == [0; HEAD_BYTES];
+            let read = Head::read(head);
+            if is_blank && reader.is_blank()? {
+                return Ok(reader);
+            }
+            let head = read.map_err(|fault| Damage { offset: 0, fault })?;
             reader.next = head.first;
             reader.begun = HEAD_BYTES;
             reader.head = Some(head);
@@ -234,7 +241,18 @@ impl<R: Read> Reader<R> {
         Ok(reader)
     }
 
-    /// Returns the head; nothing if the file ends before its end.
+    /// Returns whether all bytes are zeros: the length of a file may be on the disk before its bytes. Memory: the
+    /// file, if so.
+    fn is_blank(&mut self) -> Result<bool, Damage> {
+        while self.buffer.iter().all(|byte| *byte == 0) {
+            if !self.fill(self.buffer.len() + 1)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns the head; nothing if the file ends before its end, or has nothing but zeros.
     #[must_use]
     pub fn head(&self) -> Option<Head> {
         self.head
@@ -352,18 +370,28 @@ impl<R: Read> Reader<R> {
     /// its end.
     fn torn_or_damaged(&mut self) -> Result<Option<Record<'_>>, Damage> {
         while self.fill(self.buffer.len() - self.begun + 1)? {}
+        let mut candidates = Vec::new();
         let mut at = self.begun + 1;
         while let Some(found) = find(&self.buffer[at.min(self.buffer.len())..], MARK) {
             at += found;
             if let Some(length) = self.length_at(at)
-                && self.is_whole(at, length)
                 && self.numbers_at(at).0 >= self.next
+                && at + FRAME_BYTES + length <= self.buffer.len()
             {
-                let offset = self.offset();
-                let fault = Fault::Middle;
-                return Err(Damage { offset, fault });
+                candidates.push((at, at + FRAME_BYTES + length));
             }
             at += 1;
+        }
+        let borders = candidates.iter().flat_map(|(at, end)| [at + 8, *end]);
+        let spans = Spans::new(&self.buffer, borders.collect());
+        let is_whole = |&(at, end): &(usize, usize)| {
+            let checksum = spans.checksum(at + 8, end);
+            checksum.is_some_and(|it| it.to_le_bytes() == self.buffer[at + 4..at + 8])
+        };
+        if candidates.iter().any(is_whole) {
+            let offset = self.offset();
+            let fault = Fault::Middle;
+            return Err(Damage { offset, fault });
         }
         Ok(None)
     }
@@ -464,6 +492,63 @@ mod tests {
     }
 
     #[test]
+    fn what_looks_like_thousands_of_long_records_behind_a_torn_one_takes_no_time() {
+        let mut effects = Vec::new();
+        let frames = 100_000;
+        for number in 0..frames {
+            effects.extend_from_slice(&MARK);
+            effects.extend_from_slice(&[7; 4]);
+            // Up to the end of them all, almost.
+            let length = (frames - number - 1) * FRAME_BYTES;
+            effects.extend_from_slice(&u32_from(length).to_le_bytes());
+            effects.extend_from_slice(&u64::MAX.to_le_bytes());
+            effects.extend_from_slice(&[0; 8]);
+        }
+        let bytes = file(&[b"one".to_vec(), effects]);
+        // Each by itself these would be 140 GB.
+        let (records, _, torn) = read(&bytes[..bytes.len() - 1]).unwrap();
+        assert_eq!(records, [b"one".to_vec()]);
+        assert_eq!(torn, u64_from(frames * FRAME_BYTES + FRAME_BYTES - 1));
+        let mut whole = bytes;
+        whole[HEAD_BYTES + FRAME_BYTES + 10] ^= 1;
+        write(&mut whole, HEAD.first + 2, UnixMillis(5), b"behind it");
+        assert_eq!(read(&whole).unwrap_err().fault, Fault::Middle);
+    }
+
+    /// Changes a file as no disk would: pieces of it cut out, put in twice, overwritten.
+    fn mangle(bytes: &[u8], random: &mut Random) -> Vec<u8> {
+        let mut mangled = bytes.to_vec();
+        for _ in 0..1 + random.index(3) {
+            let from = random.index(mangled.len() + 1);
+            let to = (from + random.index(60)).min(mangled.len());
+            let piece = mangled[from..to].to_vec();
+            let at = random.index(mangled.len() + 1);
+            match random.index(4) {
+                0 => drop(mangled.drain(from..to)),
+                1 => drop(mangled.splice(at..at, piece)),
+                2 => mangled[from..to].fill(0),
+                _ => mangled[from..to]
+                    .iter_mut()
+                    .for_each(|byte| *byte = random.next_u64().to_le_bytes()[0]),
+            }
+        }
+        mangled
+    }
+
+    #[test]
+    fn a_mangled_file_gives_records_that_were_written_in_their_order_or_is_refused() {
+        let mut random = random();
+        for _ in 0..3000 {
+            let contents = contents(&mut random);
+            let mangled = mangle(&file(&contents), &mut random);
+            if let Ok((records, length, torn)) = read(&mangled) {
+                assert!(contents.starts_with(&records));
+                assert_eq!(length + torn, u64_from(mangled.len()));
+            }
+        }
+    }
+
+    #[test]
     fn a_record_that_is_missing_or_there_twice_is_noticed() {
         let mut bytes = file(&[b"one".to_vec()]);
         write(&mut bytes, HEAD.first + 2, UnixMillis(5), b"three");
@@ -474,6 +559,18 @@ mod tests {
             expected: 101,
         };
         assert_eq!(damage.fault, fault);
+    }
+
+    #[test]
+    fn a_file_of_zeros_alone_has_no_head() {
+        for len in [HEAD_BYTES, 512, 5000, READ_BYTES * 2] {
+            let mut bytes = vec![0; len];
+            let mut reader = Reader::open(bytes.as_slice()).unwrap();
+            assert_eq!((reader.head(), reader.record()), (None, Ok(None)));
+            assert_eq!((reader.offset(), reader.torn_bytes()), (0, u64_from(len)));
+            bytes[len - 1] = 1;
+            assert_eq!(read(&bytes).unwrap_err().fault, Fault::NoLog);
+        }
     }
 
     #[test]
