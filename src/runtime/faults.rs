@@ -76,10 +76,24 @@ pub enum Fault {
     WriteErrorIgnored,
     /// A record of the log is taken for whole although its checksum is another one.
     TornTailAccepted,
+    /// A start goes on from what a killed process has written, and does not bring it to the disk.
+    TailUnsynced,
+    /// A start takes parts of transactions over several shards that are not whole.
+    PartsUnchecked,
+    /// The snapshots of a save begin without a claim on the shards.
+    CutUnclaimed,
+    /// A file takes the place of another before it is on the disk.
+    FileUnsynced,
+    /// The manifest names a new base before that is written.
+    ManifestEarly,
+    /// A core goes over to the next generation before its old file is on the disk.
+    OldLogUnsynced,
+    /// A start leaves what a killed save has left.
+    LeftOverKept,
 }
 
 /// All faults.
-pub const ALL: [Fault; 34] = [
+pub const ALL: [Fault; 41] = [
     Fault::WakeLost,
     Fault::IntentMissing,
     Fault::LateAccepted,
@@ -114,6 +128,13 @@ pub const ALL: [Fault; 34] = [
     Fault::SyncErrorIgnored,
     Fault::WriteErrorIgnored,
     Fault::TornTailAccepted,
+    Fault::TailUnsynced,
+    Fault::PartsUnchecked,
+    Fault::CutUnclaimed,
+    Fault::FileUnsynced,
+    Fault::ManifestEarly,
+    Fault::OldLogUnsynced,
+    Fault::LeftOverKept,
 ];
 
 /// Returns whether `fault` is switched on in this world.

@@ -13,11 +13,13 @@
 //! [`idle`] decides how a core without work sleeps, [`waker`] ends that sleep, and [`mesh`] carries
 //! messages between cores over the rings of [`spsc`]. [`large_blocks`] gives memory back in steps;
 //! [`memory`], [`signals`], [`process`], [`directory`] and [`mod@file`] do what their names say; [`helper`] threads
-//! wait for the disk in the place of cores; [`faults`] are what a simulation
+//! wait for the disk in the place of cores, and speak with them by [`channel`]; [`faults`] are what a simulation
 //! may have done wrong on purpose.
 //!
 //! Not here: what the bytes mean (`protocol`, `net`) and what is done with them.
 
+#[cfg(not(feature = "simulation"))]
+pub mod channel;
 #[cfg(not(feature = "simulation"))]
 pub mod clock;
 pub mod directory;
@@ -63,6 +65,9 @@ pub mod topology;
 #[cfg(not(feature = "simulation"))]
 pub mod waker;
 
+#[cfg(feature = "simulation")]
+#[path = "simulated/channel.rs"]
+pub mod channel;
 #[cfg(feature = "simulation")]
 #[path = "simulated/clock.rs"]
 pub mod clock;

@@ -76,6 +76,15 @@ pub fn cut(path: &Path, bytes: u64) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Brings a file to the disk, whoever has written it.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
 /// Brings the names in a directory to the disk.
 ///
 /// # Errors

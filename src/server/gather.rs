@@ -3,11 +3,10 @@
 //! The control plane uses this for everything that is not data: `CLIENT LIST`, `INFO`,
 //! `CONFIG SET`. The connection that asked waits; nobody else does.
 
-use std::sync::mpsc::Receiver;
-
 use base::hash::Map;
 use base::ids::{ShardId, TxId};
 use coordinator::message::Origin;
+use runtime::channel::Receiver;
 
 use crate::core_loop::Core;
 use crate::engine::{Job, Part};

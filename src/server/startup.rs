@@ -25,7 +25,7 @@ use crate::core_loop::Core;
 use crate::engine::{CoreMessage, Engine, Shared};
 use crate::eviction::ShardMemory;
 use crate::layer_options;
-use crate::persistence::load::Inbox;
+use crate::persistence::load::{Inbox, RdbFile};
 use crate::persistence::log::{self, Log};
 use crate::persistence::{self, Persistence};
 use crate::pubsub::wishes::Presence;
@@ -66,25 +66,14 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     persistence::upload::check(&settings).map_err(StartError)?;
     persistence::restore::begin(&settings).map_err(StartError)?;
     let shard_count = shard_count(&config)?;
-    let log = if settings.is_logged {
-        Some(Log::open(&config, shard_count).map_err(StartError)?)
-    } else {
-        None
-    };
-    let file = match &log {
-        Some(log) => persistence::load::open_base(log),
-        None => persistence::load::open(&settings),
-    };
-    let file = file.map_err(StartError)?;
+    let data = Data::find(&config, shard_count)?;
     warn_of_descriptors(settings.clients_max, report.open_files_max);
     let listeners = listeners(&config, shard_count)?;
     let ends = mesh::<CoreMessage>(usize::from(shard_count), LANE_MESSAGES)
         .map_err(|error| StartError(format!("connect the cores: {error}")))?;
     let wakers: Vec<Waker> = ends.iter().map(MeshEnd::waker).collect();
     let mut shared = shared(&config, shard_count, command_table(&config));
-    if let Some(log) = &log {
-        shared.tx_ids = TxIds::behind(log.first_transaction());
-    }
+    shared.tx_ids = data.tx_ids();
     let shared = Arc::new(shared);
     let cpus = if settings.is_pinned {
         usable_cpus()
@@ -93,21 +82,7 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     };
     shared.persistence.set_wakers(wakers.clone());
     let mut specs = core_specs(ends, listeners, &cpus);
-    if let Some(log) = &log {
-        shared.persistence.keep_log(Arc::clone(log));
-        shared.persistence.set_logged(true);
-    }
-    if file.is_some() || log.is_some() {
-        let inboxes = persistence::load::begin(&shared, &config, file)
-            .map_err(|error| StartError(format!("start a thread: {error}")))?;
-        for (spec, inbox) in specs.iter_mut().zip(inboxes) {
-            spec.seed.inbox = Some(inbox);
-        }
-    }
-    if log.is_some() {
-        log::start_syncing(&shared)
-            .map_err(|error| StartError(format!("start a thread: {error}")))?;
-    }
+    data.begin_loading(&shared, &config, &mut specs)?;
     banner(&config, shard_count);
     let reload = Arc::new(AtomicBool::new(false));
     let guard = watch_signals(Arc::clone(&shared), wakers, Arc::clone(&reload))
@@ -138,6 +113,60 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     }
     tracing::info!("bye");
     Ok(())
+}
+
+/// What the files have that the server goes on from.
+struct Data {
+    log: Option<Arc<Log>>,
+    file: Option<RdbFile>,
+}
+
+impl Data {
+    /// Finds it, and makes the log ready that changes go to, if there is to be one.
+    fn find(config: &Config, shard_count: u16) -> Result<Self, StartError> {
+        let settings = config.settings();
+        persistence::save::remove_left_over(settings);
+        let (log, file) = if settings.is_logged {
+            let log = Log::open(config, shard_count).map_err(StartError)?;
+            let file = persistence::load::open_base(&log);
+            (Some(log), file)
+        } else {
+            (None, persistence::load::open(settings))
+        };
+        let file = file.map_err(StartError)?;
+        Ok(Self { log, file })
+    }
+
+    /// Returns where the numbers of transactions begin.
+    fn tx_ids(&self) -> TxIds {
+        let log = self.log.as_ref();
+        log.map_or_else(TxIds::default, |log| TxIds::behind(log.first_transaction()))
+    }
+
+    /// Has the cores load all of it before they serve.
+    fn begin_loading(
+        self,
+        shared: &Arc<Shared>,
+        config: &Config,
+        specs: &mut [CoreSpec<CoreSeed>],
+    ) -> Result<(), StartError> {
+        let failed = |error| StartError(format!("start a thread: {error}"));
+        let is_logged = self.log.is_some();
+        if let Some(log) = self.log {
+            shared.persistence.keep_log(log);
+            shared.persistence.set_logged(true);
+        } else if self.file.is_none() {
+            return Ok(());
+        }
+        let inboxes = persistence::load::begin(shared, config, self.file).map_err(failed)?;
+        for (spec, inbox) in specs.iter_mut().zip(inboxes) {
+            spec.seed.inbox = Some(inbox);
+        }
+        if is_logged {
+            drop(log::start_syncing(shared).map_err(failed)?);
+        }
+        Ok(())
+    }
 }
 
 /// Gives every core its end of the mesh and its listeners.
@@ -177,20 +206,13 @@ pub(crate) fn start_simulated(
     let failed = |error| StartError(format!("start the cores: {error}"));
     let ends = mesh::<CoreMessage>(usize::from(shard_count), LANE_MESSAGES).map_err(failed)?;
     let wakers: Vec<Waker> = ends.iter().map(MeshEnd::waker).collect();
-    let shared = Arc::new(shared(&config, shard_count, table));
+    let data = Data::find(&config, shard_count)?;
+    let mut shared = shared(&config, shard_count, table);
+    shared.tx_ids = data.tx_ids();
+    let shared = Arc::new(shared);
     shared.persistence.set_wakers(wakers);
     let mut specs = core_specs(ends, listeners, &[]);
-    if config.settings().is_logged {
-        let log = Log::open(&config, shard_count).map_err(StartError)?;
-        let file = persistence::load::open_base(&log).map_err(StartError)?;
-        shared.persistence.keep_log(log);
-        shared.persistence.set_logged(true);
-        let inboxes = persistence::load::begin(&shared, &config, file).map_err(failed)?;
-        for (spec, inbox) in specs.iter_mut().zip(inboxes) {
-            spec.seed.inbox = Some(inbox);
-        }
-        drop(log::start_syncing(&shared).map_err(failed)?);
-    }
+    data.begin_loading(&shared, &config, &mut specs)?;
     let common = Common {
         shared: Arc::clone(&shared),
         config: Arc::new(config),

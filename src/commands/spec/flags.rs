@@ -57,6 +57,10 @@ impl Flags {
     /// up. Shown nowhere.
     pub const MAY_REPLICATE: Self = Self(1 << 21);
 
+    /// Refused while the disk takes no writes, though it is no write itself: what watches over servers
+    /// asks with it. Shown nowhere.
+    pub const NEEDS_DISK: Self = Self(1 << 22);
+
     /// Returns the union of both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {

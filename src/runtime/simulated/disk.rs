@@ -8,6 +8,10 @@
 //! that need room ([`set_room`]). A write that fails may have written a beginning. After a sync that fails, what it
 //! should have brought to the disk never gets there, whatever a later sync says, as on Linux.
 //!
+//! A helper is put aside for each operation; a core waits, and the world with it. A sync brings what was written
+//! before it began. When a process ends, what it leaves on its way out changes nothing ([`freeze`]); the machine may
+//! go on ([`kill`]) or not ([`crash`]).
+//!
 //! Not here: the names under which all this is called (`file`, `log_file`).
 
 use std::cell::RefCell;
@@ -19,7 +23,7 @@ use base::cast::u64_from;
 use base::random::Random;
 
 use crate::faults::{self, Fault};
-use crate::world;
+use crate::{helper, world};
 
 /// The unit in which a disk writes.
 const SECTOR_BYTES: usize = 512;
@@ -31,8 +35,12 @@ pub enum Failure {
     Refused,
     /// A write stops at a border of 512 bytes; anything else is refused.
     Torn,
+    /// A write stops at the border with this number, counted from where it begins; anything else is refused.
+    TornAt(usize),
     /// There is no room: a write stops anywhere; a sync is refused.
     Full,
+    /// The process ends in it: nothing is done.
+    Ends,
 }
 
 /// How often something goes wrong by itself.
@@ -44,6 +52,21 @@ pub struct Weather {
     pub sync_fails_one_in: u64,
     /// Longest time that a sync takes, in nanoseconds.
     pub sync_nanos: u64,
+}
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Appends to a file, over so many borders of 512 bytes.
+    Write(usize),
+    /// Cuts a file.
+    Cut,
+    /// Brings a file to the disk.
+    Sync,
+    /// Makes, renames or removes a name.
+    Name,
+    /// Brings names to the disk.
+    SyncNames,
 }
 
 /// A file.
@@ -75,10 +98,13 @@ struct Disk {
     locks: BTreeSet<PathBuf>,
     /// Bytes that may still be written; none for no end.
     room: Option<u64>,
-    operations: u64,
+    operations: Vec<Operation>,
     planned: Option<(u64, Failure)>,
     failed: u64,
     failed_syncs: u64,
+    is_frozen: bool,
+    /// The process has to end in the operation that is under way.
+    ends: bool,
 }
 
 thread_local! {
@@ -112,7 +138,13 @@ pub fn fail_at(operation: u64, failure: Failure) {
 /// Returns how many writes, syncs and changes of names there were.
 #[must_use]
 pub fn operations() -> u64 {
-    with(|disk| disk.operations)
+    with(|disk| u64_from(disk.operations.len()))
+}
+
+/// Returns what they were.
+#[must_use]
+pub fn journal() -> Vec<Operation> {
+    with(|disk| disk.operations.clone())
 }
 
 /// Returns how many of them have failed.
@@ -127,9 +159,28 @@ pub fn sync_failures() -> u64 {
     with(|disk| disk.failed_syncs)
 }
 
+/// Has the disk take nothing any more: the process ends.
+pub fn freeze() {
+    with(|disk| disk.is_frozen = true);
+}
+
 /// Loses what no crash has to keep. Who has used the disk has to be gone.
 pub fn crash() {
     with(Disk::crash);
+}
+
+/// Keeps all that was written: the process is gone, and the machine goes on.
+pub fn kill() {
+    with(|disk| {
+        disk.locks.clear();
+        disk.is_frozen = false;
+    });
+}
+
+/// Returns the names of all files.
+#[must_use]
+pub fn names() -> Vec<PathBuf> {
+    with(|disk| disk.names.keys().cloned().collect())
 }
 
 impl Disk {
@@ -143,10 +194,12 @@ impl Disk {
             changes: Vec::new(),
             locks: BTreeSet::new(),
             room: None,
-            operations: 0,
+            operations: Vec::new(),
             planned: None,
             failed: 0,
             failed_syncs: 0,
+            is_frozen: false,
+            ends: false,
         }
     }
 
@@ -155,9 +208,18 @@ impl Disk {
     }
 
     /// Counts an operation and returns what goes wrong with it.
-    fn failure(&mut self, one_in: u64) -> Option<Failure> {
-        let number = self.operations;
-        self.operations += 1;
+    fn failure(&mut self, operation: Operation) -> Option<Failure> {
+        if self.is_frozen {
+            return Some(Failure::Refused);
+        }
+        let one_in = match operation {
+            Operation::Write(_) | Operation::Cut | Operation::Name => {
+                self.weather.write_fails_one_in
+            }
+            Operation::Sync | Operation::SyncNames => self.weather.sync_fails_one_in,
+        };
+        let number = u64_from(self.operations.len());
+        self.operations.push(operation);
         let planned = self.planned.filter(|(at, _)| *at == number);
         let failure = match planned {
             Some((_, failure)) => Some(failure),
@@ -166,12 +228,16 @@ impl Disk {
             }
             None => None,
         };
+        if failure == Some(Failure::Ends) {
+            (self.is_frozen, self.ends) = (true, true);
+            return failure;
+        }
         self.failed += u64::from(failure.is_some());
         failure
     }
 
     fn change_name(&mut self, change: NameChange) -> io::Result<()> {
-        if let Some(failure) = self.failure(self.weather.write_fails_one_in) {
+        if let Some(failure) = self.failure(Operation::Name) {
             return Err(failure.error());
         }
         apply(&mut self.names, &change);
@@ -186,7 +252,7 @@ impl Disk {
 
     fn create(&mut self, path: &Path) -> io::Result<usize> {
         if let Ok(content) = self.content_of(path) {
-            self.contents[content].bytes.clear();
+            self.cut(content, 0)?;
             return Ok(content);
         }
         self.contents.push(Content::default());
@@ -196,7 +262,9 @@ impl Disk {
     }
 
     fn append(&mut self, content: usize, bytes: &[u8]) -> io::Result<()> {
-        let mut failure = self.failure(self.weather.write_fails_one_in);
+        let begun = self.contents[content].bytes.len();
+        let borders = (begun + bytes.len()) / SECTOR_BYTES - begun / SECTOR_BYTES;
+        let mut failure = self.failure(Operation::Write(borders));
         let room = self.room.unwrap_or(u64::MAX);
         if failure.is_none() && u64_from(bytes.len()) > room {
             failure = Some(Failure::Full);
@@ -206,10 +274,14 @@ impl Disk {
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let written = match failure {
             None => bytes.len(),
-            Some(Failure::Refused) => 0,
+            Some(Failure::Refused | Failure::Ends) => 0,
             Some(Failure::Torn) => {
                 let end = target.len() + self.random.index(bytes.len() + 1);
                 (end / SECTOR_BYTES * SECTOR_BYTES).saturating_sub(target.len())
+            }
+            Some(Failure::TornAt(border)) => {
+                let end = (begun / SECTOR_BYTES + border) * SECTOR_BYTES;
+                end.saturating_sub(begun).min(bytes.len())
             }
             Some(Failure::Full) => self.random.index(bytes.len() + 1).min(room),
         };
@@ -221,7 +293,7 @@ impl Disk {
     }
 
     fn cut(&mut self, content: usize, bytes: u64) -> io::Result<()> {
-        if let Some(failure) = self.failure(self.weather.write_fails_one_in) {
+        if let Some(failure) = self.failure(Operation::Cut) {
             return Err(failure.error());
         }
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -229,18 +301,23 @@ impl Disk {
         Ok(())
     }
 
-    fn sync(&mut self, content: usize) -> io::Result<()> {
-        let failure = self.failure(self.weather.sync_fails_one_in);
+    /// Brings the first `seen` bytes of a file to the disk, those that were there when the sync began.
+    fn sync(&mut self, content: usize, seen: usize) -> io::Result<()> {
+        let failure = self.failure(Operation::Sync);
+        if self.is_frozen {
+            return Err(Failure::Refused.error());
+        }
         self.failed_syncs += u64::from(failure.is_some());
         let content = &mut self.contents[content];
         match failure {
             None => {
-                content.synced.clone_from(&content.bytes);
+                let end = seen.max(content.synced.len()).min(content.bytes.len());
+                content.synced = content.bytes[..end].to_vec();
                 content.lose();
                 Ok(())
             }
             Some(failure) => {
-                let (from, to) = (content.synced.len(), content.bytes.len());
+                let (from, to) = (content.synced.len(), seen.min(content.bytes.len()));
                 if from < to {
                     content.lost.push((from, to));
                 }
@@ -249,17 +326,9 @@ impl Disk {
         }
     }
 
-    /// As [`Self::sync`], for what the file had when it was `bytes` long.
-    fn sync_part(&mut self, content: usize, bytes: usize) -> io::Result<()> {
-        let content_now = &mut self.contents[content].bytes;
-        let rest = content_now.split_off(bytes.min(content_now.len()));
-        let result = self.sync(content);
-        self.contents[content].bytes.extend_from_slice(&rest);
-        result
-    }
-
     fn sync_names(&mut self) -> io::Result<()> {
-        if let Some(failure) = self.failure(self.weather.sync_fails_one_in) {
+        if let Some(failure) = self.failure(Operation::SyncNames) {
+            self.failed_syncs += u64::from(!self.is_frozen);
             return Err(failure.error());
         }
         self.synced_names.clone_from(&self.names);
@@ -274,6 +343,7 @@ impl Disk {
         }
         self.names.clone_from(&self.synced_names);
         self.locks.clear();
+        self.is_frozen = false;
         for content in &mut self.contents {
             content.crash(&mut self.random);
         }
@@ -317,7 +387,9 @@ impl Content {
 impl Failure {
     fn error(self) -> io::Error {
         match self {
-            Self::Refused | Self::Torn => io::Error::other("Input/output error"),
+            Self::Refused | Self::Torn | Self::TornAt(_) | Self::Ends => {
+                io::Error::other("Input/output error")
+            }
             Self::Full => io::ErrorKind::StorageFull.into(),
         }
     }
@@ -341,9 +413,29 @@ fn apply(names: &mut BTreeMap<PathBuf, usize>, change: &NameChange) {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Open(usize);
 
+/// Lets a while pass in which a helper waits for an operation.
+fn take_a_while() {
+    if helper::current().is_some() {
+        helper::linger(world::delay());
+    }
+}
+
+/// Works on the disk; ends the process if that is to happen in it.
+fn operate<T>(work: impl FnOnce(&mut Disk) -> T) -> T {
+    take_a_while();
+    end_if_due(with(work))
+}
+
+fn end_if_due<T>(result: T) -> T {
+    if with(|disk| std::mem::take(&mut disk.ends)) {
+        crate::process::end(1);
+    }
+    result
+}
+
 /// Makes a file, or empties it.
 pub(crate) fn create(path: &Path) -> io::Result<Open> {
-    with(|disk| disk.create(path)).map(Open)
+    operate(|disk| disk.create(path)).map(Open)
 }
 
 /// Opens a file that is there.
@@ -353,7 +445,7 @@ pub(crate) fn open(path: &Path) -> io::Result<Open> {
 
 /// Appends bytes, or a beginning of them.
 pub(crate) fn append(file: Open, bytes: &[u8]) -> io::Result<()> {
-    let result = with(|disk| disk.append(file.0, bytes));
+    let result = operate(|disk| disk.append(file.0, bytes));
     if faults::is_on(Fault::WriteErrorIgnored) {
         return Ok(());
     }
@@ -362,21 +454,27 @@ pub(crate) fn append(file: Open, bytes: &[u8]) -> io::Result<()> {
 
 /// Cuts a file.
 pub(crate) fn cut(file: Open, bytes: u64) -> io::Result<()> {
-    with(|disk| disk.cut(file.0, bytes))
+    operate(|disk| disk.cut(file.0, bytes))
 }
 
 /// Brings a file to the disk, which takes a while.
 pub(crate) fn sync(file: Open) -> io::Result<()> {
-    let (result, nanos) = with(|disk| {
+    let (seen, nanos) = with(|disk| {
         let longest = disk.weather.sync_nanos.max(1);
-        let result = if faults::is_on(Fault::SyncSkipped) {
-            Ok(())
-        } else {
-            disk.sync(file.0)
-        };
-        (result, disk.random.below(longest))
+        (
+            disk.contents[file.0].bytes.len(),
+            disk.random.below(longest),
+        )
     });
-    world::pass(nanos);
+    if helper::current().is_some() {
+        helper::linger(nanos);
+    } else {
+        world::pass(nanos);
+    }
+    if faults::is_on(Fault::SyncSkipped) {
+        return Ok(());
+    }
+    let result = end_if_due(with(|disk| disk.sync(file.0, seen)));
     if faults::is_on(Fault::SyncErrorIgnored) {
         return Ok(());
     }
@@ -411,7 +509,7 @@ impl Sync {
         if faults::is_on(Fault::SyncSkipped) {
             return Ok(());
         }
-        let result = with(|disk| disk.sync_part(self.file.0, self.bytes));
+        let result = end_if_due(with(|disk| disk.sync(self.file.0, self.bytes)));
         if faults::is_on(Fault::SyncErrorIgnored) {
             return Ok(());
         }
@@ -421,12 +519,12 @@ impl Sync {
 
 /// Brings all names to the disk.
 pub(crate) fn sync_names() -> io::Result<()> {
-    with(Disk::sync_names)
+    operate(Disk::sync_names)
 }
 
 /// Gives a file the name of another.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    with(|disk| {
+    operate(|disk| {
         let content = disk.content_of(from)?;
         // After a crash perhaps both names are there.
         disk.change_name(NameChange::Set(to.to_owned(), content))?;
@@ -439,7 +537,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Gives a file a second name.
 pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
-    with(|disk| {
+    operate(|disk| {
         let content = disk.content_of(from)?;
         disk.change_name(NameChange::Set(to.to_owned(), content))
     })
@@ -447,7 +545,7 @@ pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Removes a name.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    with(|disk| {
+    operate(|disk| {
         disk.content_of(path)?;
         disk.change_name(NameChange::Remove(path.to_owned()))
     })

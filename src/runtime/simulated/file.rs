@@ -4,6 +4,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::disk::{self, Open};
+use crate::faults::{self, Fault};
+use crate::world;
 
 /// Replaces `path` as a whole.
 ///
@@ -80,7 +82,7 @@ impl PendingFile {
     /// Those of the disk.
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".tmp");
+        temporary.push(format!(".{}.tmp", world::process_id()));
         let temporary = PathBuf::from(temporary);
         Ok(Self {
             file: disk::create(&temporary)?,
@@ -105,7 +107,9 @@ impl PendingFile {
     ///
     /// Those of the disk; as with the real one.
     pub fn commit(mut self) -> io::Result<()> {
-        disk::sync(self.file)?;
+        if !faults::is_on(Fault::FileUnsynced) {
+            disk::sync(self.file)?;
+        }
         disk::rename(&self.temporary, &self.path)?;
         self.is_committed = true;
         disk::sync_names()

@@ -64,6 +64,15 @@ pub fn cut(path: &Path, bytes: u64) -> io::Result<()> {
     disk::sync(file)
 }
 
+/// Brings a file to the disk, whoever has written it.
+///
+/// # Errors
+///
+/// Those of the disk.
+pub fn sync(path: &Path) -> io::Result<()> {
+    disk::sync(disk::open(path)?)
+}
+
 /// Brings the names in a directory to the disk.
 ///
 /// # Errors

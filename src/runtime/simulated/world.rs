@@ -129,6 +129,8 @@ struct World {
     current: usize,
     /// Connections that have left one core for another.
     moves: usize,
+    /// Processes that have ended.
+    ended: u32,
 }
 
 impl World {
@@ -145,6 +147,7 @@ impl World {
             doors: Vec::new(),
             current: 0,
             moves: 0,
+            ended: 0,
         }
     }
 
@@ -323,9 +326,19 @@ pub(crate) fn pass(nanos: u64) {
     with(|world| world.now += nanos);
 }
 
-/// Ends the process: its connections are cut, and nobody listens any more. Its cores have to be gone.
+/// Returns the number of the process.
+#[must_use]
+pub fn process_id() -> u32 {
+    with(|world| FIRST_PROCESS + world.ended)
+}
+
+const FIRST_PROCESS: u32 = 100;
+
+/// Ends the process: its connections are cut, and nobody listens any more. Its cores have to be gone, and the disk
+/// frozen.
 pub fn end_process() {
     with(|world| {
+        world.ended += 1;
         world.cores.clear();
         world.doors.clear();
         for link in 0..world.links.len() {

@@ -121,6 +121,8 @@ pub struct Settings {
     pub log_growth_percent: u32,
     /// The log is not rewritten by itself up to so many bytes.
     pub log_bytes_min: u64,
+    /// Leaves syncs of the log out while a save or a rewriting keeps the disk busy.
+    pub puts_off_syncs: bool,
     /// Keeps the files of a log that was rewritten.
     pub keeps_old_logs: bool,
     /// Backup, a path or an address, that is put in the place of the data at the start.
@@ -318,6 +320,7 @@ impl Settings {
             loads_torn: false,
             log_growth_percent: 0,
             log_bytes_min: 0,
+            puts_off_syncs: false,
             keeps_old_logs: false,
             restore: None,
             restores_by_force: false,

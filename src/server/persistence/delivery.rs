@@ -19,12 +19,13 @@
 
 use std::io::Read as _;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::TryRecvError;
 
 use base::cast::u64_from;
 use base::clock::Monotonic;
 use base::ids::ShardId;
 use coordinator::message::Origin;
+use runtime::channel::{Receiver, Sender, bounded};
 use runtime::file::ScratchFile;
 
 use super::save::{self, UnderWay};
@@ -56,7 +57,7 @@ pub enum Parcel {
 /// The thread's end of a copy on its way.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    sender: SyncSender<Parcel>,
+    sender: Sender<Parcel>,
     to: ShardId,
 }
 
@@ -107,7 +108,7 @@ pub(crate) fn begin(
     to: ShardId,
     extent: Extent,
 ) -> Result<Receiver<Parcel>, UnderWay> {
-    let (sender, parcels) = sync_channel(PARCELS_MAX);
+    let (sender, parcels) = bounded(PARCELS_MAX);
     let libraries = match extent {
         Extent::All => return save::begin_copy(core, Delivery { sender, to }).map(|()| parcels),
         Extent::Functions => Arc::clone(&core.engine.shared).scripts.libraries().0,

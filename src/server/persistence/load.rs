@@ -18,12 +18,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::TryRecvError;
 
 use base::cast::{u64_from, usize_from};
 use base::clock::UnixMillis;
 use base::ids::{DbIndex, ShardId};
 use coordinator::route::SlotMap;
+use runtime::channel::{Receiver, Sender, bounded};
 use runtime::file::ReadFile;
 use scripting::functions::RestorePolicy;
 use shard::keyspace::Db;
@@ -51,12 +52,8 @@ const BATCH_KEYS: usize = 1024;
 const KEYS_AHEAD: usize = 16;
 /// A file has at most a key in so many of its bytes, as far as room is made before they are read.
 const BYTES_PER_KEY_MIN: u64 = 16;
-/// Batches that wait for a core. In simulated worlds the thread is done before the cores begin.
-pub(super) const BATCHES_MAX: usize = if cfg!(feature = "simulation") {
-    1024
-} else {
-    4
-};
+/// Batches that wait for a core.
+pub(super) const BATCHES_MAX: usize = 4;
 /// How long a turn may go on with loading, in nanoseconds. Nobody is served meanwhile.
 const NANOS_PER_TURN: u64 = 1_000_000;
 /// Time between two lines of the log.
@@ -278,8 +275,7 @@ pub(crate) fn begin(
 ) -> io::Result<Vec<Inbox>> {
     let shards = shared.shard_memory.len();
     let map = SlotMap::new(u16::try_from(shards).unwrap_or(1));
-    let (senders, inboxes): (Vec<_>, Vec<_>) =
-        (0..shards).map(|_| sync_channel(BATCHES_MAX)).unzip();
+    let (senders, inboxes): (Vec<_>, Vec<_>) = (0..shards).map(|_| bounded(BATCHES_MAX)).unzip();
     let persistence = &shared.persistence;
     let bytes = match &file {
         Some(file) => file.file.size_bytes()?,
@@ -334,7 +330,7 @@ struct Sending {
     path: Arc<PathBuf>,
     shared: Arc<Shared>,
     map: SlotMap,
-    senders: Vec<SyncSender<Loaded>>,
+    senders: Vec<Sender<Loaded>>,
     batches: Vec<Batch>,
     log: Option<Arc<Log>>,
     loose_end: LooseEnd,

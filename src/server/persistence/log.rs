@@ -9,7 +9,8 @@
 //! files of all cores.
 //!
 //! Invariants
-//! - No reply leaves a core before the record of what it has changed there was written, and with `always` synced.
+//! - No reply leaves a core before the record of what it has changed there was written, and with `always` synced; not
+//!   synced while a save or a rewriting is under way if `no-appendfsync-on-rewrite` says so.
 //! - Records are written in their order. After a write that failed nothing is written before that record is.
 //! - While a record is not written, writes are refused. After a sync that failed they are refused for good:
 //!   nobody knows what of the file is on the disk. With `always` either ends the process, before the replies
@@ -281,8 +282,14 @@ impl Log {
         }
     }
 
+    /// Notes that a sync has failed: nobody knows what is on the disk.
+    pub(super) fn note_failed_sync(&self, shared: &Shared, error: &io::Error) {
+        tracing::error!(%error, "sync the log; writes are refused until the server is started again");
+        self.set_failure(shared, self.unsynced.len(), Some(Failure::of(error)));
+    }
+
     /// Returns whether a sync has failed: nothing is written any more then.
-    fn has_sync_failed(&self) -> bool {
+    pub(super) fn has_sync_failed(&self) -> bool {
         let last = |all: &mut Vec<Option<Failure>>| all.last().is_some_and(Option::is_some);
         self.failures.with(last)
     }
@@ -303,8 +310,7 @@ impl Log {
                     self.synced[index].fetch_max(written, Ordering::AcqRel);
                 }
                 Err(error) => {
-                    tracing::error!(%error, "sync the log; writes are refused until the server is started again");
-                    self.set_failure(shared, self.unsynced.len(), Some(Failure::of(&error)));
+                    self.note_failed_sync(shared, &error);
                 }
             }
         }
@@ -523,8 +529,31 @@ fn flush_effects(core: &mut Core) {
     effects.clear();
     effects.shrink_to(KEPT_BYTES_MAX);
     log.effects = effects;
-    let is_always = engine.config.settings().log_sync == SyncPolicy::Always;
-    log.write(&engine.shared, engine.me.index(), is_always);
+    log.write(
+        &engine.shared,
+        engine.me.index(),
+        Care::of(engine.config.settings(), &engine.shared),
+    );
+}
+
+/// What a write is followed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Care {
+    /// No reply says more than was written: `appendfsync always`.
+    pub(super) is_always: bool,
+    /// It is brought to the disk at once.
+    pub(super) syncs: bool,
+}
+
+impl Care {
+    /// Returns what is wanted now.
+    pub(super) fn of(settings: &Settings, shared: &Shared) -> Self {
+        let is_always = settings.log_sync == SyncPolicy::Always;
+        Self {
+            is_always,
+            syncs: is_always && !shared.persistence.puts_off_syncs(settings),
+        }
+    }
 }
 
 /// Larger buffers are not kept for the next turn.
@@ -556,16 +585,19 @@ impl CoreLog {
         }
     }
 
-    /// Writes the records that wait; if `is_always`, nothing leaves the core before they are synced. They stay where
-    /// they are if that fails.
-    pub(super) fn write(&mut self, shared: &Shared, me: usize, is_always: bool) {
+    /// Writes the records that wait; if a sync is wanted, nothing leaves the core before they are synced. They stay
+    /// where they are if that fails.
+    pub(super) fn write(&mut self, shared: &Shared, me: usize, care: Care) {
         if self.log.has_sync_failed() {
             // What stands in front of it may be lost, and the file would be damaged in its middle.
+            if care.is_always {
+                give_up("the log could not be synced, and appendfsync is always");
+            }
             return;
         }
         if let Err(error) = self.file.append(&self.records) {
             tracing::error!(%error, "write the log; writes are refused until that works");
-            if is_always {
+            if care.is_always {
                 give_up("the log cannot be written, and appendfsync is always");
             }
             self.log.set_failure(shared, me, Some(Failure::of(&error)));
@@ -583,7 +615,7 @@ impl CoreLog {
         self.records.clear();
         self.records.shrink_to(KEPT_BYTES_MAX);
         self.log.note_written(shared, me);
-        if is_always {
+        if care.syncs {
             self.needs_sync = true;
         } else {
             self.log.unsynced[me].store(true, Ordering::Release);

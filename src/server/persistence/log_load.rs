@@ -6,7 +6,8 @@
 //!         then per shard: files of all generations, in their order -> batches of records -> its core
 //! ```
 //!
-//! A torn tail is cut off with a line in the log of the server. Anything else that is wrong ends the process
+//! What a process has written that was killed may not be on the disk yet: it is brought there before anything goes on
+//! from it. A torn tail is cut off with a line in the log of the server. Anything else that is wrong ends the process
 //! with the file, its byte and what can be done; the files stay as they are.
 //!
 //! Not here: the form of the files (crate `storage`), what an effect does to a shard (`commands::replay`).
@@ -19,7 +20,7 @@ use base::cast::u64_from;
 use base::clock::UnixMillis;
 use commands::replay::Replay;
 use runtime::file::ReadFile;
-use runtime::log_file;
+use runtime::{faults, log_file};
 use shard::Shard;
 use storage::log::manifest::{self, Manifest};
 use storage::log::record::{Fault, Reader};
@@ -124,6 +125,9 @@ pub(super) fn read(
                 "{} ends with a torn record at byte {offset}",
                 path.display()
             ));
+        } else if !faults::is_on(faults::Fault::TailUnsynced) {
+            // What comes now goes on from it, and may be on the disk before it.
+            log_file::sync(&path).map_err(|error| refused(&error))?;
         }
     }
     Ok(next.unwrap_or(1))

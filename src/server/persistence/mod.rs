@@ -54,7 +54,7 @@ use self::log::Log;
 use self::rewrite::Rewrites;
 use self::upload::Uploads;
 use crate::config::Config;
-use crate::config::settings::SyncPolicy;
+use crate::config::settings::{Settings, SyncPolicy};
 use crate::core_loop::Core;
 
 /// What clients are told while data is loaded.
@@ -81,7 +81,7 @@ pub struct Persistence {
     is_logged: AtomicBool,
     /// The log cannot be written.
     log_has_failed: AtomicBool,
-    /// `appendfsync everysec`.
+    /// The files of the log are synced each second.
     syncs_each_second: AtomicBool,
     /// By shard: its changes so far, some time ago.
     dirty: Box<[AtomicU64]>,
@@ -241,12 +241,14 @@ impl Persistence {
         if self.is_loading() && !flags.has(Flags::LOADING) {
             return Some(LOADING);
         }
-        if self.log_has_failed.load(Ordering::Relaxed) && flags.has(Flags::WRITE) {
+        if !flags.has(Flags::WRITE) && !flags.has(Flags::NEEDS_DISK) {
+            return None;
+        }
+        if self.log_has_failed.load(Ordering::Relaxed) {
             return self.log().and_then(|log| log.refusal());
         }
         let settings = config.settings();
         let is_refused = self.has_failed.load(Ordering::Relaxed)
-            && flags.has(Flags::WRITE)
             && settings.stops_writes_unsaved
             && !settings.save_points.is_empty();
         is_refused.then_some(UNSAVED)
@@ -330,6 +332,13 @@ impl Persistence {
         self.rewrites(|rewrites| rewrites.under_way.is_some())
     }
 
+    /// Returns whether the log is not to be synced now, as the disk has enough to do
+    /// (`no-appendfsync-on-rewrite`).
+    pub(crate) fn puts_off_syncs(&self, settings: &Settings) -> bool {
+        settings.puts_off_syncs
+            && (self.is_rewriting() || self.saves(|saves| saves.under_way.is_some()))
+    }
+
     /// Returns the changes of all shards that were not saved, as far as is known here.
     pub(crate) fn unsaved_changes(&self) -> u64 {
         let dirty: u64 = self.dirty.iter().map(|it| it.load(Ordering::Relaxed)).sum();
@@ -368,11 +377,17 @@ pub(crate) fn review(core: &mut Core) {
     persistence.dirty[core.engine.me.index()].store(dirty, Ordering::Relaxed);
     log::flush(core);
     if core.engine.me == ShardId(0) {
-        let is_everysec = core.engine.config.settings().log_sync == SyncPolicy::EverySecond;
+        let settings = core.engine.config.settings();
         let persistence = &core.engine.shared.persistence;
+        let syncs = match settings.log_sync {
+            SyncPolicy::EverySecond => !persistence.puts_off_syncs(settings),
+            // What was put off, of cores that write nothing more.
+            SyncPolicy::Always => settings.puts_off_syncs && !persistence.puts_off_syncs(settings),
+            SyncPolicy::Never => false,
+        };
         persistence
             .syncs_each_second
-            .store(is_everysec, Ordering::Relaxed);
+            .store(syncs, Ordering::Relaxed);
         rewrite::review(core);
         // Before save points, which may be due all the time.
         backup::review(core);

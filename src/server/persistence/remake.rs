@@ -16,12 +16,12 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use base::clock::UnixMillis;
 use base::ids::ShardId;
 use commands::replay::Replay;
 use coordinator::route::SlotMap;
+use runtime::channel::{Receiver, Sender, bounded};
 use runtime::file::ReadFile;
 use shard::Shard;
 use shard::effects::EventClass;
@@ -104,7 +104,7 @@ pub(super) fn old_shards_of(
     let (senders, fills): (Vec<_>, Vec<_>) = map
         .shards()
         .map(|shard| {
-            let (sender, inbox) = sync_channel(BATCHES_MAX);
+            let (sender, inbox) = bounded(BATCHES_MAX);
             let source = Arc::clone(&source);
             let replay_counters = counters.clone();
             let fill: Fill = Box::new(move |into| {
@@ -170,7 +170,7 @@ fn hand_out(
     path: &Path,
     is_checked: bool,
     (map, mut sorting): (SlotMap, Sorting),
-    senders: &[SyncSender<Handed>],
+    senders: &[Sender<Handed>],
 ) -> Result<Libraries, String> {
     let failed = |error: io::Error| format!("read {}: {error}", path.display());
     let mut file = ReadFile::open(path).map_err(failed)?;
@@ -263,7 +263,7 @@ pub(super) fn write_file(
 ) -> Result<Written, String> {
     let (count, now) = (fills.len(), plan.now);
     let (sender, mut intake) = save::pieces_of(count);
-    let (outcomes, results) = channel();
+    let (outcomes, results) = bounded(count);
     let mut gates = Vec::new();
     for (index, fill) in fills.into_iter().enumerate() {
         let shards = u16::try_from(count).unwrap_or(u16::MAX);
@@ -271,7 +271,7 @@ pub(super) fn write_file(
             events: EventClass::NONE,
             ..layer_options::shard(config, runtime::clock::random_seed(), shards)
         };
-        let (gate, is_open) = sync_channel::<()>(1);
+        let (gate, is_open) = bounded::<()>(1);
         gates.push(gate);
         let form = plan.form(config.settings());
         let (sender, outcomes) = (sender.clone(), outcomes.clone());

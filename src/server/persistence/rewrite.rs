@@ -22,12 +22,14 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel};
+use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use base::cast::u64_from;
 use base::clock::Monotonic;
 use base::ids::ShardId;
+use runtime::channel::{Receiver, Sender, bounded};
+use runtime::faults::{self, Fault};
 use runtime::log_file::{self, LogFile};
 use shard::Shard;
 use shard::records::LARGE_BYTES;
@@ -35,7 +37,7 @@ use storage::log::manifest::{self, Generation, Manifest};
 use storage::log::record::Head;
 use types::effect;
 
-use super::log::{CoreLog, Failure, Log, give_up};
+use super::log::{Care, CoreLog, Failure, Log, give_up};
 use super::save::{self, Cutting, Intake, Plan, Written};
 use super::switch;
 use crate::config::settings::{Settings, SyncPolicy};
@@ -199,7 +201,7 @@ pub(crate) fn begin(core: &mut Core, log: &Arc<Log>) -> Wanted {
         switches,
     };
     let (program, intake) = save::cutting(core, Some(cut));
-    let (ready, prepared) = std::sync::mpsc::sync_channel(1);
+    let (ready, prepared) = bounded(1);
     let work = Work {
         plan: Plan::new(core, log.directory.join(&name)),
         name,
@@ -292,25 +294,28 @@ pub(super) fn turn_over(engine: &mut Engine, log: &mut CoreLog) -> bool {
         log.add_record(engine.now, &effects);
         log.is_turning_over = true;
     }
-    let is_always = engine.config.settings().log_sync == SyncPolicy::Always;
+    let care = Care::of(engine.config.settings(), &engine.shared);
     let (shared, me) = (&engine.shared, engine.me.index());
     if !log.records.is_empty() {
-        log.write(shared, me, is_always);
+        log.write(shared, me, care);
         if !log.records.is_empty() {
             return false;
         }
     }
+    if log.log.has_sync_failed() {
+        // A later sync would not tell.
+        return false;
+    }
     // After a loss of power the next file may have its bytes though the old one has not, unless they were synced.
-    if let Err(error) = log.sync_now(shared, me) {
-        tracing::error!(%error, "sync the log; writes are refused until the server is started again");
-        if is_always {
+    if !faults::is_on(Fault::OldLogUnsynced)
+        && let Err(error) = log.sync_now(shared, me)
+    {
+        if care.is_always {
             give_up("the log cannot be synced, and appendfsync is always");
         }
-        log.log.set_failure(
-            shared,
-            engine.map.shards().count(),
-            Some(Failure::of(&error)),
-        );
+        log.log.note_failed_sync(shared, &error);
+        // What comes next would outlive what is lost in front of it. Nothing is written any more.
+        return false;
     }
     match begin_next(engine, &log.log, log.next, log.written_bytes) {
         Next::Failed => return false,
@@ -415,7 +420,7 @@ struct Work {
     switches: u64,
     intake: Intake,
     /// To core 0: the files are prepared.
-    ready: SyncSender<()>,
+    ready: Sender<()>,
     log: Arc<Log>,
     /// Old files stay.
     keeps_old: bool,
@@ -474,7 +479,9 @@ impl Work {
     fn prepare(&self) -> Result<Receiver<u64>, String> {
         let directory = &self.log.directory;
         let failed = |error| format!("begin a generation in {}: {error}", directory.display());
-        let (switched, receiver) = channel();
+        let shards = self.generation.map_or(0, |it| it.shards);
+        // Each core says it once.
+        let (switched, receiver) = bounded(usize::from(shards).max(1));
         let Some(generation) = self.generation else {
             return Ok(receiver);
         };
@@ -490,6 +497,10 @@ impl Work {
             .with(|chain| (chain.manifest.clone(), chain.is_valid));
         if is_valid {
             manifest.generations.push(generation);
+            if faults::is_on(Fault::ManifestEarly) {
+                manifest.base = Some(self.name.clone());
+                manifest.generations = vec![generation];
+            }
             manifest.store(directory).map_err(failed)?;
         }
         self.log.chain.with(|chain| {
@@ -505,7 +516,15 @@ impl Work {
 
     /// Writes the base, and then what makes it count.
     fn write(&mut self, switched: &Receiver<u64>) -> Result<Rewritten, Failed> {
-        let gone = || "the server has ended".to_owned();
+        let gone = || {
+            let is_lost = self.log.has_sync_failed();
+            let why = if is_lost {
+                "the log could not be synced"
+            } else {
+                "the server has ended"
+            };
+            why.to_owned()
+        };
         self.ready.send(()).map_err(|_gone| gone())?;
         self.shared.persistence.wake(ShardId(0));
         let written = save::write_noted(&self.plan, &mut self.intake, &self.shared);
@@ -540,14 +559,17 @@ impl Work {
         self.log.chain.with(|chain| chain.switches != self.switches)
     }
 
-    /// Waits until a core has gone over; nothing if the process ends before.
+    /// Waits until a core has gone over; nothing if the process ends before, or a sync has failed.
     fn wait_for(&self, switched: &Receiver<u64>) -> Option<u64> {
         loop {
             match switched.recv_timeout(LOOK_PERIOD) {
                 Ok(bytes) => return Some(bytes),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
-                    if self.shared.stopping.load(Ordering::Relaxed) || self.is_switched() {
+                    if self.shared.stopping.load(Ordering::Relaxed)
+                        || self.is_switched()
+                        || self.log.has_sync_failed()
+                    {
                         return switched.try_recv().ok();
                     }
                 }
@@ -561,8 +583,12 @@ impl Work {
         // Who has gone over has written the head of its file, without which the file would count as empty.
         let files = self.log.chain.with(|chain| chain.next.take());
         for file in files.iter().flat_map(|next| &next.files) {
-            let synced = file.sync();
-            synced.map_err(|error| format!("sync the logs in {}: {error}", directory.display()))?;
+            if let Err(error) = file.sync() {
+                // The cores have written there already, and their own syncs would not tell.
+                self.log.note_failed_sync(&self.shared, &error);
+                let shown = directory.display();
+                return Err(format!("sync the logs in {shown}: {error}").into());
+            }
         }
         let manifest = Manifest {
             base: Some(self.name.clone()),

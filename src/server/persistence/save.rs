@@ -17,14 +17,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::TrySendError;
 
 use base::cast::u64_from;
 use base::clock::UnixMillis;
 use base::ids::{DbIndex, ShardId};
 use coordinator::message::{Operation, Origin, Visit};
 use coordinator::step::{HopOutcome, Program, Step};
+use runtime::channel::{self, Receiver, bounded};
+use runtime::faults::{self, Fault};
 use runtime::file::ScratchFile;
+use runtime::log_file;
 use shard::Shard;
 use shard::entry::{EntryRef, ValueRef};
 use shard::eviction::EvictionOrder;
@@ -286,7 +289,7 @@ fn start(core: &mut Core, plan: Plan) {
     }
     let thread_shared = Arc::clone(&shared);
     // What the thread would own is still here if there is none.
-    let (hand_over, plans) = sync_channel(1);
+    let (hand_over, plans) = bounded(1);
     let started = runtime::helper::start("save", move || {
         let Ok(plan) = plans.recv() else {
             return;
@@ -307,6 +310,32 @@ fn start(core: &mut Core, plan: Plan) {
     }
 }
 
+/// Removes what a save that was killed has left beside its file. Before the first save, in a directory that is this
+/// process's.
+pub(crate) fn remove_left_over(settings: &Settings) {
+    let Ok(names) = log_file::names_in(&settings.data_dir) else {
+        // The next save says what is wrong there.
+        return;
+    };
+    if faults::is_on(Fault::LeftOverKept) {
+        return;
+    }
+    let of_file = |name: &&String| {
+        let rest = name.strip_prefix(settings.rdb_file.as_str())?;
+        rest.strip_prefix('.')?
+            .strip_suffix(".tmp")?
+            .parse::<u32>()
+            .ok()
+    };
+    for name in names.iter().filter(|name| of_file(name).is_some()) {
+        let path = settings.data_dir.join(name);
+        match runtime::file::remove(&path) {
+            Ok(()) => tracing::info!(path = %path.display(), "removed, as its save was killed"),
+            Err(error) => tracing::warn!(path = %path.display(), %error, "remove an old file"),
+        }
+    }
+}
+
 /// Makes both ends of a cut, of all there is: what begins the snapshots, and what gets their pieces.
 pub(super) fn cutting(core: &Core, log_cut: Option<LogCut>) -> (Cutting, Intake) {
     let shards: Vec<ShardId> = core.engine.map.shards().collect();
@@ -322,7 +351,7 @@ pub(super) fn cutting(core: &Core, log_cut: Option<LogCut>) -> (Cutting, Intake)
 
 /// Makes the way of the pieces of so many shards.
 pub(super) fn pieces_of(shards: usize) -> (Sender, Intake) {
-    let (sender, pieces) = sync_channel(PIECES_MAX);
+    let (sender, pieces) = bounded(PIECES_MAX);
     let sent_bytes = Arc::new(AtomicUsize::new(0));
     let intake = Intake {
         pieces,
@@ -340,7 +369,7 @@ pub(super) fn pieces_of(shards: usize) -> (Sender, Intake) {
 pub(super) fn begin_cut(core: &mut Core, program: Cutting) {
     let whole = Claim {
         keys: Vec::new(),
-        whole: Some(Mode::Exclusive),
+        whole: (!faults::is_on(Fault::CutUnclaimed)).then_some(Mode::Exclusive),
     };
     let claims = program.shards.iter().map(|shard| (*shard, whole.clone()));
     let (claims, program) = (claims.collect(), Box::new(program));
@@ -577,7 +606,7 @@ impl Sink for Pieces {
 /// A core's end of the channel.
 #[derive(Clone, Debug)]
 pub(super) struct Sender {
-    pieces: SyncSender<Piece>,
+    pieces: channel::Sender<Piece>,
     /// Bytes of all pieces that were sent and not taken.
     sent_bytes: Arc<AtomicUsize>,
 }

@@ -270,7 +270,7 @@ fn arrival(record: &Record, records: &[Record]) -> Option<(waiting::Standing, u6
 }
 
 /// Returns whether a request has changed nothing, whatever the state was.
-fn is_read(record: &Record) -> bool {
+pub(super) fn is_read(record: &Record) -> bool {
     match &record.action {
         Action::Command(words) => by_name(&words[0]).is_read || waited_nanos(record).is_some(),
         // They begin and end watches.
@@ -295,7 +295,8 @@ fn are_apart(ids: &Ids, one: &Action, other: &Action) -> bool {
     }
 }
 
-fn keys_of(action: &Action) -> u32 {
+/// Returns the keys that a request names, as bits.
+pub(super) fn keys_of(action: &Action) -> u32 {
     let of_words = |words: &[String]| {
         // What names no key works on all of them.
         let keys = words.iter().skip(1).filter_map(|word| key_index(word));

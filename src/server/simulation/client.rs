@@ -10,7 +10,7 @@ use runtime::world::{self, LinkId};
 
 use super::history::{Action, Record};
 use super::operations::{Draw, Operation};
-use super::waiting;
+use super::{saves, waiting};
 
 /// How clients behave in one world.
 #[derive(Clone, Debug)]
@@ -101,6 +101,11 @@ impl Client {
         let batch =
             |words: Vec<String>| vec![(words.clone(), Some(Action::Command(words)), &[][..])];
         self.plan.extend(commands.into_iter().map(batch));
+    }
+
+    /// Has this client send a MULTI of these commands behind what it has to send already.
+    pub(super) fn plan_multi(&mut self, commands: Vec<Vec<String>>) {
+        self.plan.push_back(multi(commands));
     }
 
     /// Whether it has nothing left to do.
@@ -194,6 +199,8 @@ impl Client {
                 records[index].reply = Some(value);
             }
             Some(Awaited::Line(line)) if value == Value::Simple(line.to_vec()) => {}
+            // Then EXEC says that it does nothing.
+            Some(Awaited::Line(b"QUEUED")) if is_refusal(&value) => {}
             Some(Awaited::Line(line)) => {
                 let line = String::from_utf8_lossy(line);
                 self.complain(format!("{value:?} instead of {line}"));
@@ -289,8 +296,8 @@ impl Client {
         let mut commands: Vec<Vec<String>> = (0..1 + self.random.index(4))
             .map(|_| self.draw_command())
             .collect();
-        // How many it lets go would have to be known.
-        commands.retain(|words| words[0] != waiting::UNBLOCK);
+        // How many it lets go would have to be known; a save would not wait for the end of the transaction.
+        commands.retain(|words| words[0] != waiting::UNBLOCK && !saves::is_one(&words[0]));
         if commands.is_empty() {
             return;
         }
@@ -302,12 +309,7 @@ impl Client {
             self.plan
                 .push_back(vec![(words, Some(Action::Watch(watched)), &[])]);
         }
-        let word = |word: &str| vec![word.to_owned()];
-        let mut requests: Batch = vec![(word("MULTI"), None, b"OK")];
-        for words in &commands {
-            requests.push((words.clone(), None, b"QUEUED"));
-        }
-        requests.push((word("EXEC"), Some(Action::Exec(commands)), &[]));
+        let requests = multi(commands);
         if self.random.below(2) == 0 {
             self.plan.push_back(requests);
         } else {
@@ -351,6 +353,22 @@ impl Client {
         }));
         words
     }
+}
+
+/// Returns the requests of a transaction.
+fn multi(commands: Vec<Vec<String>>) -> Batch {
+    let word = |word: &str| vec![word.to_owned()];
+    let mut requests: Batch = vec![(word("MULTI"), None, b"OK")];
+    for words in &commands {
+        requests.push((words.clone(), None, b"QUEUED"));
+    }
+    requests.push((word("EXEC"), Some(Action::Exec(commands)), &[]));
+    requests
+}
+
+/// Returns whether a reply says that the disk takes no writes, or that a MULTI comes to nothing for that.
+pub(super) fn is_refusal(reply: &Value) -> bool {
+    matches!(reply, Value::Error(text) if text.starts_with(b"MISCONF") || text.starts_with(b"EXECABORT"))
 }
 
 fn encode(words: &[String], bytes: &mut Vec<u8>) {

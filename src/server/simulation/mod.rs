@@ -9,8 +9,9 @@
 //! ```
 //!
 //! In reading order: [`node`] puts a world together, [`client`] is one client, [`operations`], [`waiting`],
-//! [`streams`], [`scripts`] and [`tables`] say what they send and what that means for a [`model`], [`history`] is
-//! what they saw, [`checker`] judges it. [`disk`] has the worlds in which the process ends and begins again.
+//! [`streams`], [`scripts`], [`tables`] and [`saves`] say what they send and what that means for a [`model`], [`history`] is
+//! what they saw, [`checker`] judges it. [`disk`] has the worlds in which the process ends and begins again,
+//! and [`losses`] what that may take.
 //!
 //! Not here: the machine ([`runtime::world`]).
 
@@ -18,9 +19,11 @@ mod checker;
 mod client;
 mod disk;
 mod history;
+mod losses;
 mod model;
 mod node;
 mod operations;
+mod saves;
 mod scripts;
 mod streams;
 mod tables;

@@ -12,6 +12,7 @@ use runtime::world;
 use super::checker::Limits;
 use super::client::{Client, Habits};
 use super::history::Record;
+use super::losses::Loss;
 use super::model::{KEYS_PER_KIND, KINDS, TABLE, first_of};
 use super::operations::{self, Draw, Operation, show};
 use super::{disk, scripts, tables, waiting};
@@ -25,7 +26,7 @@ const PATIENCE_NANOS: u64 = 30_000_000_000;
 /// The messages, one after the other, that the server may need at most for what
 /// [`Limits::margin_nanos`] names: some for the request itself, and for each of five other clients those of
 /// one transaction that is before it, with its hops.
-const MARGIN_MESSAGES: u64 = 100;
+pub(super) const MARGIN_MESSAGES: u64 = 100;
 
 /// What the cores may do between two messages, in nanoseconds: each has a turn.
 const TURNS_NANOS: u64 = 20_000;
@@ -45,12 +46,12 @@ pub(super) enum Theme {
 }
 
 /// What happened in a world.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Outcome {
     pub(super) shards: u16,
     pub(super) records: Vec<Record>,
-    /// What may lawfully be lost of it, in the order of time.
-    pub(super) losses: Vec<Loss>,
+    /// What of it has to be there in the end.
+    pub(super) kept: Kept,
     /// How often a connection has moved from core to core.
     pub(super) moves: usize,
     pub(super) limits: Limits,
@@ -58,12 +59,15 @@ pub(super) struct Outcome {
     pub(super) complaint: Option<String>,
 }
 
-/// Acknowledged changes that a crash may have taken: those that were answered from the first moment on, and
-/// asked for before the second, that of the crash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Loss {
-    pub(super) from: u64,
-    pub(super) to: u64,
+/// What has to be there in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// All that was acknowledged.
+    All,
+    /// All, but for what was lost lawfully, in the order of time.
+    AllBut(Vec<Loss>),
+    /// What the last save before this moment has.
+    Saved { crash_at: u64 },
 }
 
 /// Runs the world of `seed` to its end.
@@ -113,11 +117,7 @@ pub(super) fn run(
         client.plan_commands(commands);
         vec![client]
     };
-    let has_functions = habits.operations.iter().any(|it| it.name == "FCALL");
-    let mut before: Vec<Vec<String>> = has_functions.then(scripts::load).into_iter().collect();
-    if theme == Theme::Tables {
-        before.extend(prepare_tables(&mut random, &habits));
-    }
+    let before = preparations(&mut random, &habits);
     let mut complaint = None;
     for clients in [
         alone(client_count + 1, before),
@@ -136,7 +136,7 @@ pub(super) fn run(
     Outcome {
         shards,
         records: node.records,
-        losses: Vec::new(),
+        kept: Kept::All,
         moves: world::moves(),
         limits: Limits {
             are_rows_apart,
@@ -188,6 +188,16 @@ fn tables_of(habits: &Habits) -> &[String] {
     &habits.keys[first..first + count]
 }
 
+/// Returns what is done before clients begin: functions and tables, if they are in use.
+pub(super) fn preparations(random: &mut Random, habits: &Habits) -> Vec<Vec<String>> {
+    let has_functions = habits.operations.iter().any(|it| it.name == "FCALL");
+    let mut before: Vec<Vec<String>> = has_functions.then(scripts::load).into_iter().collect();
+    if habits.has_tables {
+        before.extend(prepare_tables(random, habits));
+    }
+    before
+}
+
 /// Makes the tables that are there from the beginning: all or all but one.
 fn prepare_tables(random: &mut Random, habits: &Habits) -> Vec<Vec<String>> {
     // Beyond what clients write.
@@ -225,7 +235,7 @@ pub(super) fn draw_habits(random: &mut Random, shards: u16) -> Habits {
 }
 
 /// Draws the same for a world about tables: most of the statements, a few commands about keys.
-fn draw_table_habits(random: &mut Random, shards: u16) -> Habits {
+pub(super) fn draw_table_habits(random: &mut Random, shards: u16) -> Habits {
     let mut habits = draw_habits(random, shards);
     habits.operations.truncate(random.index(5));
     let mut statements: Vec<&Operation> = tables::OPERATIONS.iter().collect();
@@ -280,6 +290,15 @@ pub(super) enum End {
     Stuck(String),
 }
 
+/// Does some of the work of a process; nothing if that ends in it.
+pub(super) fn unless_ended<T>(work: impl FnOnce() -> T) -> Option<T> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+        Ok(result) => Some(result),
+        Err(payload) if payload.is::<Ended>() => None,
+        Err(payload) => std::panic::resume_unwind(payload),
+    }
+}
+
 impl Node {
     pub(super) fn new(cores: Cores) -> Self {
         Self {
@@ -293,12 +312,7 @@ impl Node {
 
     /// Gives one core its turn; returns whether the process is still there.
     pub(super) fn step(&mut self) -> bool {
-        let step = std::panic::AssertUnwindSafe(|| self.cores.step());
-        match std::panic::catch_unwind(step) {
-            Ok(()) => true,
-            Err(payload) if payload.is::<Ended>() => false,
-            Err(payload) => std::panic::resume_unwind(payload),
-        }
+        unless_ended(|| self.cores.step()).is_some()
     }
 
     /// Runs until all clients are done, or for so many steps.

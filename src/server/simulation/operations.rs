@@ -1,7 +1,7 @@
 //! The commands that simulated clients send: how to draw one, and what it does to the model.
 //!
 //! This is the one place for a new one: a line in [`OPERATIONS`], or in that of [`super::waiting`],
-//! [`super::streams`], [`super::scripts`] or [`super::tables`], with two functions. Values that are written differ from
+//! [`super::streams`], [`super::scripts`], [`super::tables`] or [`super::saves`], with two functions. Values that are written differ from
 //! each other, so that who reads one knows who wrote it. Commands that choose at random (`SPOP`) do not
 //! fit: a model has one reply, but to those that wait.
 
@@ -11,7 +11,7 @@ use base::random::Random;
 use protocol::value::Value;
 
 use super::model::{Data, KINDS, Run, TABLE, first_of};
-use super::{scripts, streams, tables, waiting};
+use super::{saves, scripts, streams, tables, waiting};
 
 /// One command.
 #[derive(Debug)]
@@ -151,7 +151,9 @@ pub(super) fn about_keys() -> impl Iterator<Item = &'static Operation> {
 
 /// Returns all commands.
 fn all() -> impl Iterator<Item = &'static Operation> {
-    about_keys().chain(tables::OPERATIONS)
+    about_keys()
+        .chain(tables::OPERATIONS)
+        .chain(saves::OPERATIONS)
 }
 
 /// Commands on strings, numbers, sets and lists.

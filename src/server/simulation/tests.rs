@@ -4,12 +4,12 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use runtime::disk::Failure;
+use runtime::disk::{Failure, Operation};
 use runtime::faults::{self, Fault};
 
 use super::checker::{self, Verdict};
 use super::node::{self, Outcome, Theme};
-use super::{disk, history};
+use super::{disk, history, losses};
 use crate::config::Config;
 use crate::startup::command_table;
 use crate::table::CommandTable;
@@ -142,7 +142,7 @@ fn judge_outcome((theme, seed): (Theme, u64), outcome: &Outcome) -> Judged {
 fn check(theme: Theme, outcome: &Outcome) -> Verdict {
     match theme {
         Theme::Keys | Theme::Tables => checker::check(&outcome.records, outcome.limits),
-        Theme::Disk => disk::check(outcome),
+        Theme::Disk => losses::check(outcome),
     }
 }
 
@@ -271,7 +271,14 @@ fn theme_of(fault: Fault) -> Theme {
         | Fault::ReplyBeforeSync
         | Fault::SyncErrorIgnored
         | Fault::WriteErrorIgnored
-        | Fault::TornTailAccepted => Theme::Disk,
+        | Fault::TornTailAccepted
+        | Fault::TailUnsynced
+        | Fault::PartsUnchecked
+        | Fault::CutUnclaimed
+        | Fault::FileUnsynced
+        | Fault::ManifestEarly
+        | Fault::OldLogUnsynced
+        | Fault::LeftOverKept => Theme::Disk,
         Fault::WakeLost
         | Fault::IntentMissing
         | Fault::LateAccepted
@@ -327,6 +334,68 @@ operation {operation} fails: {failure:?}; {count} such worlds"
     }
 }
 
+/// Returns the ways in which an operation of the disk can fail, in the world of [`disk::Plan::scripted`].
+fn ways(operation: Operation) -> Vec<Failure> {
+    let mut ways = vec![Failure::Refused, Failure::Full, Failure::Ends];
+    if let Operation::Write(borders) = operation {
+        ways.extend((1..=borders).map(Failure::TornAt));
+    }
+    ways
+}
+
+/// A story with transactions, rewritings and saves: each write, sync and change of names fails once, is torn at each
+/// border of 512 bytes, finds the disk full, or has the process end in it; then the machine ends too, or goes on.
+#[test]
+fn no_operation_of_the_disk_can_fail_so_that_something_is_lost_or_half_done() {
+    let table = table();
+    let run = |plan: &disk::Plan| disk::run(plan, 1, None, table);
+    let fails = |plan: &disk::Plan| match judge_outcome((Theme::Disk, 1), &run(plan)).verdict {
+        Judgement::Explained | Judgement::Undecided => None,
+        Judgement::Broken(text) | Judgement::Impossible(text) => Some(text),
+    };
+    let mut plans = Vec::new();
+    for crash in [disk::Crash::Power, disk::Crash::Kill] {
+        let whole = disk::Plan::scripted(None, crash);
+        assert_eq!(fails(&whole), None);
+        for (number, operation) in (0..).zip(runtime::disk::journal()) {
+            let ways = ways(operation).into_iter();
+            plans.extend(ways.map(|way| disk::Plan::scripted(Some((number, way)), crash)));
+        }
+    }
+    let next = AtomicU64::new(0);
+    let look = || {
+        let take = || usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok();
+        let mut failures = Vec::new();
+        while let Some(plan) = take().and_then(|index| plans.get(index)) {
+            failures.extend(fails(plan).map(|text| (text, *plan)));
+        }
+        failures
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let failures = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..threads).map(|_| scope.spawn(look)).collect();
+        let runs = runs
+            .into_iter()
+            .map(|run| run.join().expect("a world does not panic"));
+        runs.flatten().collect::<Vec<_>>()
+    });
+    eprintln!("{} worlds, each with a failure of its own", plans.len());
+    if let Some((text, plan)) = failures.iter().min_by_key(|(text, _)| text.len()) {
+        panic!("{text}\n{plan:?}; {} such worlds", failures.len());
+    }
+}
+
+/// Returns how a world that does not come to its end shows that.
+fn symptom(text: &str) -> &'static str {
+    if text.contains("the server does not start") {
+        "a start that refuses"
+    } else if text.contains("is left over") {
+        "a file that is left over"
+    } else {
+        "requests without end"
+    }
+}
+
 #[test]
 fn every_fault_is_found() {
     let table = table();
@@ -336,7 +405,7 @@ fn every_fault_is_found() {
             let judge = || judge((theme_of(fault), seed), Some(fault), table).verdict;
             match std::panic::catch_unwind(std::panic::AssertUnwindSafe(judge)) {
                 Ok(Judgement::Explained | Judgement::Undecided) => None,
-                Ok(Judgement::Broken(_)) => Some((seed, "requests without end")),
+                Ok(Judgement::Broken(text)) => Some((seed, symptom(&text))),
                 Ok(Judgement::Impossible(_)) => Some((seed, "no order")),
                 Err(_) => Some((seed, "an assertion")),
             }

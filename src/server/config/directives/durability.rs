@@ -242,8 +242,8 @@ pub(super) static LOG: &[D] = &[
         "no-appendfsync-on-rewrite",
         Kind::Bool,
         "no",
-        NotYet("leaving out syncs while the log is rewritten"),
-        "Does not sync the log while it is rewritten.",
+        Works(|s, v| s.puts_off_syncs = v.is_yes()),
+        "Does not sync the log while a save or a rewriting is under way: a loss of power takes what was written since.",
     ),
     D::live(
         "auto-aof-rewrite-percentage",

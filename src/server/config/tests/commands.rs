@@ -170,11 +170,6 @@ fn config_set_refuses_lists_with_the_words_of_redis() {
 fn config_set_refuses_what_is_not_built() {
     let check = |name, text, why| check_refused(name, text, name, why);
     check(
-        "no-appendfsync-on-rewrite",
-        "yes",
-        "leaving out syncs while the log is rewritten is not built yet",
-    );
-    check(
         "activedefrag",
         "yes",
         "active defragmentation is not built yet",

@@ -8,18 +8,22 @@ use commands::spec::{Argument, Arity, Category, Declaration, Docs, Flags};
 use super::{ANY_TIME, BEFORE_LOGIN, OPERATOR, SESSION};
 
 /// `PING [message]`
-pub(crate) const PING: Declaration = Declaration::new("ping", Arity::AtLeast(1), Flags::FAST)
-    .categories(&[Category::Connection])
-    .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
-    .docs(
-        Docs::new(
-            "connection",
-            "1.0.0",
-            "Answers PONG, or the given message.",
-            "O(1)",
-        )
-        .arguments(&[Argument::text("message").optional()]),
-    );
+pub(crate) const PING: Declaration = Declaration::new(
+    "ping",
+    Arity::AtLeast(1),
+    Flags::FAST.and(Flags::NEEDS_DISK),
+)
+.categories(&[Category::Connection])
+.tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+.docs(
+    Docs::new(
+        "connection",
+        "1.0.0",
+        "Answers PONG, or the given message.",
+        "O(1)",
+    )
+    .arguments(&[Argument::text("message").optional()]),
+);
 
 /// `ECHO message`
 pub(crate) const ECHO: Declaration =
