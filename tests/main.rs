@@ -4,8 +4,10 @@
 //! reply with Redis' own; [`atomicity`] looks for commands that other clients see half done;
 //! [`eviction`] fills servers beyond their limit; [`functions`] calls functions of libraries; [`hostile`] sends what no client should; [`large`]
 //! asks for and sends many megabytes; [`waiting`] has many clients wait for keys; [`persistence`] saves
-//! and loads files of Redis, [`copies`] has clients fetch them; [`log`] kills servers that write a log, [`rewrite`] while they make it shorter;
-//! [`import`] starts from the append-only file of Redis, [`offline`] makes files without a server; [`subscribers`] counts what many listeners get; [`tables`] is about TABLE.*;
+//! and loads files of Redis, [`copies`] has clients fetch them; [`log`] kills servers that write a log, [`rewrite`] while they
+//! make it shorter, and [`full_disk`] takes their room away; [`misconf`] compares what clients are told then;
+//! [`import`] starts from the append-only file of Redis, [`offline`] makes files without a server; [`subscribers`] counts what
+//! many listeners get; [`tables`] is about TABLE.*;
 //! [`layering`] and [`tidy`] read the source tree.
 //!
 //! The server under test is the binary of this package, or the program named in `TRESTLE_BIN`.
@@ -29,6 +31,7 @@ mod copies;
 mod differential;
 mod dump;
 mod eviction;
+mod full_disk;
 mod functions;
 mod hostile;
 mod import;
@@ -36,6 +39,7 @@ mod kill;
 mod large;
 mod layering;
 mod log;
+mod misconf;
 mod offline;
 mod persistence;
 mod rewrite;

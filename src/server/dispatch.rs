@@ -357,7 +357,15 @@ impl Engine {
             return self.run_signed(id, connection, command, args);
         };
         if command.ends_multi {
-            let needs_memory = command.full_name == "exec" && multi.queue.has_flag(Flags::DENY_OOM);
+            let is_exec = command.full_name == "exec";
+            let needs_memory = is_exec && multi.queue.has_flag(Flags::DENY_OOM);
+            if is_exec
+                && self.observed.is_attentive
+                && multi.queue.has_flag(Flags::WRITE)
+                && let Some(text) = self.write_refusal()
+            {
+                return Some(self.reject(connection, command, text));
+            }
             return (needs_memory && self.is_out_of_memory())
                 .then(|| self.reject(connection, command, OUT_OF_MEMORY));
         }
@@ -914,6 +922,12 @@ impl Engine {
             return refusal;
         }
         self.shared.scripts.busy.refusal()
+    }
+
+    /// Returns the error of writes, if the disk takes none.
+    #[cold]
+    pub(crate) fn write_refusal(&self) -> Option<&'static str> {
+        self.shared.persistence.refusal(Flags::WRITE, &self.config)
     }
 
     /// Returns whether writes are refused for lack of memory; evicts what may be evicted.

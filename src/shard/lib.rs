@@ -440,6 +440,11 @@ impl Shard {
         (lazy_free.pending(), lazy_free.freed())
     }
 
+    /// Counts a change that belongs to no key, such as that of a library of functions.
+    pub fn count_change(&mut self) {
+        self.common.stats.dirty += 1;
+    }
+
     /// Returns the counters since the shard was made or they were reset.
     #[must_use]
     pub fn stats(&self) -> &Stats {

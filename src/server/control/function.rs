@@ -67,7 +67,10 @@ fn change(
     ) -> Result<(), scripting::scripts::ScriptError>,
 ) -> Answer {
     match context.engine.scripts.change_libraries(change) {
-        Ok(()) => context.ok(),
+        Ok(()) => {
+            context.engine.host.shard.count_change();
+            context.ok()
+        }
         Err(error) => refuse(context, &error),
     }
 }
@@ -84,7 +87,10 @@ fn load(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
         scripting.load_library(code, replace, &mut crate::scripts::program::log)
     });
     match loaded {
-        Ok(name) => context.reply().bulk(&name),
+        Ok(name) => {
+            context.engine.host.shard.count_change();
+            context.reply().bulk(&name);
+        }
         Err(error) => return Ok(refuse(context, &error)),
     }
     Ok(Answer::Now)
@@ -96,7 +102,10 @@ fn delete(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Co
         .scripts
         .change_libraries(|scripting| Ok(scripting.delete_library(args.word(2))));
     match was_there {
-        Ok(true) => Ok(context.ok()),
+        Ok(true) => {
+            context.engine.host.shard.count_change();
+            Ok(context.ok())
+        }
         Ok(false) => Err(CommandError::Text("ERR Library not found")),
         Err(error) => Ok(refuse(context, &error)),
     }

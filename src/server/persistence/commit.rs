@@ -69,6 +69,14 @@ pub(crate) fn review(core: &mut Core) -> bool {
         tracing::error!(%error, "sync the log");
         give_up("the log cannot be synced, and appendfsync is always");
     }
+    if core
+        .log
+        .as_ref()
+        .is_some_and(|log| log.log.has_sync_failed())
+    {
+        // This one says nothing of what another one has given up.
+        give_up("the log could not be synced, and appendfsync is always");
+    }
     if let (Some(record), Some(log)) = (core.commit.syncing.take(), &core.log) {
         log.log
             .note_synced(&core.engine.shared, core.engine.me.index(), record);

@@ -296,6 +296,10 @@ impl Log {
 
     /// Syncs what was written since the last time. For helper threads, and for the end.
     pub(super) fn sync(&self, shared: &Shared) {
+        if self.has_sync_failed() {
+            // It would bring to the disk what stands behind what is lost.
+            return;
+        }
         for index in 0..self.unsynced.len() {
             if !self.unsynced[index].swap(false, Ordering::AcqRel) {
                 continue;

@@ -44,6 +44,8 @@ pub(crate) struct Rights {
     pub(crate) is_read_only: bool,
     /// Memory is short, so it may not run what takes more.
     pub(crate) is_out_of_memory: bool,
+    /// Why it may not begin to write, if the disk takes nothing.
+    pub(crate) refusal: Option<&'static str>,
     /// The keys it may touch; none for all.
     pub(crate) keys: Option<Set<Box<[u8]>>>,
 }
@@ -133,6 +135,7 @@ impl ScriptProgram {
             rights: Rights {
                 is_read_only: true,
                 is_out_of_memory: false,
+                refusal: None,
                 keys: None,
             },
             visible: Rc::new(visible),
@@ -370,6 +373,12 @@ impl ScriptProgram {
         }
         if flags.has(Flags::WRITE) && self.rights.is_read_only {
             return Err("ERR Write commands are not allowed from read-only scripts.");
+        }
+        if flags.has(Flags::WRITE)
+            && let Some(text) = self.rights.refusal
+            && !self.visible.has_written.get()
+        {
+            return Err(text);
         }
         if flags.has(Flags::DENY_OOM)
             && self.rights.is_out_of_memory

@@ -261,7 +261,14 @@ impl Engine {
         known: Option<Known>,
         caller: Caller,
     ) -> Box<ScriptProgram> {
-        let is_out_of_memory = self.is_out_of_memory();
+        let shortage = Shortage {
+            of_memory: self.is_out_of_memory(),
+            of_disk: if self.observed.is_attentive {
+                self.write_refusal()
+            } else {
+                None
+            },
+        };
         self.scripts.calls().set_shown(self.observed.has_monitors);
         let words = PackedArgs::from_args(wanted.words);
         let held = (wanted.source.clone(), wanted.is_kept);
@@ -276,13 +283,8 @@ impl Engine {
             is_announced: Cell::new(false),
         };
         let starter = Box::new(move |local: &LocalScripts| {
-            begin(
-                local,
-                (&words, held.clone(), known),
-                caller.resp,
-                is_out_of_memory,
-            )
-            .map_err(|error| error_reply(&String::from_utf8_lossy(&error.0), caller.resp))
+            begin(local, (&words, held.clone(), known), caller.resp, shortage)
+                .map_err(|error| error_reply(&String::from_utf8_lossy(&error.0), caller.resp))
         });
         let around = self.surroundings();
         let scripts = std::rc::Rc::clone(&self.scripts);
@@ -327,12 +329,20 @@ fn look_up(
 /// See [`Wanted::source`] and [`Wanted::is_kept`].
 type Held = (Option<Arc<[u8]>>, bool);
 
+/// What there is too little of when a script begins.
+#[derive(Clone, Copy, Debug)]
+struct Shortage {
+    of_memory: bool,
+    /// The error of writes, if the disk takes none.
+    of_disk: Option<&'static str>,
+}
+
 /// Starts what a request wants: its words, what is held of it, and what was known of it before.
 fn begin(
     local: &LocalScripts,
     (words, (source, is_kept), before): (&PackedArgs, Held, Option<Known>),
     resp: Resp,
-    is_out_of_memory: bool,
+    shortage: Shortage,
 ) -> Result<(Running, Rights), ScriptError> {
     let refused = |text: &str| ScriptError(text.as_bytes().to_vec());
     let mut wanted =
@@ -351,6 +361,13 @@ fn begin(
         return Err(refused(
             "ERR Can not execute a script with write flag using *_ro command.",
         ));
+    }
+    let is_out_of_memory = shortage.of_memory;
+    if has_flags
+        && !flags.no_writes
+        && let Some(text) = shortage.of_disk
+    {
+        return Err(refused(text));
     }
     if has_flags && is_out_of_memory && !flags.no_writes && !flags.allow_oom {
         return Err(refused(
@@ -374,6 +391,7 @@ fn begin(
     let rights = Rights {
         is_read_only: wanted.is_read_only || flags.no_writes,
         is_out_of_memory: is_out_of_memory && !flags.allow_oom,
+        refusal: shortage.of_disk,
         keys: is_bound_to_keys.then_some(declared),
     };
     Ok((running, rights))
