@@ -59,7 +59,7 @@ impl Flags {
 
     /// Refused while the disk takes no writes, though it is no write itself: what watches over servers
     /// asks with it. Shown nowhere.
-    pub const NEEDS_DISK: Self = Self(1 << 22);
+    pub const NEEDS_DISK: Self = Self(1 << 23);
 
     /// Returns the union of both.
     #[must_use]

@@ -19,6 +19,7 @@
 //!
 //! Not here: the snapshot and its file ([`super::save`]), the form of the files (crate `storage`).
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -110,6 +111,8 @@ pub(super) struct Chain {
     /// The manifest says the state that the cores go on from. Not between switching on and the first base.
     pub(super) is_valid: bool,
     pub(super) manifest: Manifest,
+    /// The last one could not be put in its place, or could and nobody knows: no file may go that it names.
+    pub(super) is_manifest_unsure: bool,
     pub(super) next_number: u64,
     /// Bytes of the base.
     pub(super) base_bytes: u64,
@@ -501,7 +504,7 @@ impl Work {
                 manifest.base = Some(self.name.clone());
                 manifest.generations = vec![generation];
             }
-            manifest.store(directory).map_err(failed)?;
+            self.store(&manifest).map_err(failed)?;
         }
         self.log.chain.with(|chain| {
             chain.manifest = manifest;
@@ -597,8 +600,7 @@ impl Work {
         if self.is_switched() {
             return Err(Failed::Switched);
         }
-        manifest
-            .store(directory)
+        self.store(&manifest)
             .map_err(|error| format!("write the manifest in {}: {error}", directory.display()))?;
         let log_bytes = self.log.chain.with(|chain| {
             chain.manifest = manifest.clone();
@@ -622,10 +624,24 @@ impl Work {
         Ok(Rewritten { written, log_bytes })
     }
 
-    /// Removes the files of a generation that nobody has written.
+    /// Puts a manifest in the place of the one before. After an error either may be on the disk.
+    fn store(&self, manifest: &Manifest) -> io::Result<()> {
+        let stored = manifest.store(&self.log.directory);
+        self.log
+            .chain
+            .with(|chain| chain.is_manifest_unsure = stored.is_err());
+        stored
+    }
+
+    /// Removes the files of a generation that nobody has written, if it is sure that no manifest names them.
     fn remove_new(&self) {
-        let manifest = self.log.chain.with(|chain| chain.manifest.clone());
-        remove_left_over(&self.log.directory, &manifest);
+        let (manifest, is_unsure) = self
+            .log
+            .chain
+            .with(|chain| (chain.manifest.clone(), chain.is_manifest_unsure));
+        if !is_unsure {
+            remove_left_over(&self.log.directory, &manifest);
+        }
     }
 }
 
