@@ -398,10 +398,35 @@ fn a_reply_nobody_reads_shows_the_value_as_it_was_and_holds_nobody_up() {
                 }
                 other.ok("SET unrelated value");
                 let reply = reader.read_reply().unwrap();
-                assert!(reply == expected, "{}: {line}, {change}", server.name);
+                assert!(
+                    reply == expected,
+                    "{}: {line}, {change}: {}",
+                    server.name,
+                    difference(&reply, &expected)
+                );
             }
         }
     }
+}
+
+/// Says where a reply differs from the one that was expected.
+fn difference(reply: &[u8], expected: &[u8]) -> String {
+    let equal = reply
+        .iter()
+        .zip(expected)
+        .take_while(|(one, other)| one == other);
+    let from = equal.count();
+    let shown = |bytes: &[u8]| {
+        let part = &bytes[from.saturating_sub(20)..bytes.len().min(from + 60)];
+        String::from_utf8_lossy(part).escape_debug().to_string()
+    };
+    format!(
+        "from byte {from} on, of {} and {}: {} and {}",
+        reply.len(),
+        expected.len(),
+        shown(reply),
+        shown(expected)
+    )
 }
 
 /// Makes the value of `key` so large that its reply does not fit into the sockets.

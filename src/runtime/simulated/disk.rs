@@ -297,7 +297,7 @@ impl Disk {
             return Err(failure.error());
         }
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.contents[content].bytes.truncate(bytes);
+        self.contents[content].cut(bytes);
         Ok(())
     }
 
@@ -351,6 +351,15 @@ impl Disk {
 }
 
 impl Content {
+    /// Makes the file shorter. What is written at the same place later is new, whatever a sync has given up before.
+    fn cut(&mut self, bytes: usize) {
+        self.bytes.truncate(bytes);
+        self.lost.retain(|(from, _)| *from < bytes);
+        for (_, to) in &mut self.lost {
+            *to = bytes.min(*to);
+        }
+    }
+
     /// Puts zeros where a failed sync has given bytes up.
     fn lose(&mut self) {
         for &(from, to) in &self.lost {
