@@ -338,7 +338,8 @@ fn what_has_left_its_key_holds_nobody_up_and_is_lost_with_its_reader() {
     }
 }
 
-/// Sends `line` on a connection that does not read, and waits until the server is at it.
+/// Sends `line` on a connection that does not read, and waits until the reply has begun: the command has run then,
+/// on whatever core.
 fn begin_unread(server: &Server, line: &str) -> (Client, i64) {
     let mut reader = server.client();
     let Value::Integer(id) = reader.line("CLIENT ID") else {
@@ -347,15 +348,7 @@ fn begin_unread(server: &Server, line: &str) -> (Client, i64) {
     reader
         .send(&line.split_whitespace().collect::<Vec<_>>())
         .unwrap();
-    let name = line.split(' ').next().unwrap().to_lowercase();
-    let mut other = server.client();
-    let is_begun = wait_until(LIMIT, || {
-        let Value::Bulk(shown) = other.line(&format!("CLIENT LIST ID {id}")) else {
-            return false;
-        };
-        String::from_utf8_lossy(&shown).contains(&format!("cmd={name} "))
-    });
-    assert!(is_begun, "{line}");
+    reader.await_reply().unwrap();
     (reader, id)
 }
 

@@ -86,6 +86,15 @@ impl Client {
         }
     }
 
+    /// Waits until something has come that was not read, and leaves it there.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` or `TimedOut` after [`REPLY_LIMIT`].
+    pub(crate) fn await_reply(&self) -> io::Result<()> {
+        self.stream.peek(&mut [0]).map(drop)
+    }
+
     /// Reads everything until the server closes the connection, or until `limit_bytes` are there.
     pub(crate) fn read_to_end(&mut self, limit_bytes: usize) -> io::Result<Vec<u8>> {
         while self.received.len() - self.start < limit_bytes {
