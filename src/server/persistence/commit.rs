@@ -6,7 +6,7 @@
 //!   the sync has ended   -> what turn 1 has held back leaves    -> sync of record 2 begins
 //! ```
 //! The core serves on while the device works, and the requests of all turns since the last sync began share the
-//! next one.
+//! next one. A device that is quick is waited for instead.
 //!
 //! Invariants
 //! - Nothing leaves the core before the records are on the disk that were written before it was made: no reply and no
@@ -15,6 +15,7 @@
 //!
 //! Not here: records and files (`log`), how a connection holds back (`net::turn`).
 
+use base::clock::Monotonic;
 use runtime::faults::{self, Fault};
 
 use crate::core_loop::Core;
@@ -28,6 +29,21 @@ pub(crate) struct Commit {
     syncing: Option<u64>,
     /// So many messages for other cores were made before it began.
     sealed_messages: usize,
+    begun: Monotonic,
+    /// How long syncs take of late, in nanoseconds.
+    usual_nanos: u64,
+}
+
+/// A device that syncs in less is waited for: to hand the sync to a thread of the kernel, and to serve requests one by
+/// one meanwhile, costs more than that. Measured at 150 us per sync and one request per client: 16 us of CPU per
+/// request against 8; at 5 ms per sync twice as many requests per second as by waiting.
+const QUICK_NANOS: u64 = 250_000;
+
+impl Commit {
+    fn note_time(&mut self) {
+        let nanos = runtime::clock::monotonic().nanos_since(self.begun);
+        self.usual_nanos = self.usual_nanos - self.usual_nanos / 8 + nanos / 8;
+    }
 }
 
 /// Returns whether messages that are made now may leave.
@@ -47,17 +63,38 @@ pub(crate) fn end_turn(core: &mut Core) -> bool {
     let Some(log) = log.as_mut().filter(|log| log.needs_sync) else {
         return net.send(engine);
     };
+    core.commit.begun = runtime::clock::monotonic();
+    if core.commit.usual_nanos < QUICK_NANOS {
+        sync_now(core);
+        return true;
+    }
     log.needs_sync = false;
     engine.flush_envelopes();
     net.sync(&log.file);
-    core.commit = Commit {
-        syncing: Some(log.next - 1),
-        sealed_messages: core.engine.outbound.len(),
-    };
+    core.commit.syncing = Some(log.next - 1);
+    core.commit.sealed_messages = core.engine.outbound.len();
     if faults::is_on(Fault::ReplyBeforeSync) {
         release(core);
     }
     true
+}
+
+/// Waits for the device, and lets leave what the turn has made.
+fn sync_now(core: &mut Core) {
+    let Core { engine, log, .. } = core;
+    let Some(log) = log else { return };
+    if let Err(error) = log.sync_now(&engine.shared, engine.me.index()) {
+        tracing::error!(%error, "sync the log");
+        give_up("the log cannot be synced, and appendfsync is always");
+    }
+    if log.log.has_sync_failed() {
+        give_up("the log could not be synced, and appendfsync is always");
+    }
+    core.commit.note_time();
+    core.net.send(&mut core.engine);
+    core.engine.flush_envelopes();
+    // Last, as what this core tells itself runs with it, and its replies are for the next turn.
+    core.send_first(core.engine.outbound.len());
 }
 
 /// Lets leave what has waited for a sync that has ended. Returns whether there was one.
@@ -81,6 +118,7 @@ pub(crate) fn review(core: &mut Core) -> bool {
         log.log
             .note_synced(&core.engine.shared, core.engine.me.index(), record);
     }
+    core.commit.note_time();
     release(core);
     true
 }

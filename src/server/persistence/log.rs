@@ -628,7 +628,7 @@ impl CoreLog {
         }
     }
 
-    /// Syncs what was written, and waits for the device. For the end of a file.
+    /// Syncs what was written, and waits for the device.
     pub(super) fn sync_now(&mut self, shared: &Shared, me: usize) -> io::Result<()> {
         self.file.sync()?;
         self.needs_sync = false;
