@@ -2,8 +2,8 @@
 //!
 //! Invariant: after a write that failed the file is as long as before, or the next write makes it so first.
 //!
-//! Every call may wait for the disk. A core that appends waits for the kernel to take the bytes; for the device
-//! it does not wait: its ring syncs ([`crate::socket_ring::SocketRing::sync`]).
+//! Every call may wait for the disk. A core that appends waits for the kernel to take the bytes; one that is not to
+//! wait for the device has its ring sync ([`crate::socket_ring::SocketRing::sync`]).
 //!
 //! Not here: what the bytes mean (crate `storage`).
 

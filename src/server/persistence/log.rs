@@ -5,7 +5,7 @@
 //!                                                                          with `always` behind a sync (`commit`)
 //! ```
 //!
-//! The core waits for the kernel to take the bytes, never for the device. With `everysec` a helper thread syncs the
+//! The core waits for the kernel to take the bytes, and for a device only if that is quick. With `everysec` a helper thread syncs the
 //! files of all cores.
 //!
 //! Invariants
