@@ -13,9 +13,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,6 +21,7 @@ use base::ids::ShardId;
 use glommio::timer::Timer;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
+use crate::facts::Facts;
 use crate::topology::Cpu;
 
 /// Memory each executor registers for file operations.
@@ -34,6 +33,10 @@ const PREEMPT_TIMER: Duration = Duration::from_millis(1);
 /// How long a ready core may be overlooked by its executor while it was parked; see [`Rescue`].
 /// Ending a park for nothing costs about 50 us.
 const RESCUE_PERIOD: Duration = Duration::from_millis(50);
+
+/// How long an executor may take to begin before another one is started beside it, at first and at most.
+const SILENCE_MIN: Duration = Duration::from_millis(200);
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// One core to start.
 #[derive(Debug)]
@@ -273,7 +276,14 @@ where
     }
 }
 
+/// What a core runs, for the executor that takes it first.
+type Work<S, F> = Facts<Option<(F, S, Arc<OnceLock<bool>>)>>;
+
 /// Starts one core and waits until its executor runs; its body waits for `gate`.
+///
+/// An executor may overlook its first task as it may any other (see [`Rescue`]), and nothing outside can wake it. So
+/// another one is started beside an executor that is silent, and the body belongs to the one that takes it first. One
+/// that has overlooked its task sleeps until the process ends.
 fn start_core<S, F, R>(
     spec: CoreSpec<S>,
     body: F,
@@ -285,39 +295,82 @@ where
     R: Future<Output = ()> + 'static,
 {
     let CoreSpec { shard, cpu, seed } = spec;
+    let work = Arc::new(Facts::new(Some((body, seed, gate))));
+    let (events, received) = mpsc::channel();
+    let mut handles = Vec::new();
+    let mut patience = SILENCE_MIN;
+    loop {
+        let attempt = Attempt {
+            number: handles.len(),
+            has_begun: false,
+            events: events.clone(),
+        };
+        handles.push(Some(start_executor(
+            shard,
+            cpu,
+            Arc::downgrade(&work),
+            attempt,
+        )?));
+        // Nobody sends in vain: this thread keeps a sender.
+        while let Ok((number, has_begun)) = received.recv_timeout(patience) {
+            let handle = handles[number].take();
+            match handle {
+                Some(handle) if has_begun => return Ok(handle),
+                // It had no rings, or another one was quicker.
+                Some(handle) => handle.join()?,
+                None => {}
+            }
+        }
+        patience = SILENCE_MAX.min(patience * 2);
+    }
+}
+
+/// One executor that was started for a core. Tells its number and whether the core has begun in it.
+#[derive(Debug)]
+struct Attempt {
+    number: usize,
+    has_begun: bool,
+    events: mpsc::Sender<(usize, bool)>,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        // Fails only if the starting thread has what it waited for.
+        self.events.send((self.number, self.has_begun)).ok();
+    }
+}
+
+/// Starts one executor for the work of a core, which it does if nobody else has taken it.
+fn start_executor<S, F, R>(
+    shard: ShardId,
+    cpu: Option<Cpu>,
+    work: Weak<Work<S, F>>,
+    mut attempt: Attempt,
+) -> io::Result<ExecutorJoinHandle<()>>
+where
+    S: Send + 'static,
+    F: Fn(CoreContext, S) -> R + Send + 'static,
+    R: Future<Output = ()> + 'static,
+{
     let placement = cpu.map_or(Placement::Unbound, |cpu| Placement::Fixed(cpu.number()));
-    let (ready_sender, ready_receiver) = mpsc::channel();
-    let handle = LocalExecutorBuilder::new(placement)
+    LocalExecutorBuilder::new(placement)
         .name(&format!("core-{shard}"))
         .io_memory(IO_MEMORY_BYTES)
         .preempt_timer(PREEMPT_TIMER)
         .spawn(move || async move {
             let _guard = AbortOnPanic;
-            // Fails only if the starting thread is gone, and then nobody opens the gate either.
-            ready_sender.send(()).ok();
-            if !*gate.wait() {
+            let work = work.upgrade().and_then(|work| work.with(Option::take));
+            attempt.has_begun = work.is_some();
+            drop(attempt);
+            let Some((body, seed, gate)) = work else {
                 return;
+            };
+            if *gate.wait() {
+                let background = Background::default();
+                body(CoreContext { shard, background }, seed).await;
             }
-            body(
-                CoreContext {
-                    shard,
-                    background: Background::default(),
-                },
-                seed,
-            )
-            .await;
         })
-        .map_err(io::Error::from)?;
-    if ready_receiver.recv().is_ok() {
-        return Ok(handle);
-    }
-    // The executor has dropped our closure without running it, so it has an error to tell.
-    match handle.join() {
-        Err(error) => Err(error.into()),
-        Ok(()) => Err(io::Error::other(
-            "the executor ended before it ran its core",
-        )),
-    }
+        .map_err(io::Error::from)
 }
 
 /// Ends the process when a core unwinds. With `panic = "abort"` the process is gone before.

@@ -831,3 +831,26 @@ fn no_core_runs_if_one_cannot_start() {
     assert!(result.is_err());
     assert!(!ran.load(Ordering::SeqCst));
 }
+
+/// An executor that loses its processor before it runs its first task sleeps beside it; see `start_core`.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "many start at the same time")]
+fn cores_start_while_others_want_the_processors() {
+    const STARTS: usize = 300;
+    let starters = std::thread::available_parallelism().unwrap().get() * 8;
+    let (report, started) = mpsc::channel();
+    for _ in 0..starters {
+        let report = report.clone();
+        std::thread::spawn(move || {
+            for _ in 0..STARTS {
+                let cores = on_core((), |_, ()| async {});
+                cores.join().unwrap();
+                report.send(()).unwrap();
+            }
+        });
+    }
+    for count in 0..starters * STARTS {
+        let has_started = started.recv_timeout(LIMIT).is_ok();
+        assert!(has_started, "start {count} of a core");
+    }
+}
