@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::cast::{u64_from, usize_from};
-use crc::{CRC_32_ISCSI, Crc, Digest, Table};
+use crc_fast::CrcAlgorithm::Crc32Iscsi;
+use crc_fast::Digest;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
@@ -38,8 +39,6 @@ const PARTS_AT_ONCE: usize = 4;
 /// How long and how often a single request is tried again.
 const RETRY_SECONDS: u64 = 30;
 const RETRIES_MAX: usize = 5;
-
-static CRC32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 
 /// Makes the client of a bucket. Nothing is sent yet.
 pub(crate) fn open(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, Refused> {
@@ -114,7 +113,7 @@ pub(crate) fn upload(bucket: &Bucket, key: &str, file: &Path) -> Result<u64, Ref
         let (sent, sum) = send(&*store, &key, source, bytes)
             .await
             .map_err(|error| failed(&*error))?;
-        let mut back = CRC32C.digest();
+        let mut back = Digest::new(Crc32Iscsi);
         let received = receive(&*store, &key, &mut |part, _| {
             back.update(part);
             Ok(())
@@ -170,11 +169,11 @@ async fn send(
     key: &Key,
     mut source: ReadFile,
     bytes: u64,
-) -> Result<(u64, u32), Failed> {
+) -> Result<(u64, u64), Failed> {
     let part_bytes = usize_from(PART_BYTES.max(bytes / PARTS_MAX));
     let upload = store.put_multipart(key).await?;
     let mut upload = WriteMultipart::new_with_chunk_size(upload, part_bytes);
-    let mut digest = CRC32C.digest();
+    let mut digest = Digest::new(Crc32Iscsi);
     match send_parts(&mut source, &mut upload, part_bytes, &mut digest).await {
         Ok(sent) => {
             upload.finish().await?;
@@ -192,7 +191,7 @@ async fn send_parts(
     source: &mut ReadFile,
     upload: &mut WriteMultipart,
     part_bytes: usize,
-    digest: &mut Digest<'_, u32, Table<16>>,
+    digest: &mut Digest,
 ) -> Result<u64, Failed> {
     let mut buffer = vec![0; part_bytes];
     let mut sent = 0;

@@ -13,7 +13,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crc::{CRC_32_ISCSI, Crc, Table};
+use crc_fast::crc32_iscsi;
 
 /// The name of the manifest in its directory.
 pub const NAME: &str = "manifest";
@@ -23,8 +23,6 @@ const TITLE: &str = "trestle-log 1";
 
 /// A longer manifest is none: each start of the server that is not followed by a rewrite adds a line.
 const BYTES_MAX: u64 = 16 << 20;
-
-static CRC32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 
 /// The files of one run of the server, or of a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +80,7 @@ impl Manifest {
     /// Returns lines with the last one behind them, that of the checksum.
     #[must_use]
     pub fn sealed(lines: &str) -> String {
-        let checksum = CRC32C.checksum(lines.as_bytes());
+        let checksum = crc32_iscsi(lines.as_bytes());
         format!("{lines}checksum {checksum:08x}\n")
     }
 
@@ -91,7 +89,7 @@ impl Manifest {
     pub fn parse(text: &str) -> Option<Self> {
         let (body, checksum) = text.strip_suffix('\n')?.rsplit_once("\nchecksum ")?;
         let covered = &text[..=body.len()];
-        if u32::from_str_radix(checksum, 16).ok()? != CRC32C.checksum(covered.as_bytes()) {
+        if u32::from_str_radix(checksum, 16).ok()? != crc32_iscsi(covered.as_bytes()) {
             return None;
         }
         let mut lines = body.lines();

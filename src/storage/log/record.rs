@@ -16,7 +16,7 @@ use std::io::{self, Read};
 
 use base::cast::{u32_from, u64_from, usize_from_u32};
 use base::clock::UnixMillis;
-use crc::{CRC_32_ISCSI, Crc, Table};
+use crc_fast::crc32_iscsi;
 use runtime::faults;
 
 use super::spans::Spans;
@@ -38,8 +38,6 @@ pub const FRAME_BYTES: usize = 28;
 
 /// Most bytes of effects in one record. A value is written whole, so this bounds values too.
 pub const EFFECTS_BYTES_MAX: usize = u32::MAX as usize;
-
-static CRC32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 
 /// The head of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +62,7 @@ impl Head {
         }
         out.extend_from_slice(&self.generation.to_le_bytes());
         out.extend_from_slice(&self.first.to_le_bytes());
-        let checksum = CRC32C.checksum(&out);
+        let checksum = crc32_iscsi(&out);
         out.extend_from_slice(&checksum.to_le_bytes());
         out
     }
@@ -80,7 +78,7 @@ impl Head {
         }
         let [generation, first] = [(); 2].map(|()| u64::from_le_bytes(take(&mut left)));
         let checksum = u32::from_le_bytes(take(&mut left));
-        if checksum != CRC32C.checksum(&bytes[..HEAD_BYTES - 4]) {
+        if checksum != crc32_iscsi(&bytes[..HEAD_BYTES - 4]) {
             return Err(Fault::Head);
         }
         Ok(Self {
@@ -115,7 +113,7 @@ pub fn write(out: &mut Vec<u8>, number: u64, at: UnixMillis, effects: &[u8]) {
     out.extend_from_slice(&number.to_le_bytes());
     out.extend_from_slice(&at.0.to_le_bytes());
     out.extend_from_slice(effects);
-    let checksum = CRC32C.checksum(&out[checksum_at + 4..]);
+    let checksum = crc32_iscsi(&out[checksum_at + 4..]);
     out[checksum_at..checksum_at + 4].copy_from_slice(&checksum.to_le_bytes());
 }
 
@@ -356,7 +354,7 @@ impl<R: Read> Reader<R> {
             return false;
         };
         let checksum = &self.buffer[at + 4..at + 8];
-        CRC32C.checksum(checked).to_le_bytes() == checksum
+        crc32_iscsi(checked).to_le_bytes() == checksum
             || faults::is_on(faults::Fault::TornTailAccepted)
     }
 

@@ -10,9 +10,9 @@
 //!
 //! Not here: which spans are of interest ([`super::record`]).
 
-use crc::{CRC_32_ISCSI, Crc, Table};
-
-static CRC32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+use base::cast::{u32_from, usize_from};
+use crc_fast::CrcAlgorithm::Crc32Iscsi;
+use crc_fast::Digest;
 
 /// The polynomial, its bits from the lowest power on the left to the highest.
 const POLYNOMIAL: u32 = 0x82F6_3B78;
@@ -64,7 +64,7 @@ impl Spans {
     pub(super) fn new(bytes: &[u8], mut borders: Vec<usize>) -> Self {
         borders.sort_unstable();
         borders.dedup();
-        let mut digest = CRC32C.digest_with_initial(0);
+        let mut digest = Digest::new_with_init_state(Crc32Iscsi, 0);
         let mut done = 0;
         let mut registers = Vec::with_capacity(borders.len());
         for border in borders {
@@ -73,7 +73,7 @@ impl Spans {
             };
             digest.update(piece);
             done = border;
-            registers.push((border, !digest.clone().finalize()));
+            registers.push((border, u32_from(usize_from(digest.get_state()))));
         }
         Self {
             powers: powers(),
@@ -122,7 +122,7 @@ mod tests {
         let borders = spans.iter().flat_map(|(from, to)| [*from, *to]);
         let known = Spans::new(&bytes, borders.collect());
         for (from, to) in spans {
-            let expected = CRC32C.checksum(&bytes[from..to]);
+            let expected = crc_fast::crc32_iscsi(&bytes[from..to]);
             assert_eq!(known.checksum(from, to), Some(expected), "{from}..{to}");
         }
         assert_eq!(Spans::new(&bytes, vec![0, 9000]).checksum(0, 9000), None);

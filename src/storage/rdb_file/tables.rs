@@ -9,7 +9,7 @@
 //!
 //! Not here: what the pieces say (crate `tables`).
 
-use crc::{CRC_32_ISCSI, Crc, Table};
+use crc_fast::crc32_iscsi;
 use types::rdb::extent::{Begins, Stop, length, string};
 
 use super::module;
@@ -27,8 +27,6 @@ const END: u64 = 0;
 
 /// Rows come behind the keys of a file, and modules say so.
 const WHEN: u64 = 2;
-
-static CRC32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 
 /// A piece that was found.
 pub(super) struct Found {
@@ -88,7 +86,7 @@ pub(super) fn part(bytes: &[u8]) -> Begins<Part> {
 
 /// Returns whether a piece has this checksum.
 pub(super) fn is_whole(piece: &[u8], checksum: u64) -> bool {
-    u64::from(CRC32C.checksum(piece)) == checksum
+    u64::from(crc32_iscsi(piece)) == checksum
 }
 
 /// Appends a piece.
@@ -98,7 +96,7 @@ pub(super) fn write(out: &mut types::rdb::Writer, piece: &[u8]) {
     out.length(UNSIGNED);
     out.length(WHEN);
     out.length(UNSIGNED);
-    out.length(u64::from(CRC32C.checksum(piece)));
+    out.length(u64::from(crc32_iscsi(piece)));
     out.length(STRING);
     out.string(piece);
     out.length(END);
