@@ -147,7 +147,7 @@ fn call_told(
 ) -> Result<(), CommandError> {
     let is_told = command.spread == Spread::OneShard
         && command.declaration.flags.has(Flags::WRITE)
-        && !command.draws;
+        && !command.told_whole;
     if !is_told {
         return (command.run)(context, args);
     }

@@ -23,7 +23,7 @@ use crate::words;
 
 /// The commands of this family.
 pub const COMMANDS: &[ShardCommand] = &[
-    ShardCommand::new(SPOP, Spread::OneShard, spop).drawing(),
+    ShardCommand::new(SPOP, Spread::OneShard, spop).told_whole(),
     ShardCommand::new(SRANDMEMBER, Spread::OneShard, srandmember).walking(),
     ShardCommand::new(SSCAN, Spread::OneShard, sscan),
 ];

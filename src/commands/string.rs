@@ -26,11 +26,21 @@ use crate::words::TimeForm;
 /// The commands of this family.
 pub const COMMANDS: &[ShardCommand] = &[
     ShardCommand::new(GET, Spread::OneShard, get),
-    ShardCommand::new(SET, Spread::OneShard, set).taking_large(2, set_large),
-    ShardCommand::new(SETEX, Spread::OneShard, setex).taking_large(3, setex_large),
-    ShardCommand::new(PSETEX, Spread::OneShard, psetex).taking_large(3, psetex_large),
-    ShardCommand::new(SETNX, Spread::OneShard, setnx).taking_large(2, setnx_large),
-    ShardCommand::new(GETSET, Spread::OneShard, getset).taking_large(2, getset_large),
+    ShardCommand::new(SET, Spread::OneShard, set)
+        .taking_large(2, set_large)
+        .told_whole(),
+    ShardCommand::new(SETEX, Spread::OneShard, setex)
+        .taking_large(3, setex_large)
+        .told_whole(),
+    ShardCommand::new(PSETEX, Spread::OneShard, psetex)
+        .taking_large(3, psetex_large)
+        .told_whole(),
+    ShardCommand::new(SETNX, Spread::OneShard, setnx)
+        .taking_large(2, setnx_large)
+        .told_whole(),
+    ShardCommand::new(GETSET, Spread::OneShard, getset)
+        .taking_large(2, getset_large)
+        .told_whole(),
     ShardCommand::new(GETDEL, Spread::OneShard, getdel),
     ShardCommand::new(GETEX, Spread::OneShard, getex),
 ];

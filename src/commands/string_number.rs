@@ -14,11 +14,11 @@ use crate::words;
 
 /// The commands of this family.
 pub const COMMANDS: &[ShardCommand] = &[
-    ShardCommand::new(INCR, Spread::OneShard, incr),
-    ShardCommand::new(DECR, Spread::OneShard, decr),
-    ShardCommand::new(INCRBY, Spread::OneShard, incrby),
-    ShardCommand::new(DECRBY, Spread::OneShard, decrby),
-    ShardCommand::new(INCRBYFLOAT, Spread::OneShard, incrbyfloat),
+    ShardCommand::new(INCR, Spread::OneShard, incr).told_whole(),
+    ShardCommand::new(DECR, Spread::OneShard, decr).told_whole(),
+    ShardCommand::new(INCRBY, Spread::OneShard, incrby).told_whole(),
+    ShardCommand::new(DECRBY, Spread::OneShard, decrby).told_whole(),
+    ShardCommand::new(INCRBYFLOAT, Spread::OneShard, incrbyfloat).told_whole(),
 ];
 
 fn incr(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {

@@ -40,8 +40,8 @@ pub struct ShardCommand {
     pub large: Option<LargeRun>,
     /// Whether a long reply may walk over the value of word 1 in steps.
     pub walks: bool,
-    /// Whether what it changes depends on chance, so that it cannot be run again.
-    pub draws: bool,
+    /// Whether the log is always told the value that it leaves, never its words.
+    pub told_whole: bool,
 }
 
 /// How a command takes a long word that came by itself, to be moved to where it stays.
@@ -64,7 +64,7 @@ impl ShardCommand {
             wait: None,
             large: None,
             walks: false,
-            draws: false,
+            told_whole: false,
         }
     }
 
@@ -83,10 +83,11 @@ impl ShardCommand {
         self
     }
 
-    /// Says that what the command changes depends on chance.
+    /// Has the log told the value that the command leaves, never its words: they depend on chance, or are as
+    /// long as the value.
     #[must_use]
-    pub const fn drawing(mut self) -> Self {
-        self.draws = true;
+    pub const fn told_whole(mut self) -> Self {
+        self.told_whole = true;
         self
     }
 
