@@ -164,12 +164,11 @@ impl Records {
             effect::released(&mut self.held.marks, tx.0);
         }
         self.told.extend_from_slice(&part.told);
-        let mut noted = part.noted;
         if self.noted.is_empty() {
-            self.noted = noted;
+            self.noted = part.noted;
         } else {
-            for key in noted.take() {
-                self.noted.insert(key.db, key.key());
+            for (db, key) in part.noted.iter() {
+                self.noted.insert(db, key);
             }
         }
     }

@@ -33,7 +33,7 @@ use crate::locks::Mode;
 use crate::{Common, Key, Shard};
 
 use self::held::Held;
-use self::noted::{Noted, NotedKey};
+use self::noted::Noted;
 
 /// Above so many bytes a value is told by what changes it.
 pub const LARGE_BYTES: usize = 4096;
@@ -49,8 +49,9 @@ pub(crate) struct Records {
     pub(crate) noted: Noted,
     /// What transactions have changed that are not over.
     pub(crate) held: Held,
-    /// The keys that the command which runs now has changed, if it may be told by its words.
-    changed: Option<Vec<NotedKey>>,
+    /// Whether the command which runs now may be told by its words, and the keys that it has changed.
+    is_told_run: bool,
+    changed: Noted,
     large_bytes: usize,
     writer: Writer,
 }
@@ -59,16 +60,11 @@ impl Records {
     /// Notes a change of a key.
     #[cold]
     pub(crate) fn note(&mut self, db: DbIndex, key: Key<'_>) {
-        if let Some(changed) = &mut self.changed {
-            if changed
-                .last()
-                .is_none_or(|last| *last.bytes != *key.bytes || last.db != db)
-            {
-                changed.push(NotedKey::new(db, key));
-            }
-            return;
+        if self.is_told_run {
+            self.changed.insert(db, key);
+        } else {
+            self.note_for_later(db, key);
         }
-        self.note_for_later(db, key);
     }
 
     fn note_for_later(&mut self, db: DbIndex, key: Key<'_>) {
@@ -221,8 +217,13 @@ impl Shard {
         let Some(mut records) = self.common.records.take() else {
             return;
         };
-        for key in records.noted.take() {
-            self.tell(&mut records, &key);
+        if !records.noted.is_empty() {
+            let mut noted = std::mem::take(&mut records.noted);
+            for (db, key) in noted.iter() {
+                self.tell(&mut records, db, key);
+            }
+            noted.clear();
+            records.noted = noted;
         }
         self.common.records = Some(records);
     }
@@ -237,24 +238,24 @@ impl Shard {
         };
         if !records.noted.is_empty() {
             for (hash, _) in claimed {
-                for key in records.noted.take_hash(*hash) {
-                    self.tell(&mut records, &key);
+                for noted in records.noted.take_hash(*hash) {
+                    self.tell(&mut records, noted.db, noted.key());
                 }
             }
         }
         self.common.records = Some(records);
     }
 
-    fn tell(&self, records: &mut Records, noted: &NotedKey) {
-        let dict = &self.databases[noted.db.index()];
-        records.tell(dict, self.common.now, noted.db, noted.key());
+    fn tell(&self, records: &mut Records, db: DbIndex, key: Key<'_>) {
+        let dict = &self.databases[db.index()];
+        records.tell(dict, self.common.now, db, key);
     }
 
     /// Begins a run of a command that depends on nothing but its words, its key and the time, so that it may
     /// be told by its words.
     pub fn begin_told_run(&mut self) {
         if let Some(records) = &mut self.common.records {
-            records.changed = Some(Vec::new());
+            records.is_told_run = true;
         }
     }
 
@@ -267,28 +268,31 @@ impl Shard {
         let Some(mut records) = self.common.records.take() else {
             return;
         };
-        let changed = records.changed.take().unwrap_or_default();
-        match &changed[..] {
-            [only]
-                if only.db == db
-                    && !records.noted.contains(db, only.key())
-                    && self.is_large(only, records.large_bytes) =>
-            {
-                records.held.own(only.hash);
+        records.is_told_run = false;
+        if !records.changed.is_empty() {
+            let mut changed = std::mem::take(&mut records.changed);
+            let large = changed.only().filter(|&(changed_db, key)| {
+                changed_db == db
+                    && !records.noted.contains(db, key)
+                    && self.is_large(db, key, records.large_bytes)
+            });
+            if let Some((_, key)) = large {
+                records.held.own(key.hash);
                 effect::run(&mut records.told, db, self.common.now, words);
-            }
-            changed => {
-                for key in changed {
-                    records.note_for_later(key.db, key.key());
+            } else {
+                for (db, key) in changed.iter() {
+                    records.note_for_later(db, key);
                 }
             }
+            changed.clear();
+            records.changed = changed;
         }
         self.common.records = Some(records);
     }
 
-    fn is_large(&self, noted: &NotedKey, large_bytes: usize) -> bool {
-        let dict = &self.databases[noted.db.index()];
-        let place = dict.find(noted.hash, &noted.bytes);
+    fn is_large(&self, db: DbIndex, key: Key<'_>, large_bytes: usize) -> bool {
+        let dict = &self.databases[db.index()];
+        let place = dict.find(key.hash, key.bytes);
         place.is_some_and(|place| bytes_of(dict.entry(place)) > large_bytes)
     }
 
