@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`support`] starts servers and talks to them; [`differential`] compares every
 //! reply with Redis' own; [`atomicity`] looks for commands that other clients see half done;
-//! [`eviction`] fills servers beyond their limit; [`functions`] calls functions of libraries; [`hostile`] sends what no client should; [`large`]
+//! [`balance`] looks where clients end up; [`eviction`] fills servers beyond their limit; [`functions`] calls functions of libraries; [`hostile`] sends what no client should; [`large`]
 //! asks for and sends many megabytes; [`waiting`] has many clients wait for keys; [`persistence`] saves
 //! and loads files of Redis, [`copies`] has clients fetch them; [`log`] kills servers that write a log, [`rewrite`] while they
 //! make it shorter, and [`full_disk`] takes their room away; [`misconf`] compares what clients are told then;
@@ -27,6 +27,7 @@
 )]
 
 mod atomicity;
+mod balance;
 mod copies;
 mod differential;
 mod dump;

@@ -70,6 +70,8 @@ pub struct Core {
     mesh: MeshEnd<CoreMessage>,
     idle: Idle,
     next_cron: Monotonic,
+    /// When it last looked for busy clients.
+    pub(crate) balanced_at: Monotonic,
     /// The last round of housekeeping found nothing that needs another one soon.
     pub(crate) is_quiet: bool,
 }
@@ -123,6 +125,7 @@ impl Core {
             mesh,
             idle,
             next_cron: Monotonic::default(),
+            balanced_at: Monotonic::default(),
             is_quiet: false,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use base::clock::Monotonic;
 use commands::table;
 
+use crate::balance::{BUSY_PER_SECOND, CLIENTS_OF_ROUND};
 use crate::core_loop::Core;
 use crate::eviction;
 use crate::observe::latency::EXPIRE_CYCLE;
@@ -47,6 +48,7 @@ pub fn run(core: &mut Core) -> Monotonic {
         // The allocator gives memory back some time after it was freed, but only when it is called.
         runtime::memory::purge();
     }
+    review_balance(core, is_second);
     review_monitors(core);
     review_tracking(core);
     review_memory(core);
@@ -64,6 +66,37 @@ fn review_tracking(core: &mut Core) {
     core.engine.host.shard.note_changes(count > 0);
     if count == 0 {
         core.engine.caching.readers.clear();
+    }
+}
+
+/// Counts busy clients, and sends some to cores that have fewer.
+fn review_balance(core: &mut Core, is_second: bool) {
+    let shared = &core.engine.shared;
+    let (me, now) = (core.engine.me, core.engine.clock);
+    if shared.shard_memory.len() == 1 || (core.net.len() > CLIENTS_OF_ROUND && !is_second) {
+        return;
+    }
+    let nanos = now.nanos_since(core.balanced_at);
+    core.balanced_at = now;
+    let mut busy = 0;
+    let mut movable = Vec::new();
+    for (id, connection) in core.net.iter_mut() {
+        let session = &mut connection.session;
+        // A request that was put off was taken back from the count.
+        let commands = session.commands.saturating_sub(session.commands_seen);
+        session.commands_seen = session.commands;
+        if commands.saturating_mul(1_000_000_000) / nanos.max(1) < BUSY_PER_SECOND {
+            continue;
+        }
+        busy += 1;
+        if session.pin.leader().is_none() && !session.special {
+            movable.push(id);
+        }
+    }
+    for (id, to) in movable.into_iter().zip(shared.balance.tell(me, busy)) {
+        if let Some(connection) = core.net.connection_mut(id) {
+            connection.session.pin.send_to(to);
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use net::connection::Moving;
 use runtime::socket::Socket;
 use runtime::socket_ring::SocketId;
 
+use crate::balance::Balance;
 use crate::command_index::CommandIndex;
 use crate::config::Config;
 use crate::control::monitor::ShownLater;
@@ -103,6 +104,8 @@ pub struct Shared {
     pub client_ids: AtomicU64,
     /// Connections on their way between cores.
     pub moves: Moves,
+    /// Busy clients of all cores.
+    pub balance: Balance,
     /// Clients of all cores that listen to `MONITOR`.
     pub monitor_count: AtomicUsize,
     /// By core: how much its clients listen to.

@@ -11,6 +11,7 @@
 //! `pause`, [`persistence`], [`moves`], [`config`], [`layer_options`].
 
 mod away;
+pub mod balance;
 pub mod command_index;
 pub mod config;
 pub mod control;

@@ -67,6 +67,8 @@ pub struct Session {
     pub last_command: &'static str,
     /// Requests so far.
     pub commands: u64,
+    /// Those of them that were there when its core last looked for busy clients.
+    pub commands_seen: u64,
 }
 
 /// What a client said of itself and where it comes from.
@@ -157,12 +159,16 @@ pub struct Pin {
 /// live for a few requests.
 pub const PIN_VOTES: u16 = if cfg!(feature = "simulation") { 6 } else { 512 };
 
+/// Votes of a client that was sent to a core.
+const VOTES_SENT: u16 = PIN_VOTES + 8192;
+
 impl Pin {
     /// Counts commands for `shard`.
     #[inline]
     pub fn vote(&mut self, shard: ShardId) {
         if self.leader == shard {
-            self.votes = (self.votes + 1).min(PIN_VOTES);
+            // Who was sent here has more than votes can give.
+            self.votes += u16::from(self.votes < PIN_VOTES);
         } else if self.votes == 0 {
             self.leader = shard;
             self.votes = 1;
@@ -171,11 +177,17 @@ impl Pin {
         }
     }
 
-    /// Returns the core that the client works with, if it is clear.
+    /// Returns the core that the client works with, if it is clear, or that it was sent to.
     #[inline]
     #[must_use]
     pub fn leader(&self) -> Option<ShardId> {
-        (self.votes == PIN_VOTES).then_some(self.leader)
+        (self.votes >= PIN_VOTES).then_some(self.leader)
+    }
+
+    /// Sends the client to a core, whatever its keys; it has some thousand commands to get there.
+    pub(crate) fn send_to(&mut self, shard: ShardId) {
+        self.leader = shard;
+        self.votes = VOTES_SENT;
     }
 }
 
@@ -210,6 +222,7 @@ impl Session {
             over_soft_limit_since: None,
             last_command: "",
             commands: 0,
+            commands_seen: 0,
         }
     }
 

@@ -20,6 +20,7 @@ use runtime::topology::{Cpu, default_shard_count, usable_cpus};
 use runtime::waker::Waker;
 use shard::Shard;
 
+use crate::balance::Balance;
 use crate::config::Config;
 use crate::core_loop::Core;
 use crate::engine::{CoreMessage, Engine, Shared};
@@ -427,6 +428,7 @@ pub fn shared(config: &Config, shard_count: u16, table: &'static CommandTable) -
         client_count: AtomicUsize::new(0),
         client_ids: AtomicU64::new(0),
         moves: crate::moves::Moves::default(),
+        balance: Balance::new(shard_count),
         monitor_count: AtomicUsize::new(0),
         presence: Presence::new(shard_count),
         tracking_count: AtomicUsize::new(0),
