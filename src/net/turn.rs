@@ -586,6 +586,12 @@ impl<S> Net<S> {
         busy
     }
 
+    /// Returns how many connections have something for [`Self::send`].
+    #[must_use]
+    pub fn connections_to_send(&self) -> usize {
+        self.dirty.len()
+    }
+
     /// Begins to bring what was appended to a file to the disk; [`Self::take_synced`] tells when it is there. Holds
     /// back what is ready for the sockets now, until [`Self::send_held`]; what comes later has to wait too, so call
     /// [`Self::send`] only when nothing is held back any more.

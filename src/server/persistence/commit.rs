@@ -6,7 +6,8 @@
 //!   the sync has ended   -> what turn 1 has held back leaves    -> sync of record 2 begins
 //! ```
 //! The core serves on while the device works, and the requests of all turns since the last sync began share the
-//! next one. A device that is quick is waited for instead.
+//! next one. A device that is quick is waited for instead; before, the core gathers the requests of as many clients as
+//! shared the last syncs, as long as they keep coming.
 //!
 //! Invariants
 //! - Nothing leaves the core before the records are on the disk that were written before it was made: no reply and no
@@ -32,7 +33,49 @@ pub(crate) struct Commit {
     begun: Monotonic,
     /// How long syncs take of late, in nanoseconds.
     usual_nanos: u64,
+    gathering: Gathering,
 }
+
+/// Waiting for more clients before a sync.
+#[derive(Debug, Default)]
+struct Gathering {
+    /// So many share a sync of late.
+    expected: usize,
+    /// So many have come for the next one; the first and the last of them then.
+    came: usize,
+    first: Monotonic,
+    last: Monotonic,
+}
+
+impl Gathering {
+    /// Returns whether to wait for more than those `waiting`, in view of what a sync takes.
+    fn goes_on(&mut self, waiting: usize, usual_nanos: u64) -> bool {
+        if waiting >= self.expected {
+            return false;
+        }
+        let now = runtime::clock::monotonic();
+        if self.came == 0 {
+            self.first = now;
+        }
+        if waiting > self.came {
+            self.came = waiting;
+            self.last = now;
+        }
+        now.nanos_since(self.last) < usual_nanos / PAUSE_OF_SYNC
+            && now.nanos_since(self.first) < usual_nanos * SYNCS_OF_GATHERING
+    }
+
+    /// Begins anew behind a sync that `waiting` share.
+    fn end(&mut self, waiting: usize) {
+        self.came = 0;
+        let fewer = self.expected.saturating_sub(1 + self.expected / 16);
+        self.expected = waiting.max(fewer);
+    }
+}
+
+/// Gathering ends when nobody has come for this part of a sync, or when it takes so many times a sync.
+const PAUSE_OF_SYNC: u64 = 4;
+const SYNCS_OF_GATHERING: u64 = 4;
 
 /// A device that syncs in less is waited for: to hand the sync to a thread of the kernel, and to serve requests one by
 /// one meanwhile, costs more than that. Measured at 160 us per sync and one request per client: 13 to 17 us of CPU per
@@ -64,11 +107,17 @@ pub(crate) fn end_turn(core: &mut Core) -> bool {
     let Some(log) = log.as_mut().filter(|log| log.needs_sync) else {
         return net.send(engine);
     };
-    core.commit.begun = runtime::clock::monotonic();
-    if core.commit.usual_nanos < QUICK_NANOS {
-        sync_now(core);
+    let commit = &mut core.commit;
+    if commit.usual_nanos < QUICK_NANOS {
+        let waiting = net.connections_to_send();
+        if !commit.gathering.goes_on(waiting, commit.usual_nanos) {
+            commit.gathering.end(waiting);
+            commit.begun = runtime::clock::monotonic();
+            sync_now(core);
+        }
         return true;
     }
+    commit.begun = runtime::clock::monotonic();
     log.needs_sync = false;
     engine.flush_envelopes();
     net.sync(&log.file);
