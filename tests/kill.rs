@@ -8,13 +8,13 @@
 //! number says which requests were applied, and two numbers that differ within one request show a half. What a
 //! killed process has given to the kernel is there whatever `appendfsync` says, so nothing is lost with any.
 //!
-//! Not here: torn and damaged files (`log`), which transactions count (`storage::log::parts`).
+//! Not here: kills amid a save, a rewriting, a backup or the start (`kill_amid`), torn and damaged files (`log`), which transactions count (`storage::log::parts`).
 
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use base::random::Random;
@@ -355,16 +355,17 @@ fn check(server: &Server, noted: &[Noted]) {
 }
 
 /// A data directory, and what its servers have acknowledged.
-struct Kills {
-    directory: PathBuf,
+pub(crate) struct Kills {
+    pub(crate) directory: PathBuf,
     shards: u32,
     noted: Arc<Vec<Noted>>,
-    random: Random,
+    pub(crate) random: Random,
 }
 
 impl Kills {
-    fn new(shards: u32) -> Self {
-        let name = format!("kill-{shards}-{}", std::process::id());
+    /// `name` is one that no other test has.
+    pub(crate) fn new(name: &str, shards: u32) -> Self {
+        let name = format!("{name}-{shards}-{}", std::process::id());
         let directory = scratch_directory().join(name);
         drop(fs::remove_dir_all(&directory));
         fs::create_dir_all(&directory).unwrap();
@@ -391,7 +392,7 @@ impl Kills {
     }
 
     /// Starts a server, waits for it if `is_awaited`.
-    fn start(&self, policy: &'static str, is_awaited: bool) -> Server {
+    pub(crate) fn start(&self, policy: &'static str, is_awaited: bool) -> Server {
         let flags = self.flags(policy);
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         if is_awaited {
@@ -400,7 +401,8 @@ impl Kills {
         Server::spawn(&trestle_program(), self.shards, &flags)
     }
 
-    fn prepare(&self) {
+    /// Makes what the writers go on from.
+    pub(crate) fn prepare(&self) {
         let server = self.start("everysec", true);
         let mut client = server.client();
         for name in 0..WRITERS {
@@ -425,7 +427,27 @@ impl Kills {
             self.kill_loading(policy);
         }
         let server = self.start(policy, true);
-        check(&server, &self.noted);
+        let threads = self.begin_to_write(&server);
+        let mut client = server.client();
+        if self.random.index(3) == 0 {
+            // Killed in its midst, or behind it.
+            client.line("BGREWRITEAOF");
+        }
+        wait_until(Duration::from_micros(self.random.below(20_000)), || false);
+        drop(server);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
+
+    /// Looks at what a server has.
+    pub(crate) fn check(&self, server: &Server) {
+        check(server, &self.noted);
+    }
+
+    /// Looks at what a server has, and has clients write until it is gone. Some have, when this returns.
+    pub(crate) fn begin_to_write(&mut self, server: &Server) -> Vec<JoinHandle<()>> {
+        self.check(server);
         let mut client = server.client();
         for (name, noted) in (0..).zip(self.noted.iter()) {
             complete(&mut client, name, noted);
@@ -441,15 +463,7 @@ impl Kills {
         let first = &self.noted[0].acknowledged;
         let until = first.load(Ordering::SeqCst) + 1 + self.random.below(8);
         assert!(wait_until(LIMIT, || first.load(Ordering::SeqCst) >= until));
-        if self.random.index(3) == 0 {
-            // Killed in its midst, or behind it.
-            client.line("BGREWRITEAOF");
-        }
-        wait_until(Duration::from_micros(self.random.below(20_000)), || false);
-        drop(server);
-        for thread in threads {
-            thread.join().unwrap();
-        }
+        threads
     }
 }
 
@@ -464,13 +478,13 @@ impl Drop for Kills {
 }
 
 fn kill_again_and_again(shards: u32) {
-    let mut kills = Kills::new(shards);
+    let mut kills = Kills::new("kill", shards);
     kills.prepare();
     for _ in 0..rounds() {
         kills.round();
     }
     let server = kills.start("no", true);
-    check(&server, &kills.noted);
+    kills.check(&server);
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! [`balance`] looks where clients end up; [`eviction`] fills servers beyond their limit; [`functions`] calls functions of libraries; [`hostile`] sends what no client should; [`large`]
 //! asks for and sends many megabytes; [`waiting`] has many clients wait for keys; [`persistence`] saves
 //! and loads files of Redis, [`copies`] has clients fetch them; [`log`] kills servers that write a log, [`rewrite`] while they
-//! make it shorter, and [`full_disk`] takes their room away; [`misconf`] compares what clients are told then;
+//! make it shorter, [`kill`] again and again, [`kill_amid`] saves and backups; [`full_disk`] takes their room away, and
+//! [`misconf`] compares what clients are told then;
 //! [`import`] starts from the append-only file of Redis, [`offline`] makes files without a server; [`subscribers`] counts what
 //! many listeners get; [`tables`] is about TABLE.*;
 //! [`layering`] and [`tidy`] read the source tree.
@@ -37,6 +38,7 @@ mod functions;
 mod hostile;
 mod import;
 mod kill;
+mod kill_amid;
 mod large;
 mod layering;
 mod log;

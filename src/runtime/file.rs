@@ -130,7 +130,7 @@ fn write_and_sync(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A file that takes the place of another when it is whole. Dropped before that, it leaves nothing
-/// behind.
+/// behind; [`remove_abandoned`] removes what a process has left that was killed.
 #[derive(Debug)]
 pub struct PendingFile {
     file: File,
@@ -152,8 +152,11 @@ impl PendingFile {
     /// Those of `open(2)`.
     pub fn create(path: &Path) -> io::Result<Self> {
         let temporary = temporary_name(path)?;
+        let file = File::create(&temporary)?;
+        // Says that somebody writes it. Where files cannot be locked, nobody removes it as abandoned either.
+        drop(file.try_lock());
         Ok(Self {
-            file: File::create(&temporary)?,
+            file,
             temporary,
             path: path.to_owned(),
             is_committed: false,
@@ -196,6 +199,21 @@ impl Drop for PendingFile {
             // There is nobody to tell; the file is not in the way of another.
             drop(fs::remove_file(&self.temporary));
         }
+    }
+}
+
+/// Removes the temporary file of a [`PendingFile`] whose process is gone, or that of [`write_atomically`]. Returns
+/// whether it did: what somebody writes stays, whichever process that is.
+///
+/// # Errors
+///
+/// Those of the file system; also if it knows no locks.
+pub fn remove_abandoned(temporary: &Path) -> io::Result<bool> {
+    let file = File::open(temporary)?;
+    match file.try_lock() {
+        Ok(()) => fs::remove_file(temporary).map(|()| true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -126,7 +126,7 @@ impl Data {
     /// Finds it, and makes the log ready that changes go to, if there is to be one.
     fn find(config: &Config, shard_count: u16) -> Result<Self, StartError> {
         let settings = config.settings();
-        persistence::save::remove_left_over(settings);
+        persistence::left_over::remove(settings);
         let (log, file) = if settings.is_logged {
             let log = Log::open(config, shard_count).map_err(StartError)?;
             let file = persistence::load::open_base(&log);

@@ -12,6 +12,14 @@ use base::cast;
 use runtime::file::{PendingFile, ScratchFile};
 use types::rdb::Checksum;
 
+/// Returns the name of the file that a temporary one was to become; nothing if it is none of ours. Both lie in the
+/// same directory.
+#[must_use]
+pub fn goal_of(temporary: &str) -> Option<&str> {
+    let (goal, process) = temporary.strip_suffix(".tmp")?.rsplit_once('.')?;
+    process.parse::<u32>().is_ok().then_some(goal)
+}
+
 /// A file that is being written. Its calls wait for the disk: they are for a helper thread.
 #[derive(Debug)]
 pub struct Saving {

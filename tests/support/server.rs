@@ -127,6 +127,14 @@ impl Server {
         assert!(status.unwrap().success());
     }
 
+    /// Kills the process, and returns the end of what it printed.
+    pub(crate) fn kill(&mut self) -> String {
+        // Both can only fail if the process is gone already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+        self.log()
+    }
+
     /// Waits until the process has ended.
     ///
     /// # Panics

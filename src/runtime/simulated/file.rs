@@ -124,6 +124,15 @@ impl Drop for PendingFile {
     }
 }
 
+/// Removes the temporary file of a process that is gone. The disk of a world has one process at a time.
+///
+/// # Errors
+///
+/// Those of the disk.
+pub fn remove_abandoned(temporary: &Path) -> io::Result<bool> {
+    disk::remove(temporary).map(|()| true)
+}
+
 /// A file without a name, which takes no room of the disk.
 #[derive(Debug)]
 pub struct ScratchFile {

@@ -13,7 +13,8 @@
 //! - A file has the name of a backup only when it is whole and on the disk.
 //! - The newest backup is never removed, and nothing is after one that has failed.
 //!
-//! Not here: the file (`save`), object stores (`upload`), restoring (`restore`, crate `storage`).
+//! Not here: the file (`save`), object stores (`upload`), restoring (`restore`, crate `storage`), what is left of killed
+//! ones (`left_over`).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use crate::config::settings::Settings;
 use crate::core_loop::Core;
 use crate::engine::Shared;
 
+use super::left_over;
 use super::save::{self, Wanted};
 use super::upload::{self, Target};
 
@@ -140,7 +142,7 @@ impl Backups {
 }
 
 /// Returns the directory of the backups.
-fn directory(settings: &Settings) -> PathBuf {
+pub(super) fn directory(settings: &Settings) -> PathBuf {
     settings.data_dir.join(&settings.backup_dir)
 }
 
@@ -197,9 +199,14 @@ pub(super) fn review(core: &mut Core) {
     save::begin(core, Wanted::Backup).ok();
 }
 
-/// Makes the directory that a backup is to be in. On the thread.
-pub(super) fn make_directory(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), runtime::file::create_dir)
+/// Makes the directory that a backup is to be in, and removes what killed ones have left there. On the thread.
+pub(super) fn prepare_directory(path: &Path) -> io::Result<()> {
+    let Some(directory) = path.parent() else {
+        return Ok(());
+    };
+    runtime::file::create_dir(directory)?;
+    left_over::remove_of_backups(directory);
+    Ok(())
 }
 
 /// Notes what came of a backup, and removes those that are too old. On the thread; no save is under way any more.
@@ -227,7 +234,7 @@ pub(super) fn end(shared: &Arc<Shared>, keeping: &Keeping, outcome: Result<Made,
     shared.persistence.wake_all();
 }
 
-/// Removes the backups beside `newest` that are too old, and what is left of some that were never ended.
+/// Removes the backups beside `newest` that are too old.
 fn prune(newest: &Path, retention_days: u32, now: UnixMillis) {
     let Some(directory) = newest.parent().filter(|_| retention_days > 0) else {
         return;
@@ -239,7 +246,7 @@ fn prune(newest: &Path, retention_days: u32, now: UnixMillis) {
         }
     };
     let before = UnixMillis(now.0 - i64::from(retention_days) * DAY_MILLIS);
-    for name in too_old(&names, before, now) {
+    for name in too_old(&names, before) {
         let path = directory.join(name);
         match runtime::file::remove(&path) {
             Ok(()) => tracing::info!(path = %path.display(), "a backup that is too old is removed"),
@@ -250,19 +257,9 @@ fn prune(newest: &Path, retention_days: u32, now: UnixMillis) {
     }
 }
 
-/// Returns the names of backups from before a time, and of temporary files of them that are a day old.
-fn too_old(names: &[String], before: UnixMillis, now: UnixMillis) -> Vec<&String> {
-    let yesterday = UnixMillis(now.0 - DAY_MILLIS);
-    let is_old = |name: &&String| {
-        if let Some(at) = backup::time_of_name(name) {
-            return at < before;
-        }
-        let unfinished = name
-            .strip_suffix(".tmp")
-            .and_then(|name| name.rsplit_once('.'));
-        let at = unfinished.and_then(|(name, _)| backup::time_of_name(name));
-        at.is_some_and(|at| at < yesterday)
-    };
+/// Returns the names of backups from before a time.
+fn too_old(names: &[String], before: UnixMillis) -> Vec<&String> {
+    let is_old = |name: &&String| backup::time_of_name(name).is_some_and(|at| at < before);
     names.iter().filter(is_old).collect()
 }
 
@@ -341,13 +338,11 @@ mod tests {
     }
 
     #[test]
-    fn old_backups_and_what_is_left_of_some_are_found() {
+    fn old_backups_are_found() {
         let day = |days: i64| UnixMillis(NOON.0 - days * DAY_MILLIS);
         let mut names: Vec<String> = (0..10).map(|days| backup::name(day(days))).collect();
         names.push("dump.rdb".to_owned());
-        names.push(format!("{}.4711.tmp", backup::name(day(0))));
-        names.push(format!("{}.4711.tmp", backup::name(day(2))));
-        let old = too_old(&names, day(7), NOON);
-        assert_eq!(old, [&names[8], &names[9], &names[12]]);
+        let old = too_old(&names, day(7));
+        assert_eq!(old, [&names[8], &names[9]]);
     }
 }

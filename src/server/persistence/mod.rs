@@ -15,7 +15,7 @@
 //! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`, `load_tables`,
 //! `log`, `log_load`, `log_parts` (what of the logs counts), `rewrite`, `switch`, `remake`, `import`, `backup` (saves that
 //! are kept), `upload`, `restore`, `delivery` (copies for clients), `offline` (files of what
-//! a server has left).
+//! a server has left), `left_over` (what killed ones have left half done).
 //!
 //! Not here: the form of the file (crate `storage`), the walk over a shard (`shard::snapshot`), the
 //! commands (`control::persistence`).
@@ -24,6 +24,7 @@ pub mod backup;
 pub(crate) mod commit;
 pub(crate) mod delivery;
 mod import;
+pub(crate) mod left_over;
 pub mod load;
 mod load_tables;
 pub mod log;

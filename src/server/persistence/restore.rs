@@ -11,7 +11,7 @@ use super::upload;
 use crate::config::settings::Settings;
 
 /// A backup that was fetched, in the data directory, until it is in its place.
-const FETCHED: &str = "restore.rdb.fetched";
+pub(super) const FETCHED: &str = "restore.rdb.fetched";
 
 /// Bytes between two lines of the log.
 const PROGRESS_BYTES: u64 = 1 << 30;

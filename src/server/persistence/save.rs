@@ -27,7 +27,6 @@ use coordinator::step::{HopOutcome, Program, Step};
 use runtime::channel::{self, Receiver, bounded};
 use runtime::faults::{self, Fault};
 use runtime::file::ScratchFile;
-use runtime::log_file;
 use shard::Shard;
 use shard::entry::{EntryRef, ValueRef};
 use shard::eviction::EvictionOrder;
@@ -205,7 +204,7 @@ impl Plan {
     fn file(&self) -> io::Result<Saving> {
         match &self.purpose {
             Purpose::Data => {}
-            Purpose::Backup(_) => backup::make_directory(&self.path)?,
+            Purpose::Backup(_) => backup::prepare_directory(&self.path)?,
             Purpose::Client(_) => {
                 let directory = self.path.parent().unwrap_or(&self.path);
                 return Saving::create_nameless(directory, self.has_checksum);
@@ -307,32 +306,6 @@ fn start(core: &mut Core, plan: Plan) {
             begin_cut(core, program);
         }
         Err(error) => fail(&shared, plan.purpose, format!("start a thread: {error}")),
-    }
-}
-
-/// Removes what a save that was killed has left beside its file. Before the first save, in a directory that is this
-/// process's.
-pub(crate) fn remove_left_over(settings: &Settings) {
-    let Ok(names) = log_file::names_in(&settings.data_dir) else {
-        // The next save says what is wrong there.
-        return;
-    };
-    if faults::is_on(Fault::LeftOverKept) {
-        return;
-    }
-    let of_file = |name: &&String| {
-        let rest = name.strip_prefix(settings.rdb_file.as_str())?;
-        rest.strip_prefix('.')?
-            .strip_suffix(".tmp")?
-            .parse::<u32>()
-            .ok()
-    };
-    for name in names.iter().filter(|name| of_file(name).is_some()) {
-        let path = settings.data_dir.join(name);
-        match runtime::file::remove(&path) {
-            Ok(()) => tracing::info!(path = %path.display(), "removed, as its save was killed"),
-            Err(error) => tracing::warn!(path = %path.display(), %error, "remove an old file"),
-        }
     }
 }
 

@@ -329,10 +329,7 @@ impl Story {
         let own = format!(".{}.tmp", world::process_id());
         let is_left = |path: &PathBuf| {
             let name = path.to_string_lossy();
-            // Without a log nobody looks into its directory before the next rewriting.
-            let is_looked_after =
-                self.setting.promise != Promise::Saved || !name.contains("appendonlydir");
-            name.ends_with(".tmp") && !name.ends_with(&own) && is_looked_after
+            name.ends_with(".tmp") && !name.ends_with(&own)
         };
         disk::names().into_iter().find(is_left)
     }

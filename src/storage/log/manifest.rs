@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use crc_fast::crc32_iscsi;
 
+use crate::save::goal_of;
+
 /// The name of the manifest in its directory.
 pub const NAME: &str = "manifest";
 
@@ -124,14 +126,20 @@ impl Manifest {
         last.max(base.unwrap_or(0)).saturating_add(1)
     }
 
+    /// Returns whether the first generation has a file of each shard, with its head: it was begun together with the
+    /// base, which counts only when these files are on the disk. One that is missing was not written and then lost.
+    #[must_use]
+    pub fn begins_with_all_files(&self) -> bool {
+        let first = self.generations.first().map(|first| first.number);
+        first.is_some() && self.base.as_deref().and_then(base_number) == first
+    }
+
     /// Returns whether a file belongs to the log, by its name, but not to this manifest: what an end of the
     /// process in the middle of something has left behind.
     #[must_use]
     pub fn is_left_over(&self, name: &str) -> bool {
-        if let Some(at) = name.strip_suffix(".tmp").and_then(|it| it.rfind('.')) {
-            let (whole, process) = (&name[..at], &name[at + 1..name.len() - 4]);
-            let is_ours = whole == NAME || base_number(whole).is_some();
-            return is_ours && process.parse::<u32>().is_ok();
+        if let Some(goal) = goal_of(name) {
+            return is_replaced_whole(goal);
         }
         if base_number(name).is_some() {
             return self.base.as_deref() != Some(name);
@@ -141,6 +149,12 @@ impl Manifest {
             !known.any(|it| it.number == generation && shard < it.shards)
         })
     }
+}
+
+/// Returns whether a file of this name is written under a temporary one first.
+#[must_use]
+pub fn is_replaced_whole(name: &str) -> bool {
+    name == NAME || base_number(name).is_some()
 }
 
 /// Returns the name of the log of a shard.
