@@ -29,6 +29,16 @@ struct Shard {
     next: Option<u64>,
     /// A file that ends with a torn record: nothing may follow it.
     torn: Option<String>,
+    expects: Expects,
+}
+
+/// What the next file of a shard has to be like, beside what the one before says.
+#[derive(Clone, Copy, Debug, Default)]
+struct Expects {
+    /// Its first record may have any number: the log was rewritten before it.
+    any_number: bool,
+    /// It is there and has a head.
+    a_head: bool,
 }
 
 /// What has been found.
@@ -64,7 +74,12 @@ pub(crate) fn run(prefix: &Path) -> Result<String> {
             shards = vec![Shard::default(); usize::from(generation.shards)];
             shards_before = generation.shards;
         }
+        let is_first = log.manifest.generations.first() == Some(&generation);
         let state = &mut shards[usize::from(shard)];
+        state.expects = Expects {
+            any_number: is_first,
+            a_head: is_first && log.manifest.begins_with_all_files(),
+        };
         check_file(&log, (generation, shard), state, &mut report, &bar);
     }
     bar.finish_and_clear();
@@ -86,6 +101,11 @@ fn check_file(
         .into_owned();
     let file = match log.file(generation, shard) {
         Ok(Some(file)) => file,
+        Ok(None) if state.expects.a_head => {
+            return report
+                .damages
+                .push(format!("{}: it is not there", path.display()));
+        }
         Ok(None) => return report.line(&format!("{name}: not there, its server has ended before")),
         Err(error) => return report.damages.push(format!("{error:#}")),
     };
@@ -113,12 +133,17 @@ fn check_records(
     advance: &dyn Fn(u64),
 ) -> Result<(), String> {
     let Some(head) = file.reader.head() else {
+        if state.expects.a_head {
+            return Err("it is empty, and its first bytes were on the disk".to_owned());
+        }
         report.line(&format!(
             "{name}: empty, its server has ended before it wrote"
         ));
         return Ok(());
     };
-    if let Some(next) = state.next.filter(|next| *next != head.first) {
+    // Whoever finds no records before begins with the first.
+    let next = state.next.or((!state.expects.any_number).then_some(1));
+    if let Some(next) = next.filter(|next| *next != head.first) {
         let first = head.first;
         return Err(format!(
             "it begins with record {first} in the place of {next}"

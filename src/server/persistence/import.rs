@@ -173,6 +173,9 @@ impl Reading<'_> {
         let mut offset = u64_from(count);
         if first == RDB_MAGIC {
             (first, offset) = self.preamble(&mut file, &first, path, is_checked)?;
+        } else if path.extension().is_some_and(|form| form == "rdb") {
+            // One that is empty would be a file of no commands.
+            return Err("it does not begin as an RDB file, and has the name of one".to_owned());
         }
         // As in Redis, each file begins in the first database.
         self.db = DbIndex(0);

@@ -68,20 +68,31 @@ pub(super) fn read(
     let mut next = None;
     // A file with a torn tail, which has to be the last with records.
     let mut torn: Option<String> = None;
-    for generation in &manifest.generations {
+    for (index, generation) in manifest.generations.iter().enumerate() {
         let path = manifest::log_path(directory, generation.number, shard);
+        let refused = |damage: &dyn std::fmt::Display| failed(&path, &damage.to_string());
+        let is_first = index == 0;
+        let may_be_unbegun = !(is_first && manifest.begins_with_all_files());
         let file = match ReadFile::open(&path) {
             // The server has ended before it began to write there.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            other => other.map_err(|error| failed(&path, &error.to_string()))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_unbegun => continue,
+            other => other.map_err(|error| refused(&error))?,
         };
-        let refused = |damage: &dyn std::fmt::Display| failed(&path, &damage.to_string());
         let mut reader = Reader::open(file).map_err(|damage| refused(&damage))?;
-        let Some(head) = reader.head() else { continue };
+        let Some(head) = reader.head() else {
+            if may_be_unbegun {
+                continue;
+            }
+            return Err(refused(
+                &"it is empty, and its first bytes were on the disk",
+            ));
+        };
         if head.shard != shard || head.generation != generation.number {
             return Err(refused(&"it is the log of another shard or generation"));
         }
-        if let Some(expected) = next.filter(|next| *next != head.first) {
+        // Whoever finds no records before begins with the first.
+        let expected = next.or((!is_first).then_some(1));
+        if let Some(expected) = expected.filter(|expected| *expected != head.first) {
             let found = head.first;
             return Err(refused(&Fault::Number { found, expected }));
         }

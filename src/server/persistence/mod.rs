@@ -395,3 +395,6 @@ pub(crate) fn review(core: &mut Core) {
         points::review(core);
     }
 }
+
+#[cfg(test)]
+mod tests;
