@@ -16,9 +16,9 @@ use protocol::value::Value;
 
 use crate::dump::RECIPES;
 use crate::log::{Directory, WRITERS, check, rounds, write};
-use crate::support::client::Client;
+use crate::support::client::{Client, encode};
 use crate::support::seed;
-use crate::support::server::{Server, forget_settings, trestle_program};
+use crate::support::server::{Server, answers_ping, forget_settings, trestle_program};
 use crate::support::wait::wait_until;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -462,6 +462,52 @@ fn a_server_that_is_killed_while_it_takes_over_for_other_shards_has_lost_nothing
     }
     let server = directory.start("no");
     assert_eq!(server.client().line("DEBUG DIGEST"), digest);
+}
+
+/// Starts a server that has to make its log first, and looks at what it says meanwhile.
+fn start_while_it_makes_its_log(directory: &Directory, keys: i64) {
+    let manifest = || fs::read(directory.0.join("appendonlydir/manifest")).ok();
+    let before = manifest();
+    let server = Server::spawn(&trestle_program(), 3, &directory.flags("no"));
+    let loading = Value::Error(b"LOADING Redis is loading the dataset in memory".to_vec());
+    let is_told = wait_until(LIMIT, || {
+        let client = Client::try_connect(server.port);
+        client.is_ok_and(|mut client| client.line("PING") == loading)
+    });
+    assert!(is_told, "{}", server.log());
+    let mut client = server.client();
+    assert_eq!(field(&mut client, "loading"), "1");
+    let Value::Error(refused) = client.line("CONFIG SET appendonly no") else {
+        panic!("a log that is not there yet is switched off");
+    };
+    assert!(refused.starts_with(b"ERR CONFIG SET failed"));
+    client.ok("CONFIG SET maxmemory-samples 4");
+    assert_eq!(manifest(), before, "the log was there too early");
+    assert!(wait_until(LIMIT, || answers_ping(server.port)));
+    assert_eq!(client.line("DBSIZE"), Value::Integer(keys));
+    assert_eq!(field(&mut client, "aof_enabled"), "1");
+    client.ok("SET behind it");
+    drop(server);
+    let server = directory.start("no");
+    assert_eq!(server.client().line("DBSIZE"), Value::Integer(keys + 1));
+}
+
+#[test]
+fn while_a_log_is_made_for_other_shards_clients_are_told_that_data_is_loaded() {
+    let directory = Directory::new("made-shards");
+    directory.start("no").client().ok("DEBUG POPULATE 300000");
+    start_while_it_makes_its_log(&directory, 300_000);
+}
+
+#[test]
+fn while_a_log_is_made_of_that_of_redis_clients_are_told_that_data_is_loaded() {
+    let directory = Directory::new("made-redis");
+    let mut commands = Vec::new();
+    for key in 0..300_000 {
+        encode(&["SET", &format!("key:{key}"), "value"], &mut commands);
+    }
+    fs::write(directory.0.join("appendonly.aof"), commands).unwrap();
+    start_while_it_makes_its_log(&directory, 300_000);
 }
 
 /// Returns the flags of a server whose log is off.

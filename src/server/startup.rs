@@ -26,8 +26,8 @@ use crate::core_loop::Core;
 use crate::engine::{CoreMessage, Engine, Shared};
 use crate::eviction::ShardMemory;
 use crate::layer_options;
-use crate::persistence::load::{Inbox, RdbFile};
-use crate::persistence::log::{self, Log};
+use crate::persistence::load::{Inbox, Source};
+use crate::persistence::log::{self, FoundLog, Log};
 use crate::persistence::{self, Persistence};
 use crate::pubsub::wishes::Presence;
 use crate::table::CommandTable;
@@ -83,13 +83,13 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     };
     shared.persistence.set_wakers(wakers.clone());
     let mut specs = core_specs(ends, listeners, &cpus);
+    let config = Arc::new(config);
     data.begin_loading(&shared, &config, &mut specs)?;
     banner(&config, shard_count);
     let reload = Arc::new(AtomicBool::new(false));
     let guard = watch_signals(Arc::clone(&shared), wakers, Arc::clone(&reload))
         .map_err(|error| StartError(format!("watch signals: {error}")))?;
     write_pid_file(&config)?;
-    let config = Arc::new(config);
     let common = Common {
         shared: Arc::clone(&shared),
         config: Arc::clone(&config),
@@ -119,7 +119,7 @@ pub fn serve(config: Config) -> Result<(), StartError> {
 /// What the files have that the server goes on from.
 struct Data {
     log: Option<Arc<Log>>,
-    file: Option<RdbFile>,
+    source: Source,
 }
 
 impl Data {
@@ -127,15 +127,24 @@ impl Data {
     fn find(config: &Config, shard_count: u16) -> Result<Self, StartError> {
         let settings = config.settings();
         persistence::left_over::remove(settings);
-        let (log, file) = if settings.is_logged {
-            let log = Log::open(config, shard_count).map_err(StartError)?;
-            let file = persistence::load::open_base(&log);
-            (Some(log), file)
-        } else {
-            (None, persistence::load::open(settings))
-        };
-        let file = file.map_err(StartError)?;
-        Ok(Self { log, file })
+        if !settings.is_logged {
+            let file = persistence::load::open(settings).map_err(StartError)?;
+            let source = Source::File(file);
+            return Ok(Self { log: None, source });
+        }
+        let found = FoundLog::enter(settings, shard_count).map_err(StartError)?;
+        if found.has_to_be_made() {
+            // That takes long, and clients are told so meanwhile.
+            let source = Source::ToBeMade(found);
+            return Ok(Self { log: None, source });
+        }
+        let log = Log::open(config, found).map_err(StartError)?;
+        let file = persistence::load::open_base(&log).map_err(StartError)?;
+        let source = Source::File(file);
+        Ok(Self {
+            log: Some(log),
+            source,
+        })
     }
 
     /// Returns where the numbers of transactions begin.
@@ -148,18 +157,18 @@ impl Data {
     fn begin_loading(
         self,
         shared: &Arc<Shared>,
-        config: &Config,
+        config: &Arc<Config>,
         specs: &mut [CoreSpec<CoreSeed>],
     ) -> Result<(), StartError> {
         let failed = |error| StartError(format!("start a thread: {error}"));
-        let is_logged = self.log.is_some();
+        let is_logged = config.settings().is_logged;
         if let Some(log) = self.log {
             shared.persistence.keep_log(log);
             shared.persistence.set_logged(true);
-        } else if self.file.is_none() {
+        } else if matches!(self.source, Source::File(None)) {
             return Ok(());
         }
-        let inboxes = persistence::load::begin(shared, config, self.file).map_err(failed)?;
+        let inboxes = persistence::load::begin(shared, config, self.source).map_err(failed)?;
         for (spec, inbox) in specs.iter_mut().zip(inboxes) {
             spec.seed.inbox = Some(inbox);
         }
@@ -213,10 +222,11 @@ pub(crate) fn start_simulated(
     let shared = Arc::new(shared);
     shared.persistence.set_wakers(wakers);
     let mut specs = core_specs(ends, listeners, &[]);
+    let config = Arc::new(config);
     data.begin_loading(&shared, &config, &mut specs)?;
     let common = Common {
         shared: Arc::clone(&shared),
-        config: Arc::new(config),
+        config,
         reload: Arc::default(),
         hash_seed: runtime::clock::random_seed(),
     };

@@ -53,6 +53,11 @@ impl TxIds {
         Self(Arc::new(AtomicU64::new(last.0)))
     }
 
+    /// Sees to it that all ids from now on are larger than `last`.
+    pub fn raise(&self, last: TxId) {
+        self.0.fetch_max(last.0, Ordering::Relaxed);
+    }
+
     /// Returns an id larger than every id handed out before.
     #[must_use]
     pub fn next(&self) -> TxId {

@@ -19,7 +19,7 @@ use super::{Answer, ControlCommand, ControlContext};
 use crate::core_loop::Core;
 use crate::gather::{Finished, Gather, Whom};
 use crate::persistence::backup;
-use crate::persistence::load::{self, Inbox};
+use crate::persistence::load::{self, Inbox, Source};
 use crate::persistence::rewrite;
 use crate::persistence::save::{self, UnderWay, Wanted};
 use crate::persistence::switch;
@@ -241,7 +241,8 @@ fn load_again() -> Gather {
             }
             let file = load::open(engine.config.settings())?;
             let file = file.ok_or_else(|| "there is no RDB file".to_owned())?;
-            load::begin(shared, &engine.config, Some(file)).map_err(|error| error.to_string())
+            load::begin(shared, &engine.config, Source::File(Some(file)))
+                .map_err(|error| error.to_string())
         },
         |_, parts| match parts.into_iter().next() {
             Some(Ok(inboxes)) => Finished::More(empty_and_take(inboxes)),

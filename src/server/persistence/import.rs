@@ -1,4 +1,4 @@
-//! Taking over the append-only file of Redis, before the cores start.
+//! Taking over the append-only file of Redis, before the cores serve.
 //!
 //! Its commands run on one shard that has all keys, through the same handlers as those of clients, and a base is made
 //! of what comes out. Redis's files stay as they are.

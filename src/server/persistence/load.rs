@@ -8,6 +8,9 @@
 //! Finding where values end is quick, making them is not; so all cores work. The inboxes are short: the
 //! thread waits where a core is behind.
 //!
+//! A log that has to be made first, of Redis's files or for another number of shards, is made by the same thread; clients
+//! are told that data is loaded.
+//!
 //! Whatever is wrong with the file ends the process, with the byte of the file and what can be done. The file
 //! stays as it is.
 //!
@@ -16,9 +19,9 @@
 use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::TryRecvError;
+use std::sync::{Arc, OnceLock};
 
 use base::cast::{u64_from, usize_from};
 use base::clock::UnixMillis;
@@ -39,7 +42,7 @@ use crate::core_loop::Core;
 use crate::engine::Shared;
 
 use super::load_tables::{self, Share, Sorting};
-use super::log::Log;
+use super::log::{FoundLog, Log};
 use super::log_load::{self, Records};
 use super::log_parts::{self, LooseEnd};
 
@@ -66,13 +69,38 @@ pub(crate) struct RdbFile {
     file: ReadFile,
 }
 
+/// Where data is loaded from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A file, or nothing, and the log behind it if there is one.
+    File(Option<RdbFile>),
+    /// A log that has to be made first.
+    ToBeMade(FoundLog),
+}
+
 /// What a file has for one core.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     receiver: Receiver<Loaded>,
+    origin: Arc<OnceLock<Origin>>,
+}
+
+/// Where it comes from: known before anything comes, but that something failed.
+#[derive(Clone, Debug, Default)]
+struct Origin {
     path: Arc<PathBuf>,
     /// The log that goes on from the file.
     log: Option<Arc<Log>>,
+}
+
+impl Origin {
+    fn of(file: Option<&RdbFile>, log: Option<Arc<Log>>) -> Self {
+        let path = file.map_or_else(|| PathBuf::from("no file"), |file| file.path.clone());
+        Self {
+            path: Arc::new(path),
+            log,
+        }
+    }
 }
 
 /// Something on its way from the thread to a core.
@@ -270,21 +298,16 @@ pub(crate) fn open_base(log: &Log) -> Result<Option<RdbFile>, String> {
 /// If no thread can be started.
 pub(crate) fn begin(
     shared: &Arc<Shared>,
-    config: &Config,
-    file: Option<RdbFile>,
+    config: &Arc<Config>,
+    source: Source,
 ) -> io::Result<Vec<Inbox>> {
     let shards = shared.shard_memory.len();
     let map = SlotMap::new(u16::try_from(shards).unwrap_or(1));
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..shards).map(|_| bounded(BATCHES_MAX)).unzip();
     let persistence = &shared.persistence;
-    let bytes = match &file {
-        Some(file) => file.file.size_bytes()?,
-        None => 0,
-    };
-    let log = persistence.log().cloned();
     let loaded = &persistence.loaded;
-    loaded.bytes.store(bytes, Ordering::Relaxed);
     for count in [
+        &loaded.bytes,
         &loaded.bytes_read,
         &loaded.keys,
         &loaded.dead_keys,
@@ -297,42 +320,41 @@ pub(crate) fn begin(
     loaded.begun.with(|at| *at = begun);
     loaded.forget_tables();
     persistence.loading.store(shards, Ordering::Release);
-    let (path, file) = match file {
-        Some(file) => (file.path, Some(file.file)),
-        None => (PathBuf::from("no file"), None),
-    };
-    let path = Arc::new(path);
+    let origin = Arc::default();
     let sending = Sending {
         batches: (0..shards).map(|_| Batch::default()).collect(),
         shared: Arc::clone(shared),
         senders,
         map,
-        path: Arc::clone(&path),
-        log: log.clone(),
+        known: Arc::clone(&origin),
+        origin: match &source {
+            Source::File(file) => Origin::of(file.as_ref(), persistence.log().cloned()),
+            Source::ToBeMade(_) => Origin::default(),
+        },
+        config: Arc::clone(config),
         loose_end: LooseEnd::at_start(config.settings().loads_torn),
         tables: Sorting::new(loaded.counters.clone(), map, config.settings().databases),
     };
-    let is_checked = config.settings().has_rdb_checksum;
-    tracing::info!(path = %sending.path.display(), bytes, "loading begins");
     drop(runtime::helper::start("load", move || {
-        sending.run(file, is_checked);
+        sending.run(source);
     })?);
     let inbox = |receiver| Inbox {
         receiver,
-        path: Arc::clone(&path),
-        log: log.clone(),
+        origin: Arc::clone(&origin),
     };
     Ok(inboxes.into_iter().map(inbox).collect())
 }
 
 /// The thread that reads a file.
 struct Sending {
-    path: Arc<PathBuf>,
+    /// For the cores, once it is known.
+    known: Arc<OnceLock<Origin>>,
+    origin: Origin,
+    config: Arc<Config>,
     shared: Arc<Shared>,
     map: SlotMap,
     senders: Vec<Sender<Loaded>>,
     batches: Vec<Batch>,
-    log: Option<Arc<Log>>,
     loose_end: LooseEnd,
     tables: Sorting,
 }
@@ -343,24 +365,53 @@ enum Stopped {
     Io(io::Error),
     /// By a log.
     Log(log_load::Stopped),
+    /// The log cannot be made.
+    Unmade(String),
     /// The cores are gone: the process ends.
     Gone,
 }
 
 impl Sending {
-    fn run(mut self, file: Option<ReadFile>, is_checked: bool) {
-        let read = match file {
-            Some(file) => self.read(file, is_checked),
-            None => Ok(()),
-        };
-        let text = match read.and_then(|()| self.go_on()) {
+    fn run(mut self, source: Source) {
+        let text = match self.load(source) {
             Ok(()) | Err(Stopped::Gone | Stopped::Log(log_load::Stopped::Gone)) => return,
-            Err(Stopped::Log(log_load::Stopped::Failed(text))) => text,
-            Err(Stopped::Rdb(error)) => refusal(&self.path, &error),
-            Err(Stopped::Io(error)) => format!("read {}: {error}", self.path.display()),
+            Err(Stopped::Unmade(text) | Stopped::Log(log_load::Stopped::Failed(text))) => text,
+            Err(Stopped::Rdb(error)) => refusal(&self.origin.path, &error),
+            Err(Stopped::Io(error)) => format!("read {}: {error}", self.origin.path.display()),
         };
         // Any core will do; if none is there, the process ends anyway.
         self.send(ShardId(0), Loaded::Failed(text)).ok();
+    }
+
+    fn load(&mut self, source: Source) -> Result<(), Stopped> {
+        let file = match source {
+            Source::File(file) => file,
+            Source::ToBeMade(found) => self.make(found).map_err(Stopped::Unmade)?,
+        };
+        self.known.get_or_init(|| self.origin.clone());
+        let bytes = match &file {
+            Some(file) => file.file.size_bytes().map_err(Stopped::Io)?,
+            None => 0,
+        };
+        let loaded = &self.shared.persistence.loaded;
+        loaded.bytes.store(bytes, Ordering::Relaxed);
+        tracing::info!(path = %self.origin.path.display(), bytes, "loading begins");
+        if let Some(file) = file {
+            self.read(file.file, self.config.settings().has_rdb_checksum)?;
+        }
+        self.go_on()
+    }
+
+    /// Makes the log, which the cores write from then on. Returns its base.
+    fn make(&mut self, found: FoundLog) -> Result<Option<RdbFile>, String> {
+        let log = Log::open(&self.config, found)?;
+        let persistence = &self.shared.persistence;
+        self.shared.tx_ids.raise(log.first_transaction());
+        persistence.keep_log(Arc::clone(&log));
+        persistence.set_logged(true);
+        let base = open_base(&log)?;
+        self.origin = Origin::of(base.as_ref(), Some(log));
+        Ok(base)
     }
 
     fn read(&mut self, mut file: ReadFile, is_checked: bool) -> Result<(), Stopped> {
@@ -414,7 +465,7 @@ impl Sending {
 
     /// Ends the loading, or begins to replay the logs, on a thread for each.
     fn go_on(&self) -> Result<(), Stopped> {
-        let Some(log) = &self.log else {
+        let Some(log) = &self.origin.log else {
             for shard in self.map.shards() {
                 self.send(shard, Loaded::End(0))?;
             }
@@ -482,7 +533,7 @@ impl Sending {
         let read = loaded.bytes_read.load(Ordering::Relaxed);
         let percent = read.saturating_mul(100) / bytes;
         let keys = loaded.keys.load(Ordering::Relaxed);
-        tracing::info!(path = %self.path.display(), percent, keys, "loading");
+        tracing::info!(path = %self.origin.path.display(), percent, keys, "loading");
     }
 }
 
@@ -503,7 +554,6 @@ pub(super) fn step(core: &mut Core) -> bool {
         let Some(inbox) = &core.inbox else {
             return is_busy;
         };
-        let (path, log) = (Arc::clone(&inbox.path), inbox.log.clone());
         let loaded = match inbox.receiver.try_recv() {
             Ok(loaded) => loaded,
             Err(TryRecvError::Empty) => return is_busy,
@@ -514,6 +564,7 @@ pub(super) fn step(core: &mut Core) -> bool {
             }
         };
         is_busy = true;
+        let Origin { path, log } = inbox.origin.get().cloned().unwrap_or_default();
         match loaded {
             Loaded::Keys(batch) => {
                 if let Err(error) = store(core, &batch, log.is_some()) {

@@ -80,6 +80,62 @@ pub struct Log {
     _lock: DirectoryLock,
 }
 
+/// The directory of a log that was entered at the start, and what was found there.
+#[derive(Debug)]
+pub(crate) struct FoundLog {
+    directory: PathBuf,
+    lock: DirectoryLock,
+    before: Before,
+    shards: u16,
+}
+
+/// What a log goes on from.
+#[derive(Debug)]
+enum Before {
+    /// A log.
+    Log(Manifest),
+    /// The append-only file of Redis: its files.
+    Redis(Vec<PathBuf>),
+    /// The RDB file, if there is one.
+    Nothing,
+}
+
+impl FoundLog {
+    /// Enters the directory of the log.
+    ///
+    /// # Errors
+    ///
+    /// One line with what is wrong and what can be done.
+    pub(crate) fn enter(settings: &Settings, shards: u16) -> Result<Self, String> {
+        let (directory, lock, manifest) = enter(settings)?;
+        let before = match manifest {
+            Some(manifest) => Before::Log(manifest),
+            None => import::find(settings, &directory)?.map_or(Before::Nothing, Before::Redis),
+        };
+        Ok(Self {
+            directory,
+            lock,
+            before,
+            shards,
+        })
+    }
+
+    /// Returns whether [`Log::open`] reads and writes all data: files of Redis, or of another number of shards.
+    pub(crate) fn has_to_be_made(&self) -> bool {
+        match &self.before {
+            Before::Log(manifest) => other_shards(manifest, self.shards).is_some(),
+            Before::Redis(_) => true,
+            Before::Nothing => false,
+        }
+    }
+}
+
+/// Returns the number of shards that have written a log, if it is another one.
+fn other_shards(manifest: &Manifest, shards: u16) -> Option<u16> {
+    let mut all = manifest.generations.iter().map(|it| it.shards);
+    all.find(|other| *other != shards)
+}
+
 /// What the disk has refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -107,26 +163,28 @@ impl Failure {
 }
 
 impl Log {
-    /// Finds the log of the data directory, or makes one, and begins a generation. A new log goes on from the
+    /// Goes on with the log that was found, or makes one, and begins a generation. A new log goes on from the
     /// append-only file of Redis, or from the RDB file, if there is one.
     ///
     /// # Errors
     ///
     /// One line with what is wrong and what can be done.
-    pub fn open(config: &Config, shards: u16) -> Result<Arc<Self>, String> {
+    pub(crate) fn open(config: &Config, found: FoundLog) -> Result<Arc<Self>, String> {
         let settings = config.settings();
-        let (directory, lock, before) = enter(settings)?;
+        let FoundLog {
+            directory,
+            lock,
+            before,
+            shards,
+        } = found;
         let shown = directory.display().to_string();
         let failed = |error: io::Error| format!("open the log in {shown}: {error}");
         let before = match before {
-            Some(before) => before,
-            None => match import::find(settings, &directory)? {
-                Some(files) => import::take_over(config, &directory, files)?,
-                None => new_manifest(settings, &directory).map_err(failed)?,
-            },
+            Before::Log(before) => before,
+            Before::Redis(files) => import::take_over(config, &directory, files)?,
+            Before::Nothing => new_manifest(settings, &directory).map_err(failed)?,
         };
-        let other = before.generations.iter().find(|it| it.shards != shards);
-        let before = match other.map(|it| it.shards) {
+        let before = match other_shards(&before, shards) {
             Some(other) => remake::for_other_shards(config, &directory, &before, other)?,
             None => before,
         };

@@ -1,4 +1,4 @@
-//! Making a base from what another writer has left, before the cores start: another number of shards, or Redis.
+//! Making a base from what another writer has left, before the cores serve: another number of shards, or Redis.
 //!
 //! ```text
 //!   a thread per old shard:  a shard of its own <- base, logs -> snapshot -> pieces

@@ -19,6 +19,10 @@ use crate::gather::{Asker, Finished, Gather};
 const REFUSAL: &str = "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on \
     AOF. Check server logs.";
 
+/// What a client is told who wants no log while one is made of what another writer has left.
+const UNMADE: &str = "ERR CONFIG SET failed (possibly related to argument 'appendonly') - The log is being made of \
+    that of another number of shards, or of Redis's. Wait until the data is loaded.";
+
 /// Switches the log on or off, as a configuration that is about to be taken over says.
 ///
 /// # Errors
@@ -26,6 +30,17 @@ const REFUSAL: &str = "ERR CONFIG SET failed (possibly related to argument 'appe
 /// What the client is told; the log is as it was.
 pub(crate) fn follow(core: &mut Core, config: &Config) -> Result<(), &'static str> {
     let persistence = &core.engine.shared.persistence;
+    if persistence.is_loading()
+        && core.engine.config.settings().is_logged
+        && persistence.opened_log().is_none()
+    {
+        // It is being made, and the loading goes on with it.
+        return if config.settings().is_logged {
+            Ok(())
+        } else {
+            Err(UNMADE)
+        };
+    }
     match (config.settings().is_logged, persistence.log().is_some()) {
         (true, false) => begin(core, config).map_err(|error| {
             tracing::error!("{error}");
