@@ -2,13 +2,16 @@
 //! the rows.
 //!
 //! ```text
-//! directory   by the upper bits of the hash, 2^depth numbers of segments
+//! directory   by the bits of the hash behind the upper seven, 2^depth numbers of segments
 //! segment     a table of at most 896 entries; a full one is split, the others stay as they are
 //! entry       a place, or the number of a list of places
 //! ```
 //!
 //! Growing therefore never costs more than the split of one segment, and now and then the doubling of
 //! the directory, which has one number per some 600 values.
+//!
+//! The upper seven bits are those by which a segment tells its entries apart without looking at rows: they must differ
+//! within a segment.
 //!
 //! Rows without one of the values are not in the index: nothing is equal to a missing value.
 
@@ -86,7 +89,7 @@ impl HashIndex {
         let at = if self.depth == 0 {
             0
         } else {
-            usize_from(hash >> (64 - self.depth))
+            usize_from(route(hash) >> (64 - self.depth))
         };
         usize_from_u32(self.directory[at])
     }
@@ -252,7 +255,7 @@ impl HashIndex {
         ];
         for entry in old {
             let hash = hash_of(entry);
-            let upper = usize_from(hash >> (64 - depth) & 1);
+            let upper = usize_from(route(hash) >> (64 - depth) & 1);
             halves[upper].insert_unique(hash, entry, |&other| hash_of(other));
         }
         let [lower, upper] = halves;
@@ -267,7 +270,7 @@ impl HashIndex {
         let number = u32_from(self.segments.len() - 1);
         // The part of the directory that leads to the old segment; its upper half leads to the new one.
         let span = 1 << (self.depth - depth);
-        let first = usize_from(hash >> (64 - depth) | 1) * span;
+        let first = usize_from(route(hash) >> (64 - depth) | 1) * span;
         self.directory[first..first + span].fill(number);
         let after = self.segments[segment].bytes() + self.segments[self.segments.len() - 1].bytes();
         self.bytes = self.bytes + after - before;
@@ -326,6 +329,11 @@ impl HashIndex {
         contents.sort_unstable();
         contents
     }
+}
+
+/// Returns the bits of a hash that lead to its segment, uppermost first.
+fn route(hash: u64) -> u64 {
+    hash << 7
 }
 
 /// Returns the hash of the value that an entry stands for, read from its row.
