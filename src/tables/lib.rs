@@ -58,6 +58,7 @@ use claim::Claim;
 use effects::RowImage;
 use encode::Encode;
 use error::TableError;
+use executor::short::Bounds;
 use executor::{Budget, Progress, Stepped};
 use explain::{Explanation, TableInfo};
 use partial::Partial;
@@ -239,6 +240,21 @@ impl Tables {
         };
         self.with_table(db, plan.schema().id, step)
             .unwrap_or(Ok(Stepped::Again))
+    }
+
+    /// Appends the rows of `SELECT table WHERE condition`, all columns of each, if they are found by one value of a hash
+    /// index, and returns how many there are. Nothing, and `out` as it was, for any other statement, a wrong one too, and
+    /// for too many rows: it takes a plan then.
+    pub fn select_value(
+        &self,
+        (db, id): (DbIndex, TableId),
+        condition: &[u8],
+        bounds: Bounds,
+        encode: &impl Encode,
+        out: &mut Vec<u8>,
+    ) -> Option<usize> {
+        let table = self.table(db, id)?;
+        executor::short::select_value(table, condition, bounds, encode, out)
     }
 
     /// Refuses values of unique indexes that a row here has and keeps. `at` is the progress of the plan's

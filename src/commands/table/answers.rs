@@ -70,6 +70,23 @@ pub(super) fn head_rows(reply: &mut Reply<'_>, statement: RowStatement, begun: u
     reply.out[begun..].rotate_right(head);
 }
 
+/// Makes the head of an array of one, which stands behind the first `begun` bytes, that of an array of `count`.
+pub(super) fn correct_head(reply: &mut Reply<'_>, begun: usize, count: usize) {
+    if let Ok(digit @ 0..=9) = u8::try_from(count) {
+        reply.out[begun + 1] = b'0' + digit;
+        return;
+    }
+    let end = reply.out.len();
+    reply.array(count);
+    let head = reply.out.len() - end;
+    reply.out[begun..].rotate_right(head);
+    let one = begun + head..begun + head + ONE.len();
+    reply.out.drain(one);
+}
+
+/// The head of an array of one.
+const ONE: &[u8] = b"*1\r\n";
+
 /// The module gives ids as strings.
 fn write_id(reply: &mut Reply<'_>, id: Option<RowId>) {
     match id {

@@ -595,7 +595,7 @@ fn make_work(
 }
 
 /// Returns the time of a statement.
-fn now_ms(shard: &Shard) -> u64 {
+pub(super) fn now_ms(shard: &Shard) -> u64 {
     u64::try_from(shard.now().0).unwrap_or(0)
 }
 

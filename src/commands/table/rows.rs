@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use protocol::args::Args;
+use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::{Reply, Resp};
 use tables::decide::Decision;
 use tables::encode::Encode;
 use tables::error::TableError;
+use tables::executor::short::Bounds;
 use tables::executor::{Budget, Progress, Stepped};
 use tables::merge;
 use tables::parser::{self, Verb};
 use tables::partial::Partial;
-use tables::plan::{Limits, Plan};
+use tables::plan::{ID_NAME, Limits, Plan};
 use tables::schema::{Layout, Schema};
 
 use super::answers::{self, Cost};
@@ -58,7 +59,36 @@ pub(super) fn run(
     args: Args<'_>,
     statement: RowStatement,
 ) -> Result<(), CommandError> {
+    if statement == RowStatement::Select && args.len() == 4 && select_value(context, args).is_some()
+    {
+        return Ok(());
+    }
     run_in(context, args, statement, Haste::Short)
+}
+
+/// Runs `SELECT table WHERE column=value` if that takes no plan ([`tables::Tables::select_value`]).
+fn select_value(context: &mut Context<'_>, args: Args<'_>) -> Option<()> {
+    let condition = args.word(3);
+    // Conditions about ids are for the shard that has the table's name.
+    if !equals_ignore_case(args.word(2), "WHERE") || condition.starts_with(ID_NAME) {
+        return None;
+    }
+    let (db, tables) = (context.db, context.shard.tables());
+    let schema = tables.catalog(db).lookup(args.word(1))?;
+    let bounds = Bounds {
+        now_ms: parts::now_ms(context.shard),
+        rows_max: 2 * context.shard.options().table_step_rows,
+    };
+    let encode = Wire(context.reply.resp);
+    let begun = context.reply.out.len();
+    context.reply.array(1);
+    let out = &mut *context.reply.out;
+    let Some(count) = tables.select_value((db, schema.id), condition, bounds, &encode, out) else {
+        out.truncate(begun);
+        return None;
+    };
+    answers::correct_head(&mut context.reply, begun, count);
+    Some(())
 }
 
 /// Runs a statement that this shard has handed back because it takes long, where there is no time to run it in

@@ -17,6 +17,7 @@
 mod evaluate;
 mod output;
 pub(crate) mod read;
+pub mod short;
 mod source;
 pub(crate) mod write;
 

@@ -27,7 +27,7 @@ pub mod rows;
 mod tests;
 
 use crate::error::TableError;
-use crate::statement::{Statement, Word};
+use crate::statement::{Comparison, Statement, Word};
 
 /// What a statement about rows does, as EXPLAIN and PROFILE name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,14 @@ pub fn statement<'a>(verb: Verb, words: &[Word<'a>]) -> Result<Statement<'a>, Ta
         Verb::Insert => rows::insert(words).map(Statement::Insert),
         Verb::Update => rows::update(words).map(Statement::Update),
         Verb::Delete => rows::delete(words).map(Statement::Delete),
+    }
+}
+
+/// Returns the column and the value of a word `column=value`.
+pub(crate) fn equality<'a>(word: Word<'a>) -> Option<(Word<'a>, Word<'a>)> {
+    match condition::split(word)? {
+        (column, Comparison::Equal, value) => Some((column, value)),
+        _ => None,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::bytes::record::Records;
 use crate::effects::Record;
 use crate::encode::Encode;
 use crate::error::TableError;
+use crate::executor::short::Bounds;
 use crate::executor::{Budget, Progress, Stepped};
 use crate::index::RowIndex;
 use crate::merge::{self, Answer};
@@ -109,6 +110,8 @@ pub(super) struct Node {
     pub(super) now_ms: u64,
     pub(super) budget: Budget,
     pub(super) limits: Limits,
+    /// How many SELECTs took no plan.
+    pub(super) short_selects: u64,
     tables: u64,
 }
 
@@ -122,6 +125,7 @@ impl Node {
             limits: Limits {
                 scan_rows_max: 100_000,
             },
+            short_selects: 0,
             tables: 0,
         }
     }
@@ -209,7 +213,11 @@ impl Node {
     }
 
     pub(super) fn run_words(&mut self, words: &[&[u8]]) -> Out {
-        match self.try_run(words) {
+        let answer = self.try_run(words);
+        if let [b"SELECT", table, b"WHERE", condition] = words {
+            self.check_short(table, condition, &answer);
+        }
+        match answer {
             Ok(Answer::Rows { count, bytes }) => {
                 let rows = decode(&bytes);
                 assert_eq!(u64_from(rows.len()), count);
@@ -218,6 +226,38 @@ impl Node {
             Ok(Answer::Count(count)) => Out::Count(count),
             Ok(Answer::Ids(ids)) => Out::Ids(ids.iter().map(|id| id.map(|id| id.0)).collect()),
             Err(error) => Out::Error(error.to_string()),
+        }
+    }
+
+    /// Checks that a SELECT without a plan, if it is one, gives what the plan has given.
+    fn check_short(&mut self, table: &[u8], condition: &[u8], answer: &Result<Answer, TableError>) {
+        let Some(id) = self.shards[0].catalog(DB).lookup(table).map(|it| it.id) else {
+            return;
+        };
+        let bounds = Bounds {
+            now_ms: self.now_ms,
+            rows_max: usize::MAX,
+        };
+        let mut bytes = Vec::new();
+        let found = self.shards[0].select_value((DB, id), condition, bounds, &Plain, &mut bytes);
+        let Some(found) = found else {
+            assert!(bytes.is_empty(), "nothing is left behind");
+            return;
+        };
+        self.short_selects += 1;
+        let expected = Answer::Rows {
+            count: u64_from(found),
+            bytes,
+        };
+        assert_eq!(answer.as_ref(), Ok(&expected));
+        if found > 0 {
+            let none = Bounds {
+                rows_max: found - 1,
+                ..bounds
+            };
+            let tables = &self.shards[0];
+            let refused = tables.select_value((DB, id), condition, none, &Plain, &mut Vec::new());
+            assert_eq!(refused, None, "more rows than it may look at");
         }
     }
 

@@ -455,6 +455,43 @@ fn plans_of_another_version_are_made_again() {
 }
 
 #[test]
+fn rows_of_one_value_of_a_hash_index_are_found_without_a_plan() {
+    let mut node = Node::new(1);
+    let columns = "s:string:hash i:integer:hash f:float:hash d:date:hash b:bool:hash v:integer";
+    node.create("t", &format!("{columns} t:string:btree"));
+    for row in 0..3 {
+        let row = format!("INSERT t s=a{row} i={row} f=1.5 d=2024-01-02 b=true v={row} t=x");
+        assert!(matches!(node.run(&row), Out::Ids(_)));
+    }
+    node.run("INSERT t i=7 s=gone EX 1");
+    node.now_ms += 5000;
+    // The harness compares each with what a plan gives.
+    let mut is_short = |line: &str| {
+        let before = node.short_selects;
+        node.run(line);
+        node.short_selects > before
+    };
+    for found in [
+        "s=a1",
+        "s=none",
+        "s=gone",
+        "i=+01",
+        "i=7",
+        "f=1.50",
+        "d=2024-01-02",
+        "b=1",
+    ] {
+        assert!(is_short(&format!("SELECT t WHERE {found}")), "{found}");
+    }
+    for other in [
+        "v=1", "t=x", "i=x", "i>1", "i!=1", "s=", "=a1", "_id=1", "none=1",
+    ] {
+        assert!(!is_short(&format!("SELECT t WHERE {other}")), "{other}");
+    }
+    assert!(!is_short("SELECT t WHERE i=1 LIMIT 1"));
+}
+
+#[test]
 fn databases_are_cleared_and_exchanged() {
     let mut node = people(1);
     let tables = &mut node.shards[0];
