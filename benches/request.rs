@@ -6,8 +6,13 @@
 //! statement about a table (`SELECT`, `SELECT100`, `INSERT` and so on, see [`STATEMENTS`]), for an
 //! instruction counter. Of two runs with different N the difference is that of these requests alone:
 //! `valgrind --tool=callgrind --toggle-collect='*Bench::serve*' .../request --once 2000`.
+//!
+//! `request --once-on-two N TEST` does so with a table that lies on two shards (`*Pair::serve*`), and
+//! `--patient-on-two` for a client that sends each request when it has the reply to the one before.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+
+mod spread;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -25,8 +30,10 @@ use runtime::clock::monotonic;
 use runtime::socket_ring::SocketId;
 use shard::Shard;
 use trestle::config::Config;
-use trestle::engine::Engine;
+use trestle::engine::{Engine, Shared};
 use trestle::session::{About, Session};
+
+use crate::spread::Pair;
 
 #[global_allocator]
 static ALLOCATOR: runtime::memory::CountingAllocator = runtime::memory::CountingAllocator;
@@ -92,19 +99,11 @@ impl Batch {
 impl Bench {
     fn new() -> Self {
         let config = Arc::new(Config::defaults());
-        let shared = Arc::new(trestle::startup::shared(
-            &config,
-            1,
-            trestle::startup::command_table(&config),
-        ));
-        let options = trestle::layer_options::shard(&config, (1, 2), 1);
-        let shard = Shard::new(ShardId(0), options);
-        let host = Host::new(ShardId(0), shard, shared.tx_ids.clone());
-        let engine = Engine::new(host, SlotMap::new(1), shared, config);
-        let session = Session::new(ClientId(1), About::default(), true, monotonic());
+        let table = trestle::startup::command_table(&config);
+        let shared = Arc::new(trestle::startup::shared(&config, 1, table));
         Self {
-            engine,
-            connection: Connection::new(session, true),
+            engine: engine_of(ShardId(0), SlotMap::new(1), &shared, &config),
+            connection: Connection::new(session(), true),
             spare: Vec::new(),
         }
     }
@@ -129,6 +128,17 @@ impl Bench {
         self.spare = self.connection.output.take_ready(spare);
         self.spare.len()
     }
+}
+
+fn engine_of(me: ShardId, map: SlotMap, shared: &Arc<Shared>, config: &Arc<Config>) -> Engine {
+    let options = trestle::layer_options::shard(config, (1, 2), map.shard_count());
+    let shard = Shard::new(me, options);
+    let host = Host::new(me, shard, shared.tx_ids.clone());
+    Engine::new(host, map, Arc::clone(shared), Arc::clone(config))
+}
+
+fn session() -> Session {
+    Session::new(ClientId(1), About::default(), true, monotonic())
 }
 
 /// Returns the words of a request as the test of redis-benchmark with this name sends them, `keys` being
@@ -193,7 +203,7 @@ fn row(number: u64) -> Vec<String> {
 }
 
 /// Makes the table of `benches/tables.py`, with a row for each number.
-fn fill_table(bench: &mut Bench, rows: u64) {
+fn fill_table(rows: u64, mut serve: impl FnMut(&Batch)) {
     let mut input = Vec::new();
     for words in [
         &["TABLE.NAMESPACE.CREATE", "n"][..],
@@ -217,10 +227,10 @@ fn fill_table(bench: &mut Bench, rows: u64) {
             &mut input,
         );
         if input.len() > 3000 {
-            bench.serve(&Batch::of(std::mem::take(&mut input)));
+            serve(&Batch::of(std::mem::take(&mut input)));
         }
     }
-    bench.serve(&Batch::of(input));
+    serve(&Batch::of(input));
 }
 
 fn encode(words: &[String], out: &mut Vec<u8>) {
@@ -302,8 +312,34 @@ const STATEMENTS: [&str; 7] = [
 const TABLE: &str = "n.t";
 const TABLE_ROWS: u64 = 100_000;
 
+/// Serves `count` batches of a test of [`STATEMENTS`] with two shards, as a pipeline or one by one.
+fn once_on_two(count: usize, name: &str, is_patient: bool) {
+    let mut pair = Pair::new();
+    fill_table(TABLE_ROWS, |batch| {
+        pair.serve(batch);
+    });
+    let (messages, hops) = (pair.messages, pair.hops());
+    pair.is_patient = is_patient;
+    for batch in &batches(count, TABLE_ROWS, name, 1) {
+        black_box(pair.serve(batch));
+    }
+    let (messages, hops) = (pair.messages - messages, pair.hops() - hops);
+    let requests = count * BATCH;
+    println!("{requests} requests, {messages} messages between cores, {hops} hops");
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
+    let number = |name| -> Option<usize> {
+        let at = args.iter().position(|arg| arg == name)?;
+        args.get(at + 1)?.parse().ok()
+    };
+    let name = args.last().map_or("SELECT", String::as_str);
+    for (option, is_patient) in [("--once-on-two", false), ("--patient-on-two", true)] {
+        if let Some(count) = number(option) {
+            return once_on_two(count, name, is_patient);
+        }
+    }
     let mut bench = Bench::new();
     if let Some(at) = args.iter().position(|arg| arg == "--once") {
         let count = args
@@ -313,7 +349,9 @@ fn main() {
         let name = args.get(at + 2).map_or("GET", String::as_str);
         let is_statement = STATEMENTS.contains(&name);
         if is_statement {
-            fill_table(&mut bench, TABLE_ROWS);
+            fill_table(TABLE_ROWS, |batch| {
+                bench.serve(batch);
+            });
         } else {
             fill(&mut bench, 10_000);
         }
@@ -351,7 +389,9 @@ fn main() {
         let requests = batches(count, 100_000, name, 4);
         serve(&mut bench, name, &requests);
     }
-    fill_table(&mut bench, TABLE_ROWS);
+    fill_table(TABLE_ROWS, |batch| {
+        bench.serve(batch);
+    });
     for name in STATEMENTS {
         let count = if name == "SELECT100" { 500 } else { 20_000 };
         let requests = batches(count, TABLE_ROWS, name, 5);

@@ -139,11 +139,8 @@ impl Engine {
                 }
                 Then::GoOn => {}
                 then @ (Then::Wait | Then::Close) => {
-                    let is_taken = !self.pause.holds(id) && !self.late_statements.holds(id);
-                    return Served {
-                        taken: index + usize::from(is_taken),
-                        then,
-                    };
+                    let taken = self.taken_by(id, connection, &requests, index);
+                    return Served { taken, then };
                 }
             }
         }

@@ -12,6 +12,7 @@ use base::hash::Map;
 use base::ids::{ClientId, ShardId};
 use base::random::Random;
 use bytes::Bytes;
+use commands::table::parts::Planned;
 use coordinator::host::{Host, TxIds};
 use coordinator::message::queue::Queue;
 use coordinator::message::{Envelope, Message, Origin, Request};
@@ -210,6 +211,8 @@ pub struct Engine {
     pub(crate) deliveries: Deliveries,
     /// Table statements that connections do not wait for.
     pub(crate) late_statements: LateStatements,
+    /// A statement about a spread table, with its command, that others behind it may go with.
+    pub(crate) gathered: Option<(CommandIndex, Box<Planned>)>,
     /// Connections that a reply was written to outside of their turn.
     pub wrote: Vec<SocketId>,
     /// Commands that take several steps, by the bits of the connection that waits for them.
@@ -285,6 +288,7 @@ impl Engine {
             long_replies: LongReplies::default(),
             deliveries: Deliveries::default(),
             late_statements: LateStatements::default(),
+            gathered: None,
             wrote: Vec::new(),
             running: Map::default(),
             hints: Vec::new(),

@@ -6,7 +6,7 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`,
-//! `long_replies`, `statements`, `late_statements`, `away`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`],
+//! `long_replies`, `statements`, `together`, `late_statements`, `away`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`],
 //! [`invalidate`], `signed`, [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`,
 //! `pause`, [`persistence`], [`moves`], [`config`], [`layer_options`].
 
@@ -43,6 +43,7 @@ mod statements;
 pub mod subscriptions;
 pub mod table;
 pub mod timers;
+mod together;
 pub mod tracking;
 pub mod version;
 mod waiting;

@@ -19,7 +19,8 @@
 use base::ids::{ShardId, TxId};
 use commands::scope::Scope;
 use commands::spec::{Plan, Spread};
-use commands::table::{self, Way, parts};
+use commands::table::parts::{self, Planned};
+use commands::table::{self, Way};
 use coordinator::long_reply::Source;
 use coordinator::message::{Handed, Message, Origin, OwnedRequest, Request};
 use coordinator::program::program_of;
@@ -71,7 +72,9 @@ impl Engine {
         }
         let words;
         let request = match way {
-            Way::Everywhere => return self.begin_statement(id, connection, command, request),
+            Way::Everywhere => {
+                return self.begin_or_gather(id, connection, command, request, scope);
+            }
             Way::NewRow(row, table) => {
                 let mut extended = PackedArgs::from_args(request.args);
                 extended.push_word(table::word_of_drawn(row, table).as_bytes());
@@ -123,20 +126,40 @@ impl Engine {
         command: &Command,
         request: Request<'_>,
     ) -> Then {
+        let planned = self.plan_statement(request);
+        self.begin_planned(id, connection, command, request, planned)
+    }
+
+    /// The same, with a plan if one could be made here.
+    pub(crate) fn begin_planned(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        request: Request<'_>,
+        planned: Option<Planned>,
+    ) -> Then {
         let claims = self.claims(request, &[]);
         self.note_running(id, command, request.args, 0);
-        let program = self.statement_program(request);
+        let program = self.statement_program(request, planned);
         self.begin(id, connection, claims, program)
     }
 
-    /// Returns the program of a statement, with a plan if one can be made here.
-    fn statement_program(&mut self, request: Request<'_>) -> Box<dyn Program> {
-        let surroundings = self.surroundings();
+    fn plan_statement(&self, request: Request<'_>) -> Option<Planned> {
         let Spread::Plan(Plan::Table(scope)) = request.command.spread else {
-            return program_of(surroundings, request);
+            return None;
         };
         let (db, resp) = (request.db, request.resp);
-        match parts::plan_here(&self.host.shard, db, scope, request.args, resp) {
+        parts::plan_here(&self.host.shard, db, scope, request.args, resp)
+    }
+
+    fn statement_program(
+        &mut self,
+        request: Request<'_>,
+        planned: Option<Planned>,
+    ) -> Box<dyn Program> {
+        let surroundings = self.surroundings();
+        match planned {
             Some(planned) => program_of_plan(surroundings, request, planned, self.me),
             None => program_of(surroundings, request),
         }
@@ -222,7 +245,8 @@ impl Engine {
     /// Begins a statement that its connection does not wait for.
     pub(crate) fn begin_late(&mut self, origin: Origin, request: Box<OwnedRequest>) {
         let claims = self.claims(request.as_request(), &[]);
-        let program = self.statement_program(request.as_request());
+        let planned = self.plan_statement(request.as_request());
+        let program = self.statement_program(request.as_request(), planned);
         self.flush_envelopes();
         self.transactions
             .begin_late(&mut self.host, (origin, request), claims, program);

@@ -56,7 +56,9 @@ pub struct Work {
 pub struct Planned {
     /// The statement.
     pub work: Work,
-    /// It leads to few rows on this shard.
+    /// How many rows it leads to on this shard, about.
+    pub rows: u64,
+    /// These are few.
     pub is_short: bool,
     /// It changes rows, and nothing that this shard knows can be wrong with that.
     pub is_sure: bool,
@@ -156,6 +158,9 @@ pub enum TableStep {
         /// Tells of the changes when they are made.
         telling: Option<Telling>,
     },
+    /// Plans of one client that follow each other, each in one step, up to the first that does not end with it:
+    /// [`TableOutcome::RanMany`].
+    RunMany(Many),
     /// Looks for rows that have values which others are to get: [`TableOutcome::Refused`].
     Refuse {
         /// The plan.
@@ -169,6 +174,19 @@ pub enum TableStep {
     Explain(Arc<Plan>),
     /// Tells what it has of a table: [`TableOutcome::Info`].
     Info(TableId),
+}
+
+/// See [`TableStep::RunMany`].
+#[derive(Debug)]
+pub struct Many {
+    /// The plans.
+    pub works: Arc<Vec<Work>>,
+    /// So many of them.
+    pub count: usize,
+    /// How much of each.
+    pub pace: Pace,
+    /// Tells of the changes of each, which other shards have made so many of.
+    pub elsewhere: Option<Vec<u64>>,
 }
 
 /// What came of a [`TableStep`].
@@ -197,6 +215,8 @@ pub enum TableOutcome {
         /// How the step ended.
         result: Result<Stepped, TableError>,
     },
+    /// What each of the first plans has found, as far as they have ended.
+    RanMany(Vec<Partial>),
     /// Whether a value is taken.
     Refused(Box<Progress>, Option<TableError>),
     /// What a shard has of a table.
@@ -259,14 +279,7 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
             table,
             index,
             has_failed,
-        } => {
-            let catalog = shard.tables().catalog(db);
-            TableOutcome::Planned(if has_failed {
-                catalog.plan_index_failed(table, index)
-            } else {
-                catalog.plan_index_ready(table, index)
-            })
-        }
+        } => TableOutcome::Planned(plan_end(shard, db, (table, index), has_failed)),
         TableStep::PlanSpread(table, shards) => {
             TableOutcome::Planned(shard.tables().catalog(db).plan_spread(table, shards))
         }
@@ -293,6 +306,7 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
                 result,
             }
         }
+        TableStep::RunMany(many) => TableOutcome::RanMany(many.run(shard, db)),
         TableStep::Refuse {
             plan,
             claims,
@@ -310,6 +324,41 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
             shard.tables_mut().put_rows(db, table, &rows);
             TableOutcome::Done
         }
+    }
+}
+
+fn plan_end(
+    shard: &Shard,
+    db: DbIndex,
+    (table, index): (TableId, IndexId),
+    has_failed: bool,
+) -> Option<SchemaChange> {
+    let catalog = shard.tables().catalog(db);
+    if has_failed {
+        catalog.plan_index_failed(table, index)
+    } else {
+        catalog.plan_index_ready(table, index)
+    }
+}
+
+impl Many {
+    fn run(&self, shard: &mut Shard, db: DbIndex) -> Vec<Partial> {
+        let mut partials = Vec::with_capacity(self.count);
+        for (at, work) in self.works.iter().take(self.count).enumerate() {
+            let (mut progress, mut partial) = (Progress::new(work.now_ms), Partial::new());
+            let (budget, asked) = (self.pace.budget(shard), (db, &*work.plan, work.resp));
+            let result = step(shard, asked, budget, &mut progress, &mut partial);
+            if result != Ok(Stepped::End) {
+                debug_assert!(!progress.has_changed(), "others would see a half");
+                break;
+            }
+            let elsewhere = self.elsewhere.as_ref().and_then(|counts| counts.get(at));
+            let telling = event_of(work.statement).zip(elsewhere.copied());
+            let telling = telling.map(|(event, elsewhere)| Telling { event, elsewhere });
+            tell(shard, (db, &work.plan), telling, partial.count());
+            partials.push(partial);
+        }
+        partials
     }
 }
 
@@ -512,10 +561,12 @@ pub fn plan_here(
     let tables = shard.tables();
     // A plan that may lead to more is not tried in one round.
     let rows = 2 * u64_from(shard.options().table_step_rows);
-    let is_short = tables.estimate(db, &work.plan) <= rows;
+    let estimate = tables.estimate(db, &work.plan);
+    let is_short = estimate <= rows;
     let is_sure = is_short && tables.cannot_fail(db, &work.plan);
     Some(Planned {
         work,
+        rows: estimate,
         is_short,
         is_sure,
     })

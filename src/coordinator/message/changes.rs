@@ -23,12 +23,13 @@ impl Operation {
             }),
             Self::Wake { .. } | Self::Store { .. } | Self::Remove { .. } => true,
             Self::Settle { loan, .. } => loan.is_changed(),
-            Self::Table(_, step) => match **step {
+            Self::Table(_, step) => match &**step {
                 TableStep::Apply(..)
                 | TableStep::Note { .. }
                 | TableStep::Take(_)
-                | TableStep::Store(..)
-                | TableStep::Run { .. } => true,
+                | TableStep::Store(..) => true,
+                TableStep::Run { plan, .. } => plan.is_write(),
+                TableStep::RunMany(many) => many.works.iter().any(|it| it.plan.is_write()),
                 TableStep::Prepare { .. }
                 | TableStep::PlanSpread(..)
                 | TableStep::Build(..)

@@ -13,8 +13,8 @@
 //! - Nothing changes on any shard before all shards have said that nothing can fail.
 //! - All shards of the table are claimed; what a shard has found in one step is still so in the next.
 //!
-//! In reading order: this file has statements, `running` their plans under way, `changing` changes of schemas,
-//! `growing` tables that spread.
+//! In reading order: this file has statements, `running` their plans under way, [`together`] several of one client,
+//! `changing` changes of schemas, [`growing`] tables that spread.
 //!
 //! Not here: what happens on a shard (`commands::table::parts`), which statements come here
 //! (`server::statements`).
@@ -24,6 +24,7 @@ pub mod growing;
 mod running;
 #[cfg(test)]
 mod tests;
+pub mod together;
 
 use std::sync::Arc;
 

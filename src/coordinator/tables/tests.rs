@@ -5,16 +5,19 @@ use base::ids::{DbIndex, ShardId};
 use commands::scope::{RowStatement, Scope};
 use commands::spec::{Plan, Spread};
 use commands::table::{self, parts};
-use protocol::value::Value;
+use protocol::reply::Resp;
+use protocol::value::{Value, parse_value};
 use shard::locks::{Claim, Mode};
 
 use super::growing::Growing;
 use super::program_of_plan;
+use super::together::{Together, may_go_together};
 use crate::long_reply::Source;
+use crate::message::queue::{Lies, Queue};
 use crate::message::{HopEnd, Message, OwnedRequest};
 use crate::program::program_of;
 use crate::step::Program;
-use crate::tests::{Node, bytes, request};
+use crate::tests::{Node, Reply, bytes, request};
 
 const CLIENTS: usize = 6;
 const GROUPS: u64 = 3;
@@ -36,6 +39,8 @@ struct World {
     node: Node,
     cores: u16,
     doing: [Doing; CLIENTS],
+    /// Statements that clients have sent together, and had answered so.
+    together: usize,
     written: u64,
     inserted: u64,
     checked: u64,
@@ -51,6 +56,7 @@ impl World {
             node: Node::with_cores(cores, seed),
             cores,
             doing: [Doing::Nothing; CLIENTS],
+            together: 0,
             written: 0,
             inserted: 0,
             checked: 0,
@@ -96,6 +102,33 @@ impl World {
         };
         let claims = self.claims(core, &request);
         self.start(client, claims, program);
+    }
+
+    /// Begins statements of one client that go together, if they all may; otherwise the first of them.
+    fn begin_together(&mut self, client: usize, texts: &[String]) -> usize {
+        let core = self.core_of(client);
+        let me = ShardId(u16::try_from(core).unwrap());
+        let shard = &self.node.hosts[core].shard;
+        let mut queue = Queue::default();
+        let mut planned = Vec::new();
+        for text in texts {
+            let request = line(text);
+            let Spread::Plan(Plan::Table(scope)) = request.command.spread else {
+                unreachable!("a table command");
+            };
+            let as_request = request.as_request();
+            let plan = parts::plan_here(shard, request.db, scope, as_request.args, request.resp);
+            planned.extend(plan.filter(|plan| may_go_together(plan, self.cores)));
+            queue.push(as_request, Lies::Apart, true);
+        }
+        if planned.len() < texts.len() || texts.len() == 1 {
+            self.begin(client, &texts[0]);
+            return 1;
+        }
+        let claims = self.claims(core, &line(&texts[0]));
+        let program = Together::new(self.node.around(), me, queue, planned);
+        self.start(client, claims, Box::new(program));
+        texts.len()
     }
 
     fn start(&mut self, client: usize, claims: Vec<(ShardId, Claim)>, program: Box<dyn Program>) {
@@ -186,8 +219,36 @@ impl World {
         }
     }
 
-    fn finish(&mut self, client: usize, reply: Value, seed: u64) {
+    /// Returns a statement that may go together with another one.
+    fn like(&mut self, text: &str) -> Option<String> {
+        let random = &mut self.node.random;
+        let group = random.below(GROUPS);
+        if text.starts_with("TABLE.SELECT") {
+            return Some(format!("TABLE.SELECT t WHERE g={group} COLUMNS 2 g v"));
+        }
+        if text.starts_with("TABLE.UPDATE t WHERE g=") {
+            self.written += 1;
+            let value = self.written;
+            return Some(format!("TABLE.UPDATE t WHERE g={group} SET v={value}"));
+        }
+        None
+    }
+
+    fn finish_all(&mut self, client: usize, reply: Reply, seed: u64) {
+        let Reply::Bytes(all) = reply else {
+            unreachable!("not a WATCH");
+        };
         let doing = std::mem::replace(&mut self.doing[client], Doing::Nothing);
+        let (mut at, mut count) = (0, 0);
+        while at < all.len() {
+            let (value, len) = parse_value(&all[at..]).unwrap().expect("a whole reply");
+            self.finish(doing, value, seed);
+            (at, count) = (at + len, count + 1);
+        }
+        self.together += usize::from(count > 1);
+    }
+
+    fn finish(&mut self, doing: Doing, reply: Value, seed: u64) {
         match (doing, reply) {
             (Doing::Reading, Value::Array(rows)) => {
                 self.checked += 1;
@@ -222,7 +283,7 @@ impl World {
         loop {
             for client in 0..CLIENTS {
                 if let Some(reply) = self.node.replies[client].take() {
-                    self.finish(client, bytes(reply), seed);
+                    self.finish_all(client, reply, seed);
                 }
                 if self.doing[client] == Doing::Nothing
                     && left > 0
@@ -231,7 +292,12 @@ impl World {
                     left -= 1;
                     let (text, doing) = self.statement();
                     self.doing[client] = doing;
-                    self.begin(client, &text);
+                    let mut texts = vec![text];
+                    for _ in 0..self.node.random.below(3) {
+                        let like = self.like(&texts[0]);
+                        texts.extend(like);
+                    }
+                    self.begin_together(client, &texts);
                 }
             }
             let is_over = left == 0 && self.doing.iter().all(|it| *it == Doing::Nothing);
@@ -250,7 +316,7 @@ impl World {
 #[test]
 fn statements_in_one_round_are_atomic_whatever_overtakes_what() {
     let first: u64 = std::env::var("SEED").map_or(1, |seed| seed.parse().unwrap());
-    let (mut retries, mut checked) = (0, 0);
+    let (mut retries, mut checked, mut together) = (0, 0, 0);
     for seed in first..first + 60 {
         for cores in 2..=4 {
             let mut world = World::new(cores, seed);
@@ -268,13 +334,14 @@ fn statements_in_one_round_are_atomic_whatever_overtakes_what() {
                 "SEED={seed}"
             );
             checked += world.checked;
+            together += world.together;
             let counters = world.node.coordinators.iter().map(|it| it.counters.retries);
             retries += counters.sum::<u64>();
         }
     }
     assert!(
-        checked > 500 && retries > 50,
-        "{checked} reads, {retries} retries"
+        checked > 500 && retries > 50 && together > 500,
+        "{checked} reads, {retries} retries, {together} times several together"
     );
 }
 
@@ -297,6 +364,62 @@ fn a_statement_in_one_round_takes_one_hop() {
         let after = world.node.coordinators[0].counters;
         assert_eq!(after.hops - before.hops, hops, "{text} on {cores} shards");
         assert_eq!(after.begun - before.begun, 1, "{text}");
+    }
+}
+
+#[test]
+fn statements_of_one_client_go_in_one_hop_and_in_order() {
+    for (texts, cores, replies) in [
+        (
+            &[
+                "TABLE.UPDATE t WHERE g=1 SET v=7",
+                "TABLE.UPDATE t WHERE v=7 AND g=1 SET g=2",
+            ][..],
+            2,
+            vec![Value::Integer(8)],
+        ),
+        (
+            &[
+                "TABLE.UPDATE t WHERE g=1 SET g=2",
+                "TABLE.UPDATE t WHERE g=1 SET v=7",
+                "TABLE.UPDATE t WHERE g=2 SET v=8",
+            ],
+            2,
+            [8, 0, 16].map(Value::Integer).to_vec(),
+        ),
+        (
+            &["TABLE.COUNT t WHERE g=1", "TABLE.COUNT t WHERE g=5"],
+            4,
+            [8, 0].map(Value::Integer).to_vec(),
+        ),
+    ] {
+        for with_log in [false, true] {
+            let mut world = World::new(cores, 1);
+            if with_log {
+                world.node.keep_logs(usize::MAX);
+            }
+            let before = world.node.coordinators[0].counters;
+            let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+            world.begin_together(0, &texts);
+            while world.node.replies[0].is_none() {
+                assert!(world.advance(), "{texts:?}: no reply");
+            }
+            let Some(Reply::Bytes(all)) = world.node.replies[0].take() else {
+                panic!("{texts:?}: no bytes");
+            };
+            let mut expected = Vec::new();
+            for reply in &replies {
+                reply.write_to(&mut protocol::reply::Reply::new(&mut expected, Resp::V2));
+            }
+            assert_eq!(all, expected, "{texts:?}");
+            let after = world.node.coordinators[0].counters;
+            assert_eq!(after.begun - before.begun, 1, "{texts:?}");
+            if replies.len() > 1 {
+                assert_eq!(after.hops - before.hops, 1, "{texts:?}");
+            }
+            while world.advance() {}
+            assert!(world.node.is_idle(), "{texts:?}: claims stay");
+        }
     }
 }
 
