@@ -3,7 +3,7 @@
 //! In reading order: [`support`] starts servers and talks to them; [`differential`] compares every
 //! reply with Redis' own; [`atomicity`] looks for commands that other clients see half done;
 //! [`balance`] looks where clients end up; [`eviction`] fills servers beyond their limit; [`functions`] calls functions of libraries; [`hostile`] sends what no client should; [`large`]
-//! asks for and sends many megabytes; [`waiting`] has many clients wait for keys; [`persistence`] saves
+//! asks for and sends many megabytes, [`steps`] has commands done in steps; [`waiting`] has many clients wait for keys; [`persistence`] saves
 //! and loads files of Redis, [`copies`] has clients fetch them; [`log`] kills servers that write a log, [`rewrite`] while they
 //! make it shorter, [`kill`] again and again, [`kill_amid`] saves and backups; [`full_disk`] takes their room away, and
 //! [`misconf`] compares what clients are told then;
@@ -46,6 +46,7 @@ mod misconf;
 mod offline;
 mod persistence;
 mod rewrite;
+mod steps;
 mod subscribers;
 mod support;
 mod tables;

@@ -1,15 +1,16 @@
 //! Walking over keys: KEYS, SCAN, RANDOMKEY.
 
-use base::glob;
 use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::Reply;
 use shard::entry::EntryRef;
 
 use crate::cursor;
+use crate::name_steps::{NameSteps, matches};
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, Join, Plan,
     ShardCommand, Spread,
 };
+use crate::steps::LONG_WALK_ELEMENTS_MIN;
 use crate::words;
 
 /// The commands of this family.
@@ -24,6 +25,12 @@ const SCAN_COUNT_DEFAULT: i64 = 10;
 
 fn keys(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let pattern = args.word(1);
+    let is_long = context.shard.db(context.db).len() >= LONG_WALK_ELEMENTS_MIN;
+    if is_long && context.shard.may_begin_names(context.db) {
+        let steps = NameSteps::new(pattern);
+        context.change_later(Vec::new(), steps);
+        return Ok(());
+    }
     let mut found = Elements::new(&context.reply);
     context.shard.db(context.db).for_each(&mut |entry| {
         if matches(pattern, entry.key()) {
@@ -32,10 +39,6 @@ fn keys(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     });
     found.write(&mut context.reply);
     Ok(())
-}
-
-fn matches(pattern: &[u8], key: &[u8]) -> bool {
-    pattern == b"*" || glob::matches(pattern, key, false)
 }
 
 /// Elements of an array whose number is known only at the end.

@@ -7,8 +7,8 @@
 //! ([`spec::Declaration::resolve`]) and has made sure that all keys lie on the given shard.
 //!
 //! In reading order: [`spec`] is the contract, [`keys`] finds the keys of a request, [`run`]
-//! calls handlers and lends them values ([`loans`]), [`long_reply`] is for replies in steps, [`waiting`]
-//! is how one waits for its keys, [`cursor`] packs SCAN cursors, [`parts`] holds the steps that
+//! calls handlers and lends them values ([`loans`]), [`long_reply`] is for replies in steps and [`long_change`] for
+//! changes in steps, [`waiting`] is how one waits for its keys, [`cursor`] packs SCAN cursors, [`parts`] holds the steps that
 //! one-shard handlers share with plans over
 //! several shards; then one file for each family.
 //!
@@ -42,6 +42,7 @@ pub mod list_move;
 pub mod list_search;
 pub mod list_wait;
 pub mod loans;
+pub mod long_change;
 pub mod long_reply;
 pub mod parts;
 pub mod pieces;
@@ -78,8 +79,13 @@ mod counted;
 mod drawing;
 mod expiry_condition;
 mod geo_query;
+mod long_pop;
+mod name_steps;
 mod popping;
 mod set_join;
+mod set_steps;
+mod sorted_set_scores;
+mod sorted_set_steps;
 mod sorted_set_words;
 mod steps;
 mod stream_reply;

@@ -10,8 +10,9 @@
 //!   before it can begin to answer ([`crate::set_join`]) ends as pieces, and the values go back then.
 //! - What has left its key for good ([`Taken`]): nobody waits for that.
 //!
-//! A last kind is no reply yet: a table statement that takes more than one step leaves all to the coordinator,
-//! which runs it as a program (`LongReply::Statement`).
+//! Two further kinds are no replies yet: a change that takes long is made in steps before it is answered
+//! ([`LongChange`]), and a table statement that takes more than one step leaves all to the coordinator, which runs it
+//! as a program (`LongReply::Statement`).
 //!
 //! Where no steps are possible, inside MULTI and in commands over several shards, the reply is made at
 //! once (`run::finish_now`).
@@ -34,6 +35,7 @@ use types::{Typed, Value};
 
 use crate::counted::{write_element, write_pair};
 use crate::drawing::{Drawing, draw_fields, draw_members, draw_ranked};
+use crate::long_change::LongChange;
 use crate::pieces::Pieces;
 use crate::scope::Scope;
 use crate::set_join::SetJoin;
@@ -53,6 +55,8 @@ pub enum LongReply {
     Walk(Walk),
     /// Of what has left its key.
     Taken(Taken),
+    /// When a change has been made in steps.
+    Change(Box<LongChange>),
     /// By a table statement of this kind that is a program of the coordinator.
     Statement(Reach, Scope),
 }

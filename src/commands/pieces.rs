@@ -9,6 +9,10 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
+use protocol::reply::{Reply, Resp};
+
+use crate::steps::WALK_STEP_BYTES;
+
 /// Bytes that a step adds of a share.
 const PIECE_STEP_BYTES: usize = 128 * 1024;
 
@@ -72,5 +76,37 @@ impl Pieces {
             }
         }
         !self.queue.is_empty()
+    }
+}
+
+/// Elements of a reply that gather in steps, before the line that says how many they are.
+#[derive(Debug, Default)]
+pub(crate) struct Gathering {
+    pieces: Pieces,
+    /// What is not in `pieces` yet.
+    bytes: Vec<u8>,
+}
+
+impl Gathering {
+    /// Returns where the next elements go.
+    pub(crate) fn reply(&mut self, resp: Resp) -> Reply<'_> {
+        Reply::new(&mut self.bytes, resp)
+    }
+
+    /// Begins another piece if the last one is long enough.
+    pub(crate) fn cut(&mut self) {
+        if self.bytes.len() >= WALK_STEP_BYTES {
+            let next = Vec::with_capacity(WALK_STEP_BYTES + WALK_STEP_BYTES / 4);
+            self.pieces.bytes(std::mem::replace(&mut self.bytes, next));
+        }
+    }
+
+    /// Returns all, with what `head` writes in front.
+    pub(crate) fn end(mut self, resp: Resp, head: impl FnOnce(&mut Reply<'_>)) -> Pieces {
+        self.pieces.bytes(self.bytes);
+        let mut line = Vec::new();
+        head(&mut Reply::new(&mut line, resp));
+        self.pieces.bytes_first(line);
+        self.pieces
     }
 }

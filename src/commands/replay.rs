@@ -208,7 +208,7 @@ impl Replay {
             waiting: Waiting::Never,
         };
         run::run(command, &mut context, args);
-        drop(run::take_later(&mut context));
+        run::change_now(&mut context, args, command);
         run::end(&mut context);
         match self.reply.split_first() {
             Some((b'-', text)) => {

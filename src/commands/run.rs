@@ -19,6 +19,7 @@ use shard::{Key, Shard};
 use types::Value;
 
 use crate::loans::LoanId;
+use crate::long_change::{LongChange, LongEnd, Work};
 use crate::long_reply::{Course, LongReply, Reach, Walk};
 use crate::pieces::Pieces;
 use crate::spec::{CommandError, Context, Flags, ShardCommand, Spread};
@@ -86,6 +87,12 @@ impl Context<'_> {
         self.reply_later(LongReply::Taken(Taken::new(bytes, value, order)));
     }
 
+    /// Leaves all to steps over the values of these words, all different keys. The handler has changed nothing.
+    pub(crate) fn change_later(&mut self, keys: Vec<usize>, work: impl Work + 'static) {
+        let change = Box::new(LongChange::new(keys, Box::new(work)));
+        self.reply_later(LongReply::Change(change));
+    }
+
     fn head(&self, head: impl FnOnce(&mut Reply<'_>)) -> Vec<u8> {
         let mut bytes = Vec::new();
         head(&mut Reply::new(&mut bytes, self.reply.resp));
@@ -118,11 +125,20 @@ pub fn settle(shard: &mut Shard, db: DbIndex, loan: Loan) {
 pub fn run(command: &ShardCommand, context: &mut Context<'_>, args: Args<'_>) {
     let begun = context.reply.out.len();
     if let Err(error) = call(command, context, args) {
-        context.reply.out.truncate(begun);
-        context
-            .reply
-            .error(&error.text(command.declaration.name, args));
+        write_error(command, context, (begun, error), args);
     }
+}
+
+/// Writes an error in the place of what was written since `begun`.
+fn write_error(
+    command: &ShardCommand,
+    context: &mut Context<'_>,
+    (begun, error): (usize, CommandError),
+    args: Args<'_>,
+) {
+    context.reply.out.truncate(begun);
+    let text = error.text(command.declaration.name, args);
+    context.reply.error(&text);
 }
 
 /// Calls the handler.
@@ -133,26 +149,29 @@ pub(crate) fn call(
     args: Args<'_>,
 ) -> Result<(), CommandError> {
     if context.shard.is_recording() {
-        return call_told(command, context, args);
+        return tell_run(command, context, args, |context| {
+            (command.run)(context, args)
+        });
     }
     (command.run)(context, args)
 }
 
-/// Calls the handler so that its change of a large value is told by its words, if they say all.
+/// Does what changes values for a command so that the change of a large one is told by its words, if they say all.
 #[cold]
-fn call_told(
+fn tell_run<R>(
     command: &ShardCommand,
     context: &mut Context<'_>,
     args: Args<'_>,
-) -> Result<(), CommandError> {
+    change: impl FnOnce(&mut Context<'_>) -> R,
+) -> R {
     let is_told = command.spread == Spread::OneShard
         && command.declaration.flags.has(Flags::WRITE)
         && !command.told_whole;
     if !is_told {
-        return (command.run)(context, args);
+        return change(context);
     }
     context.shard.begin_told_run();
-    let result = (command.run)(context, args);
+    let result = change(context);
     let name = command.declaration.name.as_bytes();
     let words = (0..args.len()).map(|index| if index == 0 { name } else { args.word(index) });
     context.shard.end_told_run(context.db, words);
@@ -174,10 +193,7 @@ pub fn run_large(
     let taken = taken.expect("the command takes this word by itself");
     let begun = context.reply.out.len();
     if let Err(error) = (taken.run)(context, args, large.bytes) {
-        context.reply.out.truncate(begun);
-        context
-            .reply
-            .error(&error.text(command.declaration.name, args));
+        write_error(command, context, (begun, error), args);
     }
 }
 
@@ -186,17 +202,63 @@ pub fn take_later(context: &mut Context<'_>) -> Option<Box<LongReply>> {
     context.loans.take_later()
 }
 
-/// Makes a reply at once that a handler has left to be made in steps, where there are none.
-pub fn finish_now(context: &mut Context<'_>, args: Args<'_>) {
-    let Some(later) = context.loans.take_later() else {
-        return;
-    };
-    match *later {
+/// Makes at once what a handler has left to be made in steps, where there are none.
+pub fn finish_now(context: &mut Context<'_>, args: Args<'_>, command: &ShardCommand) {
+    if let Some(later) = context.loans.take_later() {
+        make_now(context, args, command, *later);
+    }
+}
+
+/// Makes at once the change that a handler has left to be made in steps, if it has. A reply that is left is nobody's.
+pub(crate) fn change_now(context: &mut Context<'_>, args: Args<'_>, command: &ShardCommand) {
+    if let Some(later) = context.loans.take_later()
+        && let LongReply::Change(_) = *later
+    {
+        make_now(context, args, command, *later);
+    }
+}
+
+/// Ends a change that was made in steps: puts what they have made in place, and the values back. Writes the reply, or
+/// returns what makes it. `context` is that of the request, with nothing borrowed.
+pub fn finish_change(
+    change: LongChange,
+    command: &ShardCommand,
+    context: &mut Context<'_>,
+    args: Args<'_>,
+) -> Option<LongEnd> {
+    let begun = context.reply.out.len();
+    let result = tell_run(command, context, args, |context| {
+        change.put((context.shard, context.db), &mut context.reply, args)
+    });
+    result.unwrap_or_else(|error| {
+        write_error(command, context, (begun, error), args);
+        None
+    })
+}
+
+fn make_now(context: &mut Context<'_>, args: Args<'_>, command: &ShardCommand, later: LongReply) {
+    match later {
         LongReply::Pieces(mut pieces) => while pieces.step(context.reply.out) {},
         LongReply::Walk(walk) => walk_now(context, args, walk),
         LongReply::Taken(mut taken) => {
             while taken.step(&mut context.reply) {}
             context.shard.free_later(taken.into_value());
+        }
+        LongReply::Change(mut change) => {
+            // What the handler has borrowed to look at is not changed.
+            end(context);
+            let resp = context.reply.resp;
+            change.take_out((context.shard, resp), context.db, args);
+            while change.step(context.shard, resp) {}
+            match finish_change(*change, command, context, args) {
+                None => {}
+                Some(LongEnd::Pieces(pieces)) => {
+                    make_now(context, args, command, LongReply::Pieces(pieces));
+                }
+                Some(LongEnd::Taken(taken)) => {
+                    make_now(context, args, command, LongReply::Taken(taken));
+                }
+            }
         }
         LongReply::Statement(Reach::Here, scope) => crate::table::run_whole(context, scope, args),
         // Others have to be asked, whoever wants it at once.

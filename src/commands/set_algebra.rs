@@ -9,16 +9,17 @@ use std::ptr;
 use base::cast;
 use protocol::args::{Args, equals_ignore_case};
 use shard::effects::{Change, EventClass};
-use shard::keyspace::Expiry;
+use types::Typed;
 use types::listpack::Element;
 use types::set::{Rules, Set};
-use types::{Typed, Value};
 
 use crate::counted::Counted;
 use crate::loans::{LoanId, Loans};
+use crate::long_change::put_result;
 use crate::long_reply::Course;
 use crate::set::rules;
 use crate::set_join::{JOINED_SETS_MAX, Operation, SetJoin};
+use crate::set_steps::SetSteps;
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
     ShardCommand, Spread,
@@ -42,13 +43,7 @@ fn join_later(context: &mut Context<'_>, operation: Operation, ids: &[LoanId]) -
     if ids.len() > JOINED_SETS_MAX || takes_itself || context.loans.has_foreign() {
         return false;
     }
-    let (mut different, mut words) = (Vec::new(), Vec::new());
-    for (index, id) in ids.iter().enumerate() {
-        if !different.contains(id) {
-            different.push(*id);
-            words.push(1 + index);
-        }
-    }
+    let (different, words) = different_sets(ids, 1);
     let sets = sets_of(&context.loans, &different);
     let Some(join) = SetJoin::plan(operation, &sets) else {
         return false;
@@ -103,9 +98,50 @@ fn parse_limit(args: Args<'_>, first: usize) -> Result<u64, CommandError> {
     Ok(if limit == 0 { u64::MAX } else { limit })
 }
 
+/// Leaves what takes long to store to steps, if the sets are all of this shard. Returns whether it did.
+fn store_later(
+    context: &mut Context<'_>,
+    how: (Operation, &'static str),
+    ids: &[LoanId],
+    rules: Rules,
+) -> bool {
+    let takes_itself = how.0 == Operation::Difference && ids[1..].contains(&ids[0]);
+    if takes_itself || context.loans.has_foreign() {
+        return false;
+    }
+    let (different, words) = different_sets(ids, 2);
+    let sets = sets_of(&context.loans, &different);
+    let probes = Difference::of(&sets).is_some_and(|it| probing_is_cheaper(it.first, &it.others));
+    let Some(steps) = SetSteps::plan(how, &sets, probes, rules) else {
+        return false;
+    };
+    context.change_later(words, steps);
+    true
+}
+
+/// Returns the loans of different keys, and their words, of which the first is `first`.
+fn different_sets(ids: &[LoanId], first: usize) -> (Vec<LoanId>, Vec<usize>) {
+    let (mut different, mut words) = (Vec::new(), Vec::new());
+    for (index, id) in ids.iter().enumerate() {
+        if !different.contains(id) {
+            different.push(*id);
+            words.push(first + index);
+        }
+    }
+    (different, words)
+}
+
 fn sinterstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let rules = rules(context);
     let ids = borrow_sets(context, args.from(2).iter())?;
+    if store_later(
+        context,
+        (Operation::Intersection, "sinterstore"),
+        &ids,
+        rules,
+    ) {
+        return Ok(());
+    }
     let sets = sets_of(&context.loans, &ids);
     let mut result = Set::default();
     intersect(&sets, u64::MAX, &mut |member| {
@@ -146,6 +182,9 @@ fn sunion(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError>
 fn sunionstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let rules = rules(context);
     let ids = borrow_sets(context, args.from(2).iter())?;
+    if store_later(context, (Operation::Union, "sunionstore"), &ids, rules) {
+        return Ok(());
+    }
     let sets = sets_of(&context.loans, &ids);
     let mut result = Set::default();
     add_all(&mut result, sets.into_iter().flatten(), &rules);
@@ -176,6 +215,9 @@ fn sdiff(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> 
 fn sdiffstore(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
     let rules = rules(context);
     let ids = borrow_sets(context, args.from(2).iter())?;
+    if store_later(context, (Operation::Difference, "sdiffstore"), &ids, rules) {
+        return Ok(());
+    }
     let sets = sets_of(&context.loans, &ids);
     let mut result = Set::default();
     if let Some(Difference { first, others }) = Difference::of(&sets) {
@@ -280,39 +322,15 @@ fn subtract(first: &Set, others: &[&Set], each: &mut dyn FnMut(Element<'_>)) {
 }
 
 /// Puts `result` at the key that word 1 names, or removes the key if the result is empty, and replies
-/// with the number of members. The words behind it are the borrowed sources.
+/// with the number of members. The key may have been borrowed as a source.
 fn store(context: &mut Context<'_>, args: Args<'_>, result: Set, event: &'static str) {
-    let target = args.word(1);
-    let count = result.len();
+    let (target, count) = (args.word(1), result.len());
     let value = (count > 0).then(|| result.into_value());
-    if args.from(2).iter().any(|source| source == target) {
-        let id = context.borrow(target, false);
-        replace_source(&mut context.loans, id, value, event);
-    } else {
-        let key = context.shard.key(target);
-        let mut db = context.shard.db(context.db);
-        if let Some(value) = value {
-            db.store(key, value, Expiry::Clear);
-            db.event(EventClass::SET, event, key);
-        } else if db.remove(key) {
-            db.event(EventClass::GENERIC, "del", key);
-        }
-    }
+    let change = Change::of(1, EventClass::SET, event);
+    let loan = context.loans.find(target).map(|(_, loan)| loan);
+    let (place, event) = ((&mut *context.shard, context.db), (EventClass::SET, event));
+    put_result(place, (target, loan), value, (change, event));
     context.reply.integer(cast::i64_from(count));
-}
-
-/// Puts the result into the place of a source, on loan as it is.
-fn replace_source(loans: &mut Loans, id: LoanId, value: Option<Value>, event: &'static str) {
-    let loan = loans.get_mut(id);
-    if value.is_some() {
-        loan.replace(value, Change::of(1, EventClass::SET, event));
-    } else if loan.value().is_some() {
-        let removed = Change {
-            count: 1,
-            event: None,
-        };
-        loan.replace(None, removed);
-    }
 }
 
 const SOURCES: &[Argument] = &[Argument::KEY.multiple()];

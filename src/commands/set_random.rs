@@ -11,6 +11,7 @@ use types::set::Set;
 use crate::counted::{Counted, write_element};
 use crate::cursor;
 use crate::drawing::{Drawing, REPEATED_MAX};
+use crate::long_pop::DrawnPop;
 use crate::long_reply::Course;
 use crate::set::rules;
 use crate::spec::{
@@ -62,9 +63,17 @@ fn spop_count(context: &mut Context<'_>, args: Args<'_>, word: &[u8]) -> Result<
     let popped = db.edit(key, |set: &mut Set| {
         let len = set.len();
         let count = count.min(len);
-        if count == len && is_long(len, len, set.allocated_bytes(allocated_bytes)) {
+        let takes_long = is_long(count, len, set.allocated_bytes(allocated_bytes));
+        if takes_long && count == len {
             let change = Change::of(count, EventClass::SET, "spop");
-            return (Some(std::mem::take(set)), change);
+            return (Popped::Whole(std::mem::take(set)), change);
+        }
+        // What leaves an intset moves all that stays, once for all together.
+        if takes_long && set.as_intset().is_none() {
+            return (
+                Popped::Later(DrawnPop::new(count, len, rules, random)),
+                Change::NONE,
+            );
         }
         reply.set(count);
         if count > 0 {
@@ -72,17 +81,28 @@ fn spop_count(context: &mut Context<'_>, args: Args<'_>, word: &[u8]) -> Result<
                 write_element(reply, member);
             });
         }
-        (None, Change::of(count, EventClass::SET, "spop"))
+        (Popped::Shown, Change::of(count, EventClass::SET, "spop"))
     })?;
     match popped {
         None => context.reply.set(0),
-        Some(None) => {}
-        Some(Some(whole)) => {
+        Some(Popped::Shown) => {}
+        Some(Popped::Whole(whole)) => {
             let len = whole.len();
             context.reply_taken(whole.into_value(), Order::Scan(0), |reply| reply.set(len));
         }
+        Some(Popped::Later(pop)) => context.change_later(vec![1], pop),
     }
     Ok(())
+}
+
+/// What became of several members that are to leave a set.
+enum Popped {
+    /// They are in the reply.
+    Shown,
+    /// The set has left as a whole.
+    Whole(Set),
+    /// They leave in steps.
+    Later(DrawnPop),
 }
 
 fn srandmember(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {

@@ -8,20 +8,20 @@ use base::hash::KeyHasher;
 use protocol::args::{Args, equals_ignore_case};
 use shard::effects::{Change, EventClass};
 use shard::entry::WrongType;
-use shard::keyspace::Expiry;
-use types::listpack::Element;
-use types::memory::allocated_bytes;
-use types::set::Set;
+use types::Typed;
 use types::sorted_set::{Rules, SortedSet};
-use types::table::{self, Table};
-use types::{Typed, Value};
+use types::table::Table;
 
 use crate::loans::LoanId;
+use crate::long_change::put_result;
+use crate::sorted_set_scores::{Aggregate, Members, Operation, Sum, common_score};
+use crate::sorted_set_steps::{Ending, SortedSetSteps};
 use crate::sorted_set_words::{rules, write_pairs};
 use crate::spec::{
     Argument, Arity, Category, CommandError, Context, Declaration, Docs, Flags, KeySpec, Plan,
     ShardCommand, Spread,
 };
+use crate::steps::is_long;
 use crate::words;
 
 /// The commands of this family.
@@ -34,41 +34,6 @@ pub const COMMANDS: &[ShardCommand] = &[
     ShardCommand::new(ZDIFF, Spread::Plan(Plan::Lend), zdiff),
     ShardCommand::new(ZDIFFSTORE, Spread::Plan(Plan::Lend), zdiffstore),
 ];
-
-/// The score of the members of plain sets.
-const SCORE_OF_PLAIN: f64 = 1.0;
-
-/// What is made of several sets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
-    Union,
-    Intersection,
-    Difference,
-}
-
-/// How two scores become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Aggregate {
-    Sum,
-    Min,
-    Max,
-}
-
-impl Aggregate {
-    fn of(self, score: f64, other: f64) -> f64 {
-        match self {
-            // Both infinities make 0.
-            Self::Sum => number_or_zero(score + other),
-            Self::Min if other < score => other,
-            Self::Max if other > score => other,
-            Self::Min | Self::Max => score,
-        }
-    }
-}
-
-fn number_or_zero(score: f64) -> f64 {
-    if score.is_nan() { 0.0 } else { score }
-}
 
 /// A set that takes part.
 #[derive(Clone, Copy)]
@@ -161,81 +126,14 @@ fn borrow_sources(
     let mut sources = Vec::with_capacity(count);
     for key in args.iter().skip(first).take(count) {
         let loan = context.borrow(key, true);
-        Members::of(context, loan)?;
+        members_of(context, loan)?;
         sources.push(Source { loan, weight: 1.0 });
     }
     Ok((sources, first + count))
 }
 
-/// The members of a source.
-#[derive(Clone, Copy)]
-enum Members<'a> {
-    None,
-    Sorted(&'a SortedSet),
-    Plain(&'a Set),
-}
-
-impl<'a> Members<'a> {
-    fn of(context: &'a Context<'_>, loan: LoanId) -> Result<Self, WrongType> {
-        match context.loans.get(loan).value() {
-            None => Ok(Self::None),
-            Some(Value::SortedSet(set)) => Ok(Self::Sorted(set)),
-            Some(Value::Set(set)) => Ok(Self::Plain(set)),
-            Some(_) => Err(WrongType),
-        }
-    }
-
-    fn len(self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Sorted(set) => set.len(),
-            Self::Plain(set) => set.len(),
-        }
-    }
-
-    fn score(self, member: &[u8]) -> Option<f64> {
-        match self {
-            Self::None => None,
-            Self::Sorted(set) => set.score(member),
-            Self::Plain(set) => set.contains(member).then_some(SCORE_OF_PLAIN),
-        }
-    }
-
-    /// Shows members with their scores until `each` returns false.
-    fn while_each(self, each: &mut dyn FnMut(Element<'_>, f64) -> bool) {
-        match self {
-            Self::None => {}
-            Self::Sorted(set) => {
-                let mut pairs = set.iter();
-                while let Some((member, score)) = pairs.next()
-                    && each(member, score)
-                {}
-            }
-            Self::Plain(set) => {
-                let mut members = set.iter();
-                while let Some(member) = members.next()
-                    && each(member, SCORE_OF_PLAIN)
-                {}
-            }
-        }
-    }
-}
-
-/// A member of a union while scores are added to it.
-#[derive(Clone, Debug)]
-struct Sum {
-    member: Box<[u8]>,
-    score: f64,
-}
-
-impl table::Element for Sum {
-    fn key(&self) -> &[u8] {
-        &self.member
-    }
-
-    fn heap_bytes(&self) -> usize {
-        allocated_bytes(self.member.len())
-    }
+fn members_of<'a>(context: &'a Context<'_>, loan: LoanId) -> Result<Members<'a>, WrongType> {
+    Members::of_value(context.loans.get(loan).value())
 }
 
 /// The sets of a request with their weights, the smallest first.
@@ -244,7 +142,7 @@ fn by_size<'a>(
     request: &Request,
 ) -> Result<Vec<(Members<'a>, f64)>, WrongType> {
     let sources = request.sources.iter();
-    let sources = sources.map(|it| Members::of(context, it.loan).map(|of| (of, it.weight)));
+    let sources = sources.map(|it| members_of(context, it.loan).map(|of| (of, it.weight)));
     let mut sources = sources.collect::<Result<Vec<_>, _>>()?;
     sources.sort_by_key(|(members, _)| members.len());
     Ok(sources)
@@ -254,14 +152,7 @@ fn union(sources: &[(Members<'_>, f64)], aggregate: Aggregate, rules: &Rules) ->
     let mut sums: Table<Sum> = Table::new(KeyHasher::new(rules.hash_seed));
     for &(members, weight) in sources {
         members.while_each(&mut |member, score| {
-            let score = number_or_zero(score * weight);
-            member.with_bytes(|bytes| {
-                let known = sums.update(bytes, |sum| sum.score = aggregate.of(sum.score, score));
-                if known.is_none() {
-                    let member = bytes.into();
-                    sums.insert(Sum { member, score });
-                }
-            });
+            member.with_bytes(|bytes| Sum::add(&mut sums, bytes, score * weight, aggregate));
             true
         });
     }
@@ -282,16 +173,12 @@ fn intersect(
         return;
     };
     smallest.while_each(&mut |member, score| {
-        member.with_bytes(|bytes| {
-            let mut result = number_or_zero(score * weight);
-            for (members, weight) in others {
-                match members.score(bytes) {
-                    Some(score) => result = aggregate.of(result, score * weight),
-                    None => return true,
-                }
-            }
-            each(bytes, result)
-        })
+        member.with_bytes(
+            |bytes| match common_score(bytes, score * weight, others, aggregate) {
+                Some(result) => each(bytes, result),
+                None => true,
+            },
+        )
     });
 }
 
@@ -329,10 +216,47 @@ fn compute(
         }
         Operation::Difference => {
             let sources = request.sources.iter();
-            let sources = sources.map(|it| Members::of(context, it.loan).map(|of| (of, 1.0)));
+            let sources = sources.map(|it| members_of(context, it.loan).map(|of| (of, 1.0)));
             difference(&sources.collect::<Result<Vec<_>, _>>()?, rules)
         }
     })
+}
+
+/// Leaves what takes long to steps, if the sources are all of this shard. The words of the sources begin at `first`.
+/// Returns whether it did.
+fn compute_later(
+    context: &mut Context<'_>,
+    request: &Request,
+    (operation, rules): (Operation, Rules),
+    (first, ending): (usize, Ending),
+) -> Result<bool, CommandError> {
+    let (mut different, mut words, mut sources) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, source) in request.sources.iter().enumerate() {
+        let number = different.iter().position(|loan| *loan == source.loan);
+        let number = number.unwrap_or_else(|| {
+            different.push(source.loan);
+            words.push(first + index);
+            different.len() - 1
+        });
+        sources.push((number, source.weight, members_of(context, source.loan)?));
+    }
+    if operation != Operation::Difference {
+        sources.sort_by_key(|(_, _, members)| members.len());
+    }
+    let walked = match operation {
+        Operation::Union => &sources[..],
+        Operation::Intersection | Operation::Difference => &sources[..1],
+    };
+    let members = walked.iter().map(|(_, _, of)| of.len()).sum();
+    let bytes = walked.iter().map(|(_, _, of)| of.allocated_bytes()).sum();
+    if context.loans.has_foreign() || !is_long(members, members, bytes) {
+        return Ok(false);
+    }
+    let sources = sources.iter().map(|(number, weight, _)| (*number, *weight));
+    let how = (operation, request.aggregate);
+    let steps = SortedSetSteps::new(how, sources.collect(), rules, ending);
+    context.change_later(words, steps);
+    Ok(true)
 }
 
 fn show(
@@ -347,6 +271,11 @@ fn show(
         listpack_entries: 0,
         ..rules(context)
     };
+    let with_scores = request.with_scores;
+    let ending = Ending::Show { with_scores };
+    if compute_later(context, &request, (operation, rules), (2, ending))? {
+        return Ok(());
+    }
     let result = compute(context, &request, operation, &rules)?;
     write_pairs(&mut context.reply, result.iter(), request.with_scores);
     Ok(())
@@ -360,7 +289,16 @@ fn store(
     event: &'static str,
 ) -> Result<(), CommandError> {
     let request = Request::parse(context, args, 2, operation, no_keys)?;
-    let result = compute(context, &request, operation, &rules(context))?;
+    let rules = rules(context);
+    if compute_later(
+        context,
+        &request,
+        (operation, rules),
+        (3, Ending::Store(event)),
+    )? {
+        return Ok(());
+    }
+    let result = compute(context, &request, operation, &rules)?;
     let len = result.len();
     store_result(context, args.word(1), result, event);
     context.reply.integer(base::cast::i64_from(len));
@@ -375,27 +313,14 @@ pub(crate) fn store_result(
     result: SortedSet,
     event: &'static str,
 ) {
+    let value = (!result.is_empty()).then(|| result.into_value());
     let change = Change::of(1, EventClass::SORTED_SET, event);
-    if let Some((_, loan)) = context.loans.find(key) {
-        if !result.is_empty() {
-            loan.replace(Some(result.into_value()), change);
-        } else if loan.value().is_some() {
-            let change = Change {
-                count: 1,
-                event: None,
-            };
-            loan.replace(None, change);
-        }
-        return;
-    }
-    let key = context.shard.key(key);
-    let mut db = context.shard.db(context.db);
-    if !result.is_empty() {
-        db.store(key, result.into_value(), Expiry::Clear);
-        db.event(EventClass::SORTED_SET, event, key);
-    } else if db.remove(key) {
-        db.event(EventClass::GENERIC, "del", key);
-    }
+    let loan = context.loans.find(key).map(|(_, loan)| loan);
+    let (place, event) = (
+        (&mut *context.shard, context.db),
+        (EventClass::SORTED_SET, event),
+    );
+    put_result(place, (key, loan), value, (change, event));
 }
 
 fn zunion(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {

@@ -5,12 +5,14 @@ use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::Resp;
 use shard::effects::{Change, EventClass};
 use shard::entry::WrongType;
+use types::Typed;
 use types::listpack::Element;
 use types::memory::allocated_bytes;
 use types::sorted_set::{SortedSet, score};
 
 use crate::cursor;
 use crate::drawing::{Drawing, REPEATED_MAX};
+use crate::long_pop::RankedPop;
 use crate::long_reply::Course;
 use crate::popping::Popping;
 use crate::sorted_set_words::{write_member, write_pairs, write_pairs_line};
@@ -19,6 +21,7 @@ use crate::spec::{
     ShardCommand, Spread,
 };
 use crate::steps::is_long;
+use crate::taken::Order;
 use crate::words;
 
 /// The commands of this family.
@@ -40,21 +43,41 @@ pub(crate) enum End {
     Max,
 }
 
+impl End {
+    /// Returns the event of members that are taken from this end.
+    pub(crate) fn event(self) -> &'static str {
+        match self {
+            Self::Min => "zpopmin",
+            Self::Max => "zpopmax",
+        }
+    }
+}
+
+/// What became of members that are to be taken from one key.
+enum Popped {
+    /// They are taken.
+    Now(Taken),
+    /// The set has left as a whole.
+    Whole(SortedSet),
+    /// They are taken in steps.
+    Later,
+}
+
 /// Members taken, with their scores.
 pub(crate) type Taken = Vec<(Box<[u8]>, f64)>;
 
 /// Takes up to `count` members from an end.
 pub(crate) fn pop(set: &mut SortedSet, end: End, count: usize) -> (Taken, Change) {
     let count = count.min(set.len());
-    let (ranks, name) = match end {
-        End::Min => (0..count, "zpopmin"),
-        End::Max => (set.len() - count..set.len(), "zpopmax"),
+    let ranks = match end {
+        End::Min => 0..count,
+        End::Max => set.len() - count..set.len(),
     };
     let taken = set.pairs(ranks.clone(), end == End::Max);
     let taken = taken.map(|(member, score)| (member.to_vec().into(), score));
     let taken: Taken = taken.collect();
     set.remove_range(ranks);
-    let change = Change::of(taken.len(), EventClass::SORTED_SET, name);
+    let change = Change::of(taken.len(), EventClass::SORTED_SET, end.event());
     (taken, change)
 }
 
@@ -79,11 +102,43 @@ fn pop_one_key(context: &mut Context<'_>, args: Args<'_>, end: End) -> Result<()
         None => 1,
     };
     let key = context.first_key(args);
-    let taken = context
-        .shard
-        .db(context.db)
-        .edit::<SortedSet, _>(key, |set| pop(set, end, count))?;
-    let taken = taken.unwrap_or_default();
+    let mut db = context.shard.db(context.db);
+    let popped = db.edit(key, |set: &mut SortedSet| {
+        let len = set.len();
+        let bytes = set.allocated_bytes(allocated_bytes);
+        match args.len() == 3 && is_long(count.min(len), len, bytes) {
+            false => {
+                let (taken, change) = pop(set, end, count);
+                (Popped::Now(taken), change)
+            }
+            true if count < len => (Popped::Later, Change::NONE),
+            true => {
+                let change = Change::of(len, EventClass::SORTED_SET, end.event());
+                (Popped::Whole(std::mem::take(set)), change)
+            }
+        }
+    })?;
+    let taken = match popped {
+        None => Taken::new(),
+        Some(Popped::Now(taken)) => taken,
+        Some(Popped::Later) => {
+            let from = (end == End::Max, end.event());
+            context.change_later(vec![1], RankedPop::new(from, count));
+            return Ok(());
+        }
+        Some(Popped::Whole(whole)) => {
+            let order = Order::Ranked {
+                shown: 0,
+                is_reverse: end == End::Max,
+                with_scores: true,
+            };
+            let len = whole.len();
+            context.reply_taken(whole.into_value(), order, |reply| {
+                write_pairs_line(reply, len, true);
+            });
+            return Ok(());
+        }
+    };
     let pairs = taken
         .iter()
         .map(|(member, score)| (Element::Bytes(member), *score));

@@ -1,4 +1,5 @@
-//! Replies that show what has left its key: what LPOP, RPOP and SPOP have taken, when it is much.
+//! Replies that show what has left its key, or has never had one: what LPOP, RPOP, SPOP, ZPOPMIN and ZPOPMAX have
+//! taken, and what ZUNION and its kin have made, when it is much.
 //!
 //! The key changes in the call of the command, by moving nodes or the whole value; the elements are shown a step
 //! at a time afterwards. Nobody else can reach them, so nothing is claimed.
@@ -10,9 +11,10 @@
 use protocol::reply::Reply;
 use types::list::{End, List};
 use types::set::Set;
+use types::sorted_set::SortedSet;
 use types::{Typed, Value};
 
-use crate::counted::write_element;
+use crate::counted::{write_element, write_pair};
 use crate::steps::{WALK_STEP_BYTES, WALK_STEP_ELEMENTS};
 
 /// A value that has left its key, and how much of it was shown.
@@ -31,6 +33,12 @@ pub(crate) enum Order {
     From(End),
     /// Of a set, from a cursor of its scan on.
     Scan(u64),
+    /// Of a sorted set; `shown` members were.
+    Ranked {
+        shown: usize,
+        is_reverse: bool,
+        with_scores: bool,
+    },
 }
 
 impl Taken {
@@ -53,6 +61,14 @@ impl Taken {
                 });
                 *cursor != 0
             }),
+            Order::Ranked {
+                shown,
+                is_reverse,
+                with_scores,
+            } => SortedSet::of(&self.value).is_some_and(|set| {
+                *shown += step_over_ranks(set, *shown, (*is_reverse, *with_scores), reply);
+                *shown < set.len()
+            }),
         }
     }
 
@@ -61,6 +77,32 @@ impl Taken {
     pub fn into_value(self) -> Value {
         self.value
     }
+}
+
+/// Shows some members behind the first `begin` ones. Returns how many.
+fn step_over_ranks(
+    set: &SortedSet,
+    begin: usize,
+    (is_reverse, with_scores): (bool, bool),
+    reply: &mut Reply<'_>,
+) -> usize {
+    let bytes_end = reply.out.len() + WALK_STEP_BYTES;
+    let len = set.len();
+    let end = len.min(begin + WALK_STEP_ELEMENTS);
+    let ranks = if is_reverse {
+        len - end..len - begin
+    } else {
+        begin..end
+    };
+    let mut shown = 0;
+    for (member, score) in set.pairs(ranks, is_reverse) {
+        write_pair(reply, member, score, with_scores);
+        shown += 1;
+        if reply.out.len() >= bytes_end {
+            break;
+        }
+    }
+    shown
 }
 
 fn step_over_list(list: &mut List, end: End, reply: &mut Reply<'_>) -> bool {

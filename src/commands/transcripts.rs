@@ -88,7 +88,9 @@ impl Player {
             Some(command) => crate::run::call(command, &mut context, args),
             None => run(&mut context, args),
         };
-        crate::run::finish_now(&mut context, args);
+        if let Some(command) = command {
+            crate::run::finish_now(&mut context, args, command);
+        }
         crate::run::end(&mut context);
         result.map_err(|error: CommandError| error.text(resolved.name, args).into_owned())
     }

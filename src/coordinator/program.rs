@@ -357,10 +357,14 @@ impl Program for Everywhere {
     fn step(&mut self, outcomes: Vec<HopOutcome>) -> Step {
         if outcomes.is_empty() {
             let run = |shard| {
-                (
-                    shard,
-                    vec![self.base.run(PackedArgs::from_args(self.base.args()))],
-                )
+                let args = PackedArgs::from_args(self.base.args());
+                let operation = match self.join {
+                    Join::Concatenate => Operation::Names(Box::new(self.base.request_with(args))),
+                    Join::AllOk | Join::Sum | Join::Interleave | Join::Digest => {
+                        self.base.run(args)
+                    }
+                };
+                (shard, vec![operation])
             };
             let operations = self.base.map.shards().map(run).collect();
             return Step::Hop {

@@ -17,7 +17,8 @@ impl Host {
     ///
     /// # Panics
     ///
-    /// If the key is claimed: the request would not have run.
+    /// If the key is claimed: the request would not have run. If it is a change, for which there is
+    /// [`Host::begin_change`].
     #[cold]
     pub fn begin_long(&mut self, to: ShardId, request: &Request<'_>, reply: LongReply) -> Source {
         let walk = match reply {
@@ -30,6 +31,7 @@ impl Host {
                 return Source::Taken(Box::new(taken));
             }
             LongReply::Walk(walk) => walk,
+            LongReply::Change(_) => unreachable!("a change begins without a reply"),
             LongReply::Statement(Reach::Everywhere, _) => return Source::Statement(None),
             LongReply::Statement(Reach::Here, _) => {
                 let claim = self.claim_of(request);
@@ -90,6 +92,9 @@ impl Host {
     /// Hands over the long reply of a request that has just run.
     #[cold]
     pub(crate) fn hand_over(&mut self, ran: Ran, reply: LongReply) {
+        if let LongReply::Change(change) = reply {
+            return self.begin_change(ran, change);
+        }
         let source = self.begin_long(ran.to, &ran.request.as_request(), reply);
         if matches!(source, Source::Statement(None)) {
             self.begin_return((ran.to, ran.origin.connection));
@@ -106,6 +111,9 @@ impl Host {
                 let request = ran.request.as_request();
                 (self.take_out(tx, ran.to, &request, walk), false)
             }
+            LongReply::Change(change) => {
+                return self.begin_change_under(tx, ran, change);
+            }
             LongReply::Statement(Reach::Everywhere, _) => {
                 self.begin_return((ran.to, ran.origin.connection));
                 (Source::Statement(None), true)
@@ -119,10 +127,16 @@ impl Host {
     }
 
     pub(crate) fn send_long(&mut self, ran: Ran, source: Source) {
+        let nanos = monotonic().nanos_since(ran.started);
+        self.send_long_after(ran, source, nanos);
+    }
+
+    /// The same for a request that has run for so long.
+    pub(crate) fn send_long_after(&mut self, ran: Ran, source: Source, nanos: u64) {
         let handed = Handed {
             origin: ran.origin,
             request: ran.request,
-            nanos: monotonic().nanos_since(ran.started),
+            nanos,
             source,
         };
         self.send(ran.to, Message::Long(Box::new(handed)));

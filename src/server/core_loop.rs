@@ -165,6 +165,7 @@ impl Core {
         is_busy |= self.end_pause_in_time();
         is_busy |= self.begin_late_statements();
         is_busy |= self.pump();
+        is_busy |= self.engine.host.step_changes();
         is_busy |= long_replies::step(self);
         is_busy |= delivery::step(self);
         is_busy |= persistence::step(self);

@@ -15,7 +15,6 @@ use base::cast::u64_from;
 use base::clock::Monotonic;
 use base::ids::ShardId;
 use commands::cursor;
-use commands::long_reply::LongReply;
 use commands::spec::{Flags, Plan, ShapeError, Spread};
 use commands::table::shown_args;
 use coordinator::host::add_claim;
@@ -617,31 +616,8 @@ impl Engine {
         Then::GoOn
     }
 
-    /// Begins the long reply of a request that has just run on this core.
-    #[cold]
-    fn reply_later(
-        &mut self,
-        id: SocketId,
-        connection: &mut Connection<Session>,
-        command: &Command,
-        request: &Request<'_>,
-        reply: LongReply,
-    ) -> Then {
-        if let LongReply::Statement(..) = reply {
-            return self.begin_statement(id, connection, command, *request);
-        }
-        self.unmeasured.command = command.index;
-        self.unmeasured.count += 1;
-        self.measure_last(connection, command, request);
-        let place = connection.output.defer();
-        let origin = origin_of(id, place, is_dropped(&connection.session));
-        let source = self.host.begin_long(self.me, request, reply);
-        self.long_replies.add(origin, request.resp, source);
-        Then::GoOn
-    }
-
     /// Takes the time of a command that has just run, with equal ones before it that were brief.
-    fn measure_last(
+    pub(crate) fn measure_last(
         &mut self,
         connection: &Connection<Session>,
         command: &Command,

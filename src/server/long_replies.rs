@@ -17,12 +17,19 @@
 use std::collections::VecDeque;
 
 use base::ids::TxId;
+use commands::long_reply::LongReply;
+use coordinator::host::Ran;
 use coordinator::long_reply::{Back, Left, Source};
-use coordinator::message::{Message, Origin};
+use coordinator::message::{Message, Origin, OwnedRequest, Request};
+use net::Then;
+use net::connection::Connection;
 use protocol::reply::Resp;
+use runtime::socket_ring::SocketId;
 
 use crate::core_loop::Core;
-use crate::engine::read_origin;
+use crate::engine::{Engine, origin_of, read_origin};
+use crate::session::Session;
+use crate::table::Command;
 
 /// Bytes that are ready to be sent above which a long reply rests. As many may be in flight.
 const READY_BYTES_MAX: usize = 256 * 1024;
@@ -80,6 +87,46 @@ impl LongReplies {
             let source = reply.source.as_ref();
             reply.is_wanted |= source.is_some_and(|source| source.is_walk_of(tx));
         }
+    }
+}
+
+impl Engine {
+    /// Begins the long reply of a request that has just run on this core, or the change that it has left to steps.
+    #[cold]
+    pub(crate) fn reply_later(
+        &mut self,
+        id: SocketId,
+        connection: &mut Connection<Session>,
+        command: &Command,
+        request: &Request<'_>,
+        reply: LongReply,
+    ) -> Then {
+        if let LongReply::Statement(..) = reply {
+            return self.begin_statement(id, connection, command, *request);
+        }
+        if let LongReply::Change(change) = reply {
+            let place = connection.output.defer();
+            let ran = Ran {
+                to: self.me,
+                origin: origin_of(id, place, connection.session.drops_reply()),
+                request: OwnedRequest::new(*request),
+                started: self.clock,
+            };
+            // Its own time is counted when it has ended, with that of its steps.
+            if self.unmeasured.count > 0 {
+                self.measure();
+            }
+            self.host.begin_change(ran, change);
+            return Then::GoOn;
+        }
+        self.unmeasured.command = command.index;
+        self.unmeasured.count += 1;
+        self.measure_last(connection, command, request);
+        let place = connection.output.defer();
+        let origin = origin_of(id, place, connection.session.drops_reply());
+        let source = self.host.begin_long(self.me, request, reply);
+        self.long_replies.add(origin, request.resp, source);
+        Then::GoOn
     }
 }
 

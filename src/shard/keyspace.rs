@@ -590,11 +590,15 @@ impl Db<'_> {
             .touch_where(self.index, |key| dict.find(hasher.hash(key), key).is_some());
         self.common.waiters.note_all(self.index);
         self.common.watches.note_clear();
-        let old = self.dict.take_all();
+        let mut old = self.dict.take_all();
         let len = old.len();
         match &mut self.common.snapshot {
-            Some(snapshot) if old.has_snapshot() => snapshot.emptied.push(old),
-            Some(_) | None => self.common.lazy_free.dict(old),
+            Some(snapshot) if snapshot.goes_over(&old) => snapshot.emptied.push(old),
+            Some(_) | None => {
+                // A walk over names.
+                old.finish_snapshot();
+                self.common.lazy_free.dict(old);
+            }
         }
         self.common.stats.dirty += base::cast::u64_from(len);
         if let Some(records) = &mut self.common.records {

@@ -15,7 +15,7 @@
 //! layout of one key, `access` notes its use, [`expiry`] removes
 //! the dead ([`field_expiry`] those in hashes), [`eviction`] what there is no room for, `lazy_free` gives large values
 //! back in steps, [`mod@tables`] is about tables, [`watches`] serves WATCH, [`waiters`] those who wait for keys,
-//! [`memory`] counts bytes, [`snapshot`] hands all entries on to a [`sink`], [`digest`] compares data sets,
+//! [`memory`] counts bytes, [`snapshot`] hands all entries on to a [`sink`], [`names`] shows those of all keys, [`digest`] compares data sets,
 //! [`effects`] counts what happened, [`records`] tells the log of it, and [`records::held`] what it is not to be told yet. Apart
 //! from all of them, [`locks`] orders the transactions that touch several shards.
 //!
@@ -37,6 +37,7 @@ mod lazy_free;
 pub mod loan;
 pub mod locks;
 pub mod memory;
+pub mod names;
 pub mod records;
 mod segment;
 pub mod sink;

@@ -138,12 +138,20 @@ impl Loan {
         Ok(result)
     }
 
-    /// Puts another value in the place of what is there, without an expiry. `None` removes the key.
-    pub fn replace(&mut self, value: Option<Value>, change: Change) {
-        self.value = value;
+    /// Notes a change that was made by several edits, which have told nothing of it.
+    pub fn note(&mut self, change: Change) {
+        if change.count > 0 {
+            self.changes.push(change);
+        }
+    }
+
+    /// Puts another value in the place of what is there, without an expiry. `None` removes the key. Returns what was
+    /// there, which may take long to free.
+    pub fn replace(&mut self, value: Option<Value>, change: Change) -> Option<Value> {
         self.expire_at = None;
         self.origin = Origin::Stored;
         self.changes.push(change);
+        std::mem::replace(&mut self.value, value)
     }
 }
 

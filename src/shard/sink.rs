@@ -47,6 +47,11 @@ impl SharedSink {
         Self(Rc::new(RefCell::new(sink)))
     }
 
+    /// Returns whether both are the same sink.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Calls `work` with the sink, which never calls back.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut dyn Sink) -> R) -> R {
         work(&mut *self.0.borrow_mut())

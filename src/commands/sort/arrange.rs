@@ -66,14 +66,22 @@ fn by_numbers(
         ranked.push(Ranked { element, weight });
     }
     let compare = |left: &Ranked<f64>, right: &Ranked<f64>| {
-        let numbers = left.weight.partial_cmp(&right.weight);
-        let numbers = numbers.unwrap_or(Ordering::Equal);
-        order.directed(numbers.then_with(|| left.element.cmp(&right.element)))
+        let (left, right) = (
+            (left.weight, &*left.element),
+            (right.weight, &*right.element),
+        );
+        order.directed(compare_numbers(left, right))
     };
     // Elements that are equal in this order are the same, so any algorithm gives the same result.
     let first = keep_window(&mut ranked, &window, compare);
     ranked[first..].sort_unstable_by(compare);
     Ok(ranked.drain(first..).map(|it| it.element).collect())
+}
+
+/// Compares two elements by the numbers they have, and by their bytes where these are equal.
+pub(super) fn compare_numbers(left: (f64, &[u8]), right: (f64, &[u8])) -> Ordering {
+    let numbers = left.0.partial_cmp(&right.0).unwrap_or(Ordering::Equal);
+    numbers.then_with(|| left.1.cmp(right.1))
 }
 
 /// Brings the elements of `window` to the end of `list`, where the result begins, in no order.
@@ -124,7 +132,7 @@ fn by_texts(
 }
 
 impl Order {
-    fn directed(&self, ordering: Ordering) -> Ordering {
+    pub(super) fn directed(&self, ordering: Ordering) -> Ordering {
         if self.is_descending {
             ordering.reverse()
         } else {
@@ -133,7 +141,7 @@ impl Order {
     }
 
     /// Compares two texts: all their bytes if the result is stored, otherwise as C does it.
-    fn compare_texts(&self, left: &[u8], right: &[u8]) -> Ordering {
+    pub(super) fn compare_texts(&self, left: &[u8], right: &[u8]) -> Ordering {
         if self.is_stored {
             left.cmp(right)
         } else {
@@ -149,7 +157,7 @@ fn part(mut elements: Vec<Text>, window: Range<usize>) -> Vec<Text> {
 }
 
 /// Reads a weight: a number as C reads it, with spaces before it, or nothing at all for zero.
-fn number(text: &[u8]) -> Option<f64> {
+pub(super) fn number(text: &[u8]) -> Option<f64> {
     let text = until_zero(text);
     if text.is_empty() {
         return Some(0.0);

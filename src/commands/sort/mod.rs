@@ -5,14 +5,17 @@
 //! coordinator on several: [`take`] the elements, [`look_up`] their weights, [`arrange`] them, look
 //! up what GET asks for, and reply or [`store`].
 //!
+//! A long request that reads no further keys is done a step at a time (`steps.rs`).
+//!
 //! Differences from Redis: a sorted set keeps its encoding. (Redis makes a skiplist of a listpack to
 //! read it.)
 //!
-//! In reading order: `options.rs`, `arrange.rs`, `quicksort.rs`, this file.
+//! In reading order: `options.rs`, `arrange.rs`, `quicksort.rs`, this file, `steps.rs`.
 
 mod arrange;
 mod options;
 mod quicksort;
+pub(crate) mod steps;
 
 use std::ops::Range;
 
@@ -23,14 +26,15 @@ use protocol::reply::Reply;
 use shard::Shard;
 use shard::effects::{Change, EventClass};
 use shard::entry::{EntryRef, ValueRef};
-use shard::loan::Loan;
 use types::list::{End, List, NodeRule};
 use types::listpack::Element;
 use types::{Typed, Value};
 
 pub use arrange::{NOT_A_NUMBER, arrange};
 pub use options::{KeyPattern, Options, Order, Pattern, Sorting};
+use steps::SortSteps;
 
+use crate::long_change::put_result;
 use crate::run;
 use crate::spec::{
     Argument, ArgumentKind, Arity, BeginSearch, Category, CommandError, Context, Declaration, Docs,
@@ -64,18 +68,8 @@ pub struct Taken {
 /// # Errors
 ///
 /// [`CommandError::WrongType`] for what has no elements.
-pub fn take(value: Option<&Value>, mut order: Order) -> Result<Taken, CommandError> {
-    let len = match value {
-        None => 0,
-        Some(Value::List(list)) => list.len(),
-        Some(Value::Set(set)) => set.len(),
-        Some(Value::SortedSet(sorted_set)) => sorted_set.len(),
-        Some(_) => return Err(CommandError::WrongType),
-    };
-    // What is stored must not depend on the order in which a set happens to have its members.
-    if matches!(value, Some(Value::Set(_))) && order.is_stored && order.sorting == Sorting::Kept {
-        order.sorting = Sorting::Texts;
-    }
+pub fn take(value: Option<&Value>, order: Order) -> Result<Taken, CommandError> {
+    let (order, len) = order_of(value, order)?;
     let window = window(order, len);
     if order.sorting != Sorting::Kept {
         let elements = all_of(value, len);
@@ -91,6 +85,22 @@ pub fn take(value: Option<&Value>, mut order: Order) -> Result<Taken, CommandErr
         elements,
         order,
     })
+}
+
+/// Returns how the elements of a value are put into order, and how many there are.
+fn order_of(value: Option<&Value>, mut order: Order) -> Result<(Order, usize), CommandError> {
+    let len = match value {
+        None => 0,
+        Some(Value::List(list)) => list.len(),
+        Some(Value::Set(set)) => set.len(),
+        Some(Value::SortedSet(sorted_set)) => sorted_set.len(),
+        Some(_) => return Err(CommandError::WrongType),
+    };
+    // What is stored must not depend on the order in which a set happens to have its members.
+    if matches!(value, Some(Value::Set(_))) && order.is_stored && order.sorting == Sorting::Kept {
+        order.sorting = Sorting::Texts;
+    }
+    Ok((order, len))
 }
 
 /// As [`take`] for the value of a key, which counts as a hit or a miss.
@@ -249,25 +259,29 @@ pub fn store(shard: &mut Shard, db: DbIndex, key: &[u8], shown: &[Option<Text>])
     let rule = NodeRule::of(&shard.options().limits);
     let key = shard.key(key);
     let mut loan = shard.db(db).lend(key, false, false);
-    replace(&mut loan, shown, &rule);
+    let value = (!shown.is_empty()).then(|| list_of(shown, &rule).into_value());
+    let place = (&mut *shard, db);
+    put_result(
+        place,
+        (key.bytes, Some(&mut loan)),
+        value,
+        stored(shown.len()),
+    );
     run::settle(shard, db, loan);
 }
 
-fn replace(loan: &mut Loan, shown: &[Option<Text>], rule: &NodeRule) {
-    if !shown.is_empty() {
-        let mut list = List::new();
-        for value in shown {
-            list.push(End::Tail, value.as_deref().unwrap_or_default(), rule);
-        }
-        let change = Change::of(shown.len(), EventClass::LIST, "sortstore");
-        loan.replace(Some(list.into_value()), change);
-    } else if loan.value().is_some() {
-        let change = Change {
-            count: 1,
-            event: None,
-        };
-        loan.replace(None, change);
+fn list_of(shown: &[Option<Text>], rule: &NodeRule) -> List {
+    let mut list = List::new();
+    for value in shown {
+        list.push(End::Tail, value.as_deref().unwrap_or_default(), rule);
     }
+    list
+}
+
+/// Returns what a result that is stored counts as and tells.
+fn stored(count: usize) -> (Change, (EventClass, &'static str)) {
+    let event = (EventClass::LIST, "sortstore");
+    (Change::of(count, event.0, event.1), event)
 }
 
 fn sort(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
@@ -286,6 +300,14 @@ fn run_here(
 ) -> Result<(), CommandError> {
     let options = Options::parse(args, may_store)?;
     let source = context.borrow(args.word(1), true);
+    if !options.reads_patterns(args) && !context.loans.has_foreign() {
+        let rule = NodeRule::of(&context.shard.options().limits);
+        let value = context.loans.get(source).value();
+        if let Some(steps) = SortSteps::plan(value, &options, args, rule)? {
+            context.change_later(vec![1], steps);
+            return Ok(());
+        }
+    }
     let taken = take(context.loans.get(source).value(), options.order)?;
     let mut look_up_all = |pattern: KeyPattern<'_>, elements: &[Text]| {
         let keys: Vec<Text> = elements.iter().map(|it| pattern.key(it)).collect();
@@ -316,7 +338,17 @@ fn run_here(
         Some(word) => {
             let rule = NodeRule::of(&context.shard.options().limits);
             let target = context.borrow(args.word(word), false);
-            replace(context.loans.get_mut(target), &shown, &rule);
+            let value = (!shown.is_empty()).then(|| list_of(&shown, &rule).into_value());
+            let (place, loan) = (
+                (&mut *context.shard, context.db),
+                context.loans.get_mut(target),
+            );
+            put_result(
+                place,
+                (args.word(word), Some(loan)),
+                value,
+                stored(shown.len()),
+            );
             context.reply.integer(cast::i64_from(shown.len()));
         }
         None => reply(&mut context.reply, &shown),

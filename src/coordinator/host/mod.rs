@@ -1,6 +1,7 @@
 //! A core's receiving side: its shard, the claims on it, and what waits for them.
 
 mod behind;
+mod changes;
 mod exec;
 mod operations;
 mod returned;
@@ -79,6 +80,7 @@ pub struct Host {
     pub(crate) locks: LockTable,
     /// Values that long replies walk over.
     pub(crate) walks: Vec<GivenWalk>,
+    changes: changes::Changes,
     parked: Map<TxId, Parked>,
     moved: behind::Moved,
     pub(crate) waiting: WaitingRequests,
@@ -149,13 +151,17 @@ struct Hop {
     now: UnixMillis,
 }
 
-/// A request that has just run, for a connection of core `to`.
+/// A request that has just run.
 #[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) to: ShardId,
-    pub(crate) origin: Origin,
-    pub(crate) request: OwnedRequest,
-    pub(crate) started: Monotonic,
+pub struct Ran {
+    /// The core of its connection.
+    pub to: ShardId,
+    /// Where its reply belongs.
+    pub origin: Origin,
+    /// The request.
+    pub request: OwnedRequest,
+    /// When it began to run.
+    pub started: Monotonic,
 }
 
 impl Host {
@@ -171,6 +177,7 @@ impl Host {
             ids,
             locks: LockTable::default(),
             walks: Vec::new(),
+            changes: changes::Changes::default(),
             parked: Map::default(),
             moved: behind::Moved::default(),
             waiting: WaitingRequests::default(),
@@ -210,7 +217,7 @@ impl Host {
             std::mem::forget(context);
             return;
         }
-        run::finish_now(&mut context, request.args);
+        run::finish_now(&mut context, request.args, request.command);
         let foreign = run::end(&mut context);
         debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
     }
@@ -783,9 +790,16 @@ impl Host {
 
     /// Runs a hop, at the time of the transaction. What others have met as dead since is not there any
     /// more. The log gets nothing of it before the transaction is over, or says so.
-    fn answer_in_time(&mut self, tx: TxId, hop: Hop) {
+    fn answer_in_time(&mut self, tx: TxId, mut hop: Hop) {
         let now = self.shard.now();
         self.shard.set_now(hop.now);
+        if let (HopEnd::Ends, [Operation::Names(_)]) = (&hop.end, &hop.operations[..])
+            && let Some(Operation::Names(request)) = hop.operations.pop()
+        {
+            self.answer_with_names(hop.from, tx, *request);
+            self.shard.set_now(now);
+            return;
+        }
         let claimed = if BYPASS { None } else { self.locks.keys_of(tx) };
         self.shard.hold(tx, claimed);
         let (outcomes, nanos) = self.run_timed_operations(hop.from, hop.operations);
@@ -929,7 +943,7 @@ fn run_on(
     }
     if BYPASS || faults::is_on(Fault::RunInside) {
         // The value may be claimed by others.
-        run::finish_now(&mut context, request.args);
+        run::finish_now(&mut context, request.args, request.command);
     }
     let later = run::take_later(&mut context);
     let foreign = run::end(&mut context);

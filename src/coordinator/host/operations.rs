@@ -58,6 +58,7 @@ impl Host {
                 Some(large) => self.run_large(&request, large, started),
                 None => self.run_command(&request, started),
             },
+            Operation::Names(request) => self.run_command(&request, started),
             Operation::RunAll(mut queue) => {
                 self.run_queue(&mut queue);
                 *started = monotonic();
@@ -223,7 +224,7 @@ impl Host {
         let mut context = context_of(shard, random, &request.as_request(), loans, &mut bytes);
         context.waiting = waiting;
         run::run(request.command, &mut context, request.args.args());
-        run::finish_now(&mut context, request.args.args());
+        run::finish_now(&mut context, request.args.args(), request.command);
         let loans = run::end(&mut context);
         let waits = context.waiting == Waiting::Wanted;
         let ended = monotonic();
@@ -249,7 +250,7 @@ impl Host {
         let mut context = context_of(shard, random, &request, loans, &mut bytes);
         context.waiting = waiting;
         run::run(request.command, &mut context, request.args);
-        run::finish_now(&mut context, request.args);
+        run::finish_now(&mut context, request.args, request.command);
         let foreign = run::end(&mut context);
         debug_assert!(foreign.is_empty(), "nothing was lent from elsewhere");
         let waits = context.waiting == Waiting::Wanted;
@@ -268,7 +269,7 @@ impl Host {
         let wanted = request.as_request();
         let mut context = context_of(shard, random, &wanted, Loans::default(), &mut bytes);
         run::run_large(request.command, &mut context, wanted.args, large);
-        run::finish_now(&mut context, wanted.args);
+        run::finish_now(&mut context, wanted.args, wanted.command);
         run::end(&mut context);
         let ended = monotonic();
         let nanos = ended.nanos_since(*started);

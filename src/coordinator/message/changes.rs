@@ -45,6 +45,7 @@ impl Operation {
             },
             Self::Visit(_)
             | Self::Sign(_)
+            | Self::Names(_)
             | Self::Lend { .. }
             | Self::Await { .. }
             | Self::Fetch { .. }

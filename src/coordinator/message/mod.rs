@@ -377,6 +377,9 @@ pub enum Operation {
     Sign(Author),
     /// Runs a command: [`Outcome::Reply`].
     Run(Box<OwnedRequest>),
+    /// Runs a command that shows names of keys: [`Outcome::Reply`]. If it is all that is done in the last hop, that
+    /// comes when the names were walked over, and the claim ends before.
+    Names(Box<OwnedRequest>),
     /// Runs commands of a MULTI, in order: [`Outcome::Replies`].
     RunAll(Box<Queue>),
     /// Takes the value of a key out: [`Outcome::Lent`].

@@ -76,7 +76,10 @@ impl Transaction {
         };
         let (at, claim) = other.clone();
         let (mut operations, last) = match first {
-            Step::Hop { operations, last } if operations.iter().any(|(it, _)| *it == at) => {
+            Step::Hop { operations, last }
+                if operations.iter().any(|(it, _)| *it == at)
+                    && !operations.iter().any(|(_, list)| is_told_late(list)) =>
+            {
                 (operations, last)
             }
             first => return Some(first),
@@ -158,6 +161,11 @@ impl Transaction {
             None => {}
         }
     }
+}
+
+/// Returns whether the outcome of a hop may come long after its claims have ended. Nobody is to wait for that.
+fn is_told_late(operations: &[Operation]) -> bool {
+    matches!(operations, [Operation::Names(_)])
 }
 
 /// Returns whether a fault leaves out the claim here, of a transaction of one hop.

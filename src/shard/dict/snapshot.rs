@@ -56,6 +56,19 @@ impl Dict {
         self.snapshot.is_some()
     }
 
+    /// Returns whether a snapshot for this sink waits for entries of this dict.
+    pub(crate) fn hands_on_to(&self, sink: &SharedSink) -> bool {
+        let walk = self.snapshot.as_ref();
+        walk.is_some_and(|walk| walk.sink.is(sink))
+    }
+
+    /// Ends a snapshot, if there is one, by handing on all that is left. O(entries).
+    pub(crate) fn finish_snapshot(&mut self) {
+        while self.has_snapshot() {
+            self.snapshot_step(usize::MAX);
+        }
+    }
+
     /// Hands the entry of a key to the snapshot that waits for it. To be called before it changes.
     #[inline]
     pub(crate) fn before_change(&mut self, hash: u64, key: &[u8]) {

@@ -45,6 +45,13 @@ pub(crate) struct Snapshot {
     pub(crate) emptied: Vec<Dict>,
 }
 
+impl Snapshot {
+    /// Returns whether it waits for entries of a dict.
+    pub(crate) fn goes_over(&self, dict: &Dict) -> bool {
+        dict.hands_on_to(&self.sink)
+    }
+}
+
 impl Shard {
     /// Begins a snapshot of all databases. O(databases).
     ///
@@ -59,6 +66,8 @@ impl Shard {
         let now = self.common.now;
         for (index, dict) in self.databases.iter_mut().enumerate() {
             let db = DbIndex(u16::try_from(index).expect("databases have numbers of 16 bits"));
+            // A walk over names, which is over sooner than it would have been.
+            dict.finish_snapshot();
             dict.begin_snapshot(db, now, &sink);
         }
         if sink.with(|sink| sink.takes_rows()) {
@@ -85,7 +94,8 @@ impl Shard {
         if !snapshot.sink.with(|sink| sink.has_room()) {
             return Step::Waiting;
         }
-        if let Some(dict) = self.databases.iter_mut().find(|dict| dict.has_snapshot()) {
+        let mut dicts = self.databases.iter_mut();
+        if let Some(dict) = dicts.find(|dict| snapshot.goes_over(dict)) {
             dict.snapshot_step(entries);
             return Step::More;
         }
