@@ -476,7 +476,9 @@ fn start_while_it_makes_its_log(directory: &Directory, keys: i64) {
     });
     assert!(is_told, "{}", server.log());
     let mut client = server.client();
-    assert_eq!(field(&mut client, "loading"), "1");
+    for name in ["loading", "aof_enabled"] {
+        assert_eq!(field(&mut client, name), "1", "{name}");
+    }
     let Value::Error(refused) = client.line("CONFIG SET appendonly no") else {
         panic!("a log that is not there yet is switched off");
     };

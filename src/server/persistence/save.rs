@@ -34,7 +34,7 @@ use shard::locks::{Claim, Mode};
 use shard::sink::{SharedSink, Sink};
 use shard::snapshot::Step as Walked;
 use storage::backup::{TIME_FIELD, VERSION_FIELD};
-use storage::rdb_file::{About, Use, Writer};
+use storage::rdb_file::{About, CHECKSUM_FIELD, Use, Writer};
 use storage::save::Saving;
 use tables::bytes::section;
 use tables::catalog::Catalog;
@@ -730,6 +730,9 @@ fn head(plan: &Plan, cuts: &[Cut], libraries: &[Vec<u8>]) -> Vec<u8> {
     };
     writer.begin(cuts.iter().any(|cut| cut.fields_expire), &about);
     writer.field(VERSION_FIELD, crate::version::TRESTLE.as_bytes());
+    if plan.has_checksum {
+        writer.field(CHECKSUM_FIELD, b"crc64");
+    }
     // Nothing in the file is later, and nothing that was written before is missing.
     let cut_at = cuts.iter().map(|cut| cut.now).max().unwrap_or(plan.now);
     writer.field(TIME_FIELD, cut_at.0.to_string().as_bytes());

@@ -46,6 +46,9 @@ pub use writer::{About, Writer};
 /// The latest version that is read.
 pub const VERSION_MAX: u16 = types::rdb::VERSION_MAX;
 
+/// The field of a file that ends with a checksum: zeros there do not say that there is none.
+pub const CHECKSUM_FIELD: &[u8] = b"trestle-checksum";
+
 /// Bytes of the first word and the version.
 pub const HEADER_BYTES: usize = 9;
 

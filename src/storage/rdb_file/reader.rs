@@ -21,7 +21,7 @@ use types::rdb::extent::{Begins, Extent, Stop, is_one_string, length, string};
 use types::rdb::{Checksum, Surroundings, is_of_module, is_string, read_object, read_string};
 
 use super::error::shown;
-use super::{Fault, HEADER_BYTES, RdbError, VERSION_MAX, module, opcode, tables};
+use super::{CHECKSUM_FIELD, Fault, HEADER_BYTES, RdbError, VERSION_MAX, module, opcode, tables};
 
 /// The first version whose files end with a checksum.
 const CHECKSUM_SINCE: u16 = 5;
@@ -41,6 +41,8 @@ pub struct Reader {
     /// The checksum of the bytes before `summed`, if it is wanted.
     checksum: Option<Checksum>,
     summed: usize,
+    /// The file says that it ends with one: zeros in its place are damage.
+    says_checksum: bool,
     version: u16,
     state: State,
     database: u64,
@@ -169,7 +171,8 @@ impl Entry<'_> {
 }
 
 impl Reader {
-    /// Begins a file. Its checksum is compared if `is_checked`; one of zero says that there is none.
+    /// Begins a file. Its checksum is compared if `is_checked`; one of zero says that there is none, unless the file has
+    /// [`CHECKSUM_FIELD`].
     #[must_use]
     pub fn new(is_checked: bool) -> Self {
         Self {
@@ -180,6 +183,7 @@ impl Reader {
             is_preamble: false,
             checksum: is_checked.then(Checksum::default),
             summed: 0,
+            says_checksum: false,
             version: 0,
             state: State::Header,
             database: 0,
@@ -375,6 +379,8 @@ impl Reader {
                 let name = string(rest)?.len();
                 let value = string(&rest[name..])?.len();
                 let start = self.at + 1;
+                let is_mark = read_string(&rest[..name]).is_some_and(|it| *it == *CHECKSUM_FIELD);
+                self.says_checksum |= is_mark;
                 self.take(1 + name + value);
                 Ok(Found::About(
                     start..start + name,
@@ -528,7 +534,9 @@ impl Reader {
         let is = self.checksum.take().map(|checksum| checksum.value());
         self.at += size_of::<u64>();
         match is {
-            Some(is) if said != 0 && said != is => Err(Fault::Checksum { said, is }.into()),
+            Some(is) if said != is && (said != 0 || self.says_checksum) => {
+                Err(Fault::Checksum { said, is }.into())
+            }
             Some(_) | None => {
                 self.state = State::End;
                 Ok(Found::Nothing)

@@ -403,6 +403,21 @@ fn errors_say_what_is_wrong_and_where() {
 }
 
 #[test]
+fn a_file_that_says_that_it_has_a_checksum_may_not_have_zeros_there() {
+    let mut writer = Writer::new(true);
+    writer.field(CHECKSUM_FIELD, b"crc64");
+    writer.database(0);
+    writer.entry(b"a", Object::String(b"b"), (None, None), NOW);
+    let mut bytes = file(10, &writer.take());
+    assert_eq!(read(&bytes).unwrap().entries.len(), 1);
+    let last = bytes.len() - 8;
+    bytes[last..].fill(0);
+    let (_, fault) = fault_of(&bytes);
+    assert!(matches!(fault, Fault::Checksum { said: 0, .. }), "{fault}");
+    assert!(read_in(&bytes, &[1], false).is_ok(), "nobody wants to know");
+}
+
+#[test]
 fn a_key_without_elements_is_read_as_one() {
     let content = read(&file(9, b"\xFE\x00\x02\x01s\x00\x00\x01a\x01b")).unwrap();
     assert!(content.entries[0].value.is_void());

@@ -162,7 +162,9 @@ pub(super) fn persistence(core: &Core, facts: &Facts, lines: &mut Lines) {
     let loaded_keys = loaded.keys.load(Ordering::Relaxed);
     lines.field("rdb_last_load_keys_loaded", loaded_keys);
     let log = persistence.log();
-    lines.field("aof_enabled", u8::from(log.is_some()));
+    // One that is being made is on, too.
+    let is_made = persistence.is_loading() && core.engine.config.settings().is_logged;
+    lines.field("aof_enabled", u8::from(log.is_some() || is_made));
     let since = rewrites.under_way;
     lines.field("aof_rewrite_in_progress", u8::from(since.is_some()));
     let is_scheduled = u8::from(rewrites.is_scheduled);
