@@ -16,6 +16,7 @@ import os
 import selectors
 import socket
 import statistics
+import subprocess
 import threading
 import time
 
@@ -96,6 +97,19 @@ def drive(server, requests, count_per_send=PIPELINE, connections=CONNECTIONS):
     return (server.cpu_seconds() - before) / len(requests) * 1e6, time.monotonic() - begun
 
 
+def load(server, requests, *words):
+    """Has loadgen send a command with ids by chance; returns CPU microseconds per request.
+
+    `drive` takes many times as long for a request as the server, which sleeps between them then. Two shards leave
+    loadgen no processor of its own; on that of one of them the other one would wait for both.
+    """
+    before = server.cpu_seconds()
+    subprocess.run(["taskset", "-c", server.client_cpus, program("loadgen"), "-p", str(server.port), "-c", str(CONNECTIONS),
+                    "-P", str(PIPELINE), "-r", "100000", "-n", str(requests), "-q", *words],
+                   check=True, capture_output=True)
+    return (server.cpu_seconds() - before) / requests * 1e6
+
+
 def show(title, cpu, base):
     print(f"  {title:44} {cpu:10.2f} us  {cpu / base:9.2f}x", flush=True)
 
@@ -126,6 +140,12 @@ def statements(server, client, rows):
                              for at in range(100000)])
     gets, _ = drive(server, [encode("GET", f"key:{at % 10000:06d}") for at in range(100000)])
     print(f"  {'SET':44} {sets:10.2f} us\n  {'GET':44} {gets:10.2f} us")
+    loaded_sets = load(server, 500000, "SET", "key:__rand_int__", "abcdefghijklmnop")
+    loaded_gets = load(server, 500000, "GET", "key:__rand_int__")
+    print(f"  {'SET, by loadgen':44} {loaded_sets:10.2f} us\n  {'GET, by loadgen':44} {loaded_gets:10.2f} us")
+    client.ask("FLUSHALL")
+    # Keys are freed step by step.
+    time.sleep(2)
     client.ask("TABLE.NAMESPACE.CREATE", "n")
     client.ask("TABLE.SCHEMA.CREATE", "n.t", "id:integer:hash", "grp:string:hash", "v:integer",
                "name:string")
@@ -156,6 +176,13 @@ def statements(server, client, rows):
     measure("UPDATE by id, indexed column",
             lambda at: (*update, f"id={at * 7919 % rows}", "SET", f"grp=g{at % groups}"), 20000, sets)
     measure("DELETE by id", lambda at: ("TABLE.DELETE", "n.t", "WHERE", f"id={at}"), 20000, sets)
+    # As many groups as rows from here on.
+    statement = (*select, "id=__rand_int__")
+    show("SELECT by indexed =, 1 row, by loadgen", load(server, 500000, *statement), loaded_gets)
+    statement = (*update, "id=__rand_int__", "SET", "v=5")
+    show("UPDATE by id, plain column, by loadgen", load(server, 300000, *statement), loaded_sets)
+    statement = (*update, "id=__rand_int__", "SET", "grp=g__rand_int__")
+    show("UPDATE by id, indexed column, by loadgen", load(server, 300000, *statement), loaded_sets)
     print("  TABLE.INFO:", client.ask("TABLE.INFO", "n.t")[:600])
 
 
@@ -204,6 +231,7 @@ def main():
     for shards in options.shards.split(","):
         cpus = SERVER_CPU if shards == "1" else "0,1"
         server = Server(f"{shards} shards", [program("trestle"), "--shards", shards, "--spin-us", "0"], cpus, free_port())
+        server.client_cpus = CLIENT_CPU if shards == "1" else cpus
         print(f"{shards} shards, {options.rows} rows")
         client = Client(server.port)
         statements(server, client, options.rows)
