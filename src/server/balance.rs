@@ -17,8 +17,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::ids::ShardId;
 
+use crate::session::PIN_VOTES;
+
 /// A client is busy if it has sent so many commands in a second.
 pub(crate) const BUSY_PER_SECOND: u64 = 1000;
+
+/// After so many commands it is clear whether a client works with the keys of one core.
+pub(crate) const COMMANDS_TO_TELL: u64 = 2 * PIN_VOTES as u64;
 
 /// A core with more clients looks at them once a second, not in every round of housekeeping.
 pub(crate) const CLIENTS_OF_ROUND: usize = 1000;

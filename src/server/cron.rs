@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use base::clock::Monotonic;
 use commands::table;
 
-use crate::balance::{BUSY_PER_SECOND, CLIENTS_OF_ROUND};
+use crate::balance::{BUSY_PER_SECOND, CLIENTS_OF_ROUND, COMMANDS_TO_TELL};
 use crate::core_loop::Core;
 use crate::eviction;
 use crate::observe::latency::EXPIRE_CYCLE;
@@ -89,7 +89,9 @@ fn review_balance(core: &mut Core, is_second: bool) {
             continue;
         }
         busy += 1;
-        if session.pin.leader().is_none() && !session.special {
+        // After so many a client of one core would have its votes.
+        let is_spread = session.commands > COMMANDS_TO_TELL && session.pin.leader().is_none();
+        if is_spread && !session.special {
             movable.push(id);
         }
     }

@@ -1,7 +1,7 @@
 //! `SELECT ... WHERE column=value` by the only index of the column, a hash index: the commonest statement, without a
 //! plan of it.
 //!
-//! Invariant: what it writes is what a plan of the statement would give ([`super::read`]). What is not as simple as that
+//! Invariant: what it writes is what a plan of the statement would give (`super::read`). What is not as simple as that
 //! is left to one.
 
 use super::output::RowWriter;
