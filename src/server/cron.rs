@@ -1,4 +1,4 @@
-//! What a core does without being asked: expiry, timeouts, samples for INFO.
+//! What a core does without being asked: expiry, timeouts, samples for INFO, spreading busy clients.
 
 use std::sync::atomic::Ordering;
 

@@ -148,7 +148,8 @@ pub(crate) enum Extent {
 ///
 /// A command for the leading core adds a vote, a command for another takes one away; at 0 the lead
 /// changes hands. Only a client whose commands go mostly to one other core ever collects
-/// [`PIN_VOTES`], so a client that spreads its keys stays where it is.
+/// [`PIN_VOTES`], so a client that spreads its keys stays, but
+/// for being sent elsewhere ([`crate::balance`]).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pin {
     leader: ShardId,
