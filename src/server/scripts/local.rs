@@ -133,9 +133,16 @@ impl LocalScripts {
         if let Some(facts) = self.facts.borrow().get(&sha) {
             return Ok(*facts);
         }
+        let facts = self.remember(sha, source)?;
+        self.registry.keep(sha, source);
+        Ok(facts)
+    }
+
+    /// Prepares a script, and remembers it here. The next [`Self::keep_up`] takes back what was forgotten by
+    /// another core meanwhile.
+    fn remember(&self, sha: Sha, source: &[u8]) -> Result<Facts, ScriptError> {
         let facts = self.compile(sha, source)?;
         self.facts.borrow_mut().insert(sha, facts);
-        self.registry.keep(sha, source);
         Ok(facts)
     }
 
@@ -164,7 +171,8 @@ impl LocalScripts {
             return Ok(*facts);
         }
         match (self.registry.script(sha), source) {
-            (Some(kept), _) => self.load_as(sha, &kept),
+            // Not kept again: another core may forget all of them at this moment.
+            (Some(kept), _) => self.remember(sha, &kept),
             (None, Some(source)) => self.compile(sha, source),
             (None, None) => Err(ScriptError::no_script()),
         }
@@ -422,5 +430,50 @@ impl Engine {
                 self.show_call(call.db, words.args());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_core_that_finds_a_script_while_another_forgets_it_does_not_bring_it_back() {
+        const ROUNDS: usize = 300;
+        // Long enough that the scripts are forgotten while the other core prepares them.
+        let sources: Vec<String> = (0..ROUNDS)
+            .map(|round| format!("return {round}{}", " + 1".repeat(300)))
+            .collect();
+        let registry = Arc::new(Registry::default());
+        let both = Barrier::new(2);
+        let mut brought_back = 0;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let table: &'static CommandTable = Box::leak(Box::new(CommandTable::new(&[])));
+                let local = LocalScripts::new(table, Arc::clone(&registry));
+                for source in &sources {
+                    both.wait();
+                    let bytes = source.as_bytes();
+                    assert!(local.find(Sha::of(bytes), Some(bytes)).is_ok());
+                    both.wait();
+                }
+            });
+            for (round, source) in sources.iter().enumerate() {
+                let sha = Sha::of(source.as_bytes());
+                registry.keep(sha, source.as_bytes());
+                both.wait();
+                // A little later each time, from before the other looks to after it is done.
+                for _ in 0..round * 10 {
+                    std::hint::spin_loop();
+                }
+                registry.flush();
+                both.wait();
+                brought_back += usize::from(registry.script(sha).is_some());
+            }
+        });
+        assert_eq!(brought_back, 0);
     }
 }
