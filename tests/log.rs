@@ -281,6 +281,58 @@ fn a_torn_end_is_cut_off_and_damage_before_it_keeps_the_server_from_starting() {
 }
 
 #[test]
+fn room_in_front_of_a_log_is_no_damage_and_goes_when_the_log_ends() {
+    let directory = Directory::new("room");
+    let ends_with_zeros = |directory: &Directory| {
+        let log = fs::read(directory.log()).unwrap();
+        log.len() > 8192 && log[log.len() - 4096..].iter().all(|byte| *byte == 0)
+    };
+    for round in 0..3 {
+        let mut server = directory.start("always");
+        let mut client = server.client();
+        assert_eq!(client.line("DBSIZE"), Value::Integer(200 * round));
+        for number in 0..200 {
+            client.ok(&format!("SET key:{round}:{number} {number}"));
+        }
+        assert!(wait_until(LIMIT, || ends_with_zeros(&directory)), "{round}");
+        // With other policies it is not wanted, as they write more than once between two syncs.
+        if round == 1 {
+            client.ok("CONFIG SET appendfsync no");
+            client.ok("SET key:1:0 0");
+            client.ok("SET {key:1:0}:2 0");
+            client.line("DEL {key:1:0}:2");
+            client.ok("CONFIG SET appendfsync always");
+            for number in 0..200 {
+                client.ok(&format!("SET key:{round}:{number} {number}"));
+            }
+            assert!(wait_until(LIMIT, || ends_with_zeros(&directory)), "{round}");
+        }
+        server.kill();
+    }
+    assert!(ends_with_zeros(&directory));
+    // Nothing of it is taken for a torn record.
+    let mut server = Server::trestle(
+        2,
+        &[
+            &directory.flags("always")[..],
+            &["--aof-load-truncated", "no"],
+        ]
+        .concat(),
+    );
+    let mut client = server.client();
+    assert_eq!(client.line("DBSIZE"), Value::Integer(600));
+    for number in 0..200 {
+        client.ok(&format!("SET last:{number} {number}"));
+    }
+    assert!(wait_until(LIMIT, || ends_with_zeros(&directory)));
+    client.send(&["SHUTDOWN", "NOSAVE"]).unwrap();
+    assert!(server.wait_for_end().success());
+    assert!(!ends_with_zeros(&directory));
+    let server = directory.start("no");
+    assert_eq!(server.client().line("DBSIZE"), Value::Integer(800));
+}
+
+#[test]
 fn a_new_log_goes_on_from_the_rdb_file() {
     let directory = Directory::new("base");
     {

@@ -613,7 +613,7 @@ fn a_core_goes_on_while_its_log_is_synced() {
         let file = LogFile::create(&path).unwrap();
         let null = LogFile::create("/dev/null".as_ref()).unwrap();
         for round in 0..50 {
-            file.append(&pattern(100)).unwrap();
+            file.append(&mut pattern(100)).unwrap();
             let is_real = round % 5 != 0;
             ring.sync(if is_real { &file } else { &null });
             let result = loop {

@@ -289,16 +289,18 @@ fn apply(log: &LogDirectory, plan: &Plan) -> Result<()> {
 fn copy(from: &Path, to: &Path, head: Head, bytes: u64) -> Result<()> {
     let mut source = ReadFile::open(from)?;
     let target = log_file::LogFile::create(to)?;
-    target.append(&head.bytes())?;
-    let mut buffer = vec![0; COPY_BYTES];
+    target.append(&mut head.bytes())?;
+    let mut buffer = Vec::with_capacity(COPY_BYTES);
     let mut old_head = [0; HEAD_BYTES];
     io::Read::read_exact(&mut source, &mut old_head)?;
     let mut left = io::Read::take(source, bytes - base::cast::u64_from(HEAD_BYTES));
     loop {
-        match io::Read::read(&mut left, &mut buffer)? {
-            0 => break,
-            count => target.append(&buffer[..count])?,
+        buffer.clear();
+        let mut piece = io::Read::take(&mut left, base::cast::u64_from(COPY_BYTES));
+        if io::Read::read_to_end(&mut piece, &mut buffer)? == 0 {
+            break;
         }
+        target.append(&mut buffer)?;
     }
     target.sync()?;
     Ok(())

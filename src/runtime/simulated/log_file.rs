@@ -26,7 +26,8 @@ impl LogFile {
     /// # Errors
     ///
     /// Those of the disk.
-    pub fn append(&self, bytes: &[u8]) -> io::Result<()> {
+    #[expect(clippy::ptr_arg, reason = "that of the real one")]
+    pub fn append(&self, bytes: &mut Vec<u8>) -> io::Result<()> {
         disk::append(self.file, bytes)
     }
 
@@ -46,6 +47,36 @@ impl LogFile {
     /// Those of the disk. What was appended before is lost then, whatever a later call says.
     pub fn sync(&self) -> io::Result<()> {
         disk::sync(self.file)
+    }
+
+    /// There is no room here: what is appended makes a file longer.
+    ///
+    /// # Errors
+    ///
+    /// None here.
+    pub fn cut_room(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Returns whether there is room: never here.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        false
+    }
+
+    /// Returns whether room is to be made: never here.
+    #[must_use]
+    pub fn takes_room(&self) -> bool {
+        false
+    }
+
+    /// Makes no room.
+    ///
+    /// # Errors
+    ///
+    /// None here.
+    pub fn make_room(&self) -> io::Result<()> {
+        Ok(())
     }
 
     pub(crate) fn open_file(&self) -> Open {

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   turn 1: requests run -> record 1 written -> sync of it begins; replies and messages of turn 1 are held back
-//!   turn 2: requests run -> record 2 written                       those of turn 2 wait behind them
-//!   the sync has ended   -> what turn 1 has held back leaves    -> sync of record 2 begins
+//!   turn 2, 3: requests run                                        those of turn 2 and 3 wait behind them
+//!   the sync has ended   -> what turn 1 has held back leaves    -> record 2 written -> sync of it begins
 //! ```
 //! The core serves on while the device works, and the requests of all turns since the last sync began share the
 //! next one. A device that is quick is waited for instead; before, the core gathers the requests of as many clients as
@@ -12,6 +12,7 @@
 //! Invariants
 //! - Nothing leaves the core before the records are on the disk that were written before it was made: no reply and no
 //!   message, also of requests that have only read.
+//! - One record is written for each sync, so that of all that may be lost with the power nothing stands behind another.
 //! - What leaves, leaves in the order in which it was made, for each connection and each core.
 //!
 //! Not here: records and files (`log`), how a connection holds back (`net::turn`).
@@ -21,7 +22,7 @@ use runtime::faults::{self, Fault};
 
 use crate::core_loop::Core;
 
-use super::log::give_up;
+use super::log::{give_up, write_for_sync};
 
 /// What of a core waits for the disk.
 #[derive(Debug, Default)]
@@ -101,15 +102,12 @@ pub(crate) fn end_turn(core: &mut Core) -> bool {
     if core.commit.syncing.is_some() {
         return false;
     }
-    let Core {
-        engine, log, net, ..
-    } = core;
-    let Some(log) = log.as_mut().filter(|log| log.needs_sync) else {
-        return net.send(engine);
-    };
+    if core.log.as_ref().is_none_or(|log| !log.needs_sync) {
+        return core.net.send(&mut core.engine);
+    }
     let commit = &mut core.commit;
     if commit.usual_nanos < QUICK_NANOS {
-        let waiting = net.connections_to_send();
+        let waiting = core.net.connections_to_send();
         if !commit.gathering.goes_on(waiting, commit.usual_nanos) {
             commit.gathering.end(waiting);
             commit.begun = runtime::clock::monotonic();
@@ -117,10 +115,14 @@ pub(crate) fn end_turn(core: &mut Core) -> bool {
         }
         return true;
     }
-    commit.begun = runtime::clock::monotonic();
+    write_for_sync(core);
+    let Some(log) = &mut core.log else {
+        return false;
+    };
+    core.commit.begun = runtime::clock::monotonic();
     log.needs_sync = false;
-    engine.flush_envelopes();
-    net.sync(&log.file);
+    core.engine.flush_envelopes();
+    core.net.sync(&log.file);
     core.commit.syncing = Some(log.next - 1);
     core.commit.sealed_messages = core.engine.outbound.len();
     if faults::is_on(Fault::ReplyBeforeSync) {
@@ -131,6 +133,7 @@ pub(crate) fn end_turn(core: &mut Core) -> bool {
 
 /// Waits for the device, and lets leave what the turn has made.
 fn sync_now(core: &mut Core) {
+    write_for_sync(core);
     let Core { engine, log, .. } = core;
     let Some(log) = log else { return };
     if let Err(error) = log.sync_now(&engine.shared, engine.me.index()) {
@@ -164,9 +167,8 @@ pub(crate) fn review(core: &mut Core) -> bool {
         // This one says nothing of what another one has given up.
         give_up("the log could not be synced, and appendfsync is always");
     }
-    if let (Some(record), Some(log)) = (core.commit.syncing.take(), &core.log) {
-        log.log
-            .note_synced(&core.engine.shared, core.engine.me.index(), record);
+    if let (Some(record), Some(log)) = (core.commit.syncing.take(), &mut core.log) {
+        log.note_synced(&core.engine.shared, core.engine.me.index(), record);
     }
     core.commit.note_time();
     release(core);

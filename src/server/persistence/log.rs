@@ -514,8 +514,10 @@ pub(crate) struct CoreLog {
     effects: Vec<u8>,
     /// Records that are not written yet.
     pub(super) records: Vec<u8>,
-    /// With `always`: something was written that no sync covers which has begun.
+    /// With `always`: something was told or written that no sync covers which has begun.
     pub(super) needs_sync: bool,
+    /// The last record that was written is not known to be on the disk.
+    has_unsynced: bool,
     /// It is to go over to the next generation; what is in `records` still belongs to this one.
     pub(super) is_turning_over: bool,
 }
@@ -538,8 +540,8 @@ pub(super) fn begin(core: &mut Core, log: &Arc<Log>, next: u64) -> io::Result<()
         log.generation.number,
         me.0,
     ))?;
-    let bytes = head.bytes();
-    file.append(&bytes)?;
+    let mut bytes = head.bytes();
+    file.append(&mut bytes)?;
     file.sync()?;
     log_file::sync_directory(&log.directory)?;
     log.files
@@ -557,16 +559,33 @@ pub(super) fn begin(core: &mut Core, log: &Arc<Log>, next: u64) -> io::Result<()
     Ok(())
 }
 
-/// Writes the record of what has changed, before replies and messages leave.
+/// Writes the record of what has changed, before replies and messages leave. With `always` it is written when its
+/// sync begins ([`write_for_sync`]), and until then the log needs one.
 #[inline]
 pub(crate) fn flush(core: &mut Core) {
     if core.log.is_some() {
-        flush_effects(core);
+        flush_effects(core, When::AsTheyCome);
     } else if core.engine.host.shard.is_recording() {
         rewrite::join(core);
-        flush_effects(core);
+        flush_effects(core, When::AsTheyCome);
     }
 }
+
+/// Writes what has changed since the last sync began, as one record.
+pub(super) fn write_for_sync(core: &mut Core) {
+    flush_effects(core, When::Now);
+}
+
+/// When effects are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Now,
+    /// Now, but with a sync if each write has one.
+    AsTheyCome,
+}
+
+/// More effects than that are written before their sync begins.
+const UNWRITTEN_BYTES_MAX: usize = 32 << 20;
 
 /// Ends the log of a core: it was switched off. What was told so far is written and synced.
 pub(super) fn leave(core: &mut Core) {
@@ -574,16 +593,25 @@ pub(super) fn leave(core: &mut Core) {
     core.engine.host.shard.record_changes(false, LARGE_BYTES);
 }
 
-fn flush_effects(core: &mut Core) {
+fn flush_effects(core: &mut Core, when: When) {
     let Core { engine, log, .. } = core;
     let Some(log) = log else { return };
     if (log.is_turning_over || engine.host.shard.has_cut()) && !rewrite::turn_over(engine, log) {
         return;
     }
-    let libraries = engine.scripts.take_change();
-    if !engine.host.shard.has_effects() && libraries.is_none() && log.records.is_empty() {
+    let has_effects = engine.host.shard.has_effects();
+    if !has_effects && !engine.scripts.has_changed() && log.records.is_empty() {
         return;
     }
+    let care = Care::of(engine.config.settings(), &engine.shared);
+    if when == When::AsTheyCome
+        && care.syncs
+        && engine.host.shard.effects_bytes() < UNWRITTEN_BYTES_MAX
+    {
+        log.needs_sync = true;
+        return;
+    }
+    let libraries = engine.scripts.take_change();
     engine.host.shard.take_effects(&mut log.effects);
     if let Some((codes, number)) = libraries {
         effect::libraries(&mut log.effects, number, &codes);
@@ -593,11 +621,7 @@ fn flush_effects(core: &mut Core) {
     effects.clear();
     effects.shrink_to(KEPT_BYTES_MAX);
     log.effects = effects;
-    log.write(
-        &engine.shared,
-        engine.me.index(),
-        Care::of(engine.config.settings(), &engine.shared),
-    );
+    log.write(&engine.shared, engine.me.index(), care);
 }
 
 /// What a write is followed by.
@@ -634,6 +658,7 @@ impl CoreLog {
             effects: Vec::new(),
             records: Vec::new(),
             needs_sync: false,
+            has_unsynced: false,
             is_turning_over: false,
         }
     }
@@ -659,7 +684,15 @@ impl CoreLog {
             }
             return;
         }
-        if let Err(error) = self.file.append(&self.records) {
+        // A loss of power may take any of the blocks that are not synced. Into room two records are never written
+        // without a sync between them, or the first could be lost and the second be there.
+        if self.has_unsynced
+            && self.file.has_room()
+            && let Err(error) = self.file.cut_room()
+        {
+            tracing::warn!(%error, "cut off the room of the log");
+        }
+        if let Err(error) = self.file.append(&mut self.records) {
             tracing::error!(%error, "write the log; writes are refused until that works");
             if care.is_always {
                 give_up("the log cannot be written, and appendfsync is always");
@@ -679,10 +712,34 @@ impl CoreLog {
         self.records.clear();
         self.records.shrink_to(KEPT_BYTES_MAX);
         self.log.note_written(shared, me);
+        self.has_unsynced = true;
         if care.syncs {
             self.needs_sync = true;
+            self.ask_for_room();
         } else {
             self.log.unsynced[me].store(true, Ordering::Release);
+        }
+    }
+
+    /// Leaves the file without room, as nothing more comes.
+    pub(super) fn end_file(&self) {
+        if let Err(error) = self.file.cut_room() {
+            tracing::warn!(%error, "cut off the room of the log, which is cut at the next start");
+        }
+    }
+
+    /// Has room made for what comes, if there is too little.
+    fn ask_for_room(&self) {
+        if self.file.takes_room() {
+            let file = self.file.clone();
+            let started = helper::start("room", move || {
+                if let Err(error) = file.make_room() {
+                    tracing::info!(%error, "no room is made in front of the log: each sync makes its file longer");
+                }
+            });
+            if let Err(error) = started {
+                tracing::warn!(%error, "start a thread that makes room for the log");
+            }
         }
     }
 
@@ -690,8 +747,14 @@ impl CoreLog {
     pub(super) fn sync_now(&mut self, shared: &Shared, me: usize) -> io::Result<()> {
         self.file.sync()?;
         self.needs_sync = false;
-        self.log.note_synced(shared, me, self.next - 1);
+        self.note_synced(shared, me, self.next - 1);
         Ok(())
+    }
+
+    /// Notes that the log is on the disk up to this record.
+    pub(super) fn note_synced(&mut self, shared: &Shared, me: usize, record: u64) {
+        self.has_unsynced &= record + 1 < self.next;
+        self.log.note_synced(shared, me, record);
     }
 }
 
@@ -699,13 +762,17 @@ impl CoreLog {
 /// record, or 0 without a log.
 pub(crate) fn last_record(core: &mut Core) -> u64 {
     flush(core);
-    core.log.as_ref().map_or(0, |log| log.next - 1)
+    let has_more = core.engine.host.shard.has_effects() || core.engine.scripts.has_changed();
+    let unwritten = u64::from(has_more);
+    core.log.as_ref().map_or(0, |log| log.next - 1 + unwritten)
 }
 
 /// Writes what is left and syncs it. For the end of the process.
 pub(crate) fn close(core: &mut Core) {
     flush(core);
+    write_for_sync(core);
     if let Some(mut log) = core.log.take() {
+        log.end_file();
         let is_always = core.engine.config.settings().log_sync == SyncPolicy::Always;
         if is_always && let Err(error) = log.sync_now(&core.engine.shared, core.engine.me.index()) {
             tracing::error!(%error, "sync the log");

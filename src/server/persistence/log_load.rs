@@ -136,6 +136,8 @@ pub(super) fn read(
                 "{} ends with a torn record at byte {offset}",
                 path.display()
             ));
+        } else if reader.room_bytes() > 0 && loose_end == LooseEnd::CutOff {
+            log_file::cut(&path, reader.offset()).map_err(|error| refused(&error))?;
         } else if !faults::is_on(faults::Fault::TailUnsynced) {
             // What comes now goes on from it, and may be on the disk before it.
             log_file::sync(&path).map_err(|error| refused(&error))?;

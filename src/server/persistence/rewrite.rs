@@ -309,6 +309,7 @@ pub(super) fn turn_over(engine: &mut Engine, log: &mut CoreLog) -> bool {
         // A later sync would not tell.
         return false;
     }
+    log.end_file();
     // After a loss of power the next file may have its bytes though the old one has not, unless they were synced.
     if !faults::is_on(Fault::OldLogUnsynced)
         && let Err(error) = log.sync_now(shared, me)
@@ -362,8 +363,8 @@ fn begin_next(engine: &Engine, log: &Arc<Log>, first: u64, old_bytes: u64) -> Ne
         generation: generation.number,
         first,
     };
-    let head = head.bytes();
-    if let Err(error) = file.append(&head) {
+    let mut head = head.bytes();
+    if let Err(error) = file.append(&mut head) {
         tracing::error!(%error, "begin a file of the log; writes are refused until that works");
         let is_always = engine.config.settings().log_sync == SyncPolicy::Always;
         if is_always || file.cut(0).is_err() {

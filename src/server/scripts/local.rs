@@ -281,6 +281,11 @@ impl LocalScripts {
         Ok(outcome)
     }
 
+    /// Returns whether [`Self::take_change`] has one.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.has_changed.get()
+    }
+
     /// Returns the sources of all libraries and the number of their last change, if one was made here since
     /// the last call.
     pub(crate) fn take_change(&self) -> Option<(Arc<[Vec<u8>]>, u64)> {

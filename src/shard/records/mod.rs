@@ -154,6 +154,14 @@ impl Shard {
             || records.is_some_and(|it| !it.told.is_empty() || !it.noted.is_empty())
     }
 
+    /// Returns how many bytes of effects there are already. Keys that have changed and are told whole are not
+    /// counted. O(1).
+    #[must_use]
+    pub fn effects_bytes(&self) -> usize {
+        let records = self.common.records.as_ref();
+        records.map_or(0, |records| records.told.len())
+    }
+
     /// Appends the effects of all changes since the last call (see `types::effect`). O(bytes of the keys
     /// that have changed and are told whole).
     pub fn take_effects(&mut self, out: &mut Vec<u8>) {

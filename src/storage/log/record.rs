@@ -6,6 +6,8 @@
 //!   record:  mark u32 | checksum u32 | length u32 | number u64 | milliseconds i64 | effects ...
 //! ```
 //!
+//! Behind the last record there may be zeros: room that was made for more.
+//!
 //! Integers are little endian. The checksum is CRC-32C; that of the head covers all before it, that of a
 //! record all behind it. The length is that of the effects. The number of a record is one more than that of
 //! the record before; the milliseconds are those since 1970.
@@ -192,7 +194,7 @@ impl std::error::Error for Damage {}
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 256 * 1024;
 
-/// Reads a log file from its beginning. Memory: the longest record, or what is behind a torn one.
+/// Reads a log file from its beginning. Memory: the longest record, or what is behind a torn one, also room.
 #[derive(Debug)]
 pub struct Reader<R> {
     source: R,
@@ -268,10 +270,28 @@ impl<R: Read> Reader<R> {
         self.base + u64_from(self.begun)
     }
 
-    /// Returns how many bytes lie behind the last whole record. Only when there is no more.
+    /// Returns how many bytes of a record that is not whole lie behind the last that is. Only when there is no more.
     #[must_use]
     pub fn torn_bytes(&self) -> u64 {
-        u64_from(self.buffer.len() - self.begun)
+        if self.is_room() {
+            0
+        } else {
+            u64_from(self.buffer.len() - self.begun)
+        }
+    }
+
+    /// Returns how many zeros lie behind the last record and nothing else: room for more. Only when there is no more.
+    #[must_use]
+    pub fn room_bytes(&self) -> u64 {
+        if self.is_room() {
+            u64_from(self.buffer.len() - self.begun)
+        } else {
+            0
+        }
+    }
+
+    fn is_room(&self) -> bool {
+        self.buffer[self.begun..].iter().all(|byte| *byte == 0)
     }
 
     /// Reads the next record; nothing at the end, or where a torn tail begins.
@@ -430,7 +450,7 @@ mod tests {
         (0..6).map(|_| some(random)).collect()
     }
 
-    /// Reads all records; returns them, how long the file should be, and how many bytes are torn.
+    /// Reads all records; returns them, how long the file should be, and how many bytes are torn or room.
     fn read(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, u64, u64), Damage> {
         let mut reader = Reader::open(bytes)?;
         let mut records = Vec::new();
@@ -438,7 +458,8 @@ mod tests {
             assert_eq!(record.number, HEAD.first + u64_from(records.len()));
             records.push(record.effects.to_vec());
         }
-        Ok((records, reader.offset(), reader.torn_bytes()))
+        let behind = reader.torn_bytes() + reader.room_bytes();
+        Ok((records, reader.offset(), behind))
     }
 
     fn random() -> Random {
@@ -466,6 +487,42 @@ mod tests {
             );
         }
         assert_eq!(Reader::open(bytes.as_slice()).unwrap().head(), Some(HEAD));
+    }
+
+    #[test]
+    fn zeros_behind_the_records_are_room_and_anything_else_is_torn() {
+        let contents = contents(&mut random());
+        let written = file(&contents);
+        for count in [
+            1,
+            FRAME_BYTES - 1,
+            FRAME_BYTES,
+            FRAME_BYTES + 1,
+            READ_BYTES * 3,
+        ] {
+            let mut bytes = written.clone();
+            bytes.resize(written.len() + count, 0);
+            let tail = |bytes: &[u8]| {
+                let mut reader = Reader::open(bytes).unwrap();
+                let mut records = 0;
+                while reader.record().unwrap().is_some() {
+                    records += 1;
+                }
+                assert_eq!(
+                    (records, reader.offset()),
+                    (contents.len(), u64_from(written.len()))
+                );
+                (reader.torn_bytes(), reader.room_bytes())
+            };
+            assert_eq!(tail(&bytes), (0, u64_from(count)));
+            *bytes.last_mut().unwrap() = 1;
+            assert_eq!(tail(&bytes), (u64_from(count), 0));
+        }
+        // A record that is lost in front of one that is there is damage, not room.
+        let mut bytes = written.clone();
+        bytes.resize(written.len() + 100, 0);
+        write(&mut bytes, HEAD.first + 7, UnixMillis(5), b"behind it");
+        assert_eq!(read(&bytes).unwrap_err().fault, Fault::Middle);
     }
 
     #[test]
