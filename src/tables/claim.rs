@@ -9,3 +9,10 @@ pub struct Claim {
     pub(crate) key: Box<[u8]>,
     pub(crate) row: RowId,
 }
+
+/// A value of a unique index that a stored row is to get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    pub(crate) index: IndexId,
+    pub(crate) key: Vec<u8>,
+}

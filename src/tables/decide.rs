@@ -26,17 +26,17 @@ pub enum Decision {
 }
 
 /// A row that has a value already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Holder {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
     /// It is stored.
     Stored(RowId),
-    /// It is that row of the statement.
+    /// It is that row of the statement, which will be stored.
     New(usize),
 }
 
 /// A decision, ids not given yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Draft {
+pub(crate) enum Draft {
     Insert,
     Update(Holder),
     Skip,
@@ -44,30 +44,34 @@ enum Draft {
 
 /// What is known of the rows that are stored.
 pub(crate) trait Stored {
-    /// Returns the row that has the values of an INSERT's row in a unique index.
-    fn holder(&self, row: usize, index: &Index, key: &[u8]) -> Option<RowId>;
-    /// Returns the cells of a row, if they are at hand.
-    fn cell(&self, id: RowId, column: ColumnId) -> Option<Cell>;
+    /// Returns the row that has a value of a unique index. The value is that of row `own` of the INSERT, if there is
+    /// one, and otherwise one that a stored row is to get.
+    fn holder(&mut self, own: Option<usize>, index: &Index, key: &[u8]) -> Option<RowId>;
+    /// Returns a cell of a row that [`Stored::holder`] has named for a row of the INSERT.
+    fn cell(&self, id: RowId, column: ColumnId) -> Cell;
 }
 
 struct Deciding<'a, S> {
     plan: &'a Plan,
     insert: &'a Inserting,
-    stored: &'a S,
+    stored: &'a mut S,
     drafts: Vec<Draft>,
-    /// Values that rows of the statement have got, with the row.
+    /// Values that rows of the statement have got, with the row, which may have got others since.
     taken: Map<(IndexId, Vec<u8>), Holder>,
+    /// Cells that rows have got after they were there; only kept if the plan depends on cells.
+    changed: Map<Holder, NewRow>,
+    depends_on_cells: bool,
 }
 
 /// Decides about all rows and gives ids to those that will be stored.
 ///
 /// # Errors
 ///
-/// [`TableError::NotUnique`]; what arithmetic gives; clauses that cannot be decided. No id is used up.
+/// [`TableError::NotUnique`]; what arithmetic gives. No id is used up.
 pub(crate) fn decide(
     plan: &Plan,
     insert: &Inserting,
-    stored: &impl Stored,
+    stored: &mut impl Stored,
 ) -> Result<Vec<Decision>, TableError> {
     if !plan.schema.indexes.iter().any(|index| index.unique) {
         let count = insert.rows.len();
@@ -75,18 +79,55 @@ pub(crate) fn decide(
         let ids = (first..).take(count);
         return Ok(ids.map(|id| Decision::Insert(RowId(id))).collect());
     }
+    let drafts = drafts(plan, insert, stored)?;
+    Ok(with_ids(&plan.schema, &drafts))
+}
+
+/// What becomes of each row, before those that will be stored have ids.
+///
+/// # Errors
+///
+/// See [`decide`].
+pub(crate) fn drafts(
+    plan: &Plan,
+    insert: &Inserting,
+    stored: &mut impl Stored,
+) -> Result<Vec<Draft>, TableError> {
     let mut deciding = Deciding {
         plan,
         insert,
         stored,
         drafts: Vec::with_capacity(insert.rows.len()),
         taken: Map::default(),
+        changed: Map::default(),
+        depends_on_cells: depends_on_cells(&plan.schema, insert),
     };
     for row in 0..insert.rows.len() {
         let draft = deciding.row(row)?;
         deciding.drafts.push(draft);
     }
-    Ok(with_ids(&plan.schema, &deciding.drafts))
+    Ok(deciding.drafts)
+}
+
+/// Returns whether what a row gets that is there already, or whether it may, depends on its cells: values are
+/// computed, or belong to another unique index than the one that it was found by.
+pub(crate) fn depends_on_cells(schema: &Schema, insert: &Inserting) -> bool {
+    let Conflict::Update(target, assigned) = &insert.conflict else {
+        return false;
+    };
+    let is_unique = |column: ColumnId, target: Option<IndexId>| {
+        let mut unique = schema.indexes.iter().filter(|index| index.unique);
+        unique.any(|index| Some(index.id) != target && index.columns.contains(&column))
+    };
+    match assigned {
+        Some(list) => list.iter().any(|assigned| {
+            matches!(assigned.value, NewCell::Computed { .. }) || is_unique(assigned.column, None)
+        }),
+        None => {
+            let mut cells = insert.rows.iter().flatten();
+            cells.any(|(column, _)| is_unique(*column, Some(*target)))
+        }
+    }
 }
 
 /// Draws the ids of so many new rows, which follow each other; returns the first one.
@@ -97,7 +138,8 @@ fn draw_ids(schema: &Schema, count: usize) -> u64 {
     last + 1
 }
 
-fn with_ids(schema: &Schema, drafts: &[Draft]) -> Vec<Decision> {
+/// Gives ids to the rows that will be stored.
+pub(crate) fn with_ids(schema: &Schema, drafts: &[Draft]) -> Vec<Decision> {
     let count = drafts
         .iter()
         .filter(|draft| **draft == Draft::Insert)
@@ -124,31 +166,33 @@ fn with_ids(schema: &Schema, drafts: &[Draft]) -> Vec<Decision> {
 
 impl<S: Stored> Deciding<'_, S> {
     fn row(&mut self, row: usize) -> Result<Draft, TableError> {
-        let plan = self.plan;
-        let target = match &self.insert.conflict {
+        let (plan, insert) = (self.plan, self.insert);
+        let target = match &insert.conflict {
             Conflict::Fail => None,
             Conflict::Skip(index) | Conflict::Update(index, _) => Some(*index),
         };
         let unique = || plan.schema.indexes.iter().filter(|index| index.unique);
         if let Some(index) = unique().find(|index| Some(index.id) == target)
-            && let Some(key) = key_of(index, &self.insert.rows[row])
-            && let Some(holder) = self.holder(row, index, &key)
+            && let Some(key) = key_of(index, &insert.rows[row])
+            && let Some(holder) = self.holder(Some(row), index, &key)
         {
-            return match &self.insert.conflict {
+            return match &insert.conflict {
                 Conflict::Update(_, assigned) => {
-                    self.update(row, holder, assigned.as_deref())?;
+                    if self.depends_on_cells {
+                        self.update(row, holder, assigned.as_deref())?;
+                    }
                     Ok(Draft::Update(holder))
                 }
                 Conflict::Skip(_) | Conflict::Fail => Ok(Draft::Skip),
             };
         }
         for index in unique() {
-            if let Some(key) = key_of(index, &self.insert.rows[row]) {
-                if self.holder(row, index, &key).is_some() {
+            if let Some(key) = key_of(index, &insert.rows[row]) {
+                if self.holder(Some(row), index, &key).is_some() {
                     return Err(not_unique(&plan.schema, index));
                 }
                 // Nobody asks what the last row has taken.
-                if row + 1 < self.insert.rows.len() {
+                if row + 1 < insert.rows.len() {
                     self.taken.insert((index.id, key), Holder::New(row));
                 }
             }
@@ -156,92 +200,106 @@ impl<S: Stored> Deciding<'_, S> {
         Ok(Draft::Insert)
     }
 
-    fn holder(&self, row: usize, index: &Index, key: &[u8]) -> Option<Holder> {
+    /// Returns the row that has a value now, that is, after the rows before. See [`Stored::holder`].
+    fn holder(&mut self, own: Option<usize>, index: &Index, key: &[u8]) -> Option<Holder> {
         // Most INSERTs have one row: nothing is taken then.
         if !self.taken.is_empty()
-            && let Some(holder) = self.taken.get(&(index.id, key.to_vec()))
+            && let Some(&holder) = self.taken.get(&(index.id, key.to_vec()))
+            && self.has_still(holder, index, key)
         {
-            return Some(*holder);
+            return Some(holder);
         }
-        self.stored.holder(row, index, key).map(Holder::Stored)
+        let holder = Holder::Stored(self.stored.holder(own, index, key)?);
+        self.has_still(holder, index, key).then_some(holder)
     }
 
-    /// Checks what a row gets that is there already.
+    /// Returns whether a row that had a value of an index has not got another one since.
+    fn has_still(&self, holder: Holder, index: &Index, key: &[u8]) -> bool {
+        if !self.changed.contains_key(&holder) {
+            return true;
+        }
+        let cells = index.columns.iter();
+        let cells: NewRow = cells
+            .map(|&column| (column, self.cell(holder, column)))
+            .collect();
+        key_of(index, &cells).is_some_and(|present| present == key)
+    }
+
+    /// Returns a cell of a row as the rows before have left it.
+    fn cell(&self, holder: Holder, column: ColumnId) -> Cell {
+        let of = |cells: &NewRow| {
+            let mut cells = cells.iter();
+            let found = cells.find(|(other, _)| *other == column);
+            found.map(|(_, cell)| cell.clone())
+        };
+        if let Some(cell) = self.changed.get(&holder).and_then(of) {
+            return cell;
+        }
+        match holder {
+            Holder::Stored(id) => self.stored.cell(id, column),
+            Holder::New(row) => of(&self.insert.rows[row]).unwrap_or(Cell::NULL),
+        }
+    }
+
+    /// Computes what a row gets that is there already, checks it, and remembers it for the rows behind.
     fn update(
         &mut self,
         row: usize,
         holder: Holder,
         assigned: Option<&[Assigned]>,
     ) -> Result<(), TableError> {
-        let is_computed = assigned.is_some_and(|list| {
-            let mut values = list.iter();
-            values.any(|assigned| matches!(assigned.value, NewCell::Computed { .. }))
-        });
-        let is_again = self.drafts.contains(&Draft::Update(holder));
-        if is_computed && (is_again || matches!(holder, Holder::New(_))) {
-            return Err(TableError::other(
-                "ON CONFLICT UPDATE with arithmetic would change one row twice",
-            ));
-        }
-        if is_computed && let Holder::Stored(id) = holder {
-            for assigned in assigned.unwrap_or_default() {
-                let cell_of = |column| self.stored.cell(id, column).unwrap_or(Cell::NULL);
-                let cell = assigned.value.of_row(cell_of)?;
-                check_present(&self.plan.schema, assigned.column, &cell)?;
+        let cells: NewRow = match assigned {
+            Some(list) => {
+                let mut cells = Vec::with_capacity(list.len());
+                for assigned in list {
+                    let cell = assigned.value.of_row(|column| self.cell(holder, column))?;
+                    check_present(&self.plan.schema, assigned.column, &cell)?;
+                    cells.push((assigned.column, cell));
+                }
+                cells
+            }
+            None => self.insert.rows[row].clone(),
+        };
+        self.claim(row, holder, &cells)?;
+        let changed = self.changed.entry(holder).or_default();
+        for (column, cell) in cells {
+            match changed.iter_mut().find(|(other, _)| *other == column) {
+                Some((_, present)) => *present = cell,
+                None => changed.push((column, cell)),
             }
         }
-        self.claim(row, holder, assigned)
+        Ok(())
     }
 
-    /// Checks the values of unique indexes that a row gets which is there already.
-    fn claim(
-        &mut self,
-        row: usize,
-        holder: Holder,
-        assigned: Option<&[Assigned]>,
-    ) -> Result<(), TableError> {
-        let new_row = &self.insert.rows[row];
-        let changes = |column: &ColumnId| match assigned {
-            Some(list) => list.iter().any(|assigned| assigned.column == *column),
-            None => new_row.iter().any(|(other, _)| other == column),
+    /// Checks the values of unique indexes that a row gets with `cells`, which is there already.
+    fn claim(&mut self, row: usize, holder: Holder, cells: &NewRow) -> Result<(), TableError> {
+        let given = |column: &ColumnId| cells.iter().find(|(other, _)| other == column);
+        let (plan, insert) = (self.plan, self.insert);
+        let (target, takes_all) = match &insert.conflict {
+            Conflict::Update(index, None) => (Some(*index), true),
+            Conflict::Update(_, Some(_)) | Conflict::Skip(_) | Conflict::Fail => (None, false),
         };
-        let target = match &self.insert.conflict {
-            Conflict::Update(index, None) => Some(*index),
-            Conflict::Update(_, Some(_)) | Conflict::Skip(_) | Conflict::Fail => None,
-        };
-        let plan = self.plan;
         for index in plan.schema.indexes.iter().filter(|index| index.unique) {
             // With all values of the new row, the row keeps those that it was found by.
-            if Some(index.id) == target || !index.columns.iter().any(changes) {
+            let mut columns = index.columns.iter();
+            if Some(index.id) == target || !columns.any(|column| given(column).is_some()) {
                 continue;
             }
-            let (Holder::Stored(id), false) = (holder, plan.is_spread()) else {
-                return Err(TableError::other(
-                    "ON CONFLICT UPDATE cannot set a unique column here",
-                ));
+            let values = index.columns.iter().map(|column| match given(column) {
+                Some((_, cell)) => (*column, cell.clone()),
+                None => (*column, self.cell(holder, *column)),
+            });
+            let values: NewRow = values.collect();
+            let Some(key) = key_of(index, &values) else {
+                continue;
             };
-            let cell_of = |column| self.stored.cell(id, column).unwrap_or(Cell::NULL);
-            let mut cells: NewRow = Vec::with_capacity(index.columns.len());
-            for &column in &index.columns {
-                let cell = match assigned {
-                    Some(list) => match list.iter().find(|other| other.column == column) {
-                        Some(assigned) => assigned.value.of_row(cell_of)?,
-                        None => cell_of(column),
-                    },
-                    None => match new_row.iter().find(|(other, _)| *other == column) {
-                        Some((_, cell)) => cell.clone(),
-                        None => cell_of(column),
-                    },
-                };
-                cells.push((column, cell));
+            let mut columns = index.columns.iter();
+            let is_own = takes_all && columns.all(|column| given(column).is_some());
+            let other = self.holder(is_own.then_some(row), index, &key);
+            if other.is_some_and(|other| other != holder) {
+                return Err(not_unique(&plan.schema, index));
             }
-            if let Some(key) = key_of(index, &cells) {
-                let other = self.holder(row, index, &key);
-                if other.is_some_and(|other| other != holder) {
-                    return Err(not_unique(&plan.schema, index));
-                }
-                self.taken.insert((index.id, key), holder);
-            }
+            self.taken.insert((index.id, key), holder);
         }
         Ok(())
     }

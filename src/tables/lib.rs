@@ -276,6 +276,21 @@ impl Tables {
         }
     }
 
+    /// Returns the rows that have values of a table's unique indexes at a time, where there is one here.
+    #[must_use]
+    pub fn holders(
+        &self,
+        db: DbIndex,
+        id: TableId,
+        values: &[claim::Value],
+        now_ms: u64,
+    ) -> Vec<Option<RowId>> {
+        match self.table(db, id) {
+            Some(table) => executor::write::holders(table, values, now_ms),
+            None => vec![None; values.len()],
+        }
+    }
+
     /// Returns how many rows a plan leads to here, about. O(keys of the condition).
     #[must_use]
     pub fn estimate(&self, db: DbIndex, plan: &Plan) -> u64 {

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use base::cast::{u64_from, usize_from};
 use base::hash::Map;
 
-use crate::claim::Claim;
+use crate::claim::{Claim, Value};
 use crate::datum::{Cell, Datum};
 use crate::decide::{self, Decision, Stored};
 use crate::encode::Encode;
@@ -241,37 +241,91 @@ pub fn checked(plan: &Plan, parts: &mut [Partial]) -> Result<Vec<Claim>, TableEr
     Ok(claims)
 }
 
-/// Decides what becomes of the rows of an INSERT, from the checks of all shards (none, if the table has no
-/// unique index), and gives them ids. Each shard then gets all decisions and acts on its own.
-///
-/// # Errors
-///
-/// [`TableError::NotUnique`]; clauses that cannot be decided over shards. No id is used up.
-pub fn decide(plan: &Plan, parts: &[Partial]) -> Result<Vec<Decision>, TableError> {
-    let Action::Insert(insert) = &plan.action else {
-        return Ok(Vec::new());
-    };
-    let mut elsewhere = Elsewhere {
-        holders: Map::default(),
-    };
-    for met in parts.iter().flat_map(|part| &part.met) {
-        elsewhere.holders.insert((met.row, met.index), met.id);
-    }
-    decide::decide(plan, insert, &elsewhere)
+/// What shards have told of their rows, for the rows of an INSERT.
+#[derive(Debug, Default)]
+pub struct Elsewhere {
+    /// By row of the INSERT and unique index: the row that has its values.
+    holders: Map<(usize, IndexId), RowId>,
+    /// Cells of such rows.
+    cells: Map<(RowId, ColumnId), Cell>,
+    /// The same for values that stored rows are to get.
+    of_values: Map<(IndexId, Vec<u8>), Option<RowId>>,
+    /// Those of them that nobody was asked about yet.
+    unknown: Vec<(IndexId, Vec<u8>)>,
 }
 
-/// Rows that shards have told of.
-struct Elsewhere {
-    holders: Map<(usize, IndexId), RowId>,
+/// What becomes of the rows of an INSERT.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// This, row by row. Each shard gets all decisions and acts on its own.
+    All(Vec<Decision>),
+    /// That depends on who has these values: all shards have to be asked ([`crate::Tables::holders`]).
+    Unknown(Vec<Value>),
+}
+
+impl Elsewhere {
+    /// Takes what the checks of all shards have found. No parts, if the table has no unique index.
+    #[must_use]
+    pub fn new(parts: &mut [Partial]) -> Self {
+        let mut elsewhere = Self::default();
+        for part in parts {
+            for met in part.met.drain(..) {
+                elsewhere.holders.insert((met.row, met.index), met.id);
+            }
+            for (id, column, cell) in part.met_cells.drain(..) {
+                elsewhere.cells.insert((id, column), cell);
+            }
+        }
+        elsewhere
+    }
+
+    /// Takes what a shard has said of values: the row that has each of them.
+    pub fn add(&mut self, values: &[Value], holders: &[Option<RowId>]) {
+        for (value, holder) in values.iter().zip(holders) {
+            let known = self.of_values.entry((value.index, value.key.clone()));
+            let known = known.or_default();
+            *known = known.or(*holder);
+        }
+    }
+
+    /// Decides what becomes of the rows of an INSERT, and gives them ids.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::NotUnique`]; what arithmetic gives. No id is used up.
+    pub fn decide(&mut self, plan: &Plan) -> Result<Decided, TableError> {
+        let Action::Insert(insert) = &plan.action else {
+            return Ok(Decided::All(Vec::new()));
+        };
+        if !decide::depends_on_cells(&plan.schema, insert) {
+            return decide::decide(plan, insert, self).map(Decided::All);
+        }
+        let drafts = decide::drafts(plan, insert, self);
+        // What was decided as if nobody had them counts for nothing, errors included.
+        if !self.unknown.is_empty() {
+            let unknown = self.unknown.drain(..);
+            let values = unknown.map(|(index, key)| Value { index, key });
+            return Ok(Decided::Unknown(values.collect()));
+        }
+        Ok(Decided::All(decide::with_ids(&plan.schema, &drafts?)))
+    }
 }
 
 impl Stored for Elsewhere {
-    fn holder(&self, row: usize, index: &Index, _: &[u8]) -> Option<RowId> {
-        self.holders.get(&(row, index.id)).copied()
+    fn holder(&mut self, own: Option<usize>, index: &Index, key: &[u8]) -> Option<RowId> {
+        if let Some(row) = own {
+            return self.holders.get(&(row, index.id)).copied();
+        }
+        let value = (index.id, key.to_vec());
+        if let Some(known) = self.of_values.get(&value) {
+            return *known;
+        }
+        self.unknown.push(value);
+        None
     }
 
-    fn cell(&self, _: RowId, _: ColumnId) -> Option<Cell> {
-        None
+    fn cell(&self, id: RowId, column: ColumnId) -> Cell {
+        self.cells.get(&(id, column)).cloned().unwrap_or(Cell::NULL)
     }
 }
 

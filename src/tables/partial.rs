@@ -1,10 +1,11 @@
 //! What one shard has found or done so far.
 
 use crate::claim::Claim;
+use crate::datum::Cell;
 use crate::group::{Group, Groups};
 use crate::key::Key;
 use crate::plan::filter::Filter;
-use crate::schema::{IndexId, RowId};
+use crate::schema::{ColumnId, IndexId, RowId};
 
 /// The part of one shard. It grows with each step and is joined with the others in the end.
 #[derive(Debug, Default)]
@@ -24,6 +25,8 @@ pub struct Partial {
     pub(crate) inserted: Vec<(usize, Option<RowId>)>,
     /// Rows of an INSERT that meet a row of this shard in a unique index.
     pub(crate) met: Vec<Met>,
+    /// Cells of such rows on which it depends what becomes of them.
+    pub(crate) met_cells: Vec<(RowId, ColumnId, Cell)>,
     /// Values of unique indexes that rows are to get.
     pub(crate) claims: Vec<Claim>,
     pub(crate) scratch: Vec<u8>,

@@ -11,7 +11,7 @@ use protocol::reply::{Reply, Resp};
 use shard::Shard;
 use tables::Building;
 use tables::catalog::SchemaChange;
-use tables::claim::Claim;
+use tables::claim::{Claim, Value};
 use tables::effects::RowImage;
 use tables::error::TableError;
 use tables::executor::{Budget, Progress, Stepped};
@@ -170,6 +170,15 @@ pub enum TableStep {
         /// What this shard has found.
         progress: Box<Progress>,
     },
+    /// Looks for rows that have values which stored rows are to get: [`TableOutcome::Holders`].
+    Holders {
+        /// The table.
+        table: TableId,
+        /// The values.
+        values: Arc<Vec<Value>>,
+        /// The time of the statement.
+        now_ms: u64,
+    },
     /// Tells how a plan would run: [`TableOutcome::Explained`].
     Explain(Arc<Plan>),
     /// Tells what it has of a table: [`TableOutcome::Info`].
@@ -219,6 +228,8 @@ pub enum TableOutcome {
     RanMany(Vec<Partial>),
     /// Whether a value is taken.
     Refused(Box<Progress>, Option<TableError>),
+    /// The row that has each value, where there is one here.
+    Holders(Vec<Option<RowId>>),
     /// What a shard has of a table.
     Info(Option<Box<TableInfo>>),
 }
@@ -315,6 +326,11 @@ pub fn run(shard: &mut Shard, (db, id): (DbIndex, TableId), step: TableStep) -> 
             let refused = shard.tables().refuse_claims(db, &plan, &progress, &claims);
             TableOutcome::Refused(progress, refused.err())
         }
+        TableStep::Holders {
+            table,
+            values,
+            now_ms,
+        } => TableOutcome::Holders(shard.tables().holders(db, table, &values, now_ms)),
         TableStep::Info(table) => TableOutcome::Info(shard.tables().info(db, table).map(Box::new)),
         TableStep::Take(table) => {
             let rows = shard.options().table_step_rows;

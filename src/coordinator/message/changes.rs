@@ -36,6 +36,7 @@ impl Operation {
                 | TableStep::Values(..)
                 | TableStep::PlanEnd { .. }
                 | TableStep::Refuse { .. }
+                | TableStep::Holders { .. }
                 | TableStep::Explain(_)
                 | TableStep::Info(_) => false,
             },

@@ -20,10 +20,11 @@ use commands::table::answers::{self, Cost};
 use commands::table::parts::{self, Pace, TableOutcome, TableStep, Telling, Work};
 use protocol::reply::Reply;
 use runtime::faults::{self, Fault};
+use tables::claim::Value;
 use tables::decide::Decision;
 use tables::error::TableError;
 use tables::executor::{Progress, Stepped};
-use tables::merge;
+use tables::merge::{self, Decided, Elsewhere};
 use tables::partial::Partial;
 use tables::schema::{Layout, Schema};
 
@@ -39,6 +40,16 @@ pub(super) struct Running {
     stage: Stage,
     /// Changes have been told of.
     is_told: bool,
+    /// What is known of stored rows that those of an INSERT meet, while it is asked for more.
+    meeting: Option<Box<Meeting>>,
+}
+
+/// See [`Running`].
+#[derive(Debug)]
+struct Meeting {
+    known: Elsewhere,
+    /// The values that all shards are asked about.
+    asked: Arc<Vec<Value>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +119,7 @@ impl Running {
             shards: shards.into_iter().map(on_shard).collect(),
             stage: Stage::Doing,
             is_told: false,
+            meeting: None,
         }
     }
 
@@ -304,6 +316,11 @@ impl Running {
                         Err(error) => refusal = Some(error),
                     }
                 }
+                TableOutcome::Holders(holders) => {
+                    if let Some(meeting) = &mut self.meeting {
+                        meeting.known.add(&meeting.asked, &holders);
+                    }
+                }
                 TableOutcome::Refused(progress, refused) => {
                     on.progress = Some(progress);
                     refusal = refused.or(refusal);
@@ -324,7 +341,10 @@ impl Running {
 
     fn after_hop(&mut self) -> Next {
         match self.stage {
-            Stage::Asking => self.allow(),
+            Stage::Asking => match self.meeting.take() {
+                Some(meeting) => self.decide_with(meeting.known),
+                None => self.allow(),
+            },
             Stage::Checking | Stage::Doing | Stage::DoingAtOnce
                 if self.shards.iter().any(|on| !on.is_done) =>
             {
@@ -343,13 +363,18 @@ impl Running {
 
     /// Decides what becomes of the rows of an INSERT.
     fn decide(&mut self) -> Next {
-        let partials = self.take_partials();
+        let mut partials = self.take_partials();
         let mut known = partials.len();
         if faults::is_on(Fault::UniqueUnasked) {
             known = known.min(1);
         }
-        let decisions = match merge::decide(&self.work.plan, &partials[..known]) {
-            Ok(decisions) => decisions,
+        self.decide_with(Elsewhere::new(&mut partials[..known]))
+    }
+
+    fn decide_with(&mut self, mut known: Elsewhere) -> Next {
+        let decisions = match known.decide(&self.work.plan) {
+            Ok(Decided::All(decisions)) => decisions,
+            Ok(Decided::Unknown(values)) => return self.ask_for_holders(known, values),
             Err(error) => return Next::Refused(error),
         };
         let (schema, now) = (self.work.plan.schema(), self.work.now_ms);
@@ -369,6 +394,25 @@ impl Running {
                 .then(|| Box::new(Progress::deciding(now, decisions.clone())));
         }
         self.change(count)
+    }
+
+    /// Asks all shards which rows have values that stored ones are to get.
+    fn ask_for_holders(&mut self, known: Elsewhere, values: Vec<Value>) -> Next {
+        let (table, now_ms) = (self.work.plan.schema().id, self.work.now_ms);
+        let asked = Arc::new(values);
+        let step = |on: &OnShard| {
+            let values = Arc::clone(&asked);
+            let step = TableStep::Holders {
+                table,
+                values,
+                now_ms,
+            };
+            (on.shard, step)
+        };
+        let steps = self.shards.iter().map(step).collect();
+        self.stage = Stage::Asking;
+        self.meeting = Some(Box::new(Meeting { known, asked }));
+        Next::Hop(steps)
     }
 
     /// All shards have found their rows; asks them about unique values.

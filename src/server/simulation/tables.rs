@@ -189,6 +189,10 @@ fn draw_insert(it: &mut Draw<'_>) -> Vec<String> {
             insert.extend(words(["RETURNING", "2", "k", "n"]));
         }
         3 => insert.extend(words(["RETURNING", "2", "k", "n"])),
+        4 => {
+            insert.extend(words(["ON", "CONFLICT", "u", "DO", "UPDATE", "SET"]));
+            insert.push(draw_number(it, "u", 12));
+        }
         _ => {}
     }
     insert
@@ -413,6 +417,8 @@ enum Conflict {
     Fail,
     Skip,
     CountUp,
+    /// The row that is there gets another value of the unique column.
+    Move(Option<i64>),
 }
 
 /// What an INSERT says: rows, what a conflict does, and whether rows are returned.
@@ -424,10 +430,12 @@ fn read_insert(table: &Table, words: &[String]) -> Result<Inserted, Value> {
     let end = words.iter().position(is_clause).unwrap_or(words.len());
     let (rows, clauses) = words.split_at(end);
     let has = |wanted: &str| clauses.iter().any(|word| word == wanted);
-    let conflict = match (has("NOTHING"), has("UPDATE")) {
-        (true, _) => Conflict::Skip,
-        (_, true) => Conflict::CountUp,
-        (false, false) => Conflict::Fail,
+    let moved = clauses.iter().find_map(|word| word.strip_prefix("u="));
+    let conflict = match (has("NOTHING"), has("UPDATE"), moved) {
+        (true, ..) => Conflict::Skip,
+        (_, true, None) => Conflict::CountUp,
+        (_, true, Some(value)) => Conflict::Move(value.parse().ok()),
+        (false, false, _) => Conflict::Fail,
     };
     if conflict != Conflict::Fail && !table.is_unique {
         return Err(error(""));
@@ -461,6 +469,15 @@ pub(super) fn insert(run: &mut Run<'_>, words: &[String]) -> Result<Value, Value
                 let cells = table.rows.get_mut(&holder);
                 if let Some(Some(n)) = cells.map(|cells| &mut cells[1]) {
                     *n += 1;
+                }
+                places.push(Some(holder));
+            }
+            (Some(holder), Conflict::Move(value)) => {
+                if table.holder(value).is_some_and(|other| other != holder) {
+                    return Err(not_unique());
+                }
+                if let Some(cells) = table.rows.get_mut(&holder) {
+                    cells[UNIQUE] = value;
                 }
                 places.push(Some(holder));
             }

@@ -139,7 +139,7 @@ impl Progress {
         }
     }
 
-    /// Begins an INSERT whose rows have been decided about ([`crate::merge::decide`]).
+    /// Begins an INSERT whose rows have been decided about ([`crate::merge::Elsewhere::decide`]).
     #[must_use]
     pub fn deciding(now_ms: u64, decisions: Vec<Decision>) -> Self {
         Self {

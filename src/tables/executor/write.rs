@@ -7,7 +7,7 @@ use super::read::{self, next_batch, write_row};
 use super::source::Source;
 use super::{Budget, Phase, Progress, Stage};
 use crate::changes::Changes;
-use crate::claim::Claim;
+use crate::claim::{Claim, Value};
 use crate::datum::Cell;
 use crate::decide::{self, Decision, Stored, check_present, key_of, not_unique};
 use crate::encode::Encode;
@@ -38,13 +38,13 @@ struct Here<'a> {
 }
 
 impl Stored for Here<'_> {
-    fn holder(&self, _: usize, index: &Index, key: &[u8]) -> Option<RowId> {
+    fn holder(&mut self, _: Option<usize>, index: &Index, key: &[u8]) -> Option<RowId> {
         visible_holder(self.table, index, key, self.now_ms).map(|place| self.table.id(place))
     }
 
-    fn cell(&self, id: RowId, column: ColumnId) -> Option<Cell> {
-        let place = self.table.place(id)?;
-        Some(self.table.cell(place, column))
+    fn cell(&self, id: RowId, column: ColumnId) -> Cell {
+        let place = self.table.place(id);
+        place.map_or(Cell::NULL, |place| self.table.cell(place, column))
     }
 }
 
@@ -149,43 +149,45 @@ impl Writer<'_> {
         at: &mut Progress,
         out: &mut Partial,
     ) -> Result<bool, TableError> {
-        let here = Here {
-            table: self.table,
-            now_ms: at.now_ms,
-        };
         if at.phase == Phase::Check {
-            self.report_met(insert, &here, out)?;
+            self.report_met(insert, at.now_ms, out);
             at.stage = Stage::Done;
             return Ok(true);
         }
-        at.decisions = decide::decide(self.plan, insert, &here)?;
+        let mut here = Here {
+            table: self.table,
+            now_ms: at.now_ms,
+        };
+        at.decisions = decide::decide(self.plan, insert, &mut here)?;
         at.stage = Stage::Apply;
         Ok(true)
     }
 
-    fn report_met(
-        &self,
-        insert: &Inserting,
-        here: &Here<'_>,
-        out: &mut Partial,
-    ) -> Result<(), TableError> {
-        let unique = || self.plan.schema.indexes.iter().filter(|index| index.unique);
+    fn report_met(&self, insert: &Inserting, now_ms: u64, out: &mut Partial) {
+        let schema = &*self.plan.schema;
+        let target = match &insert.conflict {
+            Conflict::Update(target, _) if decide::depends_on_cells(schema, insert) => {
+                Some(*target)
+            }
+            Conflict::Update(..) | Conflict::Skip(_) | Conflict::Fail => None,
+        };
         for (row, cells) in insert.rows.iter().enumerate() {
-            for index in unique() {
-                let Some(id) = key_of(index, cells).and_then(|key| here.holder(row, index, &key))
-                else {
+            for index in schema.indexes.iter().filter(|index| index.unique) {
+                let key = key_of(index, cells);
+                let holder = |key: Vec<u8>| visible_holder(self.table, index, &key, now_ms);
+                let Some(place) = key.and_then(holder) else {
                     continue;
                 };
-                if let Conflict::Update(target, Some(assigned)) = &insert.conflict
-                    && *target == index.id
-                {
-                    self.compute(assigned, id)?;
-                }
-                let index = index.id;
+                let (index, id) = (index.id, self.table.id(place));
                 out.met.push(Met { row, index, id });
+                if Some(index) == target {
+                    let columns = schema.columns.iter();
+                    let cells =
+                        columns.map(|column| (id, column.id, self.table.cell(place, column.id)));
+                    out.met_cells.extend(cells);
+                }
             }
         }
-        Ok(())
     }
 
     /// Computes values to see whether they can be.
@@ -549,6 +551,16 @@ fn end_of(expiry: Option<RowExpiry>, now_ms: u64) -> Option<Option<u64>> {
         RowExpiry::At(ms) => Some(ms.max(1)),
         RowExpiry::Never => None,
     })
+}
+
+/// Returns the rows that have values, where there is one here.
+pub(crate) fn holders(table: &Table, values: &[Value], now_ms: u64) -> Vec<Option<RowId>> {
+    let holder = |value: &Value| {
+        let index = table.definition(value.index)?;
+        let place = visible_holder(table, index, &value.key, now_ms)?;
+        Some(table.id(place))
+    };
+    values.iter().map(holder).collect()
 }
 
 /// Refuses that two rows get one value.

@@ -7,13 +7,14 @@ use base::hash::{KeyHasher, Map};
 use base::ids::{DbIndex, ShardId};
 
 use crate::bytes::record::Records;
+use crate::decide::Decision;
 use crate::effects::Record;
 use crate::encode::Encode;
 use crate::error::TableError;
 use crate::executor::short::Bounds;
 use crate::executor::{Budget, Progress, Stepped};
 use crate::index::RowIndex;
-use crate::merge::{self, Answer};
+use crate::merge::{self, Answer, Decided, Elsewhere};
 use crate::parser::{self, Verb};
 use crate::partial::Partial;
 use crate::plan::{Limits, Plan};
@@ -283,7 +284,7 @@ impl Node {
                 self.steps(&plan, &mut progress, &mut parts)?;
             }
             if plan.insert_count() > 0 {
-                let decisions = merge::decide(&plan, &parts)?;
+                let decisions = self.decide(&plan, &mut parts)?;
                 let deciding = |_| Progress::deciding(now, decisions.clone());
                 progress = (0..count).map(deciding).collect();
             } else if plan.needs_check() {
@@ -296,6 +297,21 @@ impl Node {
         }
         self.steps(&plan, &mut progress, &mut parts)?;
         merge::merge(&plan, parts, &Plain)
+    }
+
+    /// Decides about the rows of an INSERT, asking all shards for what that takes.
+    fn decide(&self, plan: &Plan, parts: &mut [Partial]) -> Result<Vec<Decision>, TableError> {
+        let mut known = Elsewhere::new(parts);
+        loop {
+            let values = match known.decide(plan)? {
+                Decided::All(decisions) => return Ok(decisions),
+                Decided::Unknown(values) => values,
+            };
+            for shard in &self.shards {
+                let holders = shard.holders(DB, plan.schema().id, &values, self.now_ms);
+                known.add(&values, &holders);
+            }
+        }
     }
 
     /// Makes steps on all shards in turns until all are done.

@@ -25,6 +25,8 @@ const OPERATORS: [&str; 6] = ["=", "!=", "<", "<=", ">", ">="];
 struct World {
     random: Random,
     nodes: Vec<Node>,
+    /// Whether no two rows may have the same value of the last column.
+    is_unique: bool,
     rows: Vec<ModelRow>,
     last: u64,
 }
@@ -46,6 +48,24 @@ fn all_statements_do_what_the_model_does() {
     }
 }
 
+/// Appends what an INSERT does with a row whose value is there already.
+fn push_conflict(words: &mut Vec<String>, conflict: u64, set_text: &str) {
+    match conflict {
+        0 => words.extend(["ON", "CONFLICT", "u", "DO", "NOTHING"].map(str::to_owned)),
+        1 | 2 => words.extend(["ON", "CONFLICT", "u", "DO", "UPDATE"].map(str::to_owned)),
+        _ => {}
+    }
+    if conflict == 2 {
+        words.extend(["SET".to_owned(), format!("u={set_text}")]);
+    }
+}
+
+/// Returns whether another row than `at` has this value of the unique column.
+fn has_other(rows: &[ModelRow], at: usize, value: &Val) -> bool {
+    let mut rows = rows.iter().enumerate();
+    rows.any(|(other, row)| other != at && row.value(UNIQUE) == Some(value))
+}
+
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
@@ -56,7 +76,9 @@ impl World {
                 format!("{name}:{kind}{index}")
             })
             .collect();
-        words[UNIQUE] = format!("u:integer:{} UNIQUE", ["hash", "btree"][random.index(2)]);
+        let is_unique = random.below(3) > 0;
+        let unique = if is_unique { " UNIQUE" } else { "" };
+        words[UNIQUE] = format!("u:integer:{}{unique}", ["hash", "btree"][random.index(2)]);
         for index in ["a,b:btree", "d,c:btree", "b,e:hash", "e,a:btree"] {
             if random.below(3) == 0 {
                 words.push(format!("INDEX {index}"));
@@ -76,6 +98,7 @@ impl World {
         Self {
             random,
             nodes,
+            is_unique,
             rows: Vec::new(),
             last: 0,
         }
@@ -205,7 +228,11 @@ impl World {
     }
 
     fn insert(&mut self) {
-        let conflict = self.random.below(4);
+        let conflict = if self.is_unique {
+            self.random.below(5)
+        } else {
+            4
+        };
         let count = 1 + self.random.index(3);
         let mut words = vec!["INSERT".to_owned(), "t".to_owned()];
         let mut new_rows = Vec::new();
@@ -231,17 +258,15 @@ impl World {
             }
             new_rows.push(cells);
         }
-        match conflict {
-            0 => words.extend(["ON", "CONFLICT", "u", "DO", "NOTHING"].map(str::to_owned)),
-            1 => words.extend(["ON", "CONFLICT", "u", "DO", "UPDATE"].map(str::to_owned)),
-            _ => {}
-        }
+        let (set, set_text) = self.cell(UNIQUE);
+        push_conflict(&mut words, conflict, &set_text);
         let mut rows = self.rows.clone();
         let mut last = self.last;
         let mut ids = Vec::new();
         for cells in new_rows {
             let wanted = cells.iter().find(|(column, _)| *column == UNIQUE);
             let wanted = wanted.map(|(_, (value, _))| value.clone());
+            let wanted = wanted.filter(|_| self.is_unique);
             let holder = rows
                 .iter()
                 .position(|row| wanted.is_some() && row.value(UNIQUE) == wanted.as_ref());
@@ -264,6 +289,10 @@ impl World {
                     for (column, cell) in cells {
                         rows[at].set(column, Some(cell));
                     }
+                    ids.push(Some(rows[at].id));
+                }
+                (Some(at), 2) if !has_other(&rows, at, &set) => {
+                    rows[at].set(UNIQUE, Some((set.clone(), set_text.clone())));
                     ids.push(Some(rows[at].id));
                 }
                 (Some(_), _) => {
@@ -468,6 +497,9 @@ impl World {
             }
         }
         let mut taken: Vec<&Val> = rows.iter().filter_map(|row| row.value(UNIQUE)).collect();
+        if !self.is_unique {
+            taken.clear();
+        }
         taken.sort_by(|one, other| one.compare(other));
         if taken.windows(2).any(|pair| pair[0] == pair[1]) {
             let text = "a row with this value of u exists already".to_owned();

@@ -224,6 +224,95 @@ fn conflicts_are_left_out_or_update_the_row_that_is_there() {
 }
 
 #[test]
+fn rows_of_one_order_are_written_without_columns_that_are_gone_or_missing() {
+    for shards in [1, 2] {
+        let mut node = Node::new(shards);
+        node.create("t", "a:integer b:string c:string g:integer:hash");
+        let long = "long".repeat(20);
+        for line in [
+            "a=1 b=x c=y g=1".to_owned(),
+            format!("a=2 b={long} c= g=1"),
+            "b=x a=3 g=1".to_owned(),
+            "b=x a=4 g=1".to_owned(),
+            "a=5 b=x c=abcdefghijklmno g=1".to_owned(),
+            "a=6 b=x c=abcdefghijklmnop g=1".to_owned(),
+        ] {
+            node.run(&format!("INSERT t {line}"));
+        }
+        node.run("UPDATE t WHERE a=6 SET a=7 UNSET b");
+        let rows = |node: &mut Node, words: &str| format!("{:?}", node.run(words));
+        let expected = format!(
+            "a=1 b=x c=y g=1 ; a=2 b={long} c= g=1 ; b=x a=3 g=1 ; b=x a=4 g=1 ; \
+             a=5 b=x c=abcdefghijklmno g=1 ; a=7 c=abcdefghijklmnop g=1 ; (6 rows)"
+        );
+        assert_eq!(rows(&mut node, "SELECT t"), expected);
+        assert_eq!(rows(&mut node, "SELECT t WHERE g=1"), expected);
+        node.alter("t", "DROP COLUMN b", 10).unwrap();
+        let expected = "a=1 c=y g=1 ; a=2 c= g=1 ; a=3 g=1 ; a=4 g=1 ; a=5 c=abcdefghijklmno g=1 ; \
+             a=7 c=abcdefghijklmnop g=1 ; (6 rows)";
+        assert_eq!(rows(&mut node, "SELECT t"), expected);
+        assert_eq!(rows(&mut node, "SELECT t WHERE g=1"), expected);
+    }
+}
+
+#[test]
+fn conflict_may_give_a_row_values_of_another_unique_index() {
+    for shards in [1, 2, 3] {
+        let mut node = Node::new(shards);
+        node.create("t", "k:string:hash UNIQUE u:integer:hash UNIQUE");
+        let line = "INSERT t k=a u=1 ROW k=b u=2 ROW k=c u=3";
+        assert_eq!(node.run(line), Out::Ids(vec![Some(1), Some(2), Some(3)]));
+        let taken = Out::Error("a row with this value of u exists already".to_owned());
+        let set = |line: &str| format!("INSERT t {line} ON CONFLICT k DO UPDATE");
+        // A row may keep its value, and take one that nobody has, but none of another row, stored or not.
+        assert_eq!(node.run(&set("k=a u=1")), Out::Ids(vec![Some(1)]));
+        assert_eq!(node.run(&set("k=a u=2")), taken);
+        assert_eq!(node.run(&set("k=d u=9 ROW k=a u=9")), taken);
+        assert_eq!(node.run(&set("k=a u=9 ROW k=b u=9")), taken);
+        assert_eq!(node.run(&format!("{} SET u=3", set("k=a"))), taken);
+        assert_eq!(
+            node.run(&format!("{} SET k=b", set("k=a"))),
+            Out::Error("a row with this value of k exists already".to_owned())
+        );
+        // One row gives a value up, the next one takes it.
+        let line = set("k=a u=9 ROW k=b u=1 ROW k=e u=2");
+        assert_eq!(node.run(&line), Out::Ids(vec![Some(1), Some(2), Some(4)]));
+        let line = format!("{} SET u=u+10", set("k=a ROW k=b ROW k=c"));
+        assert_eq!(node.run(&line), Out::Ids(vec![Some(1), Some(2), Some(3)]));
+        let out = node.run("SELECT t");
+        assert_eq!(
+            format!("{out:?}"),
+            "k=a u=19 ; k=b u=11 ; k=c u=13 ; k=e u=2 ; (4 rows)"
+        );
+        node.check();
+    }
+}
+
+#[test]
+fn conflict_may_compute_values_of_one_row_several_times() {
+    for shards in [1, 2, 3] {
+        let mut node = Node::new(shards);
+        node.create("t", "k:string:hash UNIQUE n:integer:hash UNIQUE");
+        let line = "INSERT t k=a n=1 ROW k=a n=5 ROW k=a n=5 ON CONFLICT k DO UPDATE SET n=n+3";
+        assert_eq!(node.run(line), Out::Ids(vec![Some(1), Some(1), Some(1)]));
+        let line = "INSERT t k=b n=7 ROW k=b n=8 ON CONFLICT k DO UPDATE SET n=n+1";
+        let taken = Out::Error("a row with this value of n exists already".to_owned());
+        assert_eq!(node.run(line), taken);
+        let line = "INSERT t k=a n=0 ROW k=b n=7 ROW k=a n=0 ON CONFLICT k DO UPDATE SET n=n-1";
+        assert_eq!(node.run(line), Out::Ids(vec![Some(1), Some(2), Some(1)]));
+        let line =
+            "INSERT t k=a n=9 ROW k=a n=9 ON CONFLICT k DO UPDATE SET n=n+9223372036854775800";
+        assert_eq!(
+            node.run(line),
+            Out::Error("result is out of range".to_owned())
+        );
+        let out = node.run("SELECT t");
+        assert_eq!(format!("{out:?}"), "k=a n=5 ; k=b n=7 ; (2 rows)");
+        node.check();
+    }
+}
+
+#[test]
 fn returning_gives_rows_as_they_are_after_a_change_or_were_before_a_removal() {
     for shards in [1, 3] {
         let mut node = people(shards);

@@ -357,8 +357,6 @@ impl<'c> Run<'c> {
         match (outcome?, ids) {
             (Ok(()), Some(_)) => Ok(true),
             (Err(_), None) => Ok(false),
-            // Known, where rows are spread: docs/progress.md.
-            (Ok(()), None) if says(&reply, "cannot set a unique column here") => Ok(false),
             (Ok(()), None) => Err(format!("INSERT gives {reply:?}, SQLite takes it")),
             (Err(error), Some(_)) => Err(format!("INSERT gives {reply:?}, SQLite says {error}")),
         }
