@@ -340,11 +340,10 @@ pub(crate) fn check_present(
     if !cell.datum.is_null() {
         return Ok(());
     }
-    let is_primary = |index: &Index| index.primary && index.columns.contains(&column);
     match schema.column_of(column) {
-        Some(found) if found.not_null || schema.indexes.iter().any(is_primary) => Err(
-            TableError::NotNull(String::from_utf8_lossy(&found.name).into()),
-        ),
+        Some(found) if schema.must_have_value(found) => Err(TableError::NotNull(
+            String::from_utf8_lossy(&found.name).into(),
+        )),
         Some(_) | None => Ok(()),
     }
 }

@@ -183,6 +183,13 @@ impl Schema {
         Ok(columns)
     }
 
+    /// Returns whether each row must have a value of the column: it is NOT NULL, or belongs to the primary key.
+    #[must_use]
+    pub fn must_have_value(&self, column: &Column) -> bool {
+        let mut indexes = self.indexes.iter();
+        column.not_null || indexes.any(|index| index.primary && index.columns.contains(&column.id))
+    }
+
     /// Returns the names of these columns with commas between them, as [`TableError::NotUnique`] has them.
     #[must_use]
     pub fn names_of(&self, columns: &[ColumnId]) -> Box<str> {

@@ -43,7 +43,6 @@ pub(crate) struct SourceOptions {
 pub(crate) struct Column {
     pub(crate) name: Vec<u8>,
     pub(crate) kind: ColumnType,
-    /// Only known of tables in files.
     pub(crate) not_null: bool,
     pub(crate) default: Option<Vec<u8>>,
 }
@@ -176,6 +175,14 @@ pub(crate) fn shape_of_server(client: &mut Client, name: Vec<u8>) -> Result<Shap
         });
     }
     let info = client.call(&[&b"TABLE.INFO"[..], &name])?;
+    for definition in elements(field(&info, "definitions").unwrap_or(Value::Null)) {
+        let name = field(&definition, "column").and_then(bytes);
+        let mut columns = columns.iter_mut();
+        if let Some(column) = columns.find(|column| Some(&column.name) == name.as_ref()) {
+            column.not_null = field(&definition, "not_null") == Some(Value::Integer(1));
+            column.default = field(&definition, "default").and_then(bytes);
+        }
+    }
     let mut indexes = Vec::new();
     for index in elements(field(&info, "indexes").unwrap_or(Value::Null)) {
         let names = field(&index, "columns").and_then(bytes).unwrap_or_default();
@@ -309,7 +316,7 @@ fn shape_of_schema(schema: &Schema) -> Shape {
     let columns = schema.columns.iter().map(|column| Column {
         name: column.name.to_vec(),
         kind: column.kind,
-        not_null: column.not_null,
+        not_null: schema.must_have_value(column),
         default: column.default.as_ref().map(|cell| {
             let mut text = Vec::new();
             cell.write_text(&mut text);

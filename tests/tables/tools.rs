@@ -193,6 +193,8 @@ fn sqlite_takes_what_is_exported() {
     fill(&mut client, "n.t");
     client.ok("TABLE.SCHEMA.CREATE n.other u:integer:hash UNIQUE v:string");
     client.line("TABLE.INSERT n.other u=1 v=x ROW u=2");
+    client.ok("TABLE.SCHEMA.CREATE n.strict k:string:hash PRIMARY KEY m:integer NOT NULL v:string DEFAULT it's w:float DEFAULT 1.50");
+    client.line("TABLE.INSERT n.strict k=a m=1");
     let dump = directory.file();
     client.ok("SAVE");
     let file = directory.0.join("n.sql");
@@ -247,5 +249,18 @@ fn sqlite_takes_what_is_exported() {
                 .execute("INSERT INTO \"n.other\" (u) VALUES (2)", [])
                 .is_err()
         );
+        for refused in [
+            "(m) VALUES (1)",
+            "(k) VALUES ('b')",
+            "(k, m) VALUES ('a', 2)",
+        ] {
+            let insert = format!("INSERT INTO \"n.strict\" {refused}");
+            assert!(sqlite.execute(&insert, []).is_err(), "{refused}");
+        }
+        sqlite
+            .execute("INSERT INTO \"n.strict\" (k, m) VALUES ('b', 2)", [])
+            .unwrap();
+        let same = "SELECT COUNT(*) FROM \"n.strict\" WHERE v = 'it''s' AND w = 1.5";
+        assert_eq!(ask(same), 2);
     }
 }

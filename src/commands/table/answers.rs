@@ -145,7 +145,7 @@ pub fn write_info(reply: &mut Reply<'_>, schema: &Schema, infos: &[(ShardId, Tab
         let sum: u64 = infos.iter().map(|(_, info)| part(info)).sum();
         integer(sum)
     };
-    reply.map(7);
+    reply.map(8);
     reply.bulk_text("name");
     reply.bulk(&schema.name);
     reply.bulk_text("rows");
@@ -169,6 +169,32 @@ pub fn write_info(reply: &mut Reply<'_>, schema: &Schema, infos: &[(ShardId, Tab
     }
     reply.bulk_text("indexes");
     write_indexes(reply, schema, infos);
+    reply.bulk_text("definitions");
+    write_definitions(reply, schema);
+}
+
+/// What the columns are, beyond what SCHEMA.VIEW says of them, whose form is the module's.
+fn write_definitions(reply: &mut Reply<'_>, schema: &Schema) {
+    let mut text = Vec::new();
+    reply.array(schema.columns.len());
+    for column in &schema.columns {
+        reply.map(4);
+        reply.bulk_text("column");
+        reply.bulk(&column.name);
+        reply.bulk_text("type");
+        reply.bulk_text(column.kind.name());
+        reply.bulk_text("not_null");
+        reply.boolean(schema.must_have_value(column));
+        reply.bulk_text("default");
+        match &column.default {
+            Some(cell) => {
+                text.clear();
+                cell.write_text(&mut text);
+                reply.bulk(&text);
+            }
+            None => reply.null(),
+        }
+    }
 }
 
 fn write_indexes(reply: &mut Reply<'_>, schema: &Schema, infos: &[(ShardId, TableInfo)]) {

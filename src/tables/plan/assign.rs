@@ -63,7 +63,7 @@ fn bind_value(
     value: &NewValue<'_>,
 ) -> Result<NewCell, TableError> {
     let text = match value {
-        NewValue::Null if must_have_value(schema, column) => return Err(not_null(column)),
+        NewValue::Null if schema.must_have_value(column) => return Err(not_null(column)),
         NewValue::Null => return Ok(NewCell::Fixed(Cell::NULL)),
         NewValue::Text(text) => text,
     };
@@ -112,7 +112,7 @@ pub(crate) fn bind_row(
         match (given, &column.default) {
             (None, Some(default)) => row.push((column.id, default.clone())),
             (Some((_, cell)), _) if !cell.datum.is_null() => {}
-            (Some(_) | None, _) if must_have_value(schema, column) => {
+            (Some(_) | None, _) if schema.must_have_value(column) => {
                 return Err(not_null(column));
             }
             (Some(_) | None, _) => {}
@@ -120,14 +120,6 @@ pub(crate) fn bind_row(
     }
     row.retain(|(_, cell)| !cell.datum.is_null());
     Ok(row)
-}
-
-fn must_have_value(schema: &Schema, column: &Column) -> bool {
-    column.not_null
-        || schema
-            .indexes
-            .iter()
-            .any(|index| index.primary && index.columns.contains(&column.id))
 }
 
 fn not_null(column: &Column) -> TableError {
