@@ -45,6 +45,7 @@ mod store;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod unique;
 pub mod walk;
 
 use std::sync::atomic::Ordering;

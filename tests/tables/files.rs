@@ -3,14 +3,16 @@
 //! Not here: snapshots and bytes without a server (`src/tables/tests/files.rs`).
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use base::clock::UnixMillis;
 use base::random::Random;
 use protocol::value::Value;
+use storage::rdb_file::{About, Part, Reader, Writer};
 
 use crate::support::client::Client;
 use crate::support::server::{Server, forget_settings, scratch_directory, trestle_program};
@@ -344,7 +346,7 @@ fn redis_refuses_a_file_with_tables_and_loads_one_without() {
 }
 
 /// Starts a server that has to refuse; returns its exit code and what it says.
-fn refusal(directory: &Directory) -> (Option<i32>, String) {
+fn refusal(directory: &Directory, flags: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(trestle_program());
     forget_settings(&mut command);
     let output = command
@@ -352,6 +354,7 @@ fn refusal(directory: &Directory) -> (Option<i32>, String) {
         .arg(directory.0.join("socket"))
         .arg("--dir")
         .arg(&directory.0)
+        .args(flags)
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -380,8 +383,92 @@ fn damaged_tables_keep_the_server_from_starting() {
         let at = 150 + random.index(bytes.len() - 170);
         bytes[at] ^= 1 << random.below(8);
         fs::write(directory.file(), &bytes).unwrap();
-        let (code, text) = refusal(&directory);
+        let (code, text) = refusal(&directory, &[]);
         assert_eq!(code, Some(78), "byte {at}: {text}");
         assert!(text.contains("at byte "), "{text}");
+    }
+}
+
+/// Writes a file of tables anew, with one text in place of another one of the same length.
+fn replace_text(path: &Path, old: &[u8], new: &[u8]) {
+    let bytes = fs::read(path).unwrap();
+    let mut reader = Reader::new(true);
+    reader.feed(&bytes);
+    reader.end();
+    let mut writer = Writer::new(false);
+    let about = About {
+        server_version: "7.0.15",
+        now: UnixMillis(0),
+        used_bytes: 0,
+    };
+    writer.begin(false, &about);
+    let mut replaced = 0;
+    loop {
+        match reader.part().unwrap() {
+            Some(Part::End) => break,
+            Some(Part::Tables { piece, .. }) => {
+                let mut piece = piece.to_vec();
+                while let Some(at) = piece.windows(old.len()).position(|part| part == old) {
+                    piece[at..at + old.len()].copy_from_slice(new);
+                    replaced += 1;
+                }
+                writer.tables(&piece);
+            }
+            Some(_) => {}
+            None => panic!("the whole file was fed"),
+        }
+    }
+    writer.end();
+    assert_eq!(replaced, 1);
+    // No checksum.
+    let whole = [writer.take(), vec![0; 8]].concat();
+    fs::write(path, whole).unwrap();
+}
+
+#[test]
+fn one_unique_value_on_two_cores_keeps_the_server_from_starting() {
+    let directory = Directory::new("doubles");
+    {
+        let server = directory.start(2, &[]);
+        let mut client = server.client();
+        client.ok("TABLE.NAMESPACE.CREATE shop");
+        client.ok("TABLE.SCHEMA.CREATE shop.t name:string:hash UNIQUE n:integer:hash UNIQUE");
+        // Rows that end may have values of others, once their time is over.
+        client.line("TABLE.INSERT shop.t name=value-999 EX 100000");
+        for number in 0..300 {
+            client.line(&format!(
+                "TABLE.INSERT shop.t name=value-{number:03} n={number}"
+            ));
+        }
+        assert!(wait_until(LIMIT, || shard_count(&mut client, "shop.t") == 2));
+        client.ok("SAVE");
+    }
+    // The file as it is, and with what is no double, is good.
+    replace_text(&directory.file(), b"value-999", b"value-002");
+    {
+        let server = directory.start(2, &[]);
+        let mut client = server.client();
+        assert_eq!(client.line("TABLE.COUNT shop.t"), Value::Integer(301));
+        client.ok("SAVE");
+    }
+    // These two have ids that follow each other.
+    replace_text(&directory.file(), b"value-007", b"value-008");
+    let (code, text) = refusal(&directory, &["--shards", "2"]);
+    assert_eq!(code, Some(78), "{text}");
+    let said = "two rows of table shop.t have the same values of name, which must be unique";
+    assert!(text.contains(said), "{text}");
+}
+
+/// Returns on how many shards a table lies.
+fn shard_count(client: &mut Client, table: &str) -> usize {
+    let Value::Array(fields) = client.line(&format!("TABLE.INFO {table}")) else {
+        panic!("a table says what it is");
+    };
+    let at = fields
+        .iter()
+        .position(|field| *field == Value::Bulk(b"shards".to_vec()));
+    match at.and_then(|at| fields.get(at + 1)) {
+        Some(Value::Array(shards)) => shards.len(),
+        other => panic!("{other:?}"),
     }
 }

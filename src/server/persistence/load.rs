@@ -598,7 +598,9 @@ pub(super) fn step(core: &mut Core) -> bool {
             Loaded::Failed(text) => fail(core, text),
             Loaded::End(next) => {
                 core.inbox = None;
-                if let Err(error) = load_tables::settle(core) {
+                let settled = load_tables::settle(core);
+                let compared = || load_tables::compare_unique_values(core, &path, log.is_some());
+                if let Err(error) = settled.and_then(|()| compared()) {
                     fail(core, error);
                     return true;
                 }

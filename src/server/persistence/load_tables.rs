@@ -4,7 +4,7 @@
 //!   thread: piece of the file -> schemas, for all cores
 //!                             -> rows, by the shards they lie on here -> a batch for each
 //!   core:   schemas -> catalog       rows -> tables and their indexes
-//!   end:    each core settles its tables and compares its catalog with those of the others
+//!   end:    each core settles its tables and compares its catalog and unique values with those of the others
 //! ```
 //!
 //! The number of shards may be another one than when the file was written: rows of a table at home go to the shard
@@ -12,6 +12,7 @@
 //!
 //! Not here: the form of the pieces (`tables::bytes`).
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -28,6 +29,7 @@ use tables::bytes::schema::Counters;
 use tables::bytes::section::{self, RowsOfSection, Section};
 use tables::catalog::SchemaChange;
 use tables::schema::{Layout, RowId, Schema, TableId};
+use tables::unique;
 
 use super::Loaded;
 use crate::core_loop::Core;
@@ -47,6 +49,7 @@ impl Loaded {
     pub(super) fn forget_tables(&self) {
         self.counters.0.with(Map::clear);
         self.catalogs.with(|catalogs| *catalogs = None);
+        self.unique_values.with(Vec::clear);
     }
 }
 
@@ -268,4 +271,50 @@ pub(super) fn settle(core: &mut Core) -> Result<(), String> {
          directory of the log"
             .to_owned(),
     )
+}
+
+/// Compares the unique values of this core with those of the cores that are done: each pair of cores once, as one of
+/// them is done before the other.
+///
+/// # Errors
+///
+/// One line if two cores have the same value. With a log that is only said: a loss of power may have taken a row's
+/// new value from the log of one core, and left on another one the row that got its old value.
+pub(super) fn compare_unique_values(core: &Core, path: &Path, has_log: bool) -> Result<(), String> {
+    let tables = core.engine.host.shard.tables();
+    let mine = Arc::new(tables.unique_values_of_all());
+    if mine.is_empty() {
+        return Ok(());
+    }
+    let known = &core.engine.shared.persistence.loaded.unique_values;
+    let others = known.with(|known| {
+        let others = known.clone();
+        known.push(Arc::clone(&mine));
+        others
+    });
+    let mut doubles = others.iter().map(|other| unique::double(&mine, other));
+    let Some(double) = doubles.find_map(|double| double) else {
+        return Ok(());
+    };
+    let (table, columns) = match tables.catalog(double.db).table_of(double.table) {
+        Some(schema) => {
+            let index = schema.index_of(double.index);
+            let columns = index.map_or("?".into(), |index| schema.names_of(&index.columns));
+            (String::from_utf8_lossy(&schema.name).into_owned(), columns)
+        }
+        None => ("?".to_owned(), "?".into()),
+    };
+    if has_log {
+        tracing::warn!(
+            table,
+            columns = &*columns,
+            "two rows on different cores have the same values, which must be unique; a loss of power may have done it"
+        );
+        return Ok(());
+    }
+    Err(format!(
+        "load {}: two rows of table {table} have the same values of {columns}, which must be unique; put back a \
+         whole copy of the file, or move it away to start without data",
+        path.display()
+    ))
 }

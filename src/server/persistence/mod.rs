@@ -48,6 +48,7 @@ use commands::spec::Flags;
 use runtime::facts::Facts;
 use runtime::helper::Helper;
 use runtime::waker::Waker;
+use tables::unique::Values;
 
 use self::backup::Backups;
 use self::load_tables::SharedCounters;
@@ -120,6 +121,8 @@ pub(crate) struct Loaded {
     pub(crate) counters: SharedCounters,
     /// What the first shard that was done has of schemas.
     pub(crate) catalogs: Facts<Option<Vec<u8>>>,
+    /// Values of unique indexes that the shards have which are done.
+    pub(crate) unique_values: Facts<Vec<Arc<Vec<Values>>>>,
     /// Records of the log.
     pub(crate) records: AtomicU64,
     /// The libraries that the logs have: those of the last generation and change.
