@@ -26,6 +26,7 @@ pub mod encode;
 pub mod error;
 pub mod executor;
 pub mod explain;
+mod form;
 mod group;
 pub mod help;
 mod index;

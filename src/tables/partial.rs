@@ -2,6 +2,7 @@
 
 use crate::claim::Claim;
 use crate::datum::Cell;
+use crate::form::Form;
 use crate::group::{Group, Groups};
 use crate::key::Key;
 use crate::plan::filter::Filter;
@@ -30,6 +31,7 @@ pub struct Partial {
     /// Values of unique indexes that rows are to get.
     pub(crate) claims: Vec<Claim>,
     pub(crate) scratch: Vec<u8>,
+    pub(crate) form: Form,
 }
 
 /// A row among the encoded ones.

@@ -35,6 +35,11 @@ impl Encode for Wire {
         Reply::new(out, self.0).bulk(bytes);
     }
 
+    #[inline]
+    fn short(&self, out: &mut Vec<u8>, bytes: &[u8; 16], len: usize) {
+        Reply::new(out, self.0).short_bulk(bytes, len);
+    }
+
     fn integer(&self, out: &mut Vec<u8>, value: i64) {
         Reply::new(out, self.0).integer_bulk(value);
     }

@@ -2,6 +2,7 @@
 
 use crate::datum::ColumnType;
 use crate::encode::Encode;
+use crate::form::{Form, FormCell, Name};
 use crate::key;
 use crate::plan::Output;
 use crate::plan::filter::Operand;
@@ -18,6 +19,7 @@ pub(super) struct RowWriter<'a, E> {
     pub(super) encode: &'a E,
     pub(super) out: &'a mut Vec<u8>,
     pub(super) scratch: &'a mut Vec<u8>,
+    pub(super) form: &'a mut Form,
 }
 
 impl<E: Encode> RowWriter<'_, E> {
@@ -51,13 +53,76 @@ impl<E: Encode> RowWriter<'_, E> {
 
     fn all(&mut self, row: Row<'_>) {
         let code: OrderCode = row.chunk.order(row.offset);
+        if self.form.made == Some(code) {
+            return self.formed(row);
+        }
         let table = self.table;
-        let Some(order) = table.rows.orders().at(code) else {
-            let declared: Vec<ColumnId> = table.schema.columns.iter().map(|c| c.id).collect();
-            self.columns(&declared, row);
-            return;
+        let declared: Vec<ColumnId>;
+        let order = if let Some(order) = table.rows.orders().at(code) {
+            order
+        } else {
+            declared = table.schema.columns.iter().map(|c| c.id).collect();
+            &declared
         };
+        if self.form.last == Some(code) {
+            self.make_form(code, order);
+            return self.formed(row);
+        }
+        self.form.last = Some(code);
         self.columns(order, row);
+    }
+
+    fn make_form(&mut self, code: OrderCode, order: &[ColumnId]) {
+        let (table, encode) = (self.table, self.encode);
+        let written = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut bytes = Vec::new();
+            write(&mut bytes);
+            bytes
+        };
+        self.form.made = Some(code);
+        let cells = order.iter().filter_map(|&column| {
+            let definition = &table.schema.columns[table.position(column)?];
+            let name = written(&|out| encode.bulk(out, &definition.name));
+            Some(FormCell {
+                column,
+                kind: definition.kind,
+                name: Name::new(&name),
+            })
+        });
+        self.form.cells.clear();
+        self.form.cells.extend(cells);
+        // The order may have columns that the table has lost.
+        let count = self.form.cells.len();
+        self.form.head = written(&|out| encode.array(out, count * 2)).into();
+    }
+
+    /// Writes a row of the order that the form is for.
+    fn formed(&mut self, row: Row<'_>) {
+        let begin = self.out.len();
+        self.out.extend_from_slice(&self.form.head);
+        let body = self.out.len();
+        let mut count = 0;
+        let cells = std::mem::take(&mut self.form.cells);
+        for cell in &cells {
+            let Some(column) = row.chunk.column(cell.column) else {
+                continue;
+            };
+            if let Some((text, len)) = column.short_text(row.offset) {
+                cell.name.push_to(self.out);
+                self.encode.short(self.out, text, len);
+            } else if let Some(value) = column.value(row.offset) {
+                cell.name.push_to(self.out);
+                self.value((column, row.offset), cell.kind, value);
+            } else {
+                continue;
+            }
+            count += 1;
+        }
+        let is_whole = count == cells.len();
+        self.form.cells = cells;
+        if !is_whole {
+            self.correct_head((begin, body), count);
+        }
     }
 
     fn columns(&mut self, columns: &[ColumnId], row: Row<'_>) {
@@ -80,11 +145,16 @@ impl<E: Encode> RowWriter<'_, E> {
             }
         }
         if count < columns.len() {
-            let cells = self.out.split_off(body);
-            self.out.truncate(begin);
-            self.encode.array(self.out, count * 2);
-            self.out.extend_from_slice(&cells);
+            self.correct_head((begin, body), count);
         }
+    }
+
+    /// Gives a row that begins at `begin`, with cells from `body` on, the head of one with so many cells.
+    fn correct_head(&mut self, (begin, body): (usize, usize), count: usize) {
+        let cells = self.out.split_off(body);
+        self.out.truncate(begin);
+        self.encode.array(self.out, count * 2);
+        self.out.extend_from_slice(&cells);
     }
 
     #[inline]

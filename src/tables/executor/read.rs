@@ -610,6 +610,7 @@ pub(super) fn write_row(
         encode,
         out: &mut *bytes,
         scratch: &mut *scratch,
+        form: &mut out.form,
     };
     writer.row(output, place, row);
     out.encoded += 1;

@@ -7,6 +7,7 @@
 use super::output::RowWriter;
 use crate::datum::{ColumnType, Datum};
 use crate::encode::Encode;
+use crate::form::Form;
 use crate::key::Key;
 use crate::parser;
 use crate::plan::Output;
@@ -54,6 +55,7 @@ pub(crate) fn select_value(
         encode,
         out: &mut *out,
         scratch: &mut Vec::new(),
+        form: &mut Form::default(),
     };
     index.walk(key.bytes(), &table.rows, 0, &mut |place| {
         looked += 1;

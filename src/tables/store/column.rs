@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::bits::{self, Bits};
-use super::texts::Texts;
+use super::texts::{CELL_BYTES, Texts};
 use crate::datum::ColumnType;
 use crate::scalar::{self, Value};
 
@@ -103,6 +103,15 @@ impl Column {
             Cells::Flags(flags) => Value::Scalar(i64::from(bits::has(flags, offset))),
             Cells::Texts(texts) => Value::Text(texts.at(offset)),
         })
+    }
+
+    /// Returns the string at a place that has one, if it is short: the first so many bytes.
+    #[inline]
+    pub(crate) fn short_text(&self, offset: usize) -> Option<(&[u8; CELL_BYTES], usize)> {
+        match &self.cells {
+            Cells::Texts(texts) if bits::has(&self.valid, offset) => texts.short(offset),
+            Cells::Texts(_) | Cells::Wide(_) | Cells::Days(_) | Cells::Flags(_) => None,
+        }
     }
 
     /// Returns the string at a place of a column of strings; empty where there is none.

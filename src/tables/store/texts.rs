@@ -7,7 +7,8 @@
 
 use base::cast::{u32_from, usize_from_u32};
 
-const CELL_BYTES: usize = 16;
+/// What a short string takes, its length included.
+pub(super) const CELL_BYTES: usize = 16;
 const SHORT_MAX: usize = CELL_BYTES - 1;
 const LONG: u8 = 0xFF;
 const EMPTY: [u8; CELL_BYTES] = [0; CELL_BYTES];
@@ -34,6 +35,14 @@ impl Texts {
             LONG => &self.long[slot_of(cell)],
             len => &cell[..usize::from(len)],
         }
+    }
+
+    /// Returns the string if it stands inside: the first so many bytes, at most 15.
+    #[inline]
+    pub(super) fn short(&self, offset: usize) -> Option<(&[u8; CELL_BYTES], usize)> {
+        let cell = &self.cells[offset];
+        let len = cell[SHORT_MAX];
+        (len != LONG).then(|| (cell, usize::from(len)))
     }
 
     pub(super) fn set(&mut self, offset: usize, text: &[u8]) {
