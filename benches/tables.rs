@@ -5,6 +5,9 @@
 //! `id:integer:hash UNIQUE grp:string:hash v:integer name:string` with 1000 values of `grp`, that of
 //! `docs/benchmarks.md`.
 //!
+//! `tables --once N NAME` makes a table and then N statements of a kind, to count instructions: the difference of two runs
+//! by the difference of their N, with `valgrind --tool=callgrind`. Kinds: see [`once`].
+//!
 //! Figures are CPU time of the thread. Each line is the median of rounds, with the least and the most.
 #![expect(unsafe_code, reason = "CPU time of a thread is a system call")]
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
@@ -38,7 +41,12 @@ const LIMITS: Limits = Limits {
 struct Resp;
 
 impl Resp {
+    /// As the server does it.
     fn head(out: &mut Vec<u8>, kind: u8, len: usize) {
+        if let Ok(digit @ 0..=9) = u8::try_from(len) {
+            out.extend_from_slice(&[kind, b'0' + digit, b'\r', b'\n']);
+            return;
+        }
         out.push(kind);
         base::number::write_u64(out, u64_from(len));
         out.extend_from_slice(b"\r\n");
@@ -56,10 +64,28 @@ impl Encode for Resp {
         out.extend_from_slice(b"\r\n");
     }
 
+    fn short(&self, out: &mut Vec<u8>, bytes: &[u8; 16], len: usize) {
+        Self::head(out, b'$', len);
+        let end = out.len() + len;
+        out.extend_from_slice(bytes);
+        out.truncate(end);
+        out.extend_from_slice(b"\r\n");
+    }
+
     fn integer(&self, out: &mut Vec<u8>, value: i64) {
-        let mut text = Vec::new();
-        base::number::write_i64(&mut text, value);
-        self.bulk(out, &text);
+        let begin = out.len();
+        out.extend_from_slice(b"$0\r\n");
+        let digits = out.len();
+        base::number::write_i64(out, value);
+        match u8::try_from(out.len() - digits) {
+            Ok(len @ 0..=9) => out[begin + 1] += len,
+            Ok(_) | Err(_) => {
+                let text = out.split_off(digits);
+                out.truncate(begin);
+                return self.bulk(out, &text);
+            }
+        }
+        out.extend_from_slice(b"\r\n");
     }
 
     fn null(&self, out: &mut Vec<u8>) {
@@ -156,12 +182,87 @@ fn insert(tables: &mut Tables, number: u64, reply: &mut Vec<u8>) {
     run(tables, Verb::Insert, &words, reply);
 }
 
+/// Runs `count` statements of a kind on a table of 100,000 rows without unique values.
+fn once(count: u64, name: &str) {
+    let id = |number: u64| format!("id={}", number * 7919 % ONCE_ROWS);
+    let group = |number: u64| format!("grp=g{}", number % GROUPS);
+    let mut tables = Tables::new(ShardId(0), KeyHasher::new((1, 2)));
+    let words: [&[u8]; 4] = [
+        b"id:integer:hash",
+        b"grp:string:hash",
+        b"v:integer",
+        b"name:string",
+    ];
+    let change = tables
+        .catalog(DB)
+        .plan_create(b"t", &words, TableId(1))
+        .expect("the table is good");
+    tables.apply(DB, &change);
+    let mut reply = Vec::new();
+    for number in 0..ONCE_ROWS {
+        insert(&mut tables, number, &mut reply);
+    }
+    let table = (DB, TableId(1));
+    for number in 0..count {
+        reply.clear();
+        let (id, group) = (id(number), group(number));
+        let (id, group) = (id.as_bytes(), group.as_bytes());
+        match name {
+            "nothing" => {}
+            "select-100" => {
+                let words = [&b"WHERE"[..], group];
+                assert_eq!(run(&mut tables, Verb::Select, &words, &mut reply), 100);
+            }
+            "update" => {
+                let words: [&[u8]; 4] = [b"WHERE", id, b"SET", b"v=555"];
+                assert_eq!(run(&mut tables, Verb::Update, &words, &mut reply), 1);
+            }
+            "update-plain" => {
+                let words = [&b"v=555"[..]].into_iter();
+                assert_eq!(tables.update_value(table, id, words, 1), Some(1));
+            }
+            "update-indexed" => {
+                let words: [&[u8]; 4] = [b"WHERE", id, b"SET", group];
+                assert_eq!(run(&mut tables, Verb::Update, &words, &mut reply), 1);
+            }
+            "update-indexed-plain" => {
+                let words = [group].into_iter();
+                assert_eq!(tables.update_value(table, id, words, 1), Some(1));
+            }
+            "insert" => {
+                run(
+                    &mut tables,
+                    Verb::Insert,
+                    &[id, group, b"v=555", b"name=someone"],
+                    &mut reply,
+                );
+            }
+            "insert-plain" => {
+                let words = [id, group, b"v=555", b"name=someone"].into_iter();
+                assert!(tables.insert_row(table, None, words).is_some());
+            }
+            _ => return println!("unknown: {name}"),
+        }
+    }
+}
+
+const ONCE_ROWS: u64 = 100_000;
+
 fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    if let Some(at) = args.iter().position(|word| word == "--once") {
+        let count = args.get(at + 1).and_then(|word| word.parse().ok());
+        return once(
+            count.unwrap_or(0),
+            args.get(at + 2).map_or("", String::as_str),
+        );
+    }
     // Cargo adds `--bench`.
-    let rows = std::env::args()
-        .skip(1)
-        .find_map(|word| word.parse().ok())
-        .unwrap_or(100_000_u64);
+    let rows = args.iter().skip(1).find_map(|word| word.parse().ok());
+    measure_all(rows.unwrap_or(100_000));
+}
+
+fn measure_all(rows: u64) {
     println!("{rows} rows\n\n| statement | CPU, median of {ROUNDS} (least..most) |\n|---|---|");
     let words_only = |number: u64| {
         black_box((

@@ -68,6 +68,11 @@ use plan::Plan;
 use schema::{IndexId, IndexState, RowId, Schema, TableId};
 use table::{Built, Table};
 
+/// Draws the id of the row of an INSERT that [`Tables::insert_row`] can store. Nothing for any other.
+pub fn draw_row<'w>(schema: &Schema, words: impl Iterator<Item = &'w [u8]>) -> Option<RowId> {
+    executor::plain::draw_id(schema, words)
+}
+
 /// One shard's part of all tables.
 #[derive(Debug)]
 pub struct Tables {
@@ -257,6 +262,35 @@ impl Tables {
     ) -> Option<usize> {
         let table = self.table(db, id)?;
         executor::short::select_value(table, condition, bounds, encode, out)
+    }
+
+    /// Stores the row of `INSERT table column=value ...`, if the table has no unique index and nothing can be wrong with
+    /// it, and returns its id: `drawn`, or the next one, of a table at home. Nothing for any other statement, a wrong
+    /// one too: it takes a plan then, and nothing has changed.
+    pub fn insert_row<'w>(
+        &mut self,
+        (db, id): (DbIndex, TableId),
+        drawn: Option<RowId>,
+        words: impl Iterator<Item = &'w [u8]>,
+    ) -> Option<RowId> {
+        self.with_table(db, id, |table, changes| {
+            executor::plain::insert_row((table, changes), db, drawn, words)
+        })?
+    }
+
+    /// Changes the rows of `UPDATE table WHERE condition SET column=value ...`, of which `words` are those behind SET, if
+    /// they are few, found by one value of a hash index, and nothing can be wrong with that; returns how many they are.
+    /// Nothing for any other statement, as in [`Tables::insert_row`].
+    pub fn update_value<'w>(
+        &mut self,
+        (db, id): (DbIndex, TableId),
+        condition: &[u8],
+        words: impl Iterator<Item = &'w [u8]>,
+        now_ms: u64,
+    ) -> Option<usize> {
+        self.with_table(db, id, |table, changes| {
+            executor::plain::update_value((table, changes), db, condition, words, now_ms)
+        })?
     }
 
     /// Refuses values of unique indexes that a row here has and keeps. `at` is the progress of the plan's

@@ -16,7 +16,7 @@ use crate::datum::{Cell, ColumnType, Datum};
 use crate::effects::RowImage;
 use crate::error::TableError;
 use crate::index::{RowIndex, push_row_key};
-use crate::scalar;
+use crate::scalar::{self, Value};
 use crate::schema::{ColumnId, Index, IndexId, Layout, RowId, Schema};
 use crate::store::bits;
 use crate::store::column::Column;
@@ -48,6 +48,29 @@ pub(crate) struct CellChange {
     pub(crate) column: ColumnId,
     /// `Datum::Null` to take the value away.
     pub(crate) cell: Cell,
+}
+
+/// The same, of which nothing was copied yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Changed<'a> {
+    pub(crate) column: ColumnId,
+    /// `None` to take the value away.
+    pub(crate) value: Option<Value<'a>>,
+    pub(crate) odd_text: Option<&'a [u8]>,
+}
+
+/// Returns the first 64 indexes, each with a bit of its own.
+fn bits_of(indexes: &[RowIndex]) -> impl Iterator<Item = (u64, &RowIndex)> {
+    (0..64).map(|at| 1 << at).zip(indexes)
+}
+
+/// Returns the indexes without those whose bits are set.
+fn touched(indexes: &mut [RowIndex], untouched: u64) -> impl Iterator<Item = &mut RowIndex> {
+    let indexes = indexes.iter_mut().enumerate();
+    indexes.filter_map(move |(at, index)| {
+        let is_untouched = at < 64 && (untouched >> at) & 1 != 0;
+        (!is_untouched).then_some(index)
+    })
 }
 
 /// How far an index is.
@@ -322,6 +345,21 @@ impl Table {
             })
         });
         self.rows.insert(place, cells, end);
+        self.index_row(place);
+    }
+
+    /// The same for values that are nobody's yet, each of another column, of a row without an end.
+    pub(crate) fn insert_cells<'a>(
+        &mut self,
+        place: Place,
+        cells: impl Iterator<Item = NewCell<'a>>,
+    ) {
+        self.before_change(place);
+        self.rows.insert(place, cells, None);
+        self.index_row(place);
+    }
+
+    fn index_row(&mut self, place: Place) {
         for index in &mut self.indexes {
             index.insert(place, &self.rows, &mut self.scratch);
         }
@@ -342,24 +380,39 @@ impl Table {
 
     /// Changes values of a row that is there, before its end is changed. What stays equal costs no index anything.
     pub(crate) fn change(&mut self, place: Place, changes: &[CellChange]) {
+        let changes = changes.iter().map(|change| Changed {
+            column: change.column,
+            value: scalar::value_of(&change.cell.datum),
+            odd_text: change.cell.text.as_deref(),
+        });
+        self.change_cells(place, changes);
+    }
+
+    /// The same for values that are nobody's yet.
+    pub(crate) fn change_cells<'a>(
+        &mut self,
+        place: Place,
+        changes: impl Iterator<Item = Changed<'a>> + Clone,
+    ) {
         self.before_change(place);
         let Some(row) = self.rows.row(place) else {
             return;
         };
-        let differs =
-            |change: &CellChange| row.value(change.column) != scalar::value_of(&change.cell.datum);
-        let other: Vec<ColumnId> = changes
-            .iter()
-            .filter(|change| differs(change))
-            .map(|change| change.column)
-            .collect();
-        let touched = |index: &RowIndex| index.columns.iter().any(|column| other.contains(column));
-        for index in self.indexes.iter_mut().filter(|index| touched(index)) {
+        // Those behind the 64th are taken for touched: they are made anew.
+        let mut untouched = 0_u64;
+        for (bit, index) in bits_of(&self.indexes) {
+            let mut changes = changes.clone();
+            let is_touched = changes.any(|change| {
+                index.columns.contains(&change.column) && row.value(change.column) != change.value
+            });
+            untouched |= if is_touched { 0 } else { bit };
+        }
+        for index in touched(&mut self.indexes, untouched) {
             index.remove(place, &self.rows, &mut self.scratch);
         }
         for change in changes {
             let kind = self.kind(change.column);
-            match scalar::value_of(&change.cell.datum) {
+            match change.value {
                 None => self.rows.unset(place, change.column),
                 Some(value) => self.rows.set(
                     place,
@@ -367,12 +420,12 @@ impl Table {
                         column: change.column,
                         kind,
                         value,
-                        odd_text: change.cell.text.as_deref(),
+                        odd_text: change.odd_text,
                     },
                 ),
             }
         }
-        for index in self.indexes.iter_mut().filter(|index| touched(index)) {
+        for index in touched(&mut self.indexes, untouched) {
             index.insert(place, &self.rows, &mut self.scratch);
         }
     }

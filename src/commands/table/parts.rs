@@ -757,13 +757,15 @@ pub fn merge(plan: &Plan, parts: Vec<Partial>, resp: Resp) -> Result<Answer, Tab
 
 /// The event of new rows.
 pub(super) const INSERTED: &str = "table.insert";
+/// The event of changed rows.
+pub(super) const UPDATED: &str = "table.update";
 
 /// Returns the event that tells of a statement's changes.
 #[must_use]
 pub fn event_of(statement: RowStatement) -> Option<&'static str> {
     match statement {
         RowStatement::Insert | RowStatement::InsertRow => Some(INSERTED),
-        RowStatement::Update => Some("table.update"),
+        RowStatement::Update => Some(UPDATED),
         RowStatement::Delete => Some("table.delete"),
         RowStatement::Select
         | RowStatement::Count

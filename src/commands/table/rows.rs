@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use base::cast::{i64_from, u64_from};
 use protocol::args::{Args, equals_ignore_case};
 use protocol::reply::{Reply, Resp};
 use tables::decide::Decision;
@@ -10,13 +11,14 @@ use tables::encode::Encode;
 use tables::error::TableError;
 use tables::executor::short::Bounds;
 use tables::executor::{Budget, Progress, Stepped};
-use tables::merge;
+use tables::merge::{self, Single};
 use tables::parser::{self, Verb};
 use tables::partial::Partial;
 use tables::plan::{ID_NAME, Limits, Plan};
-use tables::schema::{Layout, Schema};
+use tables::schema::{Layout, RowId, Schema};
 
 use super::answers::{self, Cost};
+use super::names::{drawn, key_of};
 use super::{definitions, parts, refuse};
 use crate::long_reply::{LongReply, Reach};
 use crate::scope::{RowStatement, Scope};
@@ -64,11 +66,24 @@ pub(super) fn run(
     args: Args<'_>,
     statement: RowStatement,
 ) -> Result<(), CommandError> {
-    if statement == RowStatement::Select && args.len() == 4 && select_value(context, args).is_some()
-    {
-        return Ok(());
+    let done = match statement {
+        RowStatement::Select if args.len() == 4 => select_value(context, args),
+        RowStatement::Update if args.len() > 5 => update_value(context, args),
+        RowStatement::Insert => insert_row(context, args),
+        RowStatement::InsertRow => insert_drawn(context, args),
+        RowStatement::Select
+        | RowStatement::Count
+        | RowStatement::Get
+        | RowStatement::Update
+        | RowStatement::Delete
+        | RowStatement::Info
+        | RowStatement::Explain
+        | RowStatement::Profile => None,
+    };
+    match done {
+        Some(()) => Ok(()),
+        None => run_in(context, args, statement, Haste::Short),
     }
-    run_in(context, args, statement, Haste::Short)
 }
 
 /// Runs `SELECT table WHERE column=value` if that takes no plan ([`tables::Tables::select_value`]).
@@ -94,6 +109,65 @@ fn select_value(context: &mut Context<'_>, args: Args<'_>) -> Option<()> {
     };
     answers::correct_head(&mut context.reply, begun, count);
     Some(())
+}
+
+/// Runs `UPDATE table WHERE column=value SET column=value ...` if that takes no plan ([`tables::Tables::update_value`]).
+fn update_value(context: &mut Context<'_>, args: Args<'_>) -> Option<()> {
+    let condition = args.word(3);
+    if !equals_ignore_case(args.word(2), "WHERE")
+        || !equals_ignore_case(args.word(4), "SET")
+        || condition.starts_with(ID_NAME)
+    {
+        return None;
+    }
+    let (db, now_ms) = (context.db, parts::now_ms(context.shard));
+    let tables = context.shard.tables_mut();
+    let table = tables.catalog(db).lookup(args.word(1))?.id;
+    let count = tables.update_value((db, table), condition, args.from(5).iter(), now_ms)?;
+    if count > 0 {
+        let key = key_of(args.word(1));
+        context
+            .shard
+            .note_table(db, key, parts::UPDATED, u64_from(count));
+    }
+    context.reply.integer(i64_from(count));
+    Some(())
+}
+
+/// Runs an INSERT of one row if that takes no plan ([`tables::Tables::insert_row`]).
+fn insert_row(context: &mut Context<'_>, args: Args<'_>) -> Option<()> {
+    let db = context.db;
+    let schema = Arc::clone(context.shard.tables().catalog(db).lookup(args.word(1))?);
+    let words = args.from(2).iter();
+    let tables = context.shard.tables_mut();
+    let row = tables.insert_row((db, schema.id), None, words)?;
+    inserted(context, &schema, row);
+    Some(())
+}
+
+/// The same for a row of a spread table, whose id was drawn, if it belongs here.
+fn insert_drawn(context: &mut Context<'_>, args: Args<'_>) -> Option<()> {
+    let db = context.db;
+    let schema = Arc::clone(context.shard.tables().catalog(db).lookup(args.word(1))?);
+    let (row, table) = drawn(args.word(args.len() - 1))?;
+    if table != schema.id || schema.layout == Layout::Home {
+        return None;
+    }
+    let words = args.range(2, args.len() - 3).iter();
+    let tables = context.shard.tables_mut();
+    let row = tables.insert_row((db, schema.id), Some(RowId(row)), words)?;
+    inserted(context, &schema, row);
+    Some(())
+}
+
+/// Tells of a new row, and replies.
+fn inserted(context: &mut Context<'_>, schema: &Schema, row: RowId) {
+    let key = parts::key_of_table(schema);
+    context
+        .shard
+        .note_table(context.db, key, parts::INSERTED, 1);
+    context.shard.review_spread(context.db, schema);
+    answers::write_single(&mut context.reply, Single::Id(Some(row)));
 }
 
 /// Runs a statement that this shard has handed back because it takes long, where there is no time to run it in
@@ -269,6 +343,9 @@ fn write_rows(
 pub(super) fn draw_row(schema: &Arc<Schema>, args: Args<'_>) -> Option<u64> {
     if schema.indexes.iter().any(|index| index.unique) {
         return None;
+    }
+    if let Some(row) = tables::draw_row(schema, args.from(2).iter()) {
+        return Some(row.0);
     }
     let words: Vec<&[u8]> = args.from(2).iter().collect();
     let statement = parser::statement(Verb::Insert, &words).ok()?;

@@ -16,6 +16,7 @@
 
 mod evaluate;
 mod output;
+pub(crate) mod plain;
 pub(crate) mod read;
 pub mod short;
 mod source;

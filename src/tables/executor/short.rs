@@ -8,6 +8,7 @@ use super::output::RowWriter;
 use crate::datum::{ColumnType, Datum};
 use crate::encode::Encode;
 use crate::form::Form;
+use crate::index::RowIndex;
 use crate::key::Key;
 use crate::parser;
 use crate::plan::Output;
@@ -33,21 +34,7 @@ pub(crate) fn select_value(
     encode: &impl Encode,
     out: &mut Vec<u8>,
 ) -> Option<usize> {
-    let schema: &Schema = &table.schema;
-    if schema.layout != Layout::Home {
-        return None;
-    }
-    let (name, value) = parser::equality(condition)?;
-    let column = schema.column(name)?;
-    let mut indexes = schema.indexes.iter().filter(|index| {
-        index.state == IndexState::Ready && index.columns.first() == Some(&column.id)
-    });
-    let (index, other) = (indexes.next()?, indexes.next());
-    if other.is_some() || index.kind != IndexKind::Hash || index.columns.len() > 1 {
-        return None;
-    }
-    let index = table.complete_index(index.id)?;
-    let key = key_of(column.kind, value)?;
+    let (index, key) = index_of(table, condition)?;
     let begun = out.len();
     let (mut count, mut looked) = (0, 0);
     let mut writer = RowWriter {
@@ -75,6 +62,25 @@ pub(crate) fn select_value(
         return None;
     }
     Some(count)
+}
+
+/// Returns the index and the value by which a table at home finds the rows for which a word is true.
+pub(super) fn index_of<'t>(table: &'t Table, condition: &[u8]) -> Option<(&'t RowIndex, Key)> {
+    let schema: &Schema = &table.schema;
+    if schema.layout != Layout::Home {
+        return None;
+    }
+    let (name, value) = parser::equality(condition)?;
+    let column = schema.column(name)?;
+    let mut indexes = schema.indexes.iter().filter(|index| {
+        index.state == IndexState::Ready && index.columns.first() == Some(&column.id)
+    });
+    let (index, other) = (indexes.next()?, indexes.next());
+    if other.is_some() || index.kind != IndexKind::Hash || index.columns.len() > 1 {
+        return None;
+    }
+    let index = table.complete_index(index.id)?;
+    Some((index, key_of(column.kind, value)?))
 }
 
 fn key_of(kind: ColumnType, text: &[u8]) -> Option<Key> {

@@ -93,6 +93,13 @@ pub(crate) fn equality<'a>(word: Word<'a>) -> Option<(Word<'a>, Word<'a>)> {
     }
 }
 
+/// Returns the column and the new value of a word `column=value`. The value may be empty.
+#[inline]
+pub(crate) fn assigned<'a>(word: Word<'a>) -> Option<(Word<'a>, Word<'a>)> {
+    let at = condition::operator_at(word)?;
+    (at > 0 && word[at] == b'=').then(|| (&word[..at], &word[at + 1..]))
+}
+
 /// Checks what is checked before a table is looked for: that an UPDATE has words enough.
 ///
 /// These are the words behind its table's name. SET or UNSET with one word will do; otherwise there must be
