@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """What table statements cost, with one shard and with two, beside GET and SET of the same server.
 
-    benches/tables.py [--rows 100000] [--million] [--shards 1,2]
+    benches/tables.py [--million] [--balance] [--shards 1,2]
 
-The data: n.t with id (integer, hash index, unique values), grp (string, hash index, rows/100 values of 100
-rows), v (integer) and name (string). 50 connections send 16 requests at a time. Printed is the CPU time of
-all threads of the server per request (from /proc/PID/task/*/schedstat) and its ratio to GET or SET of the
-same run; the memory per row; the rows and the CPU time of each shard, where there are several; and how long
-GETs take while a table of a million rows is scanned (--million).
+The data: n.t with id (integer, hash index, unique values), grp (string, hash index, 1,000 values of 100
+rows), v (integer) and name (string). 50 connections of loadgen send 16 requests at a time; scans and the table as
+a whole are asked for one by one. Printed is the CPU time of all threads of the server per request (from
+/proc/PID/task/*/schedstat) and its ratio to GET or SET of the same run; the memory per row; the rows and the CPU
+time of each shard, where there are several, and how far these are apart over runs of INSERTs (--balance); and how
+long GETs take while a table of a million rows is scanned (--million).
 """
 
 import argparse
@@ -97,15 +98,16 @@ def drive(server, requests, count_per_send=PIPELINE, connections=CONNECTIONS):
     return (server.cpu_seconds() - before) / len(requests) * 1e6, time.monotonic() - begun
 
 
-def load(server, requests, *words):
-    """Has loadgen send a command with ids by chance; returns CPU microseconds per request.
+def load(server, requests, *words, count_by=0):
+    """Has loadgen send a command, with ids by chance or counted; returns CPU microseconds per request.
 
     `drive` takes many times as long for a request as the server, which sleeps between them then. Two shards leave
     loadgen no processor of its own; on that of one of them the other one would wait for both.
     """
+    numbers = ["--count-by", str(count_by)] if count_by else ["-r", "100000"]
     before = server.cpu_seconds()
     subprocess.run(["taskset", "-c", server.client_cpus, program("loadgen"), "-p", str(server.port), "-c", str(CONNECTIONS),
-                    "-P", str(PIPELINE), "-r", "100000", "-n", str(requests), "-q", *words],
+                    "-P", str(PIPELINE), *numbers, "-n", str(requests), "-q", *words],
                    check=True, capture_output=True)
     return (server.cpu_seconds() - before) / requests * 1e6
 
@@ -117,6 +119,11 @@ def show(title, cpu, base):
 def used_bytes(client):
     text = client.ask("INFO", "memory").decode()
     return int(text.split("used_memory:")[1].split()[0])
+
+
+# 100,000 rows: each of 1,000 groups has 100 of them, which are not neighbours.
+ROWS = 100_000
+ROW = ("TABLE.INSERT", "n.t", "id=1#####", "grp=g###", "v=1##", "name=name#####")
 
 
 def row(number, groups):
@@ -134,56 +141,75 @@ def thread_seconds(server):
     return times
 
 
-def statements(server, client, rows):
-    groups = max(rows // 100, 1)
-    sets, _ = drive(server, [encode("SET", f"key:{at % 10000:06d}", "abcdefghijklmnop")
-                             for at in range(100000)])
-    gets, _ = drive(server, [encode("GET", f"key:{at % 10000:06d}") for at in range(100000)])
-    print(f"  {'SET':44} {sets:10.2f} us\n  {'GET':44} {gets:10.2f} us")
-    loaded_sets = load(server, 500000, "SET", "key:__rand_int__", "abcdefghijklmnop")
-    loaded_gets = load(server, 500000, "GET", "key:__rand_int__")
-    print(f"  {'SET, by loadgen':44} {loaded_sets:10.2f} us\n  {'GET, by loadgen':44} {loaded_gets:10.2f} us")
-    client.ask("FLUSHALL")
-    # Keys are freed step by step.
-    time.sleep(2)
+def create(client):
     client.ask("TABLE.NAMESPACE.CREATE", "n")
     client.ask("TABLE.SCHEMA.CREATE", "n.t", "id:integer:hash", "grp:string:hash", "v:integer",
                "name:string")
+
+
+def apart(times):
+    """How far the largest of some times is above the smallest, in percent of the largest."""
+    return 100 * (max(times) - min(times)) / max(times)
+
+
+def busy_threads(before, after):
+    busy = {name: after[name] - before.get(name, 0) for name in after}
+    return {name: round(seconds, 3) for name, seconds in busy.items() if seconds > 0.01}
+
+
+def statements(server, client):
+    sets = load(server, 500000, "SET", "key:__rand_int__", "abcdefghijklmnop")
+    gets = load(server, 500000, "GET", "key:__rand_int__")
+    print(f"  {'SET':44} {sets:10.2f} us\n  {'GET':44} {gets:10.2f} us")
+    client.ask("FLUSHALL")
+    # Keys are freed step by step.
+    time.sleep(2)
+    create(client)
     before, threads = used_bytes(client), thread_seconds(server)
-    cpu, _ = drive(server, [row(number, groups) for number in range(rows)])
+    cpu = load(server, ROWS, *ROW, count_by=1)
     show("INSERT, 4 columns, 2 indexed", cpu, sets)
-    print(f"  memory per row: {(used_bytes(client) - before) / rows:.1f} bytes")
-    after = thread_seconds(server)
-    busy = {name: round(after[name] - threads.get(name, 0), 3) for name in after}
-    print("  CPU seconds of threads:", {name: time for name, time in busy.items() if time > 0.01})
+    print(f"  memory per row: {(used_bytes(client) - before) / ROWS:.1f} bytes")
+    print("  CPU seconds of threads:", busy_threads(threads, thread_seconds(server)))
 
-    def measure(title, words, count, base, **options):
-        requests = [encode(*words(number)) for number in range(count)]
-        show(title, drive(server, requests, **options)[0], base)
+    def by_loadgen(title, count, base, *words):
+        # Neighbours in time are none in the table; 7919 and 100,000 have no divisor in common.
+        show(title, load(server, count, *words, count_by=7919), base)
 
-    few = {"count_per_send": 1, "connections": 1}
     select = ("TABLE.SELECT", "n.t", "WHERE")
-    measure("SELECT by indexed =, 1 row", lambda at: (*select, f"id={at * 7919 % rows}"), 50000, gets)
-    measure("SELECT by indexed =, 100 rows", lambda at: (*select, f"grp=g{at % groups}"), 2000, gets)
-    measure("SELECT indexed 100 AND comparison",
-            lambda at: (*select, f"grp=g{at % groups}", "AND", "v>500"), 2000, gets)
-    measure("SELECT scan, 10 matches",
-            lambda at: (*select, "v=1", "AND", f"name>=name{rows - rows // 10}"), 20, gets, **few)
-    measure("SELECT all rows", lambda at: ("TABLE.SELECT", "n.t"), 5, gets, **few)
-    update = ("TABLE.UPDATE", "n.t", "WHERE")
-    measure("UPDATE by id, plain column",
-            lambda at: (*update, f"id={at * 7919 % rows}", "SET", f"v={at % 997}"), 20000, sets)
-    measure("UPDATE by id, indexed column",
-            lambda at: (*update, f"id={at * 7919 % rows}", "SET", f"grp=g{at % groups}"), 20000, sets)
-    measure("DELETE by id", lambda at: ("TABLE.DELETE", "n.t", "WHERE", f"id={at}"), 20000, sets)
-    # As many groups as rows from here on.
-    statement = (*select, "id=__rand_int__")
-    show("SELECT by indexed =, 1 row, by loadgen", load(server, 500000, *statement), loaded_gets)
-    statement = (*update, "id=__rand_int__", "SET", "v=5")
-    show("UPDATE by id, plain column, by loadgen", load(server, 300000, *statement), loaded_sets)
-    statement = (*update, "id=__rand_int__", "SET", "grp=g__rand_int__")
-    show("UPDATE by id, indexed column, by loadgen", load(server, 300000, *statement), loaded_sets)
+    by_loadgen("SELECT by indexed =, 1 row", 500000, gets, *select, "id=1#####")
+    by_loadgen("SELECT by indexed =, 100 rows", 20000, gets, *select, "grp=g###")
+    by_loadgen("SELECT indexed 100 AND comparison", 20000, gets, *select, "grp=g###", "AND", "v>150")
+
+    # Few of them, so that the client does not matter, and long replies.
+    few = {"count_per_send": 1, "connections": 1}
+
+    def measure(title, words, count, base):
+        show(title, drive(server, [encode(*words)] * count, **few)[0], base)
+
+    measure("SELECT scan, 10 matches", (*select, "v=101", "AND", "name>=name99000"), 20, gets)
+    measure("SELECT all rows", ("TABLE.SELECT", "n.t"), 5, gets)
+    update = ("TABLE.UPDATE", "n.t", "WHERE", "id=1#####", "SET")
+    by_loadgen("UPDATE by id, plain column", 300000, sets, *update, "v=5##")
+    by_loadgen("UPDATE by id, indexed column", 300000, sets, *update, "grp=h###")
     print("  TABLE.INFO:", client.ask("TABLE.INFO", "n.t")[:600])
+    by_loadgen("DELETE by id", ROWS, sets, "TABLE.DELETE", "n.t", "WHERE", "id=1#####")
+    assert client.ask("TABLE.COUNT", "n.t") == b":0\r\n"
+
+
+def balance(server, client):
+    """How far the CPU times of the cores are apart while rows are inserted, five times over."""
+    if len(server.client_cpus) < 2:
+        return
+    for requests in (100000, 1000000):
+        shares = []
+        for _ in range(5):
+            client.ask("FLUSHALL")
+            create(client)
+            threads = thread_seconds(server)
+            load(server, requests, *ROW, count_by=1)
+            busy = busy_threads(threads, thread_seconds(server))
+            shares.append(apart(sorted(busy.values())[-2:]))
+        print(f"  {requests} INSERTs, cores apart by", ", ".join(f"{share:.1f}" for share in shares), "%")
 
 
 def million(server, client):
@@ -223,7 +249,7 @@ def million(server, client):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=100000)
+    parser.add_argument("--balance", action="store_true")
     parser.add_argument("--million", action="store_true")
     parser.add_argument("--shards", default="1,2")
     options = parser.parse_args()
@@ -232,9 +258,11 @@ def main():
         cpus = SERVER_CPU if shards == "1" else "0,1"
         server = Server(f"{shards} shards", [program("trestle"), "--shards", shards, "--spin-us", "0"], cpus, free_port())
         server.client_cpus = CLIENT_CPU if shards == "1" else cpus
-        print(f"{shards} shards, {options.rows} rows")
+        print(f"{shards} shards, {ROWS} rows")
         client = Client(server.port)
-        statements(server, client, options.rows)
+        statements(server, client)
+        if options.balance:
+            balance(server, client)
         if options.million:
             million(server, client)
         server.stop()

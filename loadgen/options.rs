@@ -91,6 +91,8 @@ pub(crate) struct Options {
     pub(crate) keep_alive: bool,
     /// Range of the random numbers, if they are wanted.
     pub(crate) keyspace: Option<u64>,
+    /// What the number of a request is above that of the one before, if requests are numbered.
+    pub(crate) count_by: Option<u64>,
     /// Requests in a batch, at least 1.
     pub(crate) pipeline: usize,
     /// Form of the report.
@@ -138,6 +140,7 @@ impl Default for Options {
             enable_tracking: false,
             keep_alive: true,
             keyspace: None,
+            count_by: None,
             pipeline: 1,
             output: Output::Full,
             repeat: false,
@@ -327,6 +330,10 @@ impl Parser<'_> {
             "-r" => {
                 let keyspace = self.number(name, i64::MIN, i64::MAX)?.max(0);
                 self.options.keyspace = Some(keyspace.unsigned_abs());
+            }
+            "--count-by" => {
+                let step = self.number(name, 1, i64::MAX)?;
+                self.options.count_by = Some(step.unsigned_abs());
             }
             "-P" => self.options.pipeline = self.count(name, 1, PIPELINE_MAX)?,
             "-t" => {
@@ -541,6 +548,8 @@ Load
  -r <n>             Replace __rand_int__ by 12 digits below n, drawn anew each
                     time; without -r it is sent as it stands
  --seed <n>         Start of the random numbers: those of glibc's random()
+ --count-by <n>     Replace each run of # by the last digits of a number that is
+                    0 in the first request, and n more in each that follows
  -k <0|1>           0 opens a connection for each write (default 1)
  -l                 Repeat for ever
  -t <tests>         Names, separated by commas (default: all): ping,

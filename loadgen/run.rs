@@ -26,7 +26,7 @@ use crate::options::{Extent, Options, Target};
 use crate::probe::{self, ServerConfig};
 use crate::progress::Progress;
 use crate::random::Random;
-use crate::workload::{Batch, Workload, prefix};
+use crate::workload::{Batch, Numbers, Workload, prefix};
 
 /// Time between two lines of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
@@ -123,12 +123,11 @@ impl Setup {
             workload.request.len()
         );
         let is_cluster = !self.nodes.is_empty();
-        let batch = Batch::new(
-            &workload.request,
-            options.pipeline,
-            options.keyspace,
-            is_cluster,
-        );
+        let numbers = Numbers {
+            keyspace: options.keyspace,
+            count_by: options.count_by,
+        };
+        let batch = Batch::new(&workload.request, options.pipeline, numbers, is_cluster);
         Ok(Plan {
             tags: self.tags.clone().filter(|_| batch.has_tags()),
             batch,
@@ -204,9 +203,11 @@ pub(crate) fn run(setup: &mut Setup, workload: &Workload) -> Result<RunResult> {
     let mut workers = Vec::new();
     let mut wakers = Vec::new();
     for (index, (connections, random)) in connections.into_iter().zip(randoms).enumerate() {
+        let mut plan = plan.clone();
+        plan.batch.share_count(index, setup_again.threads);
         let (worker, waker) = Worker::new(WorkerParts {
             shared: &shared,
-            plan: plan.clone(),
+            plan,
             refetch: &refetch,
             index,
             connections,

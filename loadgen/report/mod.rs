@@ -349,6 +349,7 @@ pub(crate) fn document(
             "cluster_nodes": setup.nodes.len(),
             "keep_alive": options.keep_alive,
             "keyspace": options.keyspace,
+            "count_by": options.count_by,
             "data_bytes": options.data_bytes,
             "seed": options.seed,
             "warmup_s": options.warmup.as_secs_f64(),

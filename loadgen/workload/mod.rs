@@ -10,6 +10,7 @@
 //! Invariants
 //! - Numbers are drawn in the order of the bytes, one for each placeholder of each copy.
 //! - Placeholders behind the first NUL byte of a batch stay as they are (as in redis-benchmark).
+//! - A request with counted numbers has the same one in all their places. The first one is 0.
 //!
 //! Not here: which tests there are (`named_tests`), sending (`client`), choosing the tag of a slot (`cluster`).
 
@@ -23,6 +24,9 @@ use crate::random::Random;
 pub(crate) const RANDOM_PLACEHOLDER: &[u8] = b"__rand_int__";
 /// Stands for a hash tag in a cluster.
 pub(crate) const TAG_PLACEHOLDER: &[u8] = b"{tag}";
+
+/// Each run of it stands for the last digits of the number of a request, with `--count-by`.
+pub(crate) const COUNT_PLACEHOLDER: u8 = b'#';
 
 /// One run: what it is called and what it sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +153,15 @@ pub(crate) fn prefix(options: &Options) -> (Vec<u8>, u64) {
     (bytes, replies)
 }
 
+/// Which numbers requests get.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Numbers {
+    /// Random ones below this.
+    pub(crate) keyspace: Option<u64>,
+    /// Counted ones, so far apart.
+    pub(crate) count_by: Option<u64>,
+}
+
 /// A batch of requests with the places to be patched.
 #[derive(Clone, Debug)]
 pub(crate) struct Batch {
@@ -162,16 +175,17 @@ pub(crate) struct Batch {
     tag_at: Vec<usize>,
     /// Numbers are drawn below this.
     keyspace: u64,
+    /// Places of counted numbers in a request: where they begin, and how many digits they have.
+    count_at: Vec<(usize, usize)>,
+    /// The number of the next request, and how far those behind it are apart.
+    count: u64,
+    count_by: u64,
 }
 
 impl Batch {
     /// Returns a batch of `pipeline` times `request`.
-    pub(crate) fn new(
-        request: &[u8],
-        pipeline: usize,
-        keyspace: Option<u64>,
-        is_cluster: bool,
-    ) -> Self {
+    pub(crate) fn new(request: &[u8], pipeline: usize, numbers: Numbers, is_cluster: bool) -> Self {
+        let keyspace = numbers.keyspace;
         let bytes = request.repeat(pipeline);
         let searched = match memchr::memchr(0, &bytes) {
             Some(end) => &bytes[..end],
@@ -193,8 +207,21 @@ impl Batch {
             randoms_per_request,
             tag_at,
             keyspace: keyspace.unwrap_or(0),
+            count_at: match numbers.count_by {
+                Some(_) => runs_of(COUNT_PLACEHOLDER, request),
+                None => Vec::new(),
+            },
+            count: 0,
+            count_by: numbers.count_by.unwrap_or(0),
             bytes,
         }
+    }
+
+    /// Makes the numbers of thread `index` of `threads` others than those of the other threads.
+    pub(crate) fn share_count(&mut self, index: usize, threads: usize) {
+        let (index, threads) = (cast::u64_from(index), cast::u64_from(threads));
+        self.count = self.count_by.wrapping_mul(index);
+        self.count_by = self.count_by.wrapping_mul(threads);
     }
 
     /// Draws the numbers of the first `requests` requests.
@@ -211,6 +238,23 @@ impl Batch {
             if let Some(digits) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
                 put_digits(digits, number);
             }
+        }
+        if !self.count_at.is_empty() {
+            self.patch_counts(requests);
+        }
+    }
+
+    fn patch_counts(&mut self, requests: usize) {
+        let copies = self.bytes.chunks_exact_mut(self.request_bytes);
+        for copy in copies.take(requests) {
+            for &(begin, len) in &self.count_at {
+                let mut rest = self.count;
+                for digit in copy[begin..begin + len].iter_mut().rev() {
+                    *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+                    rest /= 10;
+                }
+            }
+            self.count = self.count.wrapping_add(self.count_by);
         }
     }
 
@@ -231,6 +275,18 @@ impl Batch {
     pub(crate) fn has_tags(&self) -> bool {
         !self.tag_at.is_empty()
     }
+}
+
+/// Returns where runs of a byte begin, and how long they are.
+fn runs_of(byte: u8, bytes: &[u8]) -> Vec<(usize, usize)> {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for at in memchr::memchr_iter(byte, bytes) {
+        match runs.last_mut() {
+            Some((begin, len)) if *begin + *len == at => *len += 1,
+            _ => runs.push((at, 1)),
+        }
+    }
+    runs
 }
 
 /// Writes `number` as 12 digits with leading zeros.

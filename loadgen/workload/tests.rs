@@ -184,6 +184,44 @@ fn prefix_goes_auth_tracking_select_hello() {
     assert_eq!(prefix(&options("--cluster --dbnum 3")).1, 0);
 }
 
+fn drawn(keyspace: u64) -> Numbers {
+    Numbers {
+        keyspace: Some(keyspace),
+        count_by: None,
+    }
+}
+
+#[test]
+fn counted_numbers_are_those_of_their_requests() {
+    let numbers = Numbers {
+        keyspace: Some(1),
+        count_by: Some(7),
+    };
+    let request = b"id=1### g# __rand_int__ x";
+    let mut batch = Batch::new(request, 2, numbers, false);
+    let mut random = Random::new(1);
+    let mut sent = String::new();
+    for requests in [2, 1, 2] {
+        sent.push_str(&String::from_utf8_lossy(patched(
+            &mut batch,
+            requests,
+            &mut random,
+        )));
+    }
+    let expected = ["000 g0", "007 g7", "014 g4", "021 g1", "028 g8"];
+    let expected: String = expected
+        .iter()
+        .map(|digits| format!("id=1{digits} 000000000000 x"))
+        .collect();
+    assert_eq!(sent, expected);
+    // Two threads take turns.
+    let mut batch = Batch::new(b"##", 2, numbers, false);
+    batch.share_count(1, 2);
+    assert_eq!(patched(&mut batch, 2, &mut random), b"0721");
+    let mut batch = Batch::new(b"##", 1, Numbers::default(), false);
+    assert_eq!(patched(&mut batch, 1, &mut random), b"##");
+}
+
 /// Patches and returns the bytes of `requests` requests.
 fn patched<'b>(batch: &'b mut Batch, requests: usize, random: &mut Random) -> &'b [u8] {
     batch.patch(requests, random);
@@ -192,7 +230,7 @@ fn patched<'b>(batch: &'b mut Batch, requests: usize, random: &mut Random) -> &'
 
 #[test]
 fn each_copy_draws_its_own_number() {
-    let mut batch = Batch::new(b"GET __rand_int__\r\n", 8, Some(100), false);
+    let mut batch = Batch::new(b"GET __rand_int__\r\n", 8, drawn(100), false);
     let mut random = Random::new(12_345);
     let text = String::from_utf8(patched(&mut batch, 8, &mut random).to_vec()).unwrap();
     let numbers: Vec<&str> = text
@@ -204,7 +242,7 @@ fn each_copy_draws_its_own_number() {
 
 #[test]
 fn shortened_batch_draws_only_for_what_it_sends() {
-    let mut batch = Batch::new(b"__rand_int__ __rand_int__\r\n", 4, Some(1_000), false);
+    let mut batch = Batch::new(b"__rand_int__ __rand_int__\r\n", 4, drawn(1_000), false);
     let mut random = Random::new(9);
     let length = patched(&mut batch, 1, &mut random).len();
     assert_eq!(length, 27);
@@ -217,9 +255,9 @@ fn shortened_batch_draws_only_for_what_it_sends() {
 #[test]
 fn placeholders_stay_without_a_keyspace_and_behind_a_nul() {
     let mut random = Random::new(1);
-    let mut batch = Batch::new(b"__rand_int__", 1, None, false);
+    let mut batch = Batch::new(b"__rand_int__", 1, Numbers::default(), false);
     assert_eq!(patched(&mut batch, 1, &mut random), b"__rand_int__");
-    let mut batch = Batch::new(b"__rand_int__\0__rand_int__", 2, Some(0), false);
+    let mut batch = Batch::new(b"__rand_int__\0__rand_int__", 2, drawn(0), false);
     assert_eq!(
         patched(&mut batch, 2, &mut random),
         b"000000000000\0__rand_int____rand_int__\0__rand_int__"
@@ -237,12 +275,12 @@ fn digits_fill_twelve_places() {
 
 #[test]
 fn tags_are_overwritten_in_place() {
-    let mut batch = Batch::new(b"a{tag} b{tag}", 1, None, true);
+    let mut batch = Batch::new(b"a{tag} b{tag}", 1, Numbers::default(), true);
     assert!(batch.has_tags());
     batch.set_tag(*b"06S");
     assert_eq!(
         patched(&mut batch, 1, &mut Random::new(1)),
         b"a{06S} b{06S}"
     );
-    assert!(!Batch::new(b"a{tag}", 1, None, false).has_tags());
+    assert!(!Batch::new(b"a{tag}", 1, Numbers::default(), false).has_tags());
 }
