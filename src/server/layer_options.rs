@@ -16,6 +16,14 @@ pub const QUIET_NANOS: u64 = 1_000_000_000;
 /// See [`shard::Options::table_step_rows`]. Few in simulated worlds, whose tables are small.
 const TABLE_STEP_ROWS: usize = if cfg!(feature = "simulation") { 2 } else { 256 };
 
+/// See [`shard::Options::part_bytes`]: what is made into bytes in less than a millisecond is done in one go. In simulated
+/// worlds all that does not lie beside its key.
+const PART_BYTES: usize = if cfg!(feature = "simulation") {
+    0
+} else {
+    256 * 1024
+};
+
 /// Returns what the configuration says to a shard.
 #[must_use]
 pub fn shard(config: &Config, hash_seed: (u64, u64), shards: u16) -> shard::Options {
@@ -34,6 +42,7 @@ pub fn shard(config: &Config, hash_seed: (u64, u64), shards: u16) -> shard::Opti
         scan_rows_max: settings.scan_rows_max,
         spread_rows: settings.spread_rows,
         table_step_rows: TABLE_STEP_ROWS,
+        part_bytes: PART_BYTES,
         events: if settings.notify.is_told() {
             settings.notify.classes
         } else {

@@ -451,6 +451,14 @@ impl<'a> EntryRef<'a> {
         }
     }
 
+    /// Returns how many fields there are of a hash all of which are dead at `now`. O(1).
+    pub(crate) fn stored_fields_of_dead(self, now: UnixMillis) -> Option<usize> {
+        match self.apart() {
+            Some(Value::Hash(hash)) if hash.all_dead(now) => Some(hash.stored_len()),
+            Some(_) | None => None,
+        }
+    }
+
     /// Returns the type as the command TYPE names it.
     #[must_use]
     pub fn type_name(self) -> &'static str {

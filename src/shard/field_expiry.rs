@@ -47,21 +47,10 @@ impl Db<'_> {
     fn remove_fields(&mut self, place: Place, limit: usize) -> (usize, bool) {
         let now = self.common.now;
         let before = self.dict.entry(place).next_expiry();
-        let (removed, alive) = self.dict.with_entry(place, |entry, heap| {
-            let Some(value) = entry.apart_mut() else {
-                return (0, true);
-            };
-            let bytes = apart_bytes(value);
-            let Some(hash) = Hash::of_mut(value) else {
-                return (0, true);
-            };
-            if hash.all_dead(now) {
-                return (hash.stored_len(), false);
-            }
-            let removed = hash.remove_expired(now, limit);
-            heap.resized(bytes, apart_bytes(value));
-            (removed, true)
-        });
+        let (removed, alive) = match self.dict.entry(place).stored_fields_of_dead(now) {
+            Some(fields) => (fields, false),
+            None => (self.remove_some_fields(place, limit), true),
+        };
         if removed == 0 {
             return (0, alive);
         }
@@ -77,6 +66,23 @@ impl Db<'_> {
             self.push_event(EventClass::GENERIC, "del", &key);
         }
         (removed, alive)
+    }
+
+    /// Removes dead fields of a hash in which others live.
+    fn remove_some_fields(&mut self, place: Place, limit: usize) -> usize {
+        let now = self.common.now;
+        self.dict.with_entry(place, |entry, heap| {
+            let Some(value) = entry.apart_mut() else {
+                return 0;
+            };
+            let bytes = apart_bytes(value);
+            let Some(hash) = Hash::of_mut(value) else {
+                return 0;
+            };
+            let removed = hash.remove_expired(now, limit);
+            heap.resized(bytes, apart_bytes(value));
+            removed
+        })
     }
 
     fn push_event(&mut self, class: EventClass, name: &'static str, key: &[u8]) {
@@ -116,6 +122,11 @@ impl Shard {
                 let hash = db.common.hasher.hash(&key);
                 let place = db.dict.find(hash, &key);
                 let place = place.expect("the schedule names keys that are there");
+                if db.dict.is_owed_at(place) && !db.dict.entry(place).is_emptied(now) {
+                    // A save has yet to write it.
+                    db.dict.hurry(hash);
+                    break;
+                }
                 let limit = FIELDS_PER_HASH.min(fields - swept.removed);
                 let (removed, alive) = db.remove_fields(place, limit);
                 // A hash that is dead as a whole is freed in steps, elsewhere.

@@ -640,6 +640,10 @@ impl Db<'_> {
             return None;
         }
         if entry.next_expiry().is_some_and(|at| at < now) {
+            if self.dict.is_owed_at(place) && !entry.is_emptied(now) {
+                // A save has yet to write it. What is dead is not seen either way.
+                return Some(place);
+            }
             return self
                 .expire_fields(place, FIELDS_PER_LOOKUP)
                 .then_some(place);
@@ -659,7 +663,7 @@ impl Db<'_> {
 
     /// Removes an entry and frees its value, a large one in steps.
     pub(crate) fn remove_at(&mut self, place: Place) {
-        let value = self.dict.remove(place);
+        let value = self.dict.discard(place);
         self.common.lazy_free.value(value);
     }
 

@@ -98,6 +98,8 @@ pub struct Options {
     pub spread_rows: u64,
     /// Rows that a step of a table statement may change or write out: some tens of microseconds.
     pub table_step_rows: usize,
+    /// A value that takes more bytes than this is handed to a save in parts.
+    pub part_bytes: usize,
 }
 
 impl Default for Options {
@@ -115,6 +117,7 @@ impl Default for Options {
             scan_rows_max: 100_000,
             spread_rows: 4096,
             table_step_rows: 256,
+            part_bytes: 256 * 1024,
         }
     }
 }

@@ -51,7 +51,7 @@ impl Shard {
     pub fn begin_names(&mut self, db: DbIndex, each: impl FnMut(&[u8]) + 'static) -> Names {
         let sink = SharedSink::new(NameSink(each));
         let now = self.common.now;
-        self.databases[db.index()].begin_snapshot(db, now, &sink);
+        self.databases[db.index()].begin_snapshot((db, now), &sink, usize::MAX);
         Names(sink)
     }
 

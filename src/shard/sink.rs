@@ -5,9 +5,11 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ::tables::walk::Piece;
 use base::ids::DbIndex;
+use types::Value;
 
 use crate::entry::EntryRef;
 
@@ -15,6 +17,28 @@ use crate::entry::EntryRef;
 pub trait Sink {
     /// Takes an entry of the database that had this number when the snapshot began.
     fn entry(&mut self, db: DbIndex, entry: EntryRef<'_>);
+
+    /// Returns whether it takes large values in parts, and long strings as a share.
+    fn takes_parts(&self) -> bool {
+        false
+    }
+
+    /// Returns what has to stand before the value of an entry that it gets in parts or as a share, for [`Sink::begin`] or
+    /// [`Sink::shared`].
+    fn head(&mut self, _db: DbIndex, _entry: EntryRef<'_>) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Takes an entry that is a long string.
+    fn shared(&mut self, _head: Vec<u8>, _bytes: Arc<Vec<u8>>) {}
+
+    /// Begins with a value that comes in parts; the one before has ended. Between two parts others may come whole.
+    fn begin(&mut self, _head: Vec<u8>) {}
+
+    /// Takes a part of the value that has begun, or if `is_rest` all that is left of it. Returns whether there is more.
+    fn part(&mut self, _value: &Value, _is_rest: bool) -> bool {
+        false
+    }
 
     /// Returns whether it takes the rows of tables too.
     fn takes_rows(&self) -> bool {

@@ -73,6 +73,16 @@ impl<T: Ord> Schedule<T> {
         Some(self.chunks.last()?.last()?.0)
     }
 
+    /// Returns the earliest time that is not before `now`. O(log n).
+    #[must_use]
+    pub fn first_from(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let is_before =
+            |chunk: &Vec<(UnixMillis, T)>| chunk.last().is_some_and(|(at, _)| *at < now);
+        let chunk = self.chunks.get(self.chunks.partition_point(is_before))?;
+        let place = chunk.partition_point(|(at, _)| *at < now);
+        chunk.get(place).map(|(at, _)| *at)
+    }
+
     /// Returns how many items are before `now`. O(those / 60), at least O(log n).
     #[must_use]
     pub fn count_before(&self, now: UnixMillis) -> usize {

@@ -22,9 +22,7 @@ impl Host {
         BYPASS
             || self.locks.is_empty()
             || faults::is_on(Fault::RunInside)
-            || !self
-                .locks
-                .claim_conflicts(&self.claim_of_exec(queue, watched))
+            || self.has_no_rival(&self.claim_of_exec(queue, watched))
     }
 
     fn claim_of_exec(&self, queue: &Queue, watched: &[Watched]) -> Claim {

@@ -5,6 +5,7 @@ mod changes;
 mod exec;
 mod operations;
 mod returned;
+mod saving;
 mod waiters;
 
 use std::sync::Arc;
@@ -81,6 +82,7 @@ pub struct Host {
     /// Values that long replies walk over.
     pub(crate) walks: Vec<GivenWalk>,
     changes: changes::Changes,
+    saving: saving::Saving,
     parked: Map<TxId, Parked>,
     moved: behind::Moved,
     pub(crate) waiting: WaitingRequests,
@@ -178,6 +180,7 @@ impl Host {
             locks: LockTable::default(),
             walks: Vec::new(),
             changes: changes::Changes::default(),
+            saving: saving::Saving::default(),
             parked: Map::default(),
             moved: behind::Moved::default(),
             waiting: WaitingRequests::default(),
@@ -226,13 +229,17 @@ impl Host {
     #[inline]
     #[must_use]
     pub fn may_run(&self, request: &Request<'_>) -> bool {
-        BYPASS || self.locks.is_empty() || !self.locks.claim_conflicts(&self.claim_of(request))
+        BYPASS || self.locks.is_empty() || self.has_no_rival(&self.claim_of(request))
     }
 
     /// Returns whether something that claims this may run now, before all that waits here.
     #[must_use]
     pub fn is_free(&self, claim: &Claim) -> bool {
-        BYPASS || self.locks.is_empty() || !self.locks.claim_conflicts(claim)
+        BYPASS || self.locks.is_empty() || self.has_no_rival(claim)
+    }
+
+    fn has_no_rival(&self, claim: &Claim) -> bool {
+        !self.locks.claim_conflicts(claim) && !self.changes_owed(claim)
     }
 
     /// Begins something that runs in place and may have to go on as a transaction: [`Self::end_in_place`], or
@@ -568,7 +575,7 @@ impl Host {
     }
 
     fn alone(&mut self, from: ShardId, tx: TxId, claim: Claim, operations: Vec<Operation>) {
-        if BYPASS || self.locks.is_empty() || !self.locks.claim_conflicts(&claim) {
+        if self.is_free(&claim) {
             self.answer_alone(from, tx, operations);
             self.serve_if_ready();
         } else {
@@ -587,7 +594,7 @@ impl Host {
     }
 
     fn run_or_park_hop(&mut self, tx: TxId, hop: Hop) {
-        if self.is_granted(tx) {
+        if self.is_granted(tx) && !self.waits_for_save(tx) {
             self.run_hop(tx, hop);
         } else {
             self.parked.insert(tx, Parked::Hop(hop));
@@ -687,7 +694,7 @@ impl Host {
             let tx = granted[next];
             next += 1;
             // An offer may have come before it; the end of that grants it again.
-            if !self.locks.is_granted(tx) {
+            if !self.locks.is_granted(tx) || self.waits_for_save(tx) {
                 continue;
             }
             self.forget_move(tx);

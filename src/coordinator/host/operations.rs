@@ -49,7 +49,7 @@ impl Host {
         started: &mut Monotonic,
     ) -> Outcome {
         match operation {
-            Operation::Visit(visit) => visit.run(&mut self.shard),
+            Operation::Visit(visit) => self.visit(visit),
             Operation::Sign(author) => {
                 self.shard.sign_changes(Some(author));
                 Outcome::Done

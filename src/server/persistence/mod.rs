@@ -12,7 +12,7 @@
 //!   transaction that claims all of them.
 //! - While data is loaded nothing else is served, and a file that is not whole ends the process.
 //!
-//! In reading order: this file (what all cores know), `save`, `points` (when to save), `load`, `load_tables`,
+//! In reading order: this file (what all cores know), `save`, `pieces`, `points` (when to save), `load`, `load_tables`,
 //! `log`, `log_load`, `log_parts` (what of the logs counts), `rewrite`, `switch`, `remake`, `import`, `backup` (saves that
 //! are kept), `upload`, `restore`, `delivery` (copies for clients), `offline` (files of what
 //! a server has left), `left_over` (what killed ones have left half done).
@@ -31,6 +31,7 @@ pub mod log;
 mod log_load;
 mod log_parts;
 pub mod offline;
+mod pieces;
 pub mod points;
 mod remake;
 pub mod restore;

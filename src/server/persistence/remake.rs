@@ -34,6 +34,7 @@ use super::load::{self, BATCHES_MAX, Batch, READ_BYTES};
 use super::load_tables::{Share, SharedCounters, Sorting};
 use super::log_load::{self, Records, Stopped, keep_later};
 use super::log_parts::{self, LeftOut, LooseEnd};
+use super::pieces;
 use super::save::{self, Plan, Written};
 use crate::config::Config;
 use crate::layer_options;
@@ -262,7 +263,7 @@ pub(super) fn write_file(
     feed: Feed,
 ) -> Result<Written, String> {
     let (count, now) = (fills.len(), plan.now);
-    let (sender, mut intake) = save::pieces_of(count);
+    let (sender, mut intake) = pieces::pieces_of(count);
     let (outcomes, results) = bounded(count);
     let mut gates = Vec::new();
     for (index, fill) in fills.into_iter().enumerate() {
@@ -284,7 +285,7 @@ pub(super) fn write_file(
                 return;
             }
             shard.set_now(now);
-            save::cut(&mut shard, form, sender, true);
+            pieces::cut(&mut shard, form, sender, true);
             while matches!(
                 shard.snapshot_step(ENTRIES_PER_STEP),
                 Step::More | Step::Waiting

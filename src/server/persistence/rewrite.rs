@@ -39,7 +39,8 @@ use storage::log::record::Head;
 use types::effect;
 
 use super::log::{Care, CoreLog, Failure, Log, give_up};
-use super::save::{self, Cutting, Intake, Plan, Written};
+use super::pieces::Intake;
+use super::save::{self, Cutting, Plan, Written};
 use super::switch;
 use crate::config::settings::{Settings, SyncPolicy};
 use crate::core_loop::Core;

@@ -2,59 +2,46 @@
 //!
 //! ```text
 //!   core 0: begin -> transaction that claims all shards -> on each: snapshot begins, piece "begin"
-//!   each core, a step per turn:   entries, rows -> pieces of some 100 KiB -> thread
+//!   each core, a step per turn:   entries, parts of large values, rows -> pieces -> thread     (`pieces`)
 //!   thread: header, schemas of tables (when all have begun) -> pieces as they come -> end, checksum, rename
 //! ```
 //!
 //! A core that finds the channel full keeps its pieces and goes on with the walk when they have gone;
-//! entries that change are written in any case, so memory grows by those at most.
+//! entries that change are written in any case, so memory grows by those at most. Who would change a large value waits
+//! until it is written (`coordinator::host`), if he has claimed its key.
 //!
 //! Not here: who asks for a save ([`super::points`], `control::persistence`), and how a client gets one
 //! ([`super::delivery`]).
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::TrySendError;
 
 use base::cast::u64_from;
 use base::clock::UnixMillis;
 use base::ids::{DbIndex, ShardId};
 use coordinator::message::{Operation, Origin, Visit};
 use coordinator::step::{HopOutcome, Program, Step};
-use runtime::channel::{self, Receiver, bounded};
+use runtime::channel::bounded;
 use runtime::faults::{self, Fault};
 use runtime::file::ScratchFile;
-use shard::Shard;
-use shard::entry::{EntryRef, ValueRef};
-use shard::eviction::EvictionOrder;
 use shard::locks::{Claim, Mode};
-use shard::sink::{SharedSink, Sink};
 use shard::snapshot::Step as Walked;
 use storage::backup::{TIME_FIELD, VERSION_FIELD};
-use storage::rdb_file::{About, CHECKSUM_FIELD, Use, Writer};
+use storage::rdb_file::{About, CHECKSUM_FIELD, Writer};
 use storage::save::Saving;
 use tables::bytes::section;
-use tables::catalog::Catalog;
-use tables::walk::Piece as Rows;
-use types::rdb::{Checksum, Object};
+use types::rdb::Checksum;
 
 use super::backup::{self, Keeping, Made};
 use super::delivery::Delivery;
+use super::pieces::{Cut, Form, Intake, PIECE_BYTES, Piece, Sender, cut, pieces_of};
 use super::rewrite::LogCut;
 use super::{Begun, Persistence};
 use crate::config::settings::Settings;
 use crate::core_loop::Core;
 use crate::engine::Shared;
 
-/// A piece is handed on when it has so many bytes.
-const PIECE_BYTES: usize = 128 * 1024;
-/// Pieces between the cores and the thread, and bytes of them above which the cores make no more. A piece has a large
-/// value as a whole.
-const PIECES_MAX: usize = 16;
-const SENT_BYTES_MAX: usize = 4 << 20;
 /// Entries of one step; between steps the clock is read.
 const ENTRIES_PER_STEP: usize = 32;
 /// How long a turn may go on with the walk, in nanoseconds: as long as the rest of it has taken, within these. So a core
@@ -86,45 +73,6 @@ pub(crate) enum UnderWay {
     Save,
     /// The log is being rewritten.
     Rewrite,
-}
-
-/// Something on its way to the file.
-pub(super) enum Piece {
-    /// The snapshot of a shard has begun.
-    Begin(Cut),
-    /// Bytes of the file, and how many keys they are.
-    Bytes(Vec<u8>, u64),
-    /// Rows of tables.
-    Rows(Rows),
-    /// The shard has no more.
-    End,
-}
-
-impl Piece {
-    /// Returns the bytes of data in it.
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Begin(_) | Self::End => 0,
-            Self::Bytes(bytes, _) => bytes.len(),
-            Self::Rows(rows) => rows.bytes.len(),
-        }
-    }
-}
-
-/// A shard at the moment of the cut.
-pub(super) struct Cut {
-    shard: ShardId,
-    /// By database: keys, and those that expire.
-    sizes: Vec<(DbIndex, u64, u64)>,
-    fields_expire: bool,
-    /// Its changes so far.
-    dirty: u64,
-    /// There are tables.
-    has_tables: bool,
-    /// The schemas of all databases with tables, from one of the shards.
-    catalogs: Vec<(DbIndex, Catalog)>,
-    /// The time there.
-    now: UnixMillis,
 }
 
 /// What the thread has to know.
@@ -322,22 +270,6 @@ pub(super) fn cutting(core: &Core, log_cut: Option<LogCut>) -> (Cutting, Intake)
     (program, intake)
 }
 
-/// Makes the way of the pieces of so many shards.
-pub(super) fn pieces_of(shards: usize) -> (Sender, Intake) {
-    let (sender, pieces) = bounded(PIECES_MAX);
-    let sent_bytes = Arc::new(AtomicUsize::new(0));
-    let intake = Intake {
-        pieces,
-        sent_bytes: Arc::clone(&sent_bytes),
-        shards_left: shards,
-    };
-    let sender = Sender {
-        pieces: sender,
-        sent_bytes,
-    };
-    (sender, intake)
-}
-
 /// Begins the transaction that cuts.
 pub(super) fn begin_cut(core: &mut Core, program: Cutting) {
     let whole = Claim {
@@ -356,15 +288,15 @@ pub(super) fn begin_cut(core: &mut Core, program: Cutting) {
 /// Goes on with the snapshot of this core, at the end of a turn, when its replies have left. Returns whether there is
 /// more to do.
 pub(crate) fn step(core: &mut Core) -> bool {
-    let shard = &mut core.engine.host.shard;
-    if !shard.has_snapshot() {
+    let host = &mut core.engine.host;
+    if !host.shard.has_snapshot() {
         return false;
     }
     let begun = runtime::clock::monotonic();
     let nanos = begun.nanos_since(core.engine.clock);
     let nanos_max = nanos.clamp(NANOS_PER_TURN_MIN, NANOS_PER_TURN_MAX);
     loop {
-        match shard.snapshot_step(ENTRIES_PER_STEP) {
+        match host.step_snapshot(ENTRIES_PER_STEP) {
             Walked::More => {}
             Walked::Idle | Walked::Waiting | Walked::Done => return true,
         }
@@ -407,197 +339,6 @@ impl Program for Cutting {
     }
 }
 
-/// Begins the snapshot of a shard. If it `waits`, a step does so until there is room for its pieces: not for cores.
-pub(super) fn cut(shard: &mut Shard, form: Form, sender: Sender, waits: bool) {
-    let databases = shard.options().databases;
-    let mut sizes = Vec::new();
-    let mut has_tables = false;
-    let mut catalogs = Vec::new();
-    for db in (0..databases).map(DbIndex) {
-        let catalog = shard.tables().catalog(db);
-        if !catalog.is_empty() {
-            has_tables = true;
-            // All shards have the same ones.
-            if form.takes_tables && shard.id() == ShardId(0) {
-                catalogs.push((db, catalog.clone()));
-            }
-        }
-        let database = shard.db(db);
-        if !database.is_empty() {
-            let (keys, expires) = (database.len(), database.expires_len());
-            sizes.push((db, u64_from(keys), u64_from(expires)));
-        }
-    }
-    let begin = Piece::Begin(Cut {
-        shard: shard.id(),
-        sizes,
-        fields_expire: shard.has_field_expiries(),
-        dirty: shard.stats().dirty,
-        has_tables,
-        catalogs,
-        now: shard.now(),
-    });
-    shard.begin_snapshot(SharedSink::new(Pieces {
-        sender,
-        waits,
-        form,
-        now: shard.now(),
-        writer: Writer::new(form.is_compressed),
-        db: None,
-        keys: 0,
-        waiting: VecDeque::from([begin]),
-        has_ended: false,
-    }));
-}
-
-/// How entries are written.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Form {
-    is_compressed: bool,
-    order: Option<EvictionOrder>,
-    lfu_decay_minutes: u32,
-    takes_tables: bool,
-}
-
-impl Form {
-    pub(super) fn of(settings: &Settings) -> Self {
-        Self {
-            is_compressed: settings.is_rdb_compressed,
-            order: settings.memory_policy.map(|policy| policy.order),
-            lfu_decay_minutes: settings.lfu_decay_minutes,
-            takes_tables: true,
-        }
-    }
-
-    /// Returns the use of an entry as it is written: only under a policy that goes by it.
-    fn use_of(self, entry: EntryRef<'_>, now: UnixMillis) -> Option<Use> {
-        match self.order? {
-            EvictionOrder::LeastRecent => Some(Use::Idle(entry.idle_seconds(now))),
-            EvictionOrder::LeastFrequent => {
-                let counter = entry.lfu_frequency(now, self.lfu_decay_minutes);
-                Some(Use::Frequency(u8::try_from(counter).unwrap_or(u8::MAX)))
-            }
-            EvictionOrder::Random | EvictionOrder::SoonestDead => None,
-        }
-    }
-}
-
-/// Makes pieces of the entries of a shard.
-struct Pieces {
-    sender: Sender,
-    waits: bool,
-    form: Form,
-    now: UnixMillis,
-    writer: Writer,
-    /// The database that the bytes in `writer` end in.
-    db: Option<DbIndex>,
-    /// The keys in `writer`.
-    keys: u64,
-    waiting: VecDeque<Piece>,
-    has_ended: bool,
-}
-
-impl Pieces {
-    fn cut_piece(&mut self) {
-        if !self.writer.is_empty() {
-            let piece = Piece::Bytes(self.writer.take(), std::mem::take(&mut self.keys));
-            self.waiting.push_back(piece);
-            self.db = None;
-        }
-    }
-
-    /// Sends what waits; returns whether all of it has gone.
-    fn send(&mut self) -> bool {
-        while let Some(piece) = self.waiting.pop_front() {
-            self.sender.note(&piece);
-            if self.waits {
-                // Who does not read any more says why.
-                self.sender.pieces.send(piece).ok();
-                continue;
-            }
-            match self.sender.pieces.try_send(piece) {
-                Ok(()) => {}
-                Err(TrySendError::Full(piece)) => {
-                    self.sender.take_back(&piece);
-                    self.waiting.push_front(piece);
-                    return false;
-                }
-                // The thread ends before its time only with the process.
-                Err(TrySendError::Disconnected(_)) => {}
-            }
-        }
-        true
-    }
-}
-
-impl Sink for Pieces {
-    fn entry(&mut self, db: DbIndex, entry: EntryRef<'_>) {
-        if self.db != Some(db) {
-            self.writer.database(u64::from(db.0));
-            self.db = Some(db);
-        }
-        let marks = (entry.expire_at(), self.form.use_of(entry, self.now));
-        let value = entry.value();
-        let object = match &value {
-            ValueRef::String(bytes) => Object::String(bytes),
-            ValueRef::Other(value) => Object::Value(value),
-        };
-        self.writer.entry(entry.key(), object, marks, self.now);
-        self.keys += 1;
-        if self.writer.len() >= PIECE_BYTES {
-            self.cut_piece();
-        }
-    }
-
-    fn takes_rows(&self) -> bool {
-        self.form.takes_tables
-    }
-
-    fn rows(&mut self, piece: Rows) {
-        self.waiting.push_back(Piece::Rows(piece));
-    }
-
-    fn has_room(&mut self) -> bool {
-        // Who may wait does so for the pieces alone.
-        self.send() && (self.waits || self.sender.has_room())
-    }
-
-    fn has_enough(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    fn end(&mut self) -> bool {
-        if !self.has_ended {
-            self.has_ended = true;
-            self.cut_piece();
-            self.waiting.push_back(Piece::End);
-        }
-        self.send()
-    }
-}
-
-/// A core's end of the channel.
-#[derive(Clone, Debug)]
-pub(super) struct Sender {
-    pieces: channel::Sender<Piece>,
-    /// Bytes of all pieces that were sent and not taken.
-    sent_bytes: Arc<AtomicUsize>,
-}
-
-impl Sender {
-    fn has_room(&self) -> bool {
-        self.sent_bytes.load(Ordering::Relaxed) < SENT_BYTES_MAX
-    }
-
-    fn note(&self, piece: &Piece) {
-        self.sent_bytes.fetch_add(piece.bytes(), Ordering::Relaxed);
-    }
-
-    fn take_back(&self, piece: &Piece) {
-        self.sent_bytes.fetch_sub(piece.bytes(), Ordering::Relaxed);
-    }
-}
-
 /// What the thread has learnt of a save that is on the disk.
 pub(super) struct Written {
     pub(super) bytes: u64,
@@ -606,36 +347,6 @@ pub(super) struct Written {
     pub(super) keys: u64,
     rows: u64,
     dirty: Vec<(ShardId, u64)>,
-}
-
-/// The thread's end of the channel.
-pub(super) struct Intake {
-    pieces: Receiver<Piece>,
-    sent_bytes: Arc<AtomicUsize>,
-    /// Shards that have more to send.
-    shards_left: usize,
-}
-
-impl Intake {
-    /// Returns the next piece.
-    ///
-    /// # Errors
-    ///
-    /// If the cores are gone before their end.
-    fn next(&mut self) -> Result<Piece, String> {
-        let piece = self.pieces.recv();
-        let piece = piece.map_err(|_gone| "the server has ended".to_owned())?;
-        self.sent_bytes.fetch_sub(piece.bytes(), Ordering::Relaxed);
-        if matches!(piece, Piece::End) {
-            self.shards_left -= 1;
-        }
-        Ok(piece)
-    }
-
-    /// Waits until all shards have come to their end.
-    pub(super) fn drain(&mut self) {
-        while self.shards_left > 0 && self.next().is_ok() {}
-    }
 }
 
 /// As [`write`], for the shards of the cores: notes how far it is.
@@ -691,6 +402,22 @@ pub(super) fn write<L: AsRef<[Vec<u8>]>>(
             keys += count;
             note(total, keys);
             file.write(&bytes)
+        }
+        Piece::Part { bytes, is_last, .. } => {
+            keys += u64::from(is_last);
+            note(total, keys);
+            file.write(&bytes)
+        }
+        Piece::String(head, bytes) => {
+            keys += 1;
+            note(total, keys);
+            let mut outcome = file.write(&head);
+            writer.string_in_pieces(&bytes, PIECE_BYTES, &mut |piece| {
+                if outcome.is_ok() {
+                    outcome = file.write(piece);
+                }
+            });
+            outcome
         }
         Piece::Rows(piece) => {
             rows += piece.rows;

@@ -25,8 +25,9 @@ use storage::log::record::{self, Head, Reader};
 
 use super::import;
 use super::log_parts::LooseEnd;
+use super::pieces::{self, Form};
 use super::remake;
-use super::save::{self, Form, Plan};
+use super::save::{self, Plan};
 use crate::config::Config;
 use crate::layer_options;
 
@@ -276,9 +277,9 @@ impl Good {
 
 fn write_base(config: &Config, path: &std::path::Path, shards: &mut [Writing]) {
     let settings = config.settings();
-    let (sender, mut intake) = save::pieces_of(shards.len());
+    let (sender, mut intake) = pieces::pieces_of(shards.len());
     for writing in shards.iter_mut() {
-        save::cut(&mut writing.shard, Form::of(settings), sender.clone(), true);
+        pieces::cut(&mut writing.shard, Form::of(settings), sender.clone(), true);
         while writing.shard.snapshot_step(1000) != Step::Done {}
     }
     drop(sender);

@@ -56,6 +56,7 @@ use types::Value;
 use types::memory::allocated_bytes;
 use types::schedule::Schedule;
 
+use self::snapshot::Kept;
 use crate::entry::{Entry, EntryRef, Heap, NewEntry};
 use crate::memory::Ledger;
 use crate::segment::{
@@ -436,14 +437,16 @@ impl Dict {
         self.directory[word].put(slot);
     }
 
-    /// Puts another entry with the same key in the place of one; returns a value that lay apart.
+    /// Puts another entry with the same key in the place of one; returns a value that lay apart, to be freed. A snapshot
+    /// may keep it.
     pub(crate) fn replace(&mut self, place: Place, new: NewEntry<'_>) -> Option<Box<Value>> {
         self.count_expiry(self.entry(place).expire_at(), new.expire_at);
-        self.before_change_at(place);
+        let kept = self.before_end_at(place);
         let before = self.entry(place).next_expiry();
         self.reschedule(new.key, before, new.value.next_expiry());
         let entry = self.heap.create(new);
-        self.exchange(place, entry)
+        let value = self.exchange(place, entry);
+        self.freed(kept, value)
     }
 
     /// Makes an entry anew with or without an expiry; all else stays.
@@ -466,14 +469,36 @@ impl Dict {
 
     /// Removes an entry; returns a value that lay apart.
     pub(crate) fn remove(&mut self, place: Place) -> Option<Box<Value>> {
+        self.before_change_at(place);
         let value = self.take(place);
         self.settle(place.word);
         value
     }
 
-    /// Removes an entry and leaves its segment as large as it is.
+    /// Removes an entry; returns a value that lay apart, to be freed. A snapshot may keep it.
+    pub(crate) fn discard(&mut self, place: Place) -> Option<Box<Value>> {
+        let value = self.take_to_free(place);
+        self.settle(place.word);
+        value
+    }
+
+    /// Does the same and leaves its segment as large as it is.
+    fn take_to_free(&mut self, place: Place) -> Option<Box<Value>> {
+        let kept = self.before_end_at(place);
+        let value = self.take(place);
+        self.freed(kept, value)
+    }
+
+    #[inline]
+    fn freed(&mut self, kept: Kept, value: Option<Box<Value>>) -> Option<Box<Value>> {
+        if self.snapshot.is_none() {
+            return value;
+        }
+        self.keep(kept, value)
+    }
+
+    /// Removes an entry, of which the snapshot has what it needs, and leaves its segment as large as it is.
     fn take(&mut self, place: Place) -> Option<Box<Value>> {
-        self.before_change_at(place);
         self.count_expiry(self.entry(place).expire_at(), None);
         self.len -= 1;
         if let Some(at) = self.entry(place).next_expiry() {
@@ -636,7 +661,7 @@ impl Dict {
         for position in positions {
             let slot = self.directory[word].slot(position);
             if slot & VOLATILE != 0 && !keep(self.at(address_of(slot))) {
-                apart(self.take(Place { word, position }));
+                apart(self.take_to_free(Place { word, position }));
             }
         }
     }

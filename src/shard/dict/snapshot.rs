@@ -15,13 +15,24 @@
 //! their slots when segments are split, joined or laid out anew. What is below `next` is thus marked,
 //! wherever it lies: a new entry is born marked, a moved one was.
 //!
-//! Not here: what becomes of the entries ([`crate::sink`]).
+//! # Large values
+//!
+//! A value that takes more than some hundred kilobytes is handed on in parts, one per step, if the sink takes parts. It
+//! is marked behind the last. Until then its key is *owed*: who would change it is asked to wait ([`Dict::owes`]), and it
+//! comes before others then. Who does not wait has the rest of it handed on in one go. A value that leaves its key is kept
+//! here and handed on as all others. Long strings are handed on as a share of their bytes.
+//!
+//! Not here: what becomes of the entries ([`crate::sink`]), who waits (crate `coordinator`).
+
+use std::collections::VecDeque;
 
 use base::clock::UnixMillis;
 use base::ids::DbIndex;
+use types::Value;
 
 use super::{Dict, Place};
-use crate::segment::{MARK, address_of, prefetch_address};
+use crate::entry::{EntryRef, apart_bytes};
+use crate::segment::{MARK, address_of, prefetch_address, tag_of};
 use crate::sink::SharedSink;
 
 /// A snapshot on its way through a dict.
@@ -33,21 +44,63 @@ pub(super) struct Walk {
     /// The hashes below have been handed on.
     next: u64,
     sink: SharedSink,
+    /// Values that take more bytes than this are handed on in parts; none if the sink takes no parts.
+    part_bytes: usize,
+    in_parts: InParts,
+}
+
+/// What is handed on in parts.
+#[derive(Debug, Default)]
+struct InParts {
+    current: Option<Current>,
+    /// Hashes of keys that somebody waits for.
+    wanted: VecDeque<u64>,
+    /// Values that have left their keys, with what stands before them.
+    left: VecDeque<(Vec<u8>, Box<Value>)>,
+    /// The one of them that was handed on.
+    done: Option<Box<Value>>,
+}
+
+/// A value of which a part was handed on.
+#[derive(Debug)]
+enum Current {
+    Of { hash: u64, key: Box<[u8]> },
+    Left(Box<Value>),
+}
+
+/// What the snapshot keeps of an entry that is about to go.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// It has what it needs.
+    Nothing,
+    /// The value, of which it has a part.
+    Rest,
+    /// The value; this stands before it.
+    Whole(Vec<u8>),
 }
 
 impl Dict {
-    /// Begins a snapshot; none may be under way.
-    pub(crate) fn begin_snapshot(&mut self, db: DbIndex, now: UnixMillis, sink: &SharedSink) {
+    /// Begins a snapshot; none may be under way. Values that take more than `part_bytes` are handed on in parts, if the
+    /// sink takes any.
+    pub(crate) fn begin_snapshot(
+        &mut self,
+        (db, now): (DbIndex, UnixMillis),
+        sink: &SharedSink,
+        part_bytes: usize,
+    ) {
         assert!(self.snapshot.is_none(), "a snapshot follows the one before");
         if self.len() == 0 {
             return;
         }
         self.mark ^= MARK;
+        let takes_parts = sink.with(|sink| sink.takes_parts());
         self.snapshot = Some(Box::new(Walk {
             db,
             now,
             next: 0,
             sink: sink.clone(),
+            part_bytes: if takes_parts { part_bytes } else { usize::MAX },
+            in_parts: InParts::default(),
         }));
     }
 
@@ -62,11 +115,63 @@ impl Dict {
         walk.is_some_and(|walk| walk.sink.is(sink))
     }
 
+    /// Returns how soon the next step of the snapshot has to be here: a sink has a part of one value at a time, and
+    /// somebody may wait for one.
+    pub(crate) fn urgency(&self) -> u8 {
+        let Some(walk) = &self.snapshot else {
+            return 0;
+        };
+        match &walk.in_parts {
+            parts if parts.current.is_some() => 2,
+            parts if !parts.wanted.is_empty() || !parts.left.is_empty() => 1,
+            _ => 0,
+        }
+    }
+
     /// Ends a snapshot, if there is one, by handing on all that is left. O(entries).
     pub(crate) fn finish_snapshot(&mut self) {
         while self.has_snapshot() {
             self.snapshot_step(usize::MAX);
+            drop(self.take_handed_on());
         }
+    }
+
+    /// Returns whether the snapshot has yet to get the value of a key with this hash, in parts.
+    pub(crate) fn owes(&self, hash: u64) -> bool {
+        self.owed_at(hash).is_some()
+    }
+
+    /// Has the value of the key with this hash, if it is owed, handed on before others.
+    pub(crate) fn hurry(&mut self, hash: u64) {
+        if !self.owes(hash) {
+            return;
+        }
+        if let Some(walk) = &mut self.snapshot
+            && !walk.in_parts.wanted.contains(&hash)
+        {
+            walk.in_parts.wanted.push_back(hash);
+        }
+    }
+
+    /// The same for the entry at a place.
+    pub(crate) fn is_owed_at(&self, place: Place) -> bool {
+        self.is_owed(self.directory[place.word].slot(place.position))
+    }
+
+    fn owed_at(&self, hash: u64) -> Option<Place> {
+        let walk = self.snapshot.as_ref()?;
+        if walk.part_bytes == usize::MAX {
+            return None;
+        }
+        let word = self.word_of(hash);
+        let segment = self.directory.get(word)?;
+        let is_it = |address| {
+            let entry = self.at(address);
+            walk.takes_in_parts(entry) && self.hasher.hash(entry.key()) == hash
+        };
+        let position = segment.find(tag_of(hash), is_it)?;
+        let is_marked = segment.slot(position) & MARK == self.mark;
+        (!is_marked).then_some(Place { word, position })
     }
 
     /// Hands the entry of a key to the snapshot that waits for it. To be called before it changes.
@@ -87,6 +192,48 @@ impl Dict {
         }
     }
 
+    /// The same for an entry of which nothing stays. Returns what is to be done with the value.
+    #[inline]
+    pub(super) fn before_end_at(&mut self, place: Place) -> Kept {
+        if self.snapshot.is_some() {
+            self.hand_on_at_end(place)
+        } else {
+            Kept::Nothing
+        }
+    }
+
+    #[cold]
+    fn hand_on_at_end(&mut self, place: Place) -> Kept {
+        let slot = self.directory[place.word].slot(place.position);
+        if let Some(walk) = &self.snapshot
+            && slot & MARK != self.mark
+        {
+            let entry = self.at(address_of(slot));
+            if walk.takes_in_parts(entry) {
+                if walk.is_at(entry.key()) {
+                    return Kept::Rest;
+                }
+                return Kept::Whole(walk.sink.with(|sink| sink.head(walk.db, entry)));
+            }
+        }
+        self.hand_on(place);
+        Kept::Nothing
+    }
+
+    /// Keeps a value that has left its entry, if the snapshot wants it; returns it otherwise.
+    #[inline]
+    pub(super) fn keep(&mut self, kept: Kept, value: Option<Box<Value>>) -> Option<Box<Value>> {
+        let (Some(walk), Some(value)) = (&mut self.snapshot, value) else {
+            return None;
+        };
+        match kept {
+            Kept::Nothing => return Some(value),
+            Kept::Rest => walk.in_parts.current = Some(Current::Left(value)),
+            Kept::Whole(head) => walk.in_parts.left.push_back((head, value)),
+        }
+        None
+    }
+
     /// Hands an entry on, unless it was. Returns whether it did.
     #[cold]
     fn hand_on(&mut self, place: Place) -> bool {
@@ -98,22 +245,144 @@ impl Dict {
             return false;
         }
         let entry = self.at(address_of(slot));
-        if !entry.is_dead(walk.now) && !entry.is_emptied(walk.now) {
+        if !walk.wants(entry) {
+        } else if walk.takes_in_parts(entry) && walk.is_at(entry.key()) {
+            let rest = entry.apart();
+            walk.sink
+                .with(|sink| while rest.is_some_and(|value| sink.part(value, true)) {});
+            self.end_part();
+        } else if walk.takes_share(entry) {
+            self.hand_on_share(place);
+        } else {
             walk.sink.with(|sink| sink.entry(walk.db, entry));
         }
-        let mark = self.mark;
-        self.directory[place.word].set_mark(place.position, mark);
+        self.set_mark(place);
         true
     }
 
-    /// Goes on with the walk by about `entries` entries, fewer if the sink has enough before; returns how many it has
-    /// handed on. After the last one the snapshot is over for this dict.
+    /// Hands on a long string.
+    fn hand_on_share(&mut self, place: Place) {
+        let share = self.with_entry_noted(place, |entry, _| entry.apart_mut()?.share());
+        if let Some(walk) = &self.snapshot
+            && let Some(share) = share
+        {
+            let entry = self.entry(place);
+            walk.sink.with(|sink| {
+                let head = sink.head(walk.db, entry);
+                sink.shared(head, share);
+            });
+        }
+    }
+
+    fn set_mark(&mut self, place: Place) {
+        let mark = self.mark;
+        self.directory[place.word].set_mark(place.position, mark);
+    }
+
+    fn end_part(&mut self) -> Option<Current> {
+        self.snapshot.as_mut()?.in_parts.current.take()
+    }
+
+    /// Begins with a value that is handed on in parts.
+    fn begin_part(&mut self, place: Place) {
+        let slot = self.directory[place.word].slot(place.position);
+        let entry = self.at(address_of(slot));
+        let key: Box<[u8]> = entry.key().into();
+        if let Some(walk) = &self.snapshot {
+            walk.sink.with(|sink| {
+                let head = sink.head(walk.db, entry);
+                sink.begin(head);
+            });
+        }
+        let hash = self.hasher.hash(&key);
+        if let Some(walk) = &mut self.snapshot {
+            walk.in_parts.current = Some(Current::Of { hash, key });
+        }
+    }
+
+    /// Hands on a part of a value, if there is one that comes before other entries. Returns whether there was.
+    fn step_of_parts(&mut self) -> bool {
+        if !self.begin_next_part() {
+            return false;
+        }
+        let Some(current) = self.end_part() else {
+            return false;
+        };
+        let place = match &current {
+            Current::Left(_) => None,
+            Current::Of { hash, key } => self.find(*hash, key),
+        };
+        let Some(walk) = &mut self.snapshot else {
+            return false;
+        };
+        let sink = walk.sink.clone();
+        match (current, place) {
+            (Current::Left(value), _) => {
+                if sink.with(|sink| sink.part(&value, false)) {
+                    walk.in_parts.current = Some(Current::Left(value));
+                } else {
+                    walk.in_parts.done = Some(value);
+                }
+            }
+            (current @ Current::Of { .. }, place) => {
+                let place = place.expect("what leaves its key in the midst of it is kept");
+                let value = self.entry(place).apart();
+                let has_more = value.is_some_and(|value| sink.with(|sink| sink.part(value, false)));
+                if !has_more {
+                    self.set_mark(place);
+                } else if let Some(walk) = &mut self.snapshot {
+                    walk.in_parts.current = Some(current);
+                }
+            }
+        }
+        true
+    }
+
+    /// Sees to it that a part can be handed on, if something comes before other entries.
+    fn begin_next_part(&mut self) -> bool {
+        let Some(walk) = &mut self.snapshot else {
+            return false;
+        };
+        let parts = &mut walk.in_parts;
+        if parts.current.is_some() {
+            return true;
+        }
+        if let Some((head, value)) = parts.left.pop_front() {
+            parts.current = Some(Current::Left(value));
+            walk.sink.with(|sink| sink.begin(head));
+            return true;
+        }
+        while let Some(walk) = &mut self.snapshot
+            && let Some(hash) = walk.in_parts.wanted.pop_front()
+        {
+            if let Some(place) = self.owed_at(hash) {
+                self.begin_part(place);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Returns a value that nobody needs any more, for its memory to come back in steps. To be called after each step.
+    pub(crate) fn take_handed_on(&mut self) -> Option<Box<Value>> {
+        self.snapshot.as_mut()?.in_parts.done.take()
+    }
+
+    /// Goes on with the walk by about `entries` entries, fewer if the sink has enough before, or by a part of a value;
+    /// returns how many it has handed on. After the last one the snapshot is over for this dict.
     pub(crate) fn snapshot_step(&mut self, entries: usize) -> usize {
         let mut handed_on = 0;
         while let Some(walk) = &self.snapshot
             && handed_on < entries
         {
-            let next = walk.next;
+            let (next, has_done) = (walk.next, walk.in_parts.done.is_some());
+            if self.step_of_parts() {
+                return handed_on + 1;
+            }
+            if has_done {
+                // They are taken before all is over.
+                return handed_on;
+            }
             if self.directory.is_empty() {
                 self.snapshot = None;
                 break;
@@ -126,8 +395,13 @@ impl Dict {
             for (_, slot) in waiting.take(entries - handed_on) {
                 prefetch_address(address_of(slot));
             }
-            for (position, _) in segment.used_slots(0) {
-                if self.hand_on(Place { word, position }) {
+            for (position, slot) in segment.used_slots(0) {
+                let place = Place { word, position };
+                if self.is_owed(slot) {
+                    self.begin_part(place);
+                    return handed_on;
+                }
+                if self.hand_on(place) {
                     handed_on += 1;
                     let walk = self.snapshot.as_ref();
                     let has_enough = walk.is_some_and(|it| it.sink.with(|sink| sink.has_enough()));
@@ -145,5 +419,58 @@ impl Dict {
             }
         }
         handed_on
+    }
+
+    /// Returns whether the entry of a slot is to be handed on in parts.
+    fn is_owed(&self, slot: u64) -> bool {
+        slot & MARK != self.mark
+            && self.snapshot.as_ref().is_some_and(|walk| {
+                walk.part_bytes < usize::MAX && walk.takes_in_parts(self.at(address_of(slot)))
+            })
+    }
+}
+
+impl Walk {
+    /// Returns whether an entry belongs to the snapshot.
+    fn wants(&self, entry: EntryRef<'_>) -> bool {
+        !entry.is_dead(self.now) && !entry.is_emptied(self.now)
+    }
+
+    fn takes_in_parts(&self, entry: EntryRef<'_>) -> bool {
+        let is_large = match entry.apart() {
+            None | Some(Value::String(_) | Value::Shared(_) | Value::Lent(_)) => false,
+            Some(
+                value @ (Value::List(_)
+                | Value::Set(_)
+                | Value::Hash(_)
+                | Value::SortedSet(_)
+                | Value::Stream(_)),
+            ) => apart_bytes(value) > self.part_bytes,
+        };
+        is_large && self.wants(entry)
+    }
+
+    fn takes_share(&self, entry: EntryRef<'_>) -> bool {
+        match entry.apart() {
+            Some(Value::String(bytes)) => bytes.len() > self.part_bytes,
+            Some(Value::Shared(bytes)) => bytes.len() > self.part_bytes,
+            Some(
+                Value::List(_)
+                | Value::Set(_)
+                | Value::Hash(_)
+                | Value::SortedSet(_)
+                | Value::Stream(_)
+                | Value::Lent(_),
+            )
+            | None => false,
+        }
+    }
+
+    /// Returns whether a part of the value of this key was handed on.
+    fn is_at(&self, key: &[u8]) -> bool {
+        match &self.in_parts.current {
+            Some(Current::Of { key: current, .. }) => **current == *key,
+            Some(Current::Left(_)) | None => false,
+        }
     }
 }

@@ -7,12 +7,15 @@
 //!
 //! Invariants
 //! - The sink gets each entry that was alive at the beginning once, as it was then, in any order.
-//! - A step is bounded by the entries it hands on, each whole: a large value is handed on in one go. It ends when the
-//!   sink has enough.
+//! - A step is bounded by the entries it hands on, or is a part of a large value. It ends when the sink has enough.
+//! - A large value is as it was at the beginning until its last part was handed on: who would change it waits
+//!   ([`Shard::owes`]), or what is left of it is handed on in one go.
 //! - At the beginning no value is on loan: the caller has claimed the whole shard for that moment.
 //!
 //! Not here: the walk over a dict (`dict/snapshot.rs`) and over tables (`tables::snapshot`), the sink
 //! ([`crate::sink`]).
+
+use std::cmp::Reverse;
 
 use ::tables::snapshot::Walked;
 use base::ids::DbIndex;
@@ -68,7 +71,7 @@ impl Shard {
             let db = DbIndex(u16::try_from(index).expect("databases have numbers of 16 bits"));
             // A walk over names, which is over sooner than it would have been.
             dict.finish_snapshot();
-            dict.begin_snapshot(db, now, &sink);
+            dict.begin_snapshot((db, now), &sink, self.options.part_bytes);
         }
         if sink.with(|sink| sink.takes_rows()) {
             self.tables.begin_snapshot();
@@ -86,7 +89,22 @@ impl Shard {
         self.common.snapshot.is_some()
     }
 
-    /// Goes on with the snapshot by about `entries` entries. O(`entries`) and the bytes of these.
+    /// Returns whether the snapshot has yet to get the value of a key with this hash in parts: who changes it before has
+    /// what is left of it handed on in one go. O(databases).
+    #[must_use]
+    pub fn owes(&self, hash: u64) -> bool {
+        self.has_snapshot() && self.databases.iter().any(|dict| dict.owes(hash))
+    }
+
+    /// Has the values of keys with this hash, if they are owed, handed on before others. O(databases).
+    pub fn hurry(&mut self, hash: u64) {
+        for dict in &mut self.databases {
+            dict.hurry(hash);
+        }
+    }
+
+    /// Goes on with the snapshot by about `entries` entries, or a part of a large value. O(`entries`) and the bytes of
+    /// these.
     pub fn snapshot_step(&mut self, entries: usize) -> Step {
         let Some(snapshot) = &mut self.common.snapshot else {
             return Step::Idle;
@@ -94,17 +112,14 @@ impl Shard {
         if !snapshot.sink.with(|sink| sink.has_room()) {
             return Step::Waiting;
         }
-        let mut dicts = self.databases.iter_mut();
-        if let Some(dict) = dicts.find(|dict| snapshot.goes_over(dict)) {
+        let Snapshot { sink, emptied } = snapshot;
+        let dicts = self.databases.iter_mut().chain(emptied.iter_mut());
+        let dicts = dicts.filter(|dict| dict.hands_on_to(sink));
+        if let Some(dict) = dicts.min_by_key(|dict| Reverse(dict.urgency())) {
             dict.snapshot_step(entries);
-            return Step::More;
-        }
-        if let Some(dict) = snapshot.emptied.last_mut() {
-            dict.snapshot_step(entries);
-            if !dict.has_snapshot()
-                && let Some(dict) = snapshot.emptied.pop()
-            {
-                self.common.lazy_free.dict(dict);
+            self.common.lazy_free.value(dict.take_handed_on());
+            if let Some(index) = emptied.iter().position(|dict| !dict.has_snapshot()) {
+                self.common.lazy_free.dict(emptied.swap_remove(index));
             }
             return Step::More;
         }

@@ -41,7 +41,7 @@ mod writer;
 
 pub use error::{Fault, RdbError};
 pub use reader::{Entry, Part, Reader, Use};
-pub use writer::{About, Writer};
+pub use writer::{About, Marks, Writer};
 
 /// The latest version that is read.
 pub const VERSION_MAX: u16 = types::rdb::VERSION_MAX;

@@ -6,7 +6,8 @@
 //! Not here: the checksum, which [`crate::save`] keeps, as it sees all bytes in their order.
 
 use base::clock::UnixMillis;
-use types::rdb::{Object, VERSION, VERSION_MAX};
+use types::Value;
+use types::rdb::{Object, Steps, VERSION, VERSION_MAX};
 
 use super::{Use, opcode};
 
@@ -20,6 +21,9 @@ pub struct About<'a> {
     /// Bytes that the server uses.
     pub used_bytes: u64,
 }
+
+/// What a file says of a key: when it dies, and how much it was used.
+pub type Marks = (Option<UnixMillis>, Option<Use>);
 
 /// Makes the bytes of a file.
 #[derive(Debug)]
@@ -106,13 +110,40 @@ impl Writer {
 
     /// Adds a key with its value. Fields of hashes that are dead at `now` are left out. O(n) in the
     /// bytes.
-    pub fn entry(
+    pub fn entry(&mut self, key: &[u8], object: Object<'_>, marks: Marks, now: UnixMillis) {
+        self.marks(marks);
+        self.bytes.entry(key, object, now);
+    }
+
+    /// Adds a key whose value follows in steps: [`Writer::step`], before anything else.
+    pub fn begin_entry(&mut self, key: &[u8], value: &Value, marks: Marks, now: UnixMillis) {
+        self.marks(marks);
+        self.bytes.begin(key, value, now);
+    }
+
+    /// Goes on with the value of a key by about `bytes` bytes. Returns whether there is more. See
+    /// [`types::rdb::Writer::step`].
+    pub fn step(&mut self, steps: &mut Steps, value: &Value, bytes: usize) -> bool {
+        self.bytes.step(steps, value, bytes)
+    }
+
+    /// Adds a key whose value is a long string, to be handed on by [`Writer::string_in_pieces`] behind these bytes.
+    pub fn begin_string(&mut self, key: &[u8], marks: Marks) {
+        self.marks(marks);
+        self.bytes.begin_string(key);
+    }
+
+    /// Hands on a long string, which is not added to the bytes here. See [`types::rdb::Writer::string_in_pieces`].
+    pub fn string_in_pieces(
         &mut self,
-        key: &[u8],
-        object: Object<'_>,
-        (expire_at, last_use): (Option<UnixMillis>, Option<Use>),
-        now: UnixMillis,
+        bytes: &[u8],
+        piece_bytes: usize,
+        each: &mut dyn FnMut(&[u8]),
     ) {
+        self.bytes.string_in_pieces(bytes, piece_bytes, each);
+    }
+
+    fn marks(&mut self, (expire_at, last_use): Marks) {
         if let Some(at) = expire_at {
             self.bytes.put(&[opcode::EXPIRE_MS]);
             self.bytes.put(&at.0.to_le_bytes());
@@ -125,7 +156,6 @@ impl Writer {
             }
             Some(Use::Frequency(counter)) => self.bytes.put(&[opcode::FREQUENCY, counter]),
         }
-        self.bytes.entry(key, object, now);
     }
 
     /// Ends the file; the checksum belongs behind it.

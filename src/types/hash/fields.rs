@@ -50,6 +50,11 @@ impl Fields {
         Some(self.schedule.as_ref()?.first()?.0)
     }
 
+    /// Returns when the first live field dies. O(log n).
+    pub(super) fn next_live_expiry(&self, now: UnixMillis) -> Option<UnixMillis> {
+        self.schedule.as_ref()?.first_from(now)
+    }
+
     /// Returns whether every field is dead. O(1).
     pub(super) fn all_dead(&self, now: UnixMillis) -> bool {
         self.schedule.as_ref().is_some_and(|schedule| {

@@ -79,6 +79,9 @@ pub enum FieldExpiry {
 /// Calls for a field and its value.
 pub type Each<'e> = &'e mut dyn FnMut(Element<'_>, Element<'_>);
 
+/// Calls for a field, its value and when it expires.
+pub type EachWithExpiry<'e> = &'e mut dyn FnMut(Element<'_>, Element<'_>, Option<UnixMillis>);
+
 impl Default for Hash {
     fn default() -> Self {
         Self {
@@ -315,6 +318,18 @@ impl Hash {
         }
     }
 
+    /// Returns when the first field that is alive dies. O(log n); O(n) in a listpack.
+    #[must_use]
+    pub fn next_live_expiry(&self, now: UnixMillis) -> Option<UnixMillis> {
+        match &self.form {
+            Form::Packed(packed) => {
+                let live = packed.iter().filter(|triple| triple.is_live(now));
+                live.filter_map(|triple| triple.expire_at).min()
+            }
+            Form::Table(fields) => fields.next_live_expiry(now),
+        }
+    }
+
     /// Returns whether there are fields and all are dead. O(1).
     #[must_use]
     pub fn all_dead(&self, now: UnixMillis) -> bool {
@@ -339,11 +354,7 @@ impl Hash {
     }
 
     /// Shows all live fields with their values and expiries. O(n).
-    pub fn for_each_with_expiry(
-        &self,
-        now: UnixMillis,
-        each: &mut dyn FnMut(Element<'_>, Element<'_>, Option<UnixMillis>),
-    ) {
+    pub fn for_each_with_expiry(&self, now: UnixMillis, each: EachWithExpiry<'_>) {
         match &self.form {
             Form::Packed(packed) => {
                 for triple in packed.iter().filter(|triple| triple.is_live(now)) {
@@ -365,14 +376,27 @@ impl Hash {
     ///
     /// Cost: O(`count`), or one listpack.
     pub fn scan(&self, cursor: u64, count: usize, now: UnixMillis, each: Each<'_>) -> u64 {
+        self.scan_with_expiry(cursor, count, now, &mut |field, value, _| {
+            each(field, value);
+        })
+    }
+
+    /// As [`Hash::scan`], with the expiries.
+    pub fn scan_with_expiry(
+        &self,
+        cursor: u64,
+        count: usize,
+        now: UnixMillis,
+        each: EachWithExpiry<'_>,
+    ) -> u64 {
         match &self.form {
             Form::Packed(_) => {
-                self.for_each(now, each);
+                self.for_each_with_expiry(now, each);
                 0
             }
             Form::Table(fields) => fields.scan(cursor, count, now, &mut |pair| {
                 let (field, value) = elements_of(pair);
-                each(field, value);
+                each(field, value, pair.expire_at());
             }),
         }
     }

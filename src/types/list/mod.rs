@@ -324,17 +324,37 @@ impl List {
         removed
     }
 
-    /// Iterates over the nodes, none of them empty.
-    pub fn nodes(&self) -> impl Iterator<Item = NodeContent<'_>> {
+    /// Returns the number of nodes. O(1).
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        match &self.form {
+            Form::Short(listpack) => usize::from(!listpack.is_empty()),
+            Form::Long(chain) => chain.nodes().len(),
+        }
+    }
+
+    /// Iterates over the nodes from the one with this number on, none of them empty. O(1) to begin with.
+    pub fn nodes_from(&self, first: usize) -> impl Iterator<Item = NodeContent<'_>> {
         let (listpack, chain) = match &self.form {
-            Form::Short(listpack) => (Some(listpack).filter(|it| !it.is_empty()), None),
+            Form::Short(listpack) => (
+                Some(listpack).filter(|it| first == 0 && !it.is_empty()),
+                None,
+            ),
             Form::Long(chain) => (None, Some(chain)),
         };
-        let nodes = chain.into_iter().flat_map(|chain| chain.nodes());
+        let nodes = chain.into_iter().flat_map(move |chain| {
+            let nodes = chain.nodes();
+            nodes.range(first.min(nodes.len())..)
+        });
         listpack
             .into_iter()
             .map(NodeContent::Packed)
             .chain(nodes.map(Node::content))
+    }
+
+    /// Iterates over the nodes, none of them empty.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeContent<'_>> {
+        self.nodes_from(0)
     }
 
     /// Adds a whole listpack behind the last element, as RESTORE reads it. An empty one is dropped.

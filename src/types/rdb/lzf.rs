@@ -46,11 +46,38 @@ pub(super) struct Compressor {
 impl Compressor {
     /// Compresses `input` into at most `room` bytes; nothing if they do not suffice. O(n).
     pub(super) fn compress(&mut self, input: &[u8], room: usize) -> Option<Vec<u8>> {
-        if input.is_empty() || room == 0 {
+        let mut run = Run::new(room);
+        self.run_through(input, &mut run, &mut |_| {})?;
+        Some(run.finish())
+    }
+
+    /// Does the same and hands the bytes to `each` in pieces of about `piece_bytes`; returns how many there are. If they
+    /// do not suffice, `each` has got some that mean nothing.
+    pub(super) fn compress_in_pieces(
+        &mut self,
+        input: &[u8],
+        (room, piece_bytes): (usize, usize),
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Option<usize> {
+        let mut run = Run::new(room);
+        run.piece_bytes = piece_bytes;
+        self.run_through(input, &mut run, each)?;
+        let gone = run.gone;
+        let rest = run.finish();
+        each(&rest);
+        Some(gone + rest.len())
+    }
+
+    fn run_through(
+        &mut self,
+        input: &[u8],
+        run: &mut Run,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Option<()> {
+        if input.is_empty() || run.room == 0 {
             return None;
         }
         self.begin(input.len());
-        let mut run = Run::new(room);
         let mut at = 0;
         while let Some(three) = three_at(input, at) {
             let from = self.note(three, at).unwrap_or(0);
@@ -59,11 +86,13 @@ impl Compressor {
                 from > 0 && at - from <= DISTANCE_MAX && three_at(input, from) == Some(three);
             if !is_copy {
                 run.literal(input[at])?;
+                run.hand_on(each);
                 at += 1;
                 continue;
             }
             let len = copy_len(input, from, at);
             run.copy(at - from, len)?;
+            run.hand_on(each);
             at += len;
             if at + COPY_BYTES_MIN > input.len() {
                 break;
@@ -78,7 +107,7 @@ impl Compressor {
         for &byte in &input[at..] {
             run.literal_at_end(byte);
         }
-        Some(run.finish())
+        Some(())
     }
 
     /// Makes all places that are noted those of a string before.
@@ -137,6 +166,10 @@ fn copy_len(input: &[u8], from: usize, at: usize) -> usize {
 /// Compressed bytes in the making; the last control of literals is open.
 struct Run {
     out: Vec<u8>,
+    /// Bytes that were handed on before those in `out`.
+    gone: usize,
+    /// They are handed on when there are so many.
+    piece_bytes: usize,
     room: usize,
     literals: usize,
 }
@@ -145,13 +178,28 @@ impl Run {
     fn new(room: usize) -> Self {
         Self {
             out: vec![0],
+            gone: 0,
+            piece_bytes: usize::MAX,
             room,
             literals: 0,
         }
     }
 
+    /// Hands on what is there, if that is a piece and no literals are open.
+    fn hand_on(&mut self, each: &mut dyn FnMut(&[u8])) {
+        if self.literals == 0
+            && let Some(closed) = self.out.len().checked_sub(1)
+            && closed >= self.piece_bytes
+        {
+            each(&self.out[..closed]);
+            self.gone += closed;
+            self.out.clear();
+            self.out.push(0);
+        }
+    }
+
     fn literal(&mut self, byte: u8) -> Option<()> {
-        if self.out.len() >= self.room {
+        if self.gone + self.out.len() >= self.room {
             return None;
         }
         self.literal_at_end(byte);
@@ -183,7 +231,7 @@ impl Run {
 
     fn copy(&mut self, distance: usize, len: usize) -> Option<()> {
         let empty = usize::from(self.literals == 0);
-        if self.out.len() - empty + COPY_ROOM >= self.room {
+        if self.gone + self.out.len() - empty + COPY_ROOM >= self.room {
             return None;
         }
         self.close();
@@ -201,7 +249,7 @@ impl Run {
     }
 
     fn has_room_for_end(&self) -> Option<()> {
-        (self.out.len() + 3 <= self.room).then_some(())
+        (self.gone + self.out.len() + 3 <= self.room).then_some(())
     }
 
     fn finish(mut self) -> Vec<u8> {
@@ -299,6 +347,13 @@ mod tests {
                 Some(&packed),
                 "strings before make no difference"
             );
+            let mut joined = Vec::new();
+            let pieces = (bytes.len() - 4, 1 + random.index(300));
+            let count = compressor.compress_in_pieces(&bytes, pieces, &mut |piece| {
+                joined.extend_from_slice(piece);
+            });
+            assert_eq!(count, Some(packed.len()));
+            assert_eq!(joined, packed, "pieces make no difference");
             assert_eq!(decompress(&packed, bytes.len()), Some(bytes.clone()));
             assert_eq!(decompress(&packed, bytes.len() + 1), None);
             assert_eq!(decompress(&packed, bytes.len() - 1), None);

@@ -24,8 +24,8 @@
 //! - Reading allocates no more than a constant times the bytes that it is given.
 //! - What is written is read back as an equal value.
 //!
-//! In reading order: `payload.rs` (footer), `lzf.rs`, `sink.rs` and `write.rs`, `source.rs` and
-//! `read.rs`, `streams.rs`, `legacy.rs` (older forms), and [`libraries`], the payload of FUNCTION DUMP.
+//! In reading order: `payload.rs` (footer), `lzf.rs`, `sink.rs`, `write.rs` and `steps.rs`, `source.rs`
+//! and `read.rs`, `streams.rs`, `legacy.rs` (older forms), and [`libraries`], the payload of FUNCTION DUMP.
 //!
 //! Source: payloads of DUMP of redis-server 7.0.15, the public description of RDB for older forms,
 //! and the release notes of Redis 7.4.
@@ -43,6 +43,7 @@ mod payload;
 mod read;
 mod sink;
 mod source;
+mod steps;
 mod streams;
 mod write;
 mod writer;
@@ -56,6 +57,7 @@ use sink::Sink as _;
 use source::Source;
 
 pub use payload::{Checksum, crc64};
+pub use steps::Steps;
 pub use writer::Writer;
 
 /// The version of RDB that is written for what it can express: that of Redis 7.0.

@@ -19,6 +19,9 @@ const INTEGER_TEXT_BYTES_MAX: usize = 11;
 pub(super) trait Sink {
     fn put(&mut self, bytes: &[u8]);
 
+    /// Returns how many bytes there are.
+    fn len(&self) -> usize;
+
     /// Returns what compresses the strings of this object; none if they stay as they are.
     fn compressor(&mut self) -> Option<&mut Compressor>;
 }
@@ -27,13 +30,17 @@ pub(super) trait Sink {
 #[derive(Debug, Default)]
 pub(super) struct Bytes {
     pub(super) bytes: Vec<u8>,
-    compressor: Compressor,
+    pub(super) compressor: Compressor,
     pub(super) is_plain: bool,
 }
 
 impl Sink for Bytes {
     fn put(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     fn compressor(&mut self) -> Option<&mut Compressor> {
@@ -51,6 +58,10 @@ pub(super) struct Count {
 impl Sink for Count {
     fn put(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len();
+    }
+
+    fn len(&self) -> usize {
+        self.bytes
     }
 
     fn compressor(&mut self) -> Option<&mut Compressor> {
@@ -102,6 +113,33 @@ pub(super) fn string(sink: &mut impl Sink, bytes: &[u8]) {
     }
     count(sink, bytes.len());
     sink.put(bytes);
+}
+
+/// Hands on the bytes of a long string, as [`string`] would write them, in pieces of about `piece_bytes`. O(n), twice for
+/// what can be compressed: its length, which stands in front, has to be known.
+pub(super) fn string_in_pieces(
+    (bytes, piece_bytes): (&[u8], usize),
+    compressor: Option<&mut Compressor>,
+    each: &mut dyn FnMut(&[u8]),
+) {
+    let mut head = Bytes::default();
+    if let Some(compressor) = compressor
+        && bytes.len() > PLAIN_BYTES_MAX
+    {
+        let room = bytes.len() - SAVED_BYTES_MIN;
+        let pieces = (room, piece_bytes);
+        if let Some(packed) = compressor.compress_in_pieces(bytes, pieces, &mut |_| {}) {
+            head.put(&[0xC3]);
+            count(&mut head, packed);
+            count(&mut head, bytes.len());
+            each(&head.bytes);
+            compressor.compress_in_pieces(bytes, pieces, each);
+            return;
+        }
+    }
+    count(&mut head, bytes.len());
+    each(&head.bytes);
+    bytes.chunks(piece_bytes).for_each(each);
 }
 
 /// Writes an integer of up to 32 bits; returns false for a larger one.

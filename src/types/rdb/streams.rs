@@ -35,44 +35,117 @@ struct Delivered {
     count: u64,
 }
 
-pub(super) fn write(sink: &mut impl Sink, stream: &Stream) {
-    let log = stream.log();
-    count(sink, log.node_count());
-    for (id, listpack) in log.nodes() {
-        string(sink, &id_bytes(id));
-        string(sink, listpack.as_bytes());
+/// How far a stream has been written.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// Nodes from this id on are to come.
+    Nodes(Id),
+    /// Groups from this name on.
+    Groups(Box<[u8]>),
+    /// Pending entries of a group from this id on.
+    Pending(Box<[u8]>, Id),
+    /// Consumers of a group from this name on.
+    Consumers(Box<[u8]>, Box<[u8]>),
+    /// Pending entries of a consumer of a group from this id on.
+    PendingOf(Box<[u8]>, Box<[u8]>, Id),
+}
+
+pub(super) fn begin(sink: &mut impl Sink, stream: &Stream) -> Place {
+    count(sink, stream.log().node_count());
+    Place::Nodes(Id::MIN)
+}
+
+/// Writes what comes next, until the sink has `enough` bytes or another place is reached; nothing at the end.
+pub(super) fn advance(
+    sink: &mut impl Sink,
+    stream: &Stream,
+    place: Place,
+    enough: usize,
+) -> Option<Place> {
+    match place {
+        Place::Nodes(from) => {
+            for (id, listpack) in stream.log().nodes_from(from) {
+                string(sink, &id_bytes(id));
+                string(sink, listpack.as_bytes());
+                if sink.len() >= enough
+                    && let Some(next) = id.next()
+                {
+                    return Some(Place::Nodes(next));
+                }
+            }
+            figures(sink, stream);
+            Some(Place::Groups(Box::default()))
+        }
+        Place::Groups(from) => {
+            let (name, group) = stream.groups().iter_from(&from).next()?;
+            string(sink, name);
+            begin_group(sink, group);
+            Some(Place::Pending(name.into(), Id::MIN))
+        }
+        Place::Pending(name, from) => {
+            let group = stream.groups().get(&name)?;
+            for (id, pending) in group.pending_from(from) {
+                sink.put(&id_bytes(id));
+                sink.put(&pending.delivered_at_ms.to_le_bytes());
+                length(sink, pending.delivery_count);
+                if sink.len() >= enough
+                    && let Some(next) = id.next()
+                {
+                    return Some(Place::Pending(name, next));
+                }
+            }
+            count(sink, group.consumer_count());
+            Some(Place::Consumers(name, Box::default()))
+        }
+        Place::Consumers(name, from) => {
+            let group = stream.groups().get(&name)?;
+            let Some(consumer) = group.consumers_from(&from).next() else {
+                return Some(Place::Groups(behind(&name)));
+            };
+            string(sink, &consumer.name);
+            sink.put(&consumer.seen_at_ms.to_le_bytes());
+            count(sink, consumer.pending_count());
+            Some(Place::PendingOf(name, consumer.name.clone(), Id::MIN))
+        }
+        Place::PendingOf(name, consumer, from) => {
+            let group = stream.groups().get(&name)?;
+            let consumer = group.consumer(group.find_consumer(&consumer)?);
+            for (id, _) in group.pending_of(consumer, from) {
+                sink.put(&id_bytes(id));
+                if sink.len() >= enough
+                    && let Some(next) = id.next()
+                {
+                    return Some(Place::PendingOf(name, consumer.name.clone(), next));
+                }
+            }
+            let next = behind(&consumer.name);
+            Some(Place::Consumers(name, next))
+        }
     }
+}
+
+/// Returns the first name behind this one.
+fn behind(name: &[u8]) -> Box<[u8]> {
+    [name, b"\0"].concat().into()
+}
+
+/// Writes what stands between the nodes and the groups.
+fn figures(sink: &mut impl Sink, stream: &Stream) {
+    let log = stream.log();
     length(sink, log.len());
     for id in [log.last_id(), log.first_id(), log.max_deleted_id()] {
         write_id(sink, id);
     }
     length(sink, log.entries_added());
     count(sink, stream.groups().len());
-    for (name, group) in stream.groups().iter() {
-        string(sink, name);
-        write_group(sink, group);
-    }
 }
 
-fn write_group(sink: &mut impl Sink, group: &Group) {
+/// Writes what stands before the pending entries of a group.
+fn begin_group(sink: &mut impl Sink, group: &Group) {
     write_id(sink, group.last_id());
     let read = group.entries_read().unwrap_or(UNKNOWN);
     length(sink, read.cast_unsigned());
     count(sink, group.pending_count());
-    for (id, pending) in group.pending_from(Id::MIN) {
-        sink.put(&id_bytes(id));
-        sink.put(&pending.delivered_at_ms.to_le_bytes());
-        length(sink, pending.delivery_count);
-    }
-    count(sink, group.consumer_count());
-    for consumer in group.consumers() {
-        string(sink, &consumer.name);
-        sink.put(&consumer.seen_at_ms.to_le_bytes());
-        count(sink, consumer.pending_count());
-        for (id, _) in group.pending_of(consumer, Id::MIN) {
-            sink.put(&id_bytes(id));
-        }
-    }
 }
 
 fn write_id(sink: &mut impl Sink, id: Id) {

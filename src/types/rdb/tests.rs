@@ -325,3 +325,97 @@ fn damaged_payloads_are_refused_or_are_values() {
         }
     }
 }
+
+/// Values of all types with more than a few elements, large and small.
+fn values_of_many(random: &mut Random) -> Vec<Value> {
+    let mut limits = Limits::default();
+    if random.below(2) == 0 {
+        (limits.hash_listpack_entries, limits.zset_listpack_entries) = (0, 0);
+    }
+    let growth = Growth::new(&limits, SEED);
+    let rules = (
+        set::Rules::new(&limits, SEED),
+        sorted_set::Rules::new(&limits, SEED),
+    );
+    let (mut list, mut members, mut hash, mut sorted) = (
+        List::new(),
+        Set::default(),
+        Hash::default(),
+        SortedSet::new(),
+    );
+    let rule = NodeRule::of(&limits);
+    for number in 0..random.below(900) {
+        let text = format!("{number}:{}", "element".repeat(random.index(9)));
+        let text = text.as_bytes();
+        list.push(End::Tail, text, &rule);
+        members.add(text, &rules.0);
+        hash.set(text, b"value", FieldExpiry::Clear, &growth, NOW);
+        let at = UnixMillis(NOW.0 + 5 - i64::try_from(random.below(20)).unwrap());
+        if random.below(3) == 0 {
+            hash.set_expiry(text, Some(at), &growth, UnixMillis(0));
+        }
+        let score = i32::try_from(random.below(1000)).unwrap();
+        sorted.set(text, f64::from(score) / 8.0, &rules.1);
+    }
+    vec![
+        Value::String(vec![b'x'; random.index(3000)]),
+        list.into_value(),
+        members.into_value(),
+        hash.into_value(),
+        sorted.into_value(),
+    ]
+}
+
+#[test]
+fn a_value_in_steps_becomes_the_bytes_of_one_in_one_go() {
+    let mut random = Random::new(seed());
+    let stream = payloads().into_iter().map(|(hex, _)| bytes_of(hex));
+    let samples = stream.filter_map(|payload| read(&payload, &Limits::default()).ok());
+    let mut values: Vec<Value> = samples.collect();
+    assert!(values.iter().any(|value| value.kind() == Kind::Stream));
+    for _ in 0..20 {
+        values.append(&mut values_of_many(&mut random));
+    }
+    let mut most_steps = 0;
+    for value in values {
+        let mut whole = Writer::new(true);
+        whole.entry(b"key", Object::Value(&value), NOW);
+        let (mut parts, mut joined) = (Writer::new(true), Vec::new());
+        parts.begin(b"key", &value, NOW);
+        let (mut steps, mut count) = (Steps::new(NOW), 1);
+        let bytes = 1 + random.index(500);
+        while parts.step(&mut steps, &value, bytes) {
+            count += 1;
+            assert!(parts.bytes().len() < bytes + 20_000, "a step is bounded");
+            joined.append(&mut parts.take());
+        }
+        joined.append(&mut parts.take());
+        most_steps = most_steps.max(count);
+        assert!(
+            joined == whole.bytes(),
+            "{count} steps of {bytes} bytes: {value:?}"
+        );
+    }
+    println!("up to {most_steps} steps");
+    assert!(most_steps > 20);
+}
+
+#[test]
+fn a_long_string_in_pieces_becomes_the_bytes_of_one_in_one_go() {
+    let mut random = Random::new(seed());
+    for compresses in [true, false] {
+        let mut writer = Writer::new(compresses);
+        for _ in 0..200 {
+            let kinds = 1 + random.below(256);
+            let len = 100 + random.index(5000);
+            let bytes = (0..len).map(|_| u8::try_from(random.below(kinds)).unwrap());
+            let bytes: Vec<u8> = bytes.collect();
+            let mut joined = Vec::new();
+            let piece = 1 + random.index(1000);
+            writer.string_in_pieces(&bytes, piece, &mut |piece| joined.extend_from_slice(piece));
+            writer.clear();
+            writer.string(&bytes);
+            assert_eq!(joined, writer.bytes());
+        }
+    }
+}

@@ -14,18 +14,17 @@
 //!   stream              see `streams.rs`
 //! ```
 //!
-//! Not here: the type and the footer before and behind.
+//! Not here: how far a value has been written (`steps.rs`), the type and the footer before and behind.
 
 use base::clock::UnixMillis;
 
-use super::sink::{Sink, count, length, string};
-use super::{Object, kind, node_form, streams};
+use super::sink::{Sink, length, string};
+use super::steps::Steps;
+use super::{Object, kind, node_form};
 use crate::Value;
 use crate::hash::Hash;
-use crate::list::{List, NodeContent};
+use crate::list::NodeContent;
 use crate::listpack::{Element, Listpack};
-use crate::set::Set;
-use crate::sorted_set::SortedSet;
 
 /// Returns the first byte of the object.
 pub(super) fn type_of(object: Object<'_>, now: UnixMillis) -> u8 {
@@ -56,62 +55,28 @@ pub(super) fn object(sink: &mut impl Sink, object: Object<'_>, now: UnixMillis) 
         Object::String(bytes) => return string(sink, bytes),
         Object::Value(value) => value,
     };
-    match value {
-        Value::String(bytes) => string(sink, bytes),
-        Value::Shared(bytes) => string(sink, bytes),
-        Value::List(list) => write_list(sink, list),
-        Value::Set(set) => write_set(sink, set),
-        Value::Hash(hash) => write_hash(sink, hash, now),
-        Value::SortedSet(set) => write_sorted_set(sink, set),
-        Value::Stream(stream) => streams::write(sink, stream),
-        // The key is claimed while its value is away: nobody asks.
-        Value::Lent(_) => string(sink, b""),
-    }
+    Steps::new(now).step(sink, value, usize::MAX);
 }
 
-fn element(sink: &mut impl Sink, element: Element<'_>) {
+pub(super) fn element(sink: &mut impl Sink, element: Element<'_>) {
     element.with_bytes(|bytes| string(sink, bytes));
 }
 
-fn write_list(sink: &mut impl Sink, list: &List) {
-    count(sink, list.nodes().count());
-    for node in list.nodes() {
-        match node {
-            NodeContent::Plain(bytes) => {
-                length(sink, node_form::PLAIN);
-                string(sink, bytes);
-            }
-            NodeContent::Packed(listpack) => {
-                length(sink, node_form::PACKED);
-                string(sink, listpack.as_bytes());
-            }
+pub(super) fn node(sink: &mut impl Sink, node: NodeContent<'_>) {
+    match node {
+        NodeContent::Plain(bytes) => {
+            length(sink, node_form::PLAIN);
+            string(sink, bytes);
+        }
+        NodeContent::Packed(listpack) => {
+            length(sink, node_form::PACKED);
+            string(sink, listpack.as_bytes());
         }
     }
 }
 
-fn write_set(sink: &mut impl Sink, set: &Set) {
-    if let Some(intset) = set.as_intset() {
-        return string(sink, intset.as_bytes());
-    }
-    count(sink, set.len());
-    for member in set {
-        element(sink, member);
-    }
-}
-
-fn write_sorted_set(sink: &mut impl Sink, set: &SortedSet) {
-    if let Some(listpack) = set.as_listpack() {
-        return string(sink, listpack.as_bytes());
-    }
-    count(sink, set.len());
-    for (member, score) in set.pairs(0..set.len(), true) {
-        element(sink, member);
-        sink.put(&score.to_le_bytes());
-    }
-}
-
 /// How a hash is written. Dead fields do not count.
-enum HashForm<'a> {
+pub(super) enum HashForm<'a> {
     Packed(&'a Listpack),
     Table,
     /// With the moment the first live field dies.
@@ -120,20 +85,12 @@ enum HashForm<'a> {
 }
 
 impl<'a> HashForm<'a> {
-    fn of(hash: &'a Hash, now: UnixMillis) -> Self {
+    pub(super) fn of(hash: &'a Hash, now: UnixMillis) -> Self {
         if let Some(listpack) = hash.as_listpack() {
             return Self::Packed(listpack);
         }
         let is_table = hash.encoding_name() == "hashtable";
-        let mut first = None;
-        if hash.next_expiry().is_some() {
-            hash.for_each_with_expiry(now, &mut |_, _, expire_at| {
-                first = match (first, expire_at) {
-                    (Some(first), Some(at)) => Some(std::cmp::min::<UnixMillis>(first, at)),
-                    (first, at) => first.or(at),
-                };
-            });
-        }
+        let first = hash.next_live_expiry(now);
         match first {
             Some(first) if is_table => Self::ExpiringTable(first),
             Some(first) => Self::ExpiringPacked(first),
@@ -142,35 +99,14 @@ impl<'a> HashForm<'a> {
     }
 }
 
-fn write_hash(sink: &mut impl Sink, hash: &Hash, now: UnixMillis) {
-    match HashForm::of(hash, now) {
-        HashForm::Packed(listpack) => string(sink, listpack.as_bytes()),
-        HashForm::Table => {
-            count(sink, hash.len(now));
-            hash.for_each(now, &mut |field, value| {
-                element(sink, field);
-                element(sink, value);
-            });
-        }
-        HashForm::ExpiringPacked(first) => {
-            sink.put(&first.0.to_le_bytes());
-            let mut triples = Listpack::new();
-            hash.for_each_with_expiry(now, &mut |field, value, expire_at| {
-                triples.push_back(field);
-                triples.push_back(value);
-                triples.push_back(expire_at.map_or(0, |at| at.0));
-            });
-            string(sink, triples.as_bytes());
-        }
-        HashForm::ExpiringTable(first) => {
-            sink.put(&first.0.to_le_bytes());
-            count(sink, hash.len(now));
-            hash.for_each_with_expiry(now, &mut |field, value, expire_at| {
-                let after = |at: UnixMillis| at.0.saturating_sub(first.0).unsigned_abs() + 1;
-                length(sink, expire_at.map_or(0, after));
-                element(sink, field);
-                element(sink, value);
-            });
-        }
-    }
+/// Writes a small hash with fields that expire, the first of which dies at `first`.
+pub(super) fn triples(sink: &mut impl Sink, hash: &Hash, first: UnixMillis, now: UnixMillis) {
+    sink.put(&first.0.to_le_bytes());
+    let mut triples = Listpack::new();
+    hash.for_each_with_expiry(now, &mut |field, value, expire_at| {
+        triples.push_back(field);
+        triples.push_back(value);
+        triples.push_back(expire_at.map_or(0, |at| at.0));
+    });
+    string(sink, triples.as_bytes());
 }

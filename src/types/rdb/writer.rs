@@ -5,7 +5,9 @@
 use base::clock::UnixMillis;
 
 use super::sink::{self, Bytes, Sink as _};
-use super::{Object, write};
+use super::steps::Steps;
+use super::{Object, kind, write};
+use crate::Value;
 
 /// Collects bytes. It keeps what it needs to compress strings, 256 KiB, from the first that it
 /// compresses on.
@@ -56,6 +58,41 @@ impl Writer {
         self.put(&[write::type_of(object, now)]);
         self.string(key);
         write::object(&mut self.sink, object, now);
+    }
+
+    /// Appends the kind of a value and a key, behind which the value belongs: [`Writer::step`].
+    pub fn begin(&mut self, key: &[u8], value: &Value, now: UnixMillis) {
+        self.put(&[write::type_of(Object::Value(value), now)]);
+        self.string(key);
+    }
+
+    /// The same for a string that [`Writer::string_in_pieces`] hands on.
+    pub fn begin_string(&mut self, key: &[u8]) {
+        self.put(&[kind::STRING]);
+        self.string(key);
+    }
+
+    /// Goes on with a value by about `bytes` bytes. Returns whether there is more. O(`bytes`), or one element. Between two
+    /// steps the value stays as it is.
+    ///
+    /// # Panics
+    ///
+    /// If it is a value of another type than before.
+    pub fn step(&mut self, steps: &mut Steps, value: &Value, bytes: usize) -> bool {
+        let enough = self.sink.bytes.len().saturating_add(bytes);
+        steps.step(&mut self.sink, value, enough)
+    }
+
+    /// Hands on what [`Writer::string`] would append for a long string, in pieces of about `piece_bytes` bytes. O(n),
+    /// without a copy of it.
+    pub fn string_in_pieces(
+        &mut self,
+        bytes: &[u8],
+        piece_bytes: usize,
+        each: &mut dyn FnMut(&[u8]),
+    ) {
+        let compressor = (!self.sink.is_plain).then_some(&mut self.sink.compressor);
+        sink::string_in_pieces((bytes, piece_bytes), compressor, each);
     }
 
     /// Appends a value alone: kind and object, as [`Writer::entry`] does. O(n) in the bytes.

@@ -111,6 +111,12 @@ impl Groups {
         self.map.iter().map(|(name, group)| (&**name, group))
     }
 
+    /// Iterates from the first group on whose name is not below `name`.
+    pub fn iter_from(&self, name: &[u8]) -> impl Iterator<Item = (&[u8], &Group)> {
+        let groups = self.map.iter_from(name);
+        groups.map(|(name, group)| (&**name, group))
+    }
+
     /// Changes a group, if it exists.
     pub fn edit<R>(&mut self, name: &[u8], change: impl FnOnce(&mut Group) -> R) -> Option<R> {
         let group = self.map.get_mut(name)?;
@@ -253,6 +259,12 @@ impl Group {
     /// Iterates over consumers in the order of names.
     pub fn consumers(&self) -> impl Iterator<Item = &Consumer> {
         self.names.iter().map(|(_, id)| self.consumer(*id))
+    }
+
+    /// Iterates from the first consumer on whose name is not below `name`.
+    pub fn consumers_from(&self, name: &[u8]) -> impl Iterator<Item = &Consumer> {
+        let consumers = self.names.iter_from(name);
+        consumers.map(|(_, id)| self.consumer(*id))
     }
 
     /// Returns the id of a consumer.

@@ -187,7 +187,13 @@ impl Log {
     /// Iterates over nodes: the id each is filed under, and the listpack that Redis would have. O(n) in the
     /// bytes of each.
     pub fn nodes(&self) -> impl Iterator<Item = (Id, Cow<'_, Listpack>)> {
-        self.nodes.iter().map(|(id, body)| (*id, body.listpack()))
+        self.nodes_from(Id::MIN)
+    }
+
+    /// Does the same from the first node on that is filed under `id` or a larger one.
+    pub fn nodes_from(&self, id: Id) -> impl Iterator<Item = (Id, Cow<'_, Listpack>)> {
+        let nodes = self.nodes.iter_from(&id);
+        nodes.map(|(id, body)| (*id, body.listpack()))
     }
 
     /// Returns the bytes taken from the allocator. O(1).
