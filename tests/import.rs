@@ -26,11 +26,11 @@ const WAYS: [&[&str]; 3] = [
     &["--aof-timestamp-enabled", "yes"],
 ];
 
-fn redis(directory: &Directory, flags: &[&str]) -> Server {
+pub(crate) fn redis(directory: &Directory, flags: &[&str]) -> Server {
     Server::redis(&[&directory.flags("everysec")[..], flags].concat())
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -44,7 +44,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Returns the files of Redis in a directory, with what is in them.
-fn contents(directory: &Directory) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn contents(directory: &Directory) -> BTreeMap<String, Vec<u8>> {
     let names = fs::read_dir(directory.0.join("appendonlydir")).unwrap();
     let paths = names.map(|name| name.unwrap().path());
     paths

@@ -1,4 +1,5 @@
-//! Servers that are killed, with SIGKILL, amid what takes them long: a save, a rewriting of the log, a backup, the start.
+//! Servers that are killed, with SIGKILL, amid what takes them long: a save, a rewriting of the log, a backup, the start,
+//! also with files of Redis that are to be taken over.
 //!
 //! ```text
 //!   start, look at all data ---- something long begins ---- its file grows ---- kill        again, until enough have hit
@@ -15,7 +16,9 @@ use std::time::Duration;
 use base::random::Random;
 use protocol::value::Value;
 
+use crate::import;
 use crate::kill::Kills;
+use crate::log;
 use crate::persistence::Directory;
 use crate::support::client::Client;
 use crate::support::server::{Server, trestle_program};
@@ -283,6 +286,102 @@ fn with_a_log_a_killed_server_has_lost_nothing_whatever_it_did() {
     kills.check(&server);
     assert_eq!(values.version(&mut server.client()), 1);
     assert_nothing_is_left(&kills.directory);
+}
+
+/// Returns bytes that are to be read, and that were read, as INFO has them.
+fn progress(info: &str) -> (u64, u64) {
+    let number = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or(0, |number| number.parse().unwrap())
+    };
+    let total = number("loading_total_bytes:");
+    (total, number("loading_loaded_bytes:"))
+}
+
+/// Kills a server that was started and not waited for, while it takes over the files of Redis, of so many bytes. Returns
+/// whether that hit.
+fn kill_importing(mut server: Server, bytes: u64, random: &mut Random) -> bool {
+    let mut shown = (0, 0);
+    let mut client = None;
+    let has_read = wait_until(LIMIT, || {
+        client = client
+            .take()
+            .or_else(|| Client::try_connect(server.port).ok());
+        if let Some(text) = client.as_mut().and_then(info) {
+            shown = progress(&text);
+        }
+        shown.1 > 0 || server.log().contains("the log was made anew")
+    });
+    assert!(has_read, "{}", server.log());
+    // The moment is to be any; nothing is waited for.
+    wait_until(Duration::from_millis(random.below(60)), || false);
+    let log = server.kill();
+    let has_hit = log.contains("taking over") && !log.contains("the log was made anew");
+    if has_hit {
+        let (total, read) = shown;
+        assert_eq!(
+            total, bytes,
+            "what is to be read is known before it is read"
+        );
+        assert!(read <= total, "{shown:?}");
+    }
+    has_hit
+}
+
+#[test]
+fn a_server_that_is_killed_while_it_takes_over_the_files_of_redis_takes_them_over_again() {
+    let of_redis = log::Directory::new("kill-amid-import");
+    let mut random = Random::new(seed("kill amid an import", 6));
+    let values = Values::new(&mut random);
+    {
+        let redis = import::redis(&of_redis, &["--aof-use-rdb-preamble", "no"]);
+        let mut client = redis.client();
+        values.store(&mut client, 1);
+        client.request(&["CONFIG", "SET", "auto-aof-rewrite-percentage", "0"]);
+        values.store(&mut client, 2);
+        // Ends it, with all on the disk.
+        drop(client.send(&["SHUTDOWN", "NOSAVE"]));
+        assert!(wait_until(LIMIT, || Client::try_connect(redis.port).is_err()));
+    }
+    let files = import::contents(&of_redis);
+    let manifest = |name: &String| name.ends_with(".manifest");
+    let bytes = files.iter().filter(|(name, _)| !manifest(name));
+    let bytes = bytes.map(|(_, bytes)| bytes.len() as u64).sum();
+    let mut copies = 0;
+    let mut fresh = || {
+        copies += 1;
+        let copy = log::Directory::new(&format!("kill-amid-import-{copies}"));
+        import::copy(&of_redis.0, &copy.0);
+        copy
+    };
+    let mut directory = fresh();
+    until_it_hits("taking over the files of Redis", || {
+        let flags = directory.flags("no");
+        let server = Server::spawn(&trestle_program(), 2, &flags);
+        let has_hit = kill_importing(server, bytes, &mut random);
+        let here = directory.0.join("appendonlydir");
+        let has_manifest = here.join("manifest").exists();
+        if has_manifest {
+            // It was taken over, and counts as that.
+            let server = directory.start("no");
+            assert_eq!(values.version(&mut server.client()), 2);
+            drop(server);
+            directory = fresh();
+        }
+        has_hit && !has_manifest
+    });
+    // What was killed is there, with what it has left, and Redis's files as they were.
+    let names = |files: &std::collections::BTreeMap<String, Vec<u8>>| {
+        let names = files.iter().map(|(path, bytes)| {
+            let name = Path::new(path).file_name().unwrap().to_owned();
+            (name, bytes.clone())
+        });
+        names.collect::<Vec<_>>()
+    };
+    assert!(names(&import::contents(&directory)) == names(&files));
+    let server = directory.start("no");
+    assert_eq!(values.version(&mut server.client()), 2);
+    assert_nothing_is_left(&directory.0);
 }
 
 #[test]

@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -17,7 +16,7 @@ use protocol::value::Value;
 use crate::dump::RECIPES;
 use crate::support::client::Client;
 use crate::support::seed;
-use crate::support::server::{Server, forget_settings, scratch_directory, trestle_program};
+use crate::support::server::{self, Server, scratch_directory};
 use crate::support::wait::wait_until;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -232,22 +231,95 @@ fn values_of_all_types_are_read_back_from_the_log() {
     assert_eq!(server.client().line("DBSIZE"), Value::Integer(0));
 }
 
-/// Starts a server that has to refuse; returns what it says.
+/// Starts a server with a log that has to refuse what it finds; returns what it says.
 pub(crate) fn refusal(directory: &Directory, flags: &[&str]) -> String {
-    let mut command = Command::new(trestle_program());
-    forget_settings(&mut command);
-    let output = command
-        .args(["--port", "0", "--shards", "2", "--unixsocket"])
-        .arg(directory.0.join("socket"))
-        .args(directory.flags("no"))
-        .args(flags)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    assert_eq!(output.status.code(), Some(78), "{text}");
-    text
+    let log = [
+        "--shards",
+        "2",
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "no",
+    ];
+    server::refusal(&directory.0, &[&log[..], flags].concat())
+}
+
+#[test]
+fn a_log_without_its_manifest_keeps_the_server_from_starting() {
+    let directory = Directory::new("lost");
+    let logs = directory.0.join("appendonlydir");
+    {
+        let server = directory.start("always");
+        server.client().ok("SET key value");
+    }
+    let manifest = fs::read(logs.join("manifest")).unwrap();
+    fs::remove_file(logs.join("manifest")).unwrap();
+    let before = logs.join("shard-0.1.log");
+    let text = refusal(&directory, &[]);
+    for part in [
+        "appendonlydir",
+        "no manifest",
+        "put that file back",
+        "shard-",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(before.exists(), "nothing is removed");
+    // Without a log there is nothing to go wrong, until one is to be begun in that place.
+    let off = Server::trestle(2, &["--dir", directory.0.to_str().unwrap()]);
+    let Value::Error(text) = off.client().line("CONFIG SET appendonly yes") else {
+        panic!("the log would begin over the old one");
+    };
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("Unable to turn on AOF"), "{text}");
+    assert!(off.log().contains("no manifest"), "{}", off.log());
+    drop(off);
+    fs::write(logs.join("manifest"), manifest).unwrap();
+    let server = directory.start("no");
+    let value = Value::Bulk(b"value".to_vec());
+    assert_eq!(server.client().line("GET key"), value);
+}
+
+#[test]
+fn a_log_that_was_being_switched_on_is_not_taken_for_one_without_its_manifest() {
+    let directory = Directory::new("switching");
+    let logs = directory.0.join("appendonlydir");
+    {
+        let server = directory.start("no");
+        server.client().ok("SET key value");
+        server.client().ok("SAVE");
+    }
+    // What a kill leaves between the first record and the first base.
+    fs::remove_file(logs.join("manifest")).unwrap();
+    fs::write(logs.join("first-base-unfinished"), "").unwrap();
+    let server = directory.start("no");
+    let value = Value::Bulk(b"value".to_vec());
+    assert_eq!(
+        server.client().line("GET key"),
+        value,
+        "it is in the RDB file"
+    );
+    assert!(!logs.join("first-base-unfinished").exists());
+    drop(server);
+    // One that was switched on, and has its base, is a log as any other.
+    fs::remove_dir_all(&logs).unwrap();
+    {
+        let server = Server::trestle(2, &["--dir", directory.0.to_str().unwrap()]);
+        let mut client = server.client();
+        client.ok("CONFIG SET appendonly yes");
+        assert!(wait_until(LIMIT, || logs.join("manifest").exists()));
+        assert!(wait_until(LIMIT, || !logs
+            .join("first-base-unfinished")
+            .exists()));
+        client.ok("SET other value");
+        assert_eq!(
+            client.line("WAITAOF 1 0 5000"),
+            Value::Array(vec![Value::Integer(1), Value::Integer(0)])
+        );
+    }
+    fs::remove_file(logs.join("manifest")).unwrap();
+    let text = refusal(&directory, &[]);
+    assert!(text.contains("no manifest"), "{text}");
 }
 
 #[test]

@@ -46,6 +46,7 @@ mod misconf;
 mod offline;
 mod persistence;
 mod rewrite;
+mod save_parts;
 mod steps;
 mod subscribers;
 mod support;

@@ -138,7 +138,7 @@ impl Data {
             let source = Source::ToBeMade(found);
             return Ok(Self { log: None, source });
         }
-        let log = Log::open(config, found).map_err(StartError)?;
+        let log = Log::open(config, found, &Arc::default()).map_err(StartError)?;
         let file = persistence::load::open_base(&log).map_err(StartError)?;
         let source = Source::File(file);
         Ok(Self {

@@ -209,6 +209,25 @@ pub(crate) fn answers_ping(port: u16) -> bool {
         .is_ok_and(|reply| reply == Value::Simple(b"PONG".to_vec()))
 }
 
+/// Starts a server that has to refuse what it finds in a directory, and ends with it; returns what it says.
+pub(crate) fn refusal(directory: &Path, flags: &[&str]) -> String {
+    let mut command = Command::new(trestle_program());
+    forget_settings(&mut command);
+    let output = command
+        .args(["--port", "0", "--unixsocket"])
+        .arg(directory.join("socket"))
+        .arg("--dir")
+        .arg(directory)
+        .args(flags)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{text}");
+    text
+}
+
 /// Takes the variables away that are for the tests: the server reads settings from those of its name.
 pub(crate) fn forget_settings(command: &mut Command) {
     for (variable, _) in std::env::vars_os() {

@@ -10,6 +10,7 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base::cast::u64_from;
 use base::clock::UnixMillis;
@@ -24,6 +25,8 @@ use storage::rdb_file::{Part, Reader};
 use storage::redis_log::{self, Commands, Fault};
 
 use super::load::{self, Batch, READ_BYTES};
+use super::log::size_of;
+use super::progress::{Counted, Progress};
 use super::remake::{self, Fill};
 use crate::config::Config;
 use crate::config::settings::Settings;
@@ -97,6 +100,7 @@ pub(super) fn take_over(
     config: &Config,
     directory: &Path,
     files: Vec<PathBuf>,
+    progress: &Arc<Progress>,
 ) -> Result<Manifest, String> {
     tracing::info!(
         path = %directory.display(),
@@ -104,7 +108,8 @@ pub(super) fn take_over(
         "taking over the append-only file of Redis, which stays as it is"
     );
     let number = Manifest::default().next_number();
-    let fills = vec![fill_of(config.settings(), files)];
+    progress.add_files(files.iter().map(|path| size_of(path)).sum());
+    let fills = vec![fill_of(config.settings(), files, Arc::clone(progress))];
     remake::make(
         config,
         directory,
@@ -115,7 +120,7 @@ pub(super) fn take_over(
 }
 
 /// Returns what fills a shard with all that the files of a Redis server say.
-pub(super) fn fill_of(settings: &Settings, files: Vec<PathBuf>) -> Fill {
+pub(super) fn fill_of(settings: &Settings, files: Vec<PathBuf>, progress: Arc<Progress>) -> Fill {
     let (is_checked, may_be_torn) = (settings.has_rdb_checksum, settings.loads_torn);
     Box::new(move |shard| {
         let mut reading = Reading {
@@ -125,6 +130,7 @@ pub(super) fn fill_of(settings: &Settings, files: Vec<PathBuf>) -> Fill {
             db: DbIndex(0),
             transaction: None,
             commands: 0,
+            progress,
         };
         for (index, path) in files.iter().enumerate() {
             let is_last = index + 1 == files.len();
@@ -155,12 +161,14 @@ struct Reading<'s> {
     /// The commands since MULTI, each by its words.
     transaction: Option<Vec<Vec<Vec<u8>>>>,
     commands: u64,
+    progress: Arc<Progress>,
 }
 
 impl Reading<'_> {
     fn file(&mut self, path: &Path, is_checked: bool, may_be_torn: bool) -> Result<(), String> {
         let failed = |error: io::Error| error.to_string();
-        let mut file = ReadFile::open(path).map_err(failed)?;
+        let file = ReadFile::open(path).map_err(failed)?;
+        let mut file = Counted::new(file, Arc::clone(&self.progress));
         let mut first = vec![0; RDB_MAGIC.len()];
         let mut count = 0;
         while count < first.len() {
@@ -207,7 +215,7 @@ impl Reading<'_> {
     /// Reads the RDB file that a file begins with. Returns what was read behind it, and where that ends.
     fn preamble(
         &mut self,
-        file: &mut ReadFile,
+        file: &mut impl Read,
         first: &[u8],
         path: &Path,
         is_checked: bool,

@@ -307,8 +307,6 @@ pub(crate) fn begin(
     let persistence = &shared.persistence;
     let loaded = &persistence.loaded;
     for count in [
-        &loaded.bytes,
-        &loaded.bytes_read,
         &loaded.keys,
         &loaded.dead_keys,
         &loaded.empty_keys,
@@ -316,6 +314,7 @@ pub(crate) fn begin(
     ] {
         count.store(0, Ordering::Relaxed);
     }
+    loaded.progress.begin();
     let begun = (runtime::clock::monotonic(), runtime::clock::unix_millis());
     loaded.begun.with(|at| *at = begun);
     loaded.forget_tables();
@@ -394,7 +393,11 @@ impl Sending {
             None => 0,
         };
         let loaded = &self.shared.persistence.loaded;
-        loaded.bytes.store(bytes, Ordering::Relaxed);
+        // What was made of other files is read behind them.
+        let log = self.origin.log.as_ref();
+        loaded
+            .progress
+            .add_files(bytes + log.map_or(0, |log| log.bytes_before()));
         tracing::info!(path = %self.origin.path.display(), bytes, "loading begins");
         if let Some(file) = file {
             self.read(file.file, self.config.settings().has_rdb_checksum)?;
@@ -404,8 +407,8 @@ impl Sending {
 
     /// Makes the log, which the cores write from then on. Returns its base.
     fn make(&mut self, found: FoundLog) -> Result<Option<RdbFile>, String> {
-        let log = Log::open(&self.config, found)?;
         let persistence = &self.shared.persistence;
+        let log = Log::open(&self.config, found, &persistence.loaded.progress)?;
         self.shared.tx_ids.raise(log.first_transaction());
         persistence.keep_log(Arc::clone(&log));
         persistence.set_logged(true);
@@ -445,9 +448,7 @@ impl Sending {
                         reader.end();
                     }
                     let loaded = &self.shared.persistence.loaded;
-                    loaded
-                        .bytes_read
-                        .fetch_add(u64_from(count), Ordering::Relaxed);
+                    loaded.progress.count(u64_from(count));
                     let now = runtime::clock::monotonic();
                     if now.nanos_since(told) > PROGRESS_NANOS {
                         told = now;
@@ -486,7 +487,9 @@ impl Sending {
                 };
                 let (directory, manifest) = (&log.directory, &log.before);
                 let take = |records| send(Loaded::Records(records));
-                let read = log_load::read(directory, manifest, shard.0, loose_end, &left_out, take);
+                let progress = &shared.persistence.loaded.progress;
+                let around = (&left_out, &**progress);
+                let read = log_load::read(directory, manifest, shard.0, loose_end, around, take);
                 let last = match read {
                     Ok(next) => Loaded::End(next),
                     Err(log_load::Stopped::Failed(text)) => Loaded::Failed(text),
@@ -503,7 +506,7 @@ impl Sending {
     /// Tells the cores how many keys a database has, as far as the file is long enough for them.
     fn announce(&self, database: u64, keys: u64) -> Result<(), Stopped> {
         let loaded = &self.shared.persistence.loaded;
-        let keys = keys.min(loaded.bytes.load(Ordering::Relaxed) / BYTES_PER_KEY_MIN);
+        let keys = keys.min(loaded.progress.sizes().0 / BYTES_PER_KEY_MIN);
         let each = keys / u64_from(self.senders.len());
         let Ok(db) = u16::try_from(database) else {
             // Its first key says what is wrong.
@@ -529,9 +532,7 @@ impl Sending {
 
     fn tell_progress(&self) {
         let loaded = &self.shared.persistence.loaded;
-        let bytes = loaded.bytes.load(Ordering::Relaxed).max(1);
-        let read = loaded.bytes_read.load(Ordering::Relaxed);
-        let percent = read.saturating_mul(100) / bytes;
+        let percent = loaded.progress.percent();
         let keys = loaded.keys.load(Ordering::Relaxed);
         tracing::info!(path = %self.origin.path.display(), percent, keys, "loading");
     }

@@ -47,6 +47,7 @@ use crate::engine::Shared;
 
 use super::import;
 use super::log_parts;
+use super::progress::Progress;
 use super::remake;
 use super::rewrite::{self, Chain};
 
@@ -164,12 +165,17 @@ impl Failure {
 
 impl Log {
     /// Goes on with the log that was found, or makes one, and begins a generation. A new log goes on from the
-    /// append-only file of Redis, or from the RDB file, if there is one.
+    /// append-only file of Redis, or from the RDB file, if there is one. `progress` learns how far the reading of files
+    /// is, if the log has to be made.
     ///
     /// # Errors
     ///
     /// One line with what is wrong and what can be done.
-    pub(crate) fn open(config: &Config, found: FoundLog) -> Result<Arc<Self>, String> {
+    pub(crate) fn open(
+        config: &Config,
+        found: FoundLog,
+        progress: &Arc<Progress>,
+    ) -> Result<Arc<Self>, String> {
         let settings = config.settings();
         let FoundLog {
             directory,
@@ -181,11 +187,16 @@ impl Log {
         let failed = |error: io::Error| format!("open the log in {shown}: {error}");
         let before = match before {
             Before::Log(before) => before,
-            Before::Redis(files) => import::take_over(config, &directory, files)?,
+            Before::Redis(files) => import::take_over(config, &directory, files, progress)?,
             Before::Nothing => new_manifest(settings, &directory).map_err(failed)?,
         };
         let before = match other_shards(&before, shards) {
-            Some(other) => remake::for_other_shards(config, &directory, &before, other)?,
+            Some(other) => {
+                let base = before.base.as_ref().map(|name| directory.join(name));
+                let base_bytes = base.map_or(0, |path| size_of(&path));
+                progress.add_files(base_bytes + bytes_before(&directory, &before));
+                remake::for_other_shards(config, &directory, &before, (other, progress))?
+            }
             None => before,
         };
         let generation = Generation {
@@ -195,14 +206,13 @@ impl Log {
         let mut after = before.clone();
         after.generations.push(generation);
         after.store(&directory).map_err(failed)?;
+        forget_first_base(&directory);
         if !settings.keeps_old_logs {
             rewrite::remove_left_over(&directory, &after);
         }
         let before_bytes = bytes_before(&directory, &before);
-        let base_bytes = before.base.as_ref().map_or(0, |name| {
-            let file = runtime::file::ReadFile::open(&directory.join(name));
-            file.and_then(|file| file.size_bytes()).unwrap_or(0)
-        });
+        let base = before.base.as_ref().map(|name| directory.join(name));
+        let base_bytes = base.map_or(0, |path| size_of(&path));
         let chain = Chain {
             is_on: true,
             switches: 0,
@@ -302,6 +312,11 @@ impl Log {
     pub(crate) fn base_path(&self) -> Option<PathBuf> {
         let name = self.before.base.as_ref();
         name.map(|name| self.directory.join(name))
+    }
+
+    /// Returns how many bytes the logs have that are to be replayed.
+    pub(super) fn bytes_before(&self) -> u64 {
+        bytes_before(&self.directory, &self.before)
     }
 
     /// Returns how many bytes the log has, and had when it was last rewritten. One that has not been since the
@@ -444,19 +459,60 @@ fn enter(settings: &Settings) -> Result<(PathBuf, DirectoryLock, Option<Manifest
             manifest::NAME
         )
     })?;
+    if before.is_none() {
+        look_for_lost(&directory)?;
+    }
     Ok((directory, lock, before))
+}
+
+/// Fails if a directory without a manifest has logs that count: it has lost its manifest. Those of a log that was being
+/// switched on when its process ended do not count.
+fn look_for_lost(directory: &Path) -> Result<(), String> {
+    let shown = directory.display();
+    let names = log_file::names_in(directory).map_err(|error| format!("read {shown}: {error}"))?;
+    if names.iter().any(|name| name == manifest::FIRST_BASE) {
+        return Ok(());
+    }
+    let mut logs = names.iter().filter(|name| manifest::is_log(name));
+    match logs.next() {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "{shown} has logs ({name}) and no {}, which says what of them counts; put that file back from a copy of the \
+             directory, or move the directory away to start without the log",
+            manifest::NAME
+        )),
+    }
+}
+
+/// Notes that a log is being switched on that has no base so far, and so no manifest. Done means: the name is there; the
+/// caller syncs the directory.
+pub(super) fn note_first_base(directory: &Path) -> io::Result<()> {
+    runtime::file::write_atomically(&directory.join(manifest::FIRST_BASE), b"")
+}
+
+/// Ends that: the manifest is there.
+pub(super) fn forget_first_base(directory: &Path) {
+    let path = directory.join(manifest::FIRST_BASE);
+    match runtime::file::remove(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "remove an old file");
+        }
+        _ => {}
+    }
 }
 
 /// Returns how many bytes the logs of processes before have; one that is missing has none.
 fn bytes_before(directory: &Path, before: &Manifest) -> u64 {
-    let size = |path: PathBuf| {
-        let file = runtime::file::ReadFile::open(&path);
-        file.and_then(|file| file.size_bytes()).unwrap_or(0)
-    };
     let generations = before.generations.iter();
     let paths = generations
         .flat_map(|it| (0..it.shards).map(|shard| manifest::log_path(directory, it.number, shard)));
-    paths.map(size).sum()
+    paths.map(|path| size_of(&path)).sum()
+}
+
+/// Returns the bytes of a file; one that cannot be looked at has none.
+pub(super) fn size_of(path: &Path) -> u64 {
+    let file = runtime::file::ReadFile::open(path);
+    file.and_then(|file| file.size_bytes()).unwrap_or(0)
 }
 
 /// Makes the manifest of a new log.

@@ -29,6 +29,7 @@ use types::effect::{Effect, Effects};
 use super::OrderedLibraries;
 use super::log::Log;
 use super::log_parts::{LeftOut, LooseEnd};
+use super::progress::Progress;
 use crate::core_loop::Core;
 
 /// A batch is sent when it has so many bytes.
@@ -55,13 +56,13 @@ pub(super) enum Stopped {
 }
 
 /// Reads all records of a shard that a manifest names and hands them to `send`. Returns the number of the next
-/// record.
+/// record. `progress` learns how far it is.
 pub(super) fn read(
     directory: &Path,
     manifest: &Manifest,
     shard: u16,
     loose_end: LooseEnd,
-    left_out: &Arc<LeftOut>,
+    (left_out, progress): (&Arc<LeftOut>, &Progress),
     mut send: impl FnMut(Records) -> Result<(), Stopped>,
 ) -> Result<u64, Stopped> {
     // A log that was rewritten begins with any number.
@@ -98,6 +99,7 @@ pub(super) fn read(
         }
         let new_batch = || Records::new(generation.number, shard, Arc::clone(left_out));
         let mut batch = new_batch();
+        let mut noted = 0;
         while let Some(record) = reader.record().map_err(|damage| refused(&damage))? {
             if let Some(torn) = &torn {
                 return Err(Stopped::Failed(format!(
@@ -115,9 +117,12 @@ pub(super) fn read(
             if batch.effects.len() >= BATCH_BYTES {
                 let full = std::mem::replace(&mut batch, new_batch());
                 send(full)?;
+                progress.note(record.offset - noted);
+                noted = record.offset;
             }
         }
         send(batch)?;
+        progress.note(reader.offset().saturating_sub(noted));
         next = Some(reader.next_number());
         if reader.torn_bytes() > 0 {
             let (offset, bytes) = (reader.offset(), reader.torn_bytes());

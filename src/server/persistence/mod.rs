@@ -13,7 +13,7 @@
 //! - While data is loaded nothing else is served, and a file that is not whole ends the process.
 //!
 //! In reading order: this file (what all cores know), `save`, `pieces`, `points` (when to save), `load`, `load_tables`,
-//! `log`, `log_load`, `log_parts` (what of the logs counts), `rewrite`, `switch`, `remake`, `import`, `backup` (saves that
+//! `progress`, `log`, `log_load`, `log_parts` (what of the logs counts), `rewrite`, `switch`, `remake`, `import`, `backup` (saves that
 //! are kept), `upload`, `restore`, `delivery` (copies for clients), `offline` (files of what
 //! a server has left), `left_over` (what killed ones have left half done).
 //!
@@ -33,6 +33,7 @@ mod log_parts;
 pub mod offline;
 mod pieces;
 pub mod points;
+pub(crate) mod progress;
 mod remake;
 pub mod restore;
 pub mod rewrite;
@@ -54,6 +55,7 @@ use tables::unique::Values;
 use self::backup::Backups;
 use self::load_tables::SharedCounters;
 use self::log::Log;
+use self::progress::Progress;
 use self::rewrite::Rewrites;
 use self::upload::Uploads;
 use crate::config::Config;
@@ -108,9 +110,8 @@ pub struct Persistence {
 /// What was loaded, or is being loaded.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
-    /// Bytes of the file, and those of them that were read.
-    pub(crate) bytes: AtomicU64,
-    pub(crate) bytes_read: AtomicU64,
+    /// Of the bytes of all files: what was read.
+    pub(crate) progress: Arc<Progress>,
     /// Keys that were kept, and that were dead.
     pub(crate) keys: AtomicU64,
     pub(crate) dead_keys: AtomicU64,

@@ -8,6 +8,7 @@
 //! Not here: who has the directory meanwhile (the caller).
 
 use std::path::Path;
+use std::sync::Arc;
 
 use storage::log::manifest::Manifest;
 
@@ -62,8 +63,10 @@ pub fn make_rdb(source: &Path, wanted: Wanted, to: &Path) -> Result<Made, String
 /// Returns what fills shards with the data of a source.
 fn shards_of(config: &Config, source: &Path) -> Result<(Vec<Fill>, Feed), String> {
     let settings = config.settings();
+    // Who asks is not told how far it is.
+    let nobody = Arc::default();
     let of_redis = |files| {
-        let fills = vec![import::fill_of(settings, files)];
+        let fills = vec![import::fill_of(settings, files, Arc::default())];
         let feed: Feed = Box::new(|| Ok(Vec::new()));
         Ok((fills, feed))
     };
@@ -75,7 +78,7 @@ fn shards_of(config: &Config, source: &Path) -> Result<(Vec<Fill>, Feed), String
             };
             // A path that is joined with another replaces it if it is absolute, and stays as it is behind nothing.
             let shards = (1, LooseEnd::PassedOver);
-            return remake::old_shards_of(config, Path::new(""), &manifest, shards);
+            return remake::old_shards_of(config, Path::new(""), &manifest, shards, &nobody);
         }
         return of_redis(vec![source.to_owned()]);
     }
@@ -84,7 +87,7 @@ fn shards_of(config: &Config, source: &Path) -> Result<(Vec<Fill>, Feed), String
         if let Some(manifest) = Manifest::load(&directory).map_err(failed)? {
             let old_shards = manifest.generations.last().map_or(1, |last| last.shards);
             let shards = (old_shards, LooseEnd::PassedOver);
-            return remake::old_shards_of(config, &directory, &manifest, shards);
+            return remake::old_shards_of(config, &directory, &manifest, shards, &nobody);
         }
         if let Some(files) = import::files_in(settings, &directory)? {
             return of_redis(files);

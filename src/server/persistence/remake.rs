@@ -35,6 +35,7 @@ use super::load_tables::{Share, SharedCounters, Sorting};
 use super::log_load::{self, Records, Stopped, keep_later};
 use super::log_parts::{self, LeftOut, LooseEnd};
 use super::pieces;
+use super::progress::{Counted, Progress};
 use super::save::{self, Plan, Written};
 use crate::config::Config;
 use crate::layer_options;
@@ -61,7 +62,7 @@ pub(super) fn for_other_shards(
     config: &Config,
     directory: &Path,
     before: &Manifest,
-    old_shards: u16,
+    (old_shards, progress): (u16, &Arc<Progress>),
 ) -> Result<Manifest, String> {
     tracing::info!(
         path = %directory.display(),
@@ -69,7 +70,8 @@ pub(super) fn for_other_shards(
         "the log was written by another number of shards: it is made anew"
     );
     let loose_end = LooseEnd::at_start(config.settings().loads_torn);
-    let (fills, feed) = old_shards_of(config, directory, before, (old_shards, loose_end))?;
+    let (fills, feed) =
+        old_shards_of(config, directory, before, (old_shards, loose_end), progress)?;
     make(config, directory, before.next_number(), fills, feed)
 }
 
@@ -83,6 +85,7 @@ pub(super) fn old_shards_of(
     directory: &Path,
     before: &Manifest,
     (old_shards, loose_end): (u16, LooseEnd),
+    progress: &Arc<Progress>,
 ) -> Result<(Vec<Fill>, Feed), String> {
     if before.generations.iter().any(|it| it.shards != old_shards) {
         return Err(format!(
@@ -108,6 +111,7 @@ pub(super) fn old_shards_of(
             let (sender, inbox) = bounded(BATCHES_MAX);
             let source = Arc::clone(&source);
             let replay_counters = counters.clone();
+            let progress = Arc::clone(progress);
             let fill: Fill = Box::new(move |into| {
                 let (directory, manifest, left_out) = &*source;
                 let replay = Replay::new(Box::new(replay_counters));
@@ -116,15 +120,17 @@ pub(super) fn old_shards_of(
                     (directory, manifest, left_out),
                     (shard, loose_end),
                     (&inbox, replay),
+                    &progress,
                 )
             });
             (sender, fill)
         })
         .unzip();
     let base = before.base.as_ref().map(|name| directory.join(name));
+    let progress = Arc::clone(progress);
     let feed = move || match base {
         None => Ok(Vec::new()),
-        Some(path) => hand_out(&path, is_checked, (map, sorting), &senders),
+        Some(path) => hand_out((&path, progress), is_checked, (map, sorting), &senders),
     };
     Ok((fills, Box::new(feed)))
 }
@@ -141,6 +147,7 @@ fn restore(
     (directory, manifest, left_out): (&Path, &Manifest, &Arc<LeftOut>),
     (shard, loose_end): (ShardId, LooseEnd),
     (inbox, mut replay): (&Receiver<Handed>, Replay),
+    progress: &Progress,
 ) -> Result<Option<OrderedLibraries>, String> {
     while let Ok(handed) = inbox.recv() {
         let stored = match handed {
@@ -158,7 +165,14 @@ fn restore(
         let applied = records.apply_to(into, &mut replay, &mut libraries, directory);
         applied.map_err(Stopped::Failed)
     };
-    let read = log_load::read(directory, manifest, shard.0, loose_end, left_out, take);
+    let read = log_load::read(
+        directory,
+        manifest,
+        shard.0,
+        loose_end,
+        (left_out, progress),
+        take,
+    );
     match read {
         Ok(_next) => Ok(libraries),
         Err(Stopped::Failed(text)) => Err(text),
@@ -168,13 +182,14 @@ fn restore(
 
 /// Reads an RDB file and hands its keys and tables to the shards that own them. Returns its libraries.
 fn hand_out(
-    path: &Path,
+    (path, progress): (&Path, Arc<Progress>),
     is_checked: bool,
     (map, mut sorting): (SlotMap, Sorting),
     senders: &[Sender<Handed>],
 ) -> Result<Libraries, String> {
     let failed = |error: io::Error| format!("read {}: {error}", path.display());
-    let mut file = ReadFile::open(path).map_err(failed)?;
+    let file = ReadFile::open(path).map_err(failed)?;
+    let mut file = Counted::new(file, progress);
     let mut reader = Reader::new(is_checked);
     let mut batches: Vec<Batch> = senders.iter().map(|_| Batch::default()).collect();
     let send = |shard: usize, handed: Handed| {

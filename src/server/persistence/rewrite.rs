@@ -38,7 +38,7 @@ use storage::log::manifest::{self, Generation, Manifest};
 use storage::log::record::Head;
 use types::effect;
 
-use super::log::{Care, CoreLog, Failure, Log, give_up};
+use super::log::{self, Care, CoreLog, Failure, Log, give_up};
 use super::pieces::Intake;
 use super::save::{self, Cutting, Plan, Written};
 use super::switch;
@@ -490,6 +490,12 @@ impl Work {
         let Some(generation) = self.generation else {
             return Ok(receiver);
         };
+        if self.log.chain.with(|chain| !chain.is_valid)
+            && Manifest::load(directory).map_err(failed)?.is_none()
+        {
+            // A start finds these files and no manifest, until there is a base.
+            log::note_first_base(directory).map_err(failed)?;
+        }
         let path = |shard| manifest::log_path(directory, generation.number, shard);
         let files = (0..generation.shards).map(|shard| LogFile::create(&path(shard)));
         let files = files.collect::<Result<Vec<_>, _>>().map_err(failed)?;
@@ -620,6 +626,7 @@ impl Work {
             chain.rewritten_bytes = written.bytes + log_bytes;
             log_bytes
         });
+        log::forget_first_base(directory);
         if !self.keeps_old {
             remove_left_over(directory, &manifest);
         }

@@ -9,6 +9,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base::clock::UnixMillis;
 use base::ids::{DbIndex, ShardId};
@@ -263,7 +264,8 @@ impl Good {
         let manifest = Manifest::load(directory).map_err(|error| error.to_string())?;
         let manifest = manifest.ok_or("there is no manifest")?;
         let shards = (SHARDS, LooseEnd::CutOff);
-        let (fills, feed) = remake::old_shards_of(config, directory, &manifest, shards)?;
+        let (fills, feed) =
+            remake::old_shards_of(config, directory, &manifest, shards, &Arc::default())?;
         feed()?;
         let mut loaded = Vec::new();
         for (id, fill) in (0..).zip(fills) {
@@ -463,7 +465,7 @@ fn a_damaged_append_only_file_of_redis_is_refused_or_read_without_harm() {
         let found = import::files_in(config.settings(), &directory.0)?;
         let found = found.ok_or("there is no manifest")?;
         let mut shard = new_shard(&config, 0);
-        import::fill_of(config.settings(), found)(&mut shard)?;
+        import::fill_of(config.settings(), found, Arc::default())(&mut shard)?;
         Ok::<_, String>(digests(&mut shard))
     };
     store();

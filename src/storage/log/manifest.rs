@@ -20,6 +20,9 @@ use crate::save::goal_of;
 /// The name of the manifest in its directory.
 pub const NAME: &str = "manifest";
 
+/// A file beside logs that no manifest names yet, as the log was switched on and has no base so far. They do not count.
+pub const FIRST_BASE: &str = "first-base-unfinished";
+
 /// The first line.
 const TITLE: &str = "trestle-log 1";
 
@@ -161,6 +164,12 @@ pub fn is_replaced_whole(name: &str) -> bool {
 #[must_use]
 pub fn log_path(directory: &Path, generation: u64, shard: u16) -> PathBuf {
     directory.join(format!("shard-{shard}.{generation}.log"))
+}
+
+/// Returns whether a file of this name is a log.
+#[must_use]
+pub fn is_log(name: &str) -> bool {
+    log_numbers(name).is_some()
 }
 
 /// Returns shard and generation of a log by its name.

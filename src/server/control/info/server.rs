@@ -262,8 +262,7 @@ fn percent(part: u64, whole: u64) -> String {
 fn loading(core: &Core, lines: &mut Lines) {
     let loaded = &core.engine.shared.persistence.loaded;
     let (begun, since) = loaded.begun.with(|begun| *begun);
-    let total = loaded.bytes.load(Ordering::Relaxed);
-    let read = loaded.bytes_read.load(Ordering::Relaxed);
+    let (total, read) = loaded.progress.sizes();
     let seconds = core.engine.clock.nanos_since(begun) / 1_000_000_000;
     let left = total.saturating_sub(read);
     lines.field("loading_start_time", since.seconds());
