@@ -32,6 +32,18 @@ pub fn positions(
     }
 }
 
+/// Calls `each` with the word index of every key that one specification finds. Returns whether it fits the
+/// request.
+pub fn positions_of(spec: &KeySpec, args: Args<'_>, mut each: impl FnMut(usize)) -> bool {
+    let Some(found) = resolve(spec, args) else {
+        return false;
+    };
+    (found.first..=found.last)
+        .step_by(found.step)
+        .for_each(&mut each);
+    true
+}
+
 /// Returns the word index of the first key, or `None` if the request has none. Constant for commands
 /// whose first key has a fixed position.
 #[inline]

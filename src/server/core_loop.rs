@@ -329,8 +329,12 @@ impl Core {
             CoreMessage::Adopt(moving) => {
                 let mut moving = *moving;
                 self.engine.note_pause(&mut moving.session);
-                self.net.adopt(moving);
+                let is_welcome = self.engine.follow_user(&mut moving.session);
+                let id = self.net.adopt(moving);
                 self.engine.shared.moves.end();
+                if !is_welcome {
+                    self.net.close(id, &mut self.engine);
+                }
             }
             CoreMessage::Monitor(line) => self.show_monitors(&line),
             CoreMessage::Caching(message) => self.take_caching(*message),
@@ -599,7 +603,7 @@ impl Core {
             // Between its last reply and now it may have asked for something else, or have left.
             let is_wanted = self.net.connection_mut(id).is_some_and(|connection| {
                 let leader = connection.session.pin.leader();
-                leader.is_some_and(|leader| leader != me) && !connection.session.special
+                leader.is_some_and(|leader| leader != me) && connection.session.may_move()
             });
             if is_wanted {
                 self.net.detach(id);

@@ -1,7 +1,7 @@
 //! The gates of a request, in their fixed order, and the way it takes behind them.
 //!
-//! known -> words -> debug allowed -> logged in -> not paused -> allowed in MULTI -> memory -> queue for MULTI
-//! -> run. A request that a gate refuses has changed nothing; inside MULTI it spoils the EXEC.
+//! known -> words -> debug allowed -> logged in -> allowed to the user -> not paused -> allowed in MULTI -> memory
+//! -> queue for MULTI -> run. A request that a gate refuses has changed nothing; inside MULTI it spoils the EXEC.
 //! An EXEC that a gate refuses ends its MULTI.
 //!
 //! A request whose keys lie here runs at once, its reply written straight into the connection's
@@ -145,7 +145,7 @@ impl Engine {
         }
         if let Some(leader) = connection.session.pin.leader()
             && leader != self.me
-            && !connection.session.special
+            && connection.session.may_move()
         {
             connection.move_at_rest();
         }
@@ -336,9 +336,18 @@ impl Engine {
     ) -> Option<Then> {
         let flags = command.declaration.flags;
         let session = &connection.session;
-        if !session.authenticated && !flags.has(Flags::NO_AUTH) {
+        if !session.authenticated && !flags.has(Flags::NO_AUTH) && self.requires_login() {
             return Some(self.reject(connection, command, "NOAUTH Authentication required."));
         }
+        // What may stand in no MULTI is told so below.
+        let is_misplaced = session.multi.is_some() && flags.has(Flags::NO_MULTI);
+        if session.is_limited
+            && !is_misplaced
+            && let Some(then) = self.refuse_denied(connection, command, args)
+        {
+            return Some(then);
+        }
+        let session = &connection.session;
         if session.is_subscriber()
             && session.resp == Resp::V2
             && !control::pubsub::is_for_subscribers(command)

@@ -23,6 +23,8 @@ use net::connection::Moving;
 use runtime::socket::Socket;
 use runtime::socket_ring::SocketId;
 
+use crate::acl::Acl;
+use crate::acl::user::DEFAULT_USER;
 use crate::balance::Balance;
 use crate::command_index::CommandIndex;
 use crate::config::Config;
@@ -131,6 +133,8 @@ pub struct Shared {
     pub persistence: Persistence,
     /// Sources of scripts.
     pub scripts: Arc<Registry>,
+    /// Users and their rules.
+    pub(crate) acl: Arc<Acl>,
     /// All commands.
     pub table: &'static CommandTable,
     /// There are more cores than processors: one that polls may keep another from running.
@@ -276,7 +280,11 @@ impl Engine {
             shown_later: Vec::new(),
             pubsub: PubSub::default(),
             caching: Caching::default(),
-            scripts: Rc::new(LocalScripts::new(shared.table, Arc::clone(&shared.scripts))),
+            scripts: Rc::new(LocalScripts::new(
+                shared.table,
+                Arc::clone(&shared.scripts),
+                Arc::clone(&shared.acl),
+            )),
             guests: Guests::default(),
             shared,
             random: Random::new(seed.0 ^ seed.1),
@@ -401,7 +409,9 @@ impl Engine {
             return Err(b"-ERR max number of clients reached\r\n".to_vec());
         }
         self.observed.accepted += 1;
-        if settings.is_protected && settings.password.is_none() && !is_local(socket) {
+        let (users, users_number) = self.shared.acl.users();
+        let user = users.get(DEFAULT_USER).cloned().unwrap_or_default();
+        if settings.is_protected && user.takes_any_password() && !is_local(socket) {
             self.shared.client_count.fetch_sub(1, Ordering::Relaxed);
             self.observed.turned_away += 1;
             return Err(PROTECTED.into());
@@ -417,13 +427,12 @@ impl Engine {
             address,
             local_address,
             fd: socket.raw_fd(),
-            user: Arc::from("default"),
             is_unix,
             ..About::default()
         };
-        let is_open = settings.password.is_none();
         let client = self.shared.next_client();
-        let mut session = Session::new(client, about, is_open, self.clock);
+        let mut session = Session::new(client, about, user.is_open(), self.clock);
+        session.set_user(user, users_number);
         self.note_pause(&mut session);
         Ok(session)
     }

@@ -8,6 +8,7 @@ use runtime::idle::IdleOptions;
 use shard::effects::EventClass;
 use shard::eviction::EvictionOrder;
 
+use crate::acl::Defaults;
 use crate::config::Config;
 
 /// Longest sleep of a core on which nothing expires, in nanoseconds.
@@ -23,6 +24,14 @@ const PART_BYTES: usize = if cfg!(feature = "simulation") {
 } else {
     256 * 1024
 };
+
+/// Returns what the configuration says of new users.
+#[must_use]
+pub(crate) fn acl(config: &Config) -> Defaults {
+    Defaults {
+        has_all_channels: config.settings().has_new_user_all_channels,
+    }
+}
 
 /// Returns what the configuration says to a shard.
 #[must_use]

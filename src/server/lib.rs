@@ -6,10 +6,12 @@
 //! ([`control`]). What a client is, is its [`session`]; what happened is counted in [`observe`].
 //!
 //! In reading order: [`startup`], [`core_loop`], [`engine`], [`dispatch`], `large_requests`,
-//! `long_replies`, `statements`, `together`, `late_statements`, `away`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`],
+//! `long_replies`, `statements`, `together`, `late_statements`, `away`, `acl_gate`, `acl`, [`session`], [`subscriptions`], [`pubsub`], [`tracking`],
 //! [`invalidate`], `signed`, [`table`], [`control`], [`scripts`], [`observe`], [`cron`], [`timers`], `waiting`,
 //! `pause`, [`persistence`], [`moves`], [`config`], [`layer_options`].
 
+mod acl;
+mod acl_gate;
 mod away;
 pub mod balance;
 pub mod command_index;

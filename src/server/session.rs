@@ -8,6 +8,7 @@ use coordinator::message::Watched;
 use coordinator::message::queue::Queue;
 use protocol::reply::Resp;
 
+use crate::acl::user::User;
 use crate::away::Away;
 use crate::subscriptions::Subscriptions;
 use crate::tracking::Tracking;
@@ -25,6 +26,10 @@ pub struct Session {
     pub special: bool,
     /// Has logged in, or need not.
     pub authenticated: bool,
+    /// Its user may not do everything.
+    pub(crate) is_limited: bool,
+    /// How often users had changed when it was last told of its own.
+    pub(crate) users_number: u64,
     /// Commands between MULTI and EXEC.
     pub multi: Option<Box<Multi>>,
     /// Statements about tables under way to other cores.
@@ -86,8 +91,8 @@ pub struct About {
     pub library_name: String,
     /// `CLIENT SETINFO LIB-VER`.
     pub library_version: String,
-    /// Name of its user.
-    pub user: Arc<str>,
+    /// Its user.
+    pub(crate) user: Arc<User>,
     /// It has come in by a Unix socket.
     pub is_unix: bool,
 }
@@ -202,6 +207,8 @@ impl Session {
             resp: Resp::V2,
             special: !authenticated,
             authenticated,
+            is_limited: false,
+            users_number: 0,
             multi: None,
             away: Away::default(),
             executing: None,
@@ -259,14 +266,32 @@ impl Session {
 
     /// Notes whether the fast path may serve this client; to be called after each change.
     pub fn review(&mut self) {
-        self.special = !self.authenticated
+        self.special = self.is_limited || self.is_unusual();
+    }
+
+    /// Returns whether something else than the rights of its user is out of the ordinary.
+    fn is_unusual(&self) -> bool {
+        !self.authenticated
             || self.multi.is_some()
             || self.replies != Replies::On
             || self.is_monitor
             || self.is_gated
             || self.is_subscriber()
             || self.tracking.is_some()
-            || self.is_target;
+            || self.is_target
+    }
+
+    /// Returns whether it may move to another core.
+    pub(crate) fn may_move(&self) -> bool {
+        !self.special || !self.is_unusual()
+    }
+
+    /// Gives it a user, as that is after users have changed so often.
+    pub(crate) fn set_user(&mut self, user: Arc<User>, users_number: u64) {
+        self.is_limited = !user.may_do_everything();
+        self.about.user = user;
+        self.users_number = users_number;
+        self.review();
     }
 
     /// Returns whether it listens to a channel or a pattern.

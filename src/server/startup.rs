@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use base::ids::ShardId;
+use commands::spec::{Plan, ShardCommand, Spread};
 use coordinator::host::{Host, TxIds};
 use coordinator::route::SlotMap;
 use net::turn::Net;
@@ -20,8 +21,12 @@ use runtime::topology::{Cpu, default_shard_count, usable_cpus};
 use runtime::waker::Waker;
 use shard::Shard;
 
+use crate::acl::Acl;
+use crate::acl::catalog::Catalog;
+use crate::acl::file;
 use crate::balance::Balance;
 use crate::config::Config;
+use crate::config::loader::Disk;
 use crate::core_loop::Core;
 use crate::engine::{CoreMessage, Engine, Shared};
 use crate::eviction::ShardMemory;
@@ -30,7 +35,7 @@ use crate::persistence::load::{Inbox, Source};
 use crate::persistence::log::{self, FoundLog, Log};
 use crate::persistence::{self, Persistence};
 use crate::pubsub::wishes::Presence;
-use crate::table::CommandTable;
+use crate::table::{CommandTable, Run};
 
 /// Why the server does not start: one line with the cause and the remedy.
 #[derive(Debug)]
@@ -75,6 +80,7 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     let wakers: Vec<Waker> = ends.iter().map(MeshEnd::waker).collect();
     let mut shared = shared(&config, shard_count, command_table(&config));
     shared.tx_ids = data.tx_ids();
+    make_users(&config, &shared)?;
     let shared = Arc::new(shared);
     let cpus = if settings.is_pinned {
         usable_cpus()
@@ -219,6 +225,7 @@ pub(crate) fn start_simulated(
     let data = Data::find(&config, shard_count)?;
     let mut shared = shared(&config, shard_count, table);
     shared.tx_ids = data.tx_ids();
+    make_users(&config, &shared)?;
     let shared = Arc::new(shared);
     shared.persistence.set_wakers(wakers);
     let mut specs = core_specs(ends, listeners, &[]);
@@ -433,6 +440,10 @@ pub fn shared(config: &Config, shard_count: u16, table: &'static CommandTable) -
     let first = config.settings().shard_ports;
     Shared {
         scripts: Arc::default(),
+        acl: Arc::new(Acl::new(
+            catalog(table),
+            config.settings().password.as_deref(),
+        )),
         shard_memory: (0..shard_count).map(|_| ShardMemory::new()).collect(),
         tx_ids: TxIds::default(),
         client_count: AtomicUsize::new(0),
@@ -459,6 +470,41 @@ pub fn shared(config: &Config, shard_count: u16, table: &'static CommandTable) -
         keepalive_seconds: config.settings().tcp_keepalive_seconds,
         stopping: AtomicBool::new(false),
     }
+}
+
+/// Returns what the rules of users know of commands.
+fn catalog(table: &CommandTable) -> Catalog {
+    Catalog::new(table.iter().map(|command| {
+        let scope = match command.run {
+            Run::Shard(ShardCommand {
+                spread: Spread::Plan(Plan::Table(scope)),
+                ..
+            }) => Some(*scope),
+            Run::Shard(_) | Run::Waiting(..) | Run::Control(_) => None,
+        };
+        (command.index, command.full_name, command.declaration, scope)
+    }))
+}
+
+/// Makes the users that the configuration describes.
+fn make_users(config: &Config, shared: &Shared) -> Result<(), StartError> {
+    let acl = &shared.acl;
+    let settings = config.settings();
+    let defaults = layer_options::acl(config);
+    acl.keep_entries(settings.acl_log_entries_max);
+    if let Some(path) = settings.acl_path() {
+        if !settings.users.is_empty() {
+            return Err(StartError(
+                "users stand in the configuration and in a file too; choose one: lines of user, or \
+                 aclfile"
+                    .to_owned(),
+            ));
+        }
+        let shown = path.display().to_string();
+        return file::load(acl, (&path, &shown), defaults, &Disk).map_err(StartError);
+    }
+    file::add_configured(acl, &settings.users, defaults)
+        .map_err(|error| StartError(format!("user: {error}")))
 }
 
 fn banner(config: &Config, shard_count: u16) {

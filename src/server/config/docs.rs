@@ -97,6 +97,7 @@ fn kind(kind: Kind) -> String {
         Kind::Events => "letters".to_owned(),
         Kind::Scores => "three numbers".to_owned(),
         Kind::Renames => "old and new name".to_owned(),
+        Kind::Users => "name and rules".to_owned(),
         Kind::Shards => "auto, or a number from 1".to_owned(),
     }
 }
@@ -110,6 +111,9 @@ pub(super) fn dump<'a>(
         let path = directive.toml_path();
         let (section, key) = path.rsplit_once('.').unwrap_or(("", &path));
         let line = match directive.kind {
+            Kind::Users if !value.words().is_empty() => {
+                format!("# {key} is set ({place}), and not shown\n")
+            }
             Kind::Password if !value.as_text().is_empty() => {
                 format!("# {key} is set ({place}), and not shown\n")
             }

@@ -45,7 +45,7 @@ impl Files for Disk {
     }
 }
 
-/// Replaces a configuration file as a whole, so that a crash leaves the old text or the new one.
+/// Replaces a file as a whole, so that a crash leaves the old text or the new one. One that is not there is made.
 ///
 /// Done means: on disk, name included.
 ///
@@ -54,7 +54,10 @@ impl Files for Disk {
 /// Whatever the file system says; the old file is then as it was.
 pub fn replace_file(path: &Path, text: &str) -> io::Result<()> {
     // A link stays a link: what it points to is replaced.
-    let path = std::fs::canonicalize(path)?;
+    let path = match std::fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_path_buf(),
+        found => found?,
+    };
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = path.with_file_name(name);
@@ -68,7 +71,9 @@ pub fn replace_file(path: &Path, text: &str) -> io::Result<()> {
 
 fn write_and_rename(temporary: &Path, path: &Path, text: &str) -> io::Result<()> {
     let mut file = std::fs::File::create(temporary)?;
-    file.set_permissions(std::fs::metadata(path)?.permissions())?;
+    if let Ok(before) = std::fs::metadata(path) {
+        file.set_permissions(before.permissions())?;
+    }
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(temporary, path)?;

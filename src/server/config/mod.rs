@@ -365,6 +365,19 @@ impl Config {
         Ok(Rewritten { path, text })
     }
 
+    /// Takes over the users that there are, for [`Config::rewrite`]: the words of each line.
+    pub fn set_users(&mut self, users: Vec<Vec<String>>) {
+        let value = Value::Users(users);
+        if let Some(index) = self.position("user")
+            && let Some(slot) = self.slots.get_mut(index)
+            && slot.value != value
+        {
+            slot.value = value;
+            slot.place = Place::ConfigSet;
+            self.publish(index);
+        }
+    }
+
     /// Returns every directive as TOML, with the place its value came from; passwords are left out.
     #[must_use]
     pub fn dump(&self) -> String {

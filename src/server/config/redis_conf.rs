@@ -361,6 +361,7 @@ pub(super) fn written_lines(directive: &Directive, value: &Value) -> Vec<String>
     };
     match value {
         Value::Renames(_) => value.words().chunks(2).map(line).collect(),
+        Value::Users(users) => users.iter().map(|words| line(words)).collect(),
         Value::BufferLimits(_) => value.words().chunks(4).map(line).collect(),
         _ if value.words().is_empty() => vec![line(&[String::new()])],
         _ => vec![line(&value.words())],

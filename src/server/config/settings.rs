@@ -35,6 +35,14 @@ pub struct Settings {
     pub databases: u16,
     /// Password of the default user.
     pub password: Option<String>,
+    /// Users that lines of the configuration describe: the words of each line.
+    pub users: Vec<Vec<String>>,
+    /// File of users, in the data directory unless the path is a whole one.
+    pub acl_file: Option<PathBuf>,
+    /// New users may use all channels.
+    pub has_new_user_all_channels: bool,
+    /// Entries that ACL LOG keeps.
+    pub acl_log_entries_max: u64,
     /// Who may use DEBUG.
     pub debug_command: Access,
     /// Commands that got another name: old and new, which is empty if the command is disabled.
@@ -263,6 +271,12 @@ pub enum LogFormat {
 }
 
 impl Settings {
+    /// Returns the path of the file of users, if there is to be one.
+    #[must_use]
+    pub fn acl_path(&self) -> Option<PathBuf> {
+        self.acl_file.as_ref().map(|path| self.data_dir.join(path))
+    }
+
     /// Returns settings with nothing in them, for the setters to fill.
     pub(super) fn empty() -> Self {
         Self {
@@ -277,6 +291,10 @@ impl Settings {
             is_protected: true,
             databases: 1,
             password: None,
+            users: Vec::new(),
+            acl_file: None,
+            has_new_user_all_channels: false,
+            acl_log_entries_max: 0,
             debug_command: Access::Nobody,
             renamed_commands: Vec::new(),
             bulk_bytes_max: 0,

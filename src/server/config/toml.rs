@@ -184,6 +184,12 @@ fn item_words(
             .collect();
     }
     let value = item.as_value().ok_or("must be a value, not a table")?;
+    if matches!(directive.kind, Kind::Users)
+        && let Some(array) = value.as_array()
+    {
+        // Each text is a line.
+        return array.iter().map(|line| Ok(vec![scalar(line)?])).collect();
+    }
     if let Some(array) = value.as_array() {
         if !directive.kind.is_list() {
             return Err("must be one value, not an array".to_owned());
@@ -343,6 +349,7 @@ pub(super) fn item_of(wanted: &Value) -> Item {
             Err(_) => value(bytes.to_string()),
         },
         Value::Words(words) => value(words.iter().map(String::as_str).collect::<Array>()),
+        Value::Users(users) => value(users.iter().map(|words| words.join(" ")).collect::<Array>()),
         Value::Renames(pairs) => {
             let mut table = toml_edit::InlineTable::new();
             for (old, new) in pairs {

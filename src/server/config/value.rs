@@ -78,6 +78,8 @@ pub enum Kind {
     Scores,
     /// Old and new name of a command; every line adds one.
     Renames,
+    /// A user and its rules; every line adds one.
+    Users,
     /// `auto`, or a number of shards.
     Shards,
     /// Letters, digits, hyphens and dots.
@@ -115,6 +117,8 @@ pub enum Value {
     Scores([i64; 3]),
     /// Of [`Kind::Renames`]: old name, new name.
     Renames(Vec<(String, String)>),
+    /// Of [`Kind::Users`]: the words of each line.
+    Users(Vec<Vec<String>>),
     /// Of [`Kind::Shards`]: `auto`.
     Auto,
 }
@@ -179,20 +183,24 @@ impl Kind {
                 | Self::Percentiles
                 | Self::Scores
                 | Self::Renames
+                | Self::Users
         )
     }
 
     /// True if a second line of the same file adds to the first, instead of replacing it.
     #[must_use]
     pub fn accumulates(self) -> bool {
-        matches!(self, Self::SavePoints | Self::BufferLimits | Self::Renames)
+        matches!(
+            self,
+            Self::SavePoints | Self::BufferLimits | Self::Renames | Self::Users
+        )
     }
 
     /// Reads the words after the name of a directive; `before` is what the directive holds.
     ///
     /// A list may come as words, or as one word with spaces. [`Kind::BufferLimits`] keeps the
-    /// classes that `words` does not name, and [`Kind::Renames`] adds to `before`; the others
-    /// replace it.
+    /// classes that `words` does not name, [`Kind::Renames`] and [`Kind::Users`] add to `before`; the
+    /// others replace it.
     ///
     /// # Errors
     ///
@@ -314,6 +322,16 @@ impl Kind {
                 pairs.push(((*old).to_owned(), (*new).to_owned()));
                 Ok(Value::Renames(pairs))
             }
+            Self::Users => {
+                let mut users = match before {
+                    Value::Users(users) => users.clone(),
+                    _ => Vec::new(),
+                };
+                if !words.is_empty() {
+                    users.push(owned(words));
+                }
+                Ok(Value::Users(users))
+            }
             _ => Ok(Value::Words(owned(words))),
         }
     }
@@ -365,6 +383,7 @@ impl Value {
                 .iter()
                 .flat_map(|(old, new)| [old.clone(), new.clone()])
                 .collect(),
+            Self::Users(users) => users.iter().flatten().cloned().collect(),
             Self::Bytes(bytes) => vec![with_unit(*bytes)],
             _ => vec![self.text()],
         }

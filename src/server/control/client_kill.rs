@@ -13,6 +13,7 @@ use runtime::socket_ring::SocketId;
 
 use super::client::{ClientKind, reply_with};
 use super::{Answer, ControlContext};
+use crate::acl::Acl;
 use crate::core_loop::Core;
 use crate::engine::Shared;
 use crate::gather::{Finished, Gather};
@@ -26,6 +27,7 @@ struct Filter {
     address: Option<String>,
     local_address: Option<String>,
     kind: Option<ClientKind>,
+    user: Option<Box<[u8]>>,
     /// Nanoseconds that a connection must be old.
     age: Option<u64>,
     /// A client that is never meant.
@@ -56,7 +58,7 @@ pub(super) fn kill(
             ..Filter::default()
         }
     } else {
-        match Filter::parse(args, me) {
+        match Filter::parse(args, me, &context.engine.shared.acl) {
             Ok(filter) => filter,
             Err(Refusal::Error(error)) => return Err(error),
             Err(Refusal::Text(text)) => {
@@ -161,7 +163,7 @@ fn finish(core: &mut Core, killing: &Killing) -> Finished {
 
 impl Filter {
     /// Reads pairs of a filter and its value.
-    fn parse(args: Args<'_>, me: ClientId) -> Result<Self, Refusal> {
+    fn parse(args: Args<'_>, me: ClientId, acl: &Acl) -> Result<Self, Refusal> {
         let mut filter = Self {
             spared: Some(me),
             ..Self::default()
@@ -169,13 +171,18 @@ impl Filter {
         let mut index = 2;
         while let Some(word) = args.get(index) {
             let value = args.get(index + 1).ok_or(CommandError::Syntax)?;
-            filter.add(word, value, me)?;
+            filter.add((word, value), me, acl)?;
             index += 2;
         }
         Ok(filter)
     }
 
-    fn add(&mut self, word: &[u8], value: &[u8], me: ClientId) -> Result<(), Refusal> {
+    fn add(
+        &mut self,
+        (word, value): (&[u8], &[u8]),
+        me: ClientId,
+        acl: &Acl,
+    ) -> Result<(), Refusal> {
         let is = |name: &str| equals_ignore_case(word, name);
         let text = || String::from_utf8_lossy(value).into_owned();
         if is("ID") {
@@ -197,10 +204,11 @@ impl Filter {
         } else if is("LADDR") {
             self.local_address = Some(text());
         } else if is("USER") {
-            // There is one user; a client that has not logged in counts as that one, as in Redis.
-            if value != b"default" {
+            // A client that has not logged in counts as the default user, as in Redis.
+            if acl.user(value).is_none() {
                 return Err(Refusal::Text(format!("ERR No such user '{}'", text())));
             }
+            self.user = Some(value.into());
         } else if is("SKIPME") {
             if equals_ignore_case(value, "YES") {
                 self.spared = Some(me);
@@ -219,6 +227,10 @@ impl Filter {
         let about = &session.about;
         self.id.is_none_or(|id| id == session.client)
             && self.kind.is_none_or(|kind| kind == ClientKind::of(session))
+            && self
+                .user
+                .as_ref()
+                .is_none_or(|it| **it == *about.user.name())
             && self.spared != Some(session.client)
             && self.address.as_ref().is_none_or(|it| *it == about.address)
             && self

@@ -98,6 +98,20 @@ pub(super) fn list(
     Err(CommandError::Syntax)
 }
 
+/// Returns the line of a client, without its end.
+pub(crate) fn described(
+    connection: &Connection<Session>,
+    now: Monotonic,
+    shard: ShardId,
+) -> String {
+    let around = Surroundings {
+        now,
+        shard,
+        is_blocked: false,
+    };
+    line(connection, &around).text.trim_end().to_owned()
+}
+
 /// Whose lines are asked for.
 #[derive(Clone, Debug)]
 enum Wanted {
@@ -273,7 +287,7 @@ fn line(connection: &Connection<Session>, around: &Surroundings) -> Line {
         } else {
             session.last_command
         },
-        about.user,
+        String::from_utf8_lossy(about.user.name()),
         tracking::redirect_of(session),
         if session.resp == Resp::V3 { 3 } else { 2 },
         about.library_name,

@@ -12,6 +12,8 @@ use protocol::reply::{Reply, Resp};
 
 use super::declarations::server as declared;
 use super::{Answer, ControlCommand, ControlContext, command};
+use crate::acl::file;
+use crate::acl::log::Log;
 use crate::config::Config;
 use crate::config::loader::{Disk, replace_file};
 use crate::core_loop::Core;
@@ -76,8 +78,11 @@ fn set(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comma
             .map(|pair| (pair[0].as_str(), pair[1].as_str()))
             .collect();
         match config.set(&pairs) {
-            Ok(_) => match switch::follow(core, &config) {
-                Ok(()) => Ok(core.change_config(Arc::new(config))),
+            Ok(changes) => match switch::follow(core, &config) {
+                Ok(()) => {
+                    core.follow_password(&config, &changes.names);
+                    Ok(core.change_config(Arc::new(config)))
+                }
                 Err(text) => Err(text.to_owned()),
             },
             Err(error) => Err(error.to_string()),
@@ -113,11 +118,19 @@ fn error_reply(text: &str, resp: Resp) -> Vec<u8> {
 }
 
 fn rewrite(context: &mut ControlContext<'_>) -> Result<Answer, CommandError> {
-    let result = context
-        .engine
-        .config
-        .rewrite(&Disk)
-        .map_err(|error| error.to_string());
+    let mut config = (*context.engine.config).clone();
+    if config.settings().acl_file.is_none() {
+        let password = config.settings().password.as_deref();
+        match file::configured(&context.engine.shared.acl, password) {
+            Ok(users) => config.set_users(users),
+            Err(text) => {
+                let text = format!("ERR Rewriting config file: {text}");
+                context.reply().error(&text);
+                return Ok(Answer::Now);
+            }
+        }
+    }
+    let result = config.rewrite(&Disk).map_err(|error| error.to_string());
     let result = result.and_then(|rewritten| {
         replace_file(&rewritten.path, &rewritten.text)
             .map_err(|error| format!("ERR Rewriting config file: {error}"))
@@ -135,6 +148,7 @@ fn reset_statistics(core: &mut Core) {
     core.engine.host.counters = coordinator::host::Counters::default();
     core.engine.transactions.counters = coordinator::transaction::Counters::default();
     core.net.counters = net::options::Counters::default();
+    core.engine.shared.acl.log.with(Log::reset_counts);
 }
 
 /// Reads the sources of the configuration again.
@@ -152,6 +166,7 @@ pub(crate) fn reload(core: &mut Core) {
             }
             // Why it could not be switched is logged; the next change of the configuration tries again.
             switch::follow(core, &config).ok();
+            core.follow_password(&config, &reloaded.changed);
             core.spread_config(Arc::new(config));
         }
         Err(error) => tracing::error!(%error, "configuration left as it was"),
@@ -176,6 +191,14 @@ impl Core {
         changed
     }
 
+    /// Gives the default user the password of a changed configuration, if that has another one than before.
+    fn follow_password(&self, config: &Config, changed: &[&str]) {
+        if changed.contains(&"requirepass") {
+            let password = config.settings().password.as_deref();
+            self.engine.shared.acl.set_default_password(password);
+        }
+    }
+
     /// Takes over a configuration of core 0, unless a newer one was here before.
     fn apply_config(&mut self, changed: &Changed) {
         if changed.number <= self.engine.config_number {
@@ -194,6 +217,10 @@ impl Core {
             crate::logging::review(config.settings());
         }
         self.engine.config = config;
+        let entries = self.engine.config.settings().acl_log_entries_max;
+        self.engine.shared.acl.keep_entries(entries);
+        // The password of the default user may be another one.
+        self.follow_users(None);
         crate::cron::review_memory(self);
         self.review_idle();
     }

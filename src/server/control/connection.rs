@@ -1,5 +1,7 @@
 //! PING, ECHO, QUIT, RESET, HELLO, AUTH, SELECT.
 
+use std::sync::Arc;
+
 use base::ids::DbIndex;
 use base::number::parse_i64;
 use commands::error::shown;
@@ -9,7 +11,10 @@ use protocol::reply::Resp;
 
 use super::declarations::connection as declared;
 use super::{Answer, ControlCommand, ControlContext};
-use crate::config::settings::Settings;
+use crate::acl::log::Context;
+use crate::acl::selector::Reason;
+use crate::acl::user::{DEFAULT_USER, User};
+use crate::acl::{Acl, Users};
 use crate::session::Replies;
 use crate::version;
 
@@ -90,7 +95,9 @@ fn reset(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Co
     if context.session().is_monitor {
         context.engine.end_monitor(&mut context.connection.session);
     }
-    let is_open = context.engine.config.settings().password.is_none();
+    let (users, number) = context.engine.shared.acl.users();
+    let user = users.get(DEFAULT_USER).cloned().unwrap_or_default();
+    let is_open = user.is_open();
     let session = context.session();
     session.db = DbIndex(0);
     session.resp = Resp::V2;
@@ -98,7 +105,7 @@ fn reset(context: &mut ControlContext<'_>, _args: Args<'_>) -> Result<Answer, Co
     session.no_touch = false;
     session.about.name.clear();
     session.authenticated = is_open;
-    session.review();
+    session.set_user(user, number);
     context.connection.authenticated = is_open;
     context.reply().simple("RESET");
     Ok(Answer::Now)
@@ -128,7 +135,8 @@ fn auth(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
     if args.len() > 3 {
         return Err(CommandError::Syntax);
     }
-    if args.len() == 2 && context.engine.config.settings().password.is_none() {
+    let default_user = context.engine.shared.acl.default_user();
+    if args.len() == 2 && default_user.takes_any_password() {
         return Err(CommandError::Text(
             "ERR AUTH <password> called without any password configured for the default user. Are \
              you sure your configuration is correct?",
@@ -136,48 +144,56 @@ fn auth(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
     }
     let (user, password): (&[u8], &[u8]) = match args.get(2) {
         Some(password) => (args.word(1), password),
-        None => (b"default", args.word(1)),
+        None => (DEFAULT_USER, args.word(1)),
     };
-    log_in(context, user, password)?;
+    log_in(context, (user, password), args.word(0))?;
     Ok(context.ok())
 }
 
-/// Logs the client in, or refuses.
+/// Logs the client in, or refuses. `word` is the name of the command, as it was sent.
 fn log_in(
     context: &mut ControlContext<'_>,
-    user: &[u8],
-    password: &[u8],
+    (user, password): (&[u8], &[u8]),
+    word: &[u8],
 ) -> Result<(), CommandError> {
-    check_login(context.engine.config.settings(), user, password)?;
+    let (users, number) = context.engine.shared.acl.users();
+    let Some(user) = find_user(&users, user, password) else {
+        return Err(refuse_login(context, user, word));
+    };
     context.session().authenticated = true;
-    context.session().review();
+    context.session().set_user(user, number);
     context.connection.authenticated = true;
     Ok(())
 }
 
-/// Returns whether a user may log in with a password.
-fn check_login(settings: &Settings, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
-    let is_right = match &settings.password {
-        // Without a password the default user takes any.
-        None => true,
-        Some(expected) => equals_in_constant_time(expected.as_bytes(), password),
-    };
-    if user == b"default" && is_right {
-        Ok(())
-    } else {
-        Err(CommandError::Text(
-            "WRONGPASS invalid username-password pair or user is disabled.",
-        ))
-    }
+/// Returns the user that one may log in as with a password.
+pub(super) fn find_user(users: &Users, name: &[u8], password: &[u8]) -> Option<Arc<User>> {
+    users.get(name).filter(|user| user.takes(password)).cloned()
 }
 
-/// Compares without telling by its duration where the first difference is.
-fn equals_in_constant_time(expected: &[u8], given: &[u8]) -> bool {
-    let mut difference = u8::from(expected.len() != given.len());
-    for (index, byte) in given.iter().enumerate() {
-        difference |= byte ^ expected.get(index).copied().unwrap_or(0);
+/// Notes a login that is refused. Returns the error.
+fn refuse_login(context: &ControlContext<'_>, user: &[u8], object: &[u8]) -> CommandError {
+    let place = if context.is_in_exec {
+        Context::Multi
+    } else {
+        Context::TopLevel
+    };
+    context
+        .engine
+        .log_refusal(context.connection, (place, Reason::Auth), object, user);
+    CommandError::Text("WRONGPASS invalid username-password pair or user is disabled.")
+}
+
+/// Returns the user and the password of an AUTH or a HELLO, if there are any.
+pub(super) fn login_of(args: Args<'_>) -> Option<(&[u8], &[u8])> {
+    if equals_ignore_case(args.word(0), "HELLO") {
+        return HelloOptions::parse(args).login;
     }
-    difference == 0
+    match (args.get(1), args.get(2)) {
+        (Some(user), Some(password)) => Some((user, password)),
+        (Some(password), None) => Some((DEFAULT_USER, password)),
+        (None, _) => None,
+    }
 }
 
 /// Reads the protocol that a HELLO asks for, if it does.
@@ -195,11 +211,11 @@ fn parse_protocol(args: Args<'_>) -> Result<Option<Resp>, CommandError> {
 }
 
 /// Returns the protocol that a HELLO of a client that has logged in will change to, if it will.
-pub(super) fn hello_protocol(settings: &Settings, args: Args<'_>) -> Option<Resp> {
+pub(super) fn hello_protocol(acl: &Acl, args: Args<'_>) -> Option<Resp> {
     let resp = parse_protocol(args).ok()??;
     let options = HelloOptions::parse(args);
     if let Some((user, password)) = options.login {
-        check_login(settings, user, password).ok()?;
+        find_user(&acl.users().0, user, password)?;
     }
     options.stop.is_none().then_some(resp)
 }
@@ -208,8 +224,10 @@ fn hello(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Com
     let resp = parse_protocol(args)?.unwrap_or(context.session().resp);
     let options = HelloOptions::parse(args);
     // A login that is refused is told before what is wrong with the options behind it.
-    if let Some((user, password)) = options.login {
-        check_login(context.engine.config.settings(), user, password)?;
+    if let Some((user, password)) = options.login
+        && find_user(&context.engine.shared.acl.users().0, user, password).is_none()
+    {
+        return Err(refuse_login(context, user, args.word(0)));
     }
     match options.stop {
         Some(HelloStop::Name(error)) => return Err(error),
@@ -221,8 +239,8 @@ fn hello(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Com
         }
         None => {}
     }
-    if let Some((user, password)) = options.login {
-        log_in(context, user, password)?;
+    if let Some(login) = options.login {
+        log_in(context, login, args.word(0))?;
     }
     if !context.session().authenticated {
         return Err(CommandError::Text(

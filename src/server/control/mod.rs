@@ -6,9 +6,11 @@
 //!
 //! In reading order: [`declarations`] what they declare; then one file per family.
 
+mod acl;
+mod acl_recheck;
 pub(crate) mod client;
 mod client_kill;
-mod client_list;
+pub(crate) mod client_list;
 mod client_pause;
 mod client_unblock;
 pub(crate) mod cluster;
@@ -31,6 +33,7 @@ mod replication;
 mod script;
 pub(crate) mod server;
 pub(crate) mod slowlog;
+pub(crate) mod sort_patterns;
 mod tracking;
 pub(crate) mod transaction;
 
@@ -131,6 +134,7 @@ impl ControlContext<'_> {
 /// Returns all control commands.
 pub fn all() -> impl Iterator<Item = &'static ControlCommand> {
     [
+        acl::COMMANDS,
         connection::COMMANDS,
         client::COMMANDS,
         server::COMMANDS,

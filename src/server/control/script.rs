@@ -1,16 +1,18 @@
 //! EVAL and its like, FCALL, and SCRIPT.
 
+use std::sync::Arc;
+
 use commands::spec::CommandError;
 use coordinator::step::Step;
 use protocol::args::{Args, equals_ignore_case};
 use scripting::scripts::{ScriptError, Sha};
 
 use super::declarations::scripting as declared;
-use super::{Answer, ControlCommand, ControlContext, command};
+use super::{Answer, ControlCommand, ControlContext, client_list, command};
 use crate::gather::{Finished, Gather};
 use crate::scripts::forward::Sent;
 use crate::scripts::kill::{self, Kind};
-use crate::scripts::start::{Caller, Place, Wanted};
+use crate::scripts::start::{Caller, Place, ScriptUser, Wanted};
 
 pub(super) const COMMANDS: &[ControlCommand] = &[
     ControlCommand {
@@ -50,6 +52,7 @@ fn eval(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
         db: session.db,
         resp: session.resp,
         touch: !session.no_touch,
+        user: script_user(context),
     };
     if let Err(error) = find_first(context, args) {
         return Ok(refuse(context, &error));
@@ -67,10 +70,10 @@ fn eval(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
             let engine = &mut *context.engine;
             let Some(claim) = engine.claim_if_free(&claims) else {
                 let wanted = wanted.hold(&engine.scripts, Some(known));
-                let program = engine.program_of_script(&wanted, Some(known), caller);
+                let program = engine.program_of_script(&wanted, Some(known), &caller);
                 return Ok(Answer::Transaction(claims, program));
             };
-            let mut program = engine.program_of_script(&wanted, Some(known), caller);
+            let mut program = engine.program_of_script(&wanted, Some(known), &caller);
             let step = program.begin_here(&mut context.engine.host, claim.as_ref());
             context.engine.count_calls();
             Ok(match step {
@@ -96,6 +99,18 @@ fn eval(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
             Ok(Answer::Elsewhere(shard, sent))
         }
     }
+}
+
+/// Returns whose rights a script has, if that is not everybody's.
+fn script_user(context: &ControlContext<'_>) -> Option<Arc<ScriptUser>> {
+    let connection = &*context.connection;
+    if !connection.session.is_limited {
+        return None;
+    }
+    let engine = &*context.engine;
+    ScriptUser::if_limited(&connection.session.about.user, || {
+        client_list::described(connection, engine.clock, engine.me)
+    })
 }
 
 /// Finds out what is said before all else: that a word names no script, or no function.

@@ -13,9 +13,9 @@ use runtime::socket_ring::SocketId;
 use shard::locks::{Claim, Mode};
 use tables::schema::Layout;
 
+use super::acl_recheck::{self, RunAs};
 use super::declarations::transaction as declared;
 use super::{Answer, ControlCommand, ControlContext, connection, exec_on_one};
-use crate::config::settings::Settings;
 use crate::core_loop::Core;
 use crate::engine::{Engine, read_origin};
 use crate::gather::Asker;
@@ -184,6 +184,7 @@ fn exec(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
         context.reply().array(0);
         return Ok(Answer::Now);
     }
+    let (queue, users) = acl_recheck::reviewed(context, queue);
     let shard = exec_on_one::shard_of(context.engine, &queue, &watched);
     // Changes that are signed go to other cores as a transaction.
     let author = context
@@ -192,14 +193,14 @@ fn exec(context: &mut ControlContext<'_>, args: Args<'_>) -> Result<Answer, Comm
     let shard = shard.filter(|shard| author.is_none() || *shard == context.engine.me);
     Ok(match shard {
         Some(shard) => exec_on_one::run(context, args, shard, (queue, watched)),
-        None => exec_on_several(context, queue, watched),
+        None => exec_on_several(context, (queue, users), watched),
     })
 }
 
 /// Begins an EXEC as a transaction, for which the client waits.
 fn exec_on_several(
     context: &mut ControlContext<'_>,
-    mut queue: Queue,
+    (mut queue, users): (Queue, RunAs),
     watched: Vec<Watched>,
 ) -> Answer {
     let session = context.session();
@@ -212,11 +213,17 @@ fn exec_on_several(
     let (db, resp, touch) = (session.db, session.resp, !session.no_touch);
     let engine = &mut *context.engine;
     queue.measure_each(!engine.observed.may_measure_together());
-    settle(engine.config.settings(), &mut queue, db, resp);
+    settle(engine, &mut queue, db, resp);
     if engine.observed.has_monitors {
         engine.show_later(context.id.to_bits(), db, &queue);
     }
-    let parts = parts_of(engine, &queue, Caller { db, resp, touch });
+    let caller = Caller {
+        db,
+        resp,
+        touch,
+        user: None,
+    };
+    let parts = parts_of(engine, (&queue, &users), caller);
     let exec = Exec::new(engine.surroundings(), engine.me, resp, watched, queue).with_parts(parts);
     let claims = exec.claims(&engine.host.shard);
     Answer::Exec(claims, Box::new(exec))
@@ -224,7 +231,8 @@ fn exec_on_several(
 
 /// Gives each queued command the database and the protocol that count when it runs: those of the
 /// client now, or what a SELECT or HELLO before it in the MULTI changes them to.
-fn settle(settings: &Settings, queue: &mut Queue, mut db: DbIndex, mut resp: Resp) {
+fn settle(engine: &Engine, queue: &mut Queue, mut db: DbIndex, mut resp: Resp) {
+    let databases = engine.config.settings().databases;
     for index in 0..queue.len() {
         if queue.request(index).is_some() {
             queue.set_surroundings(index, db, resp);
@@ -232,16 +240,20 @@ fn settle(settings: &Settings, queue: &mut Queue, mut db: DbIndex, mut resp: Res
         }
         let args = queue.args(index);
         if args.len() == 2 && equals_ignore_case(args.word(0), "SELECT") {
-            db = connection::parse_db(args.word(1), settings.databases).unwrap_or(db);
+            db = connection::parse_db(args.word(1), databases).unwrap_or(db);
         } else if equals_ignore_case(args.word(0), "HELLO") {
-            resp = connection::hello_protocol(settings, args).unwrap_or(resp);
+            resp = connection::hello_protocol(&engine.shared.acl, args).unwrap_or(resp);
         }
     }
 }
 
 /// Makes the programs of scripts that stand in a MULTI. Those that cannot be read stay what they are,
 /// and are refused when their turn comes.
-fn parts_of(engine: &mut Engine, queue: &Queue, mut caller: Caller) -> Vec<Part> {
+fn parts_of(
+    engine: &mut Engine,
+    (queue, users): (&Queue, &RunAs),
+    mut caller: Caller,
+) -> Vec<Part> {
     let databases = engine.config.settings().databases;
     let mut parts = Vec::new();
     // Functions that come behind may be others then.
@@ -254,8 +266,8 @@ fn parts_of(engine: &mut Engine, queue: &Queue, mut caller: Caller) -> Vec<Part>
         if args.len() == 2 && equals_ignore_case(args.word(0), "SELECT") {
             caller.db = connection::parse_db(args.word(1), databases).unwrap_or(caller.db);
         } else if equals_ignore_case(args.word(0), "HELLO") {
-            let settings = engine.config.settings();
-            caller.resp = connection::hello_protocol(settings, args).unwrap_or(caller.resp);
+            let acl = &engine.shared.acl;
+            caller.resp = connection::hello_protocol(acl, args).unwrap_or(caller.resp);
         }
         if !is_run(args.word(0)) {
             continue;
@@ -270,10 +282,11 @@ fn parts_of(engine: &mut Engine, queue: &Queue, mut caller: Caller) -> Vec<Part>
         if is_function {
             wanted = wanted.hold(&engine.scripts, known);
         }
+        caller.user = users.of_script(index);
         parts.push(Part {
             index,
             claims,
-            program: engine.program_of_script(&wanted, known, caller),
+            program: engine.program_of_script(&wanted, known, &caller),
         });
     }
     parts
@@ -311,6 +324,15 @@ fn answer(
     args: Args<'_>,
 ) {
     let mut out = Vec::new();
+    if let Some(text) = acl_recheck::refusal(args) {
+        let resp = connection.session.resp;
+        Reply {
+            out: &mut out,
+            resp,
+        }
+        .error(&text);
+        return engine.transactions.answer(&mut engine.host, tx, out);
+    }
     let begun = runtime::clock::monotonic();
     let command = engine.shared.table.resolve(args).copied();
     let answer = match command.map(|command| command.run) {

@@ -92,7 +92,7 @@ impl Core {
     /// Runs a script of core `from`.
     pub(crate) fn take_script(&mut self, from: ShardId, sent: Box<Sent>) {
         let engine = &mut self.engine;
-        let caller = sent.caller;
+        let caller = sent.caller.clone();
         // The sender has read it before, so it can be read.
         let looked_up = Wanted::read(sent.words.args()).ok().map(|mut wanted| {
             wanted.source.clone_from(&sent.source);
@@ -105,7 +105,7 @@ impl Core {
                 let claims = engine.claims_of(&wanted, Some(known));
                 (
                     claims,
-                    engine.program_of_script(&wanted, Some(known), caller),
+                    engine.program_of_script(&wanted, Some(known), &caller),
                 )
             })
         });

@@ -19,6 +19,7 @@ use super::declared_functions::declared_functions;
 use super::declared_keys;
 use super::program::Visible;
 use super::registry::{Libraries, Registry};
+use crate::acl::Acl;
 use crate::command_index::CommandIndex;
 use crate::engine::Engine;
 use crate::table::CommandTable;
@@ -36,6 +37,7 @@ pub(crate) struct Facts {
 pub(crate) struct LocalScripts {
     table: &'static CommandTable,
     registry: Arc<Registry>,
+    acl: Arc<Acl>,
     scripting: RefCell<Scripting>,
     facts: RefCell<Map<Sha, Facts>>,
     /// What the registry had forgotten when this core looked last.
@@ -72,10 +74,15 @@ impl std::fmt::Debug for LocalScripts {
 }
 
 impl LocalScripts {
-    pub(crate) fn new(table: &'static CommandTable, registry: Arc<Registry>) -> Self {
+    pub(crate) fn new(
+        table: &'static CommandTable,
+        registry: Arc<Registry>,
+        acl: Arc<Acl>,
+    ) -> Self {
         Self {
             table,
             registry,
+            acl,
             scripting: RefCell::new(Scripting::new(Limits::default())),
             facts: RefCell::default(),
             flushes: Cell::new(0),
@@ -93,6 +100,10 @@ impl LocalScripts {
 
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    pub(crate) fn acl(&self) -> &Acl {
+        &self.acl
     }
 
     pub(crate) fn counts(&self) -> &Counts {
@@ -445,6 +456,11 @@ mod tests {
 
     use super::*;
 
+    fn no_users() -> Arc<Acl> {
+        let catalog = crate::acl::catalog::Catalog::new(std::iter::empty());
+        Arc::new(Acl::new(catalog, None))
+    }
+
     #[test]
     fn a_core_that_finds_a_script_while_another_forgets_it_does_not_bring_it_back() {
         const ROUNDS: usize = 300;
@@ -458,7 +474,7 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let table: &'static CommandTable = Box::leak(Box::new(CommandTable::new(&[])));
-                let local = LocalScripts::new(table, Arc::clone(&registry));
+                let local = LocalScripts::new(table, Arc::clone(&registry), no_users());
                 for source in &sources {
                     both.wait();
                     let bytes = source.as_bytes();

@@ -17,6 +17,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use base::clock::Monotonic;
 use base::hash::Set;
@@ -34,7 +35,11 @@ use scripting::running::{KILLED, LogLevel, Resume, Running};
 use shard::locks::Claim;
 
 use super::local::{Calls, LocalScripts};
+use super::start::ScriptUser;
+use crate::acl::log::{Context, Entry};
+use crate::acl::selector::Reason;
 use crate::control::connection::parse_db;
+use crate::control::sort_patterns;
 use crate::table::{Command, CommandTable, Run};
 
 /// What a script may do, and where it stands.
@@ -78,6 +83,8 @@ pub(crate) struct ScriptProgram {
     me: ShardId,
     db: DbIndex,
     touch: bool,
+    /// Whose rights its commands have; none for one who may do everything.
+    user: Option<Arc<ScriptUser>>,
     state: State,
     rights: Rights,
     visible: Rc<Visible>,
@@ -117,7 +124,7 @@ impl std::fmt::Debug for ScriptProgram {
 
 impl ScriptProgram {
     pub(crate) fn new(
-        local: Rc<LocalScripts>,
+        (local, user): (Rc<LocalScripts>, Option<Arc<ScriptUser>>),
         around: Surroundings,
         (me, db, touch): (ShardId, DbIndex, bool),
         visible: Visible,
@@ -131,6 +138,7 @@ impl ScriptProgram {
             me,
             db,
             touch,
+            user,
             state: State::Waiting(starter),
             rights: Rights {
                 is_read_only: true,
@@ -371,6 +379,9 @@ impl ScriptProgram {
         if flags.has(Flags::NO_SCRIPT) {
             return Err("ERR This Redis command is not allowed from script");
         }
+        if let Some(text) = self.denied(command, args) {
+            return Err(text);
+        }
         if flags.has(Flags::WRITE) && self.rights.is_read_only {
             return Err("ERR Write commands are not allowed from read-only scripts.");
         }
@@ -413,13 +424,45 @@ impl ScriptProgram {
         }
     }
 
-    /// Answers `redis.acl_check_cmd`. There is one user, who may run everything.
+    /// Answers `redis.acl_check_cmd`.
     fn check_acl(&self, args: Args<'_>) -> Vec<u8> {
-        if self.table.resolve(args).is_some() {
-            b":1\r\n".to_vec()
+        let Some(command) = self.table.resolve(args) else {
+            return b"-ERR Invalid command passed to redis.acl_check_cmd()\r\n".to_vec();
+        };
+        let known = self.local.acl().catalog.at(command.index);
+        let is_denied = self
+            .user
+            .as_ref()
+            .is_some_and(|user| user.user.check(known, args).is_err());
+        if is_denied {
+            b":0\r\n".to_vec()
         } else {
-            b"-ERR Invalid command passed to redis.acl_check_cmd()\r\n".to_vec()
+            b":1\r\n".to_vec()
         }
+    }
+
+    /// Returns the error of a command that the user of the script may not run.
+    fn denied(&self, command: &Command, args: Args<'_>) -> Option<&'static str> {
+        let user = self.user.as_ref()?;
+        let acl = self.local.acl();
+        let known = acl.catalog.at(command.index);
+        let Err(denied) = user.user.check(known, args) else {
+            return sort_patterns::refusal(&user.user, known, args);
+        };
+        let object = match denied.reason {
+            Reason::Command => command.full_name.as_bytes(),
+            Reason::Key | Reason::Channel | Reason::Auth => args.word(denied.word),
+        };
+        acl.note(Entry {
+            count: 1,
+            reason: denied.reason,
+            context: Context::Lua,
+            object: object.to_vec(),
+            user: user.user.name().to_vec(),
+            at: runtime::clock::unix_millis(),
+            client: user.client.clone(),
+        });
+        Some(denied.script_text())
     }
 }
 

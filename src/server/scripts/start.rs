@@ -25,6 +25,7 @@ use shard::locks::{Claim, Mode};
 
 use super::local::{Facts, LocalScripts};
 use super::program::{Rights, ScriptProgram, Visible, error_reply};
+use crate::acl::user::User;
 use crate::engine::Engine;
 
 /// What a request wants to run.
@@ -132,7 +133,7 @@ pub(crate) enum Place {
 }
 
 /// Who wants it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// The selected database.
     pub(crate) db: DbIndex,
@@ -140,6 +141,32 @@ pub(crate) struct Caller {
     pub(crate) resp: Resp,
     /// Whether reads count as accesses.
     pub(crate) touch: bool,
+    /// Its user, if that may not do everything.
+    pub(crate) user: Option<Arc<ScriptUser>>,
+}
+
+/// The user of a script, which may not do everything.
+#[derive(Debug)]
+pub(crate) struct ScriptUser {
+    /// The user.
+    pub(crate) user: Arc<User>,
+    /// The client, as ACL LOG shows it.
+    pub(crate) client: String,
+}
+
+impl ScriptUser {
+    /// Returns what a script has to know of its user, unless that may do everything.
+    pub(crate) fn if_limited(
+        user: &Arc<User>,
+        client: impl FnOnce() -> String,
+    ) -> Option<Arc<Self>> {
+        (!user.may_do_everything()).then(|| {
+            Arc::new(Self {
+                user: Arc::clone(user),
+                client: client(),
+            })
+        })
+    }
 }
 
 /// What is known of a program before it runs.
@@ -259,7 +286,7 @@ impl Engine {
         &mut self,
         wanted: &Wanted<'_>,
         known: Option<Known>,
-        caller: Caller,
+        caller: &Caller,
     ) -> Box<ScriptProgram> {
         let shortage = Shortage {
             of_memory: self.is_out_of_memory(),
@@ -282,14 +309,22 @@ impl Engine {
             is_killed: Cell::new(false),
             is_announced: Cell::new(false),
         };
+        let resp = caller.resp;
         let starter = Box::new(move |local: &LocalScripts| {
-            begin(local, (&words, held.clone(), known), caller.resp, shortage)
-                .map_err(|error| error_reply(&String::from_utf8_lossy(&error.0), caller.resp))
+            begin(local, (&words, held.clone(), known), resp, shortage)
+                .map_err(|error| error_reply(&String::from_utf8_lossy(&error.0), resp))
         });
         let around = self.surroundings();
         let scripts = std::rc::Rc::clone(&self.scripts);
         let place = (self.me, caller.db, caller.touch);
-        Box::new(ScriptProgram::new(scripts, around, place, visible, starter))
+        let user = caller.user.clone();
+        Box::new(ScriptProgram::new(
+            (scripts, user),
+            around,
+            place,
+            visible,
+            starter,
+        ))
     }
 }
 

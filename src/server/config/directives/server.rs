@@ -489,7 +489,7 @@ pub(super) static ACCESS: &[D] = &[
         "acl-enabled",
         Kind::Bool,
         "no",
-        NotYet("the access control list"),
+        Meaningless("users and their rules are always there"),
         "Switches users and their rules on.",
     )
     .toml(&["acl.enabled"]),
@@ -497,15 +497,22 @@ pub(super) static ACCESS: &[D] = &[
         "aclfile",
         Kind::Text,
         "",
-        NotYet("the access control list"),
-        "File with the users and their rules.",
+        Works(|s, v| {
+            let text = v.as_text();
+            s.acl_file = (!text.is_empty()).then(|| text.into());
+        }),
+        "File with the users and their rules; not together with lines of `user`.",
     )
     .toml(&["acl.acl_file", "server.acl_file"]),
     D::start(
         "user",
-        Kind::Words,
+        Kind::Users,
         "",
-        NotYet("the access control list"),
+        Works(|s, v| {
+            if let Value::Users(users) = v {
+                s.users.clone_from(users);
+            }
+        }),
         "A user and its rules.",
     )
     .file_only(),
@@ -513,18 +520,14 @@ pub(super) static ACCESS: &[D] = &[
         "acl-pubsub-default",
         Kind::Choice(&["allchannels", "resetchannels"]),
         "resetchannels",
-        Dormant {
-            switch: "acl-enabled",
-        },
+        Works(|s, v| s.has_new_user_all_channels = v.as_text() == "allchannels"),
         "Channels a new user may use.",
     ),
     D::live(
         "acllog-max-len",
         COUNT,
         "128",
-        Dormant {
-            switch: "acl-enabled",
-        },
+        Works(|s, v| s.acl_log_entries_max = v.u64()),
         "Entries ACL LOG keeps.",
     ),
 ];

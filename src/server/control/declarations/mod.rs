@@ -13,6 +13,7 @@
 //!
 //! `tests/commands_agree.py` compares all of it with a running Redis.
 
+pub(crate) mod acl;
 pub(crate) mod cluster;
 pub(crate) mod connection;
 pub(crate) mod diagnostics;
@@ -45,6 +46,7 @@ const OPERATOR: Flags = SESSION.and(Flags::ADMIN);
 /// Every control-plane command, by family; the test of `control` compares it with the handlers.
 #[cfg(test)]
 pub(crate) const ALL: &[&Declaration] = &[
+    &acl::ACL,
     &connection::PING,
     &connection::ECHO,
     &connection::QUIT,

@@ -11,7 +11,7 @@ use crate::subscriptions::Kind;
 use crate::table::Command;
 
 /// Writes `stats`.
-pub(super) fn stats(_core: &Core, facts: &Facts, lines: &mut Lines) {
+pub(super) fn stats(core: &Core, facts: &Facts, lines: &mut Lines) {
     lines.field("total_connections_received", facts.sum(|it| it.accepted));
     lines.field("total_commands_processed", facts.calls());
     let per_second = facts.sum(|it| it.per_second.calls);
@@ -61,6 +61,11 @@ pub(super) fn stats(_core: &Core, facts: &Facts, lines: &mut Lines) {
     lines.field("client_query_buffer_limit_disconnections", closes);
     let closes = facts.sum(|it| it.net.output_limit_closes);
     lines.field("client_output_buffer_limit_disconnections", closes);
+    let denied = core.engine.shared.acl.log.with(|log| log.counts());
+    lines.field("acl_access_denied_auth", denied.auth);
+    lines.field("acl_access_denied_cmd", denied.command);
+    lines.field("acl_access_denied_key", denied.key);
+    lines.field("acl_access_denied_channel", denied.channel);
 }
 
 fn traffic(facts: &Facts, lines: &mut Lines) {
