@@ -1,6 +1,6 @@
 //! Tests of the whole server, from outside: over the wire and over the source tree.
 //!
-//! In reading order: [`support`] starts servers and talks to them; [`differential`] compares every
+//! In reading order: [`support`] starts servers and talks to them; [`acl`] is about users; [`differential`] compares every
 //! reply with Redis' own; [`atomicity`] looks for commands that other clients see half done;
 //! [`balance`] looks where clients end up; [`eviction`] fills servers beyond their limit; [`functions`] calls functions of libraries; [`hostile`] sends what no client should; [`large`]
 //! asks for and sends many megabytes, [`steps`] has commands done in steps; [`waiting`] has many clients wait for keys; [`persistence`] saves
@@ -27,6 +27,7 @@
     reason = "a test stops at the first surprise, prints what it did, and has its own threads and clocks"
 )]
 
+mod acl;
 mod atomicity;
 mod balance;
 mod copies;
