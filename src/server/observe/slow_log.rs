@@ -176,11 +176,12 @@ fn push_cut(words: &mut PackedArgs, word: &[u8]) {
 /// Directives whose values are secrets.
 const SECRET_DIRECTIVES: &[&str] = &["REQUIREPASS", "MASTERAUTH", "TLS-KEY-FILE-PASS"];
 
-/// Returns whether the word at `index` is a secret: names and passwords of a login, values of
+/// Returns whether the word at `index` is a secret: names and passwords of a login, rules of a user, values of
 /// secret directives.
 fn is_secret(full_name: &str, args: Args<'_>, index: usize) -> bool {
     match full_name {
         "auth" => index > 0,
+        "acl|setuser" => index > 1,
         "hello" => {
             (2..index).any(|at| index <= at + 2 && equals_ignore_case(args.word(at), "AUTH"))
         }
@@ -233,6 +234,10 @@ mod tests {
         assert_eq!(
             cut_of("hello", &["HELLO", "3", "auth", "me", "pw", "SETNAME", "n"]),
             ["HELLO", "3", "auth", hidden, hidden, "SETNAME", "n"]
+        );
+        assert_eq!(
+            cut_of("acl|setuser", &["ACL", "SETUSER", "me", ">pw"]),
+            ["ACL", "SETUSER", hidden, hidden]
         );
         assert_eq!(
             cut_of(
