@@ -31,6 +31,9 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
 
 /// Commands of which no probe succeeds.
 pub(super) const NEVER_SUCCEEDS: &[(&str, &str)] = &[
+    ("acl|dryrun", "no probe names a user and a request"),
+    ("acl|load", "there is no file of users"),
+    ("acl|save", "there is no file of users"),
     ("auth", "there is no password"),
     ("client|caching", "nothing is tracked"),
     ("cluster|countkeysinslot", NO_CLUSTER),
