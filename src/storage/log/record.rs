@@ -622,7 +622,8 @@ mod tests {
             let mut bytes = vec![0; len];
             let mut reader = Reader::open(bytes.as_slice()).unwrap();
             assert_eq!((reader.head(), reader.record()), (None, Ok(None)));
-            assert_eq!((reader.offset(), reader.torn_bytes()), (0, u64_from(len)));
+            assert_eq!((reader.offset(), reader.torn_bytes()), (0, 0));
+            assert_eq!(reader.room_bytes(), u64_from(len));
             bytes[len - 1] = 1;
             assert_eq!(read(&bytes).unwrap_err().fault, Fault::NoLog);
         }
