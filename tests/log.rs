@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use base::random::Random;
 use protocol::value::Value;
+use runtime::log_file::LogFile;
 
 use crate::dump::RECIPES;
 use crate::support::client::Client;
@@ -355,6 +356,12 @@ fn a_torn_end_is_cut_off_and_damage_before_it_keeps_the_server_from_starting() {
 #[test]
 fn room_in_front_of_a_log_is_no_damage_and_goes_when_the_log_ends() {
     let directory = Directory::new("room");
+    let probe = LogFile::create(&directory.0.join("probe")).unwrap();
+    if let Err(error) = probe.make_room() {
+        // A file system that is not written past the cache of the kernel.
+        println!("there is no room to be tested here: {error}");
+        return;
+    }
     let ends_with_zeros = |directory: &Directory| {
         let log = fs::read(directory.log()).unwrap();
         log.len() > 8192 && log[log.len() - 4096..].iter().all(|byte| *byte == 0)
